@@ -1,0 +1,1 @@
+"""Experiments: one absl script a question."""

@@ -1,0 +1,75 @@
+"""The contract that every recurrent cell fulfils. Knows no other part of the project.
+
+    d_t = project(params, x_t)          parallel over time: one large product
+    s_t = step(params, s_{t-1}, d_t)    sequential: the recurrence, and nothing else
+    y_t = output(params, s_t, x_t)      parallel over time
+
+Whatever enters a step from outside travels in the drive `d_t`, so a step is a pure function of its three arguments.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+# Any pytree of arrays. A cell's own parameters and states are NamedTuples, a user's may be what they like.
+Params = Any
+State = Any
+Drive = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A recurrent cell: sizes as fields, behaviour as pure methods.
+
+    A cell of your own defines `init`, `initial_state` and `step` (or, in place of `step`, the pair `recurrent` and
+    `activate`); the rest has defaults. Leading batch dimensions are free everywhere. Cells compare and hash by the
+    value of their fields, so an equal cell is never compiled twice: give an option as a number, a function with a name
+    or a frozen dataclass (see `rnn_jax.initializers`), not as a fresh closure.
+
+    Args:
+      input_size: features of one input x_t.
+      hidden_size: units of the hidden state h_t.
+
+    Raises:
+      ValueError: where a size is not a positive integer.
+    """
+
+    input_size: int
+    hidden_size: int
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "hidden_size"):
+            size = getattr(self, name)
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise ValueError(f"{type(self).__name__}: {name} must be a positive integer, got {size!r}")
+
+    def init(self, key: jax.Array) -> Params:
+        """Draws the parameters, in JAX's default float type."""
+        raise NotImplementedError(f"{type(self).__name__} must define init(key)")
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
+        """The state before the first step; every leaf is [*batch_shape, ...]."""
+        raise NotImplementedError(f"{type(self).__name__} must define initial_state(params, batch_shape)")
+
+    def project(self, params: Params, x: Any) -> Drive:
+        """What the input contributes, x [..., input_size]; no state enters. Default: x itself."""
+        del params
+        return x
+
+    def step(self, params: Params, state: State, drive: Drive) -> State:
+        """s_t from s_{t-1} and the drive of step t. Default: `activate` of the one product `recurrent`."""
+        return self.activate(params, state, drive, self.recurrent(params, state))
+
+    def recurrent(self, params: Params, state: State) -> jax.Array:
+        """The step's only product, linear in params: h_{t-1} W_h. With `activate` it takes the place of `step`."""
+        raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate")
+
+    def activate(self, params: Params, state: State, drive: Drive, r: jax.Array) -> State:
+        """s_t from s_{t-1}, the drive and r = `recurrent`; pointwise."""
+        raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate")
+
+    def output(self, params: Params, state: State, x: Any) -> Any:
+        """y_t read from s_t. Default: the state."""
+        del params, x
+        return state

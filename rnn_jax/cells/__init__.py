@@ -1,0 +1,54 @@
+"""Recurrent cells, one family a file. A new cell is one new file and one line in `CELLS`."""
+
+import functools
+import importlib
+from collections.abc import Callable
+
+import jax
+
+from rnn_jax import initializers
+from rnn_jax.cell import Cell
+from rnn_jax.cells.gru import GRU, GRUResetBefore
+from rnn_jax.cells.lstm import LSTM
+from rnn_jax.cells.vanilla import VanillaRNN
+
+__all__ = ["CELLS", "GRU", "LSTM", "GRUResetBefore", "VanillaRNN", "find"]
+
+# Each is called as (input_size, hidden_size); every one runs through the whole contract in the tests.
+CELLS: dict[str, Callable[[int, int], Cell]] = {
+    "rnn": VanillaRNN,
+    "irnn": functools.partial(
+        VanillaRNN,
+        activation=jax.nn.relu,
+        recurrent_init=initializers.ScaledIdentity(),
+        input_init=initializers.Normal(0.001),
+    ),
+    "lstm": LSTM,
+    "gru": GRU,
+    "gru_reset_before": GRUResetBefore,
+}
+
+
+def find(name: str) -> Callable[[int, int], Cell]:
+    """The cell called `name` in `CELLS`, or the one at an import path `module:Class`.
+
+    Raises:
+      ValueError: where there is no such cell; the message says which part was not found and what is known.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        if name not in CELLS:
+            raise ValueError(f"unknown cell {name!r}: known are {', '.join(CELLS)}, and your own as module:Class")
+        return CELLS[name]
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"cell {name!r}: cannot import module {module_name!r} ({error})") from error
+    if not hasattr(module, attribute):
+        raise ValueError(f"cell {name!r}: module {module_name!r} has no {attribute!r}")
+    factory = getattr(module, attribute)
+    if not callable(factory):
+        raise ValueError(
+            f"cell {name!r} must be a class or function (input_size, hidden_size) -> Cell, got {factory!r}"
+        )
+    return factory

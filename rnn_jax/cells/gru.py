@@ -1,0 +1,117 @@
+"""Gated recurrent unit, Cho et al. 2014 (arXiv:1406.1078), in both published forms of the reset gate.
+
+r_t = sigmoid(x_t W_ir + h_{t-1} W_hr + b_r)      reset gate
+z_t = sigmoid(x_t W_iz + h_{t-1} W_hz + b_z)      update gate: the share of h_{t-1} that is kept
+n_t = tanh(...)                                   candidate, see the two classes
+h_t = z_t * h_{t-1} + (1 - z_t) * n_t
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax import initializers
+from rnn_jax.cell import Cell
+from rnn_jax.cells.affine import affine
+
+
+class GRUParams(NamedTuple):
+    """Weights [in, out]; gates side by side."""
+
+    w_i: jax.Array  # [D, 3H], gates r z n
+    w_h: jax.Array  # [H, 3H]
+    b: jax.Array  # [3H]
+    b_hn: jax.Array  # [H], inside the reset product
+
+
+class GRUResetBeforeParams(NamedTuple):
+    """Weights [in, out]; gates side by side."""
+
+    w_i: jax.Array  # [D, 3H], gates r z n
+    w_h: jax.Array  # [H, 3H]
+    b: jax.Array  # [3H]
+
+
+@dataclasses.dataclass(frozen=True)
+class _GatedRecurrentUnit(Cell):
+    """What both forms share: the fields, the drive and the state h [*batch, H]."""
+
+    update_bias: float | initializers.Chrono = 0.0
+    recurrent_init: initializers.Initializer = initializers.Orthogonal()
+    input_init: initializers.Initializer = initializers.LecunNormal()
+
+    def _init_gates(self, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        key_i, key_h, key_b = jax.random.split(key, 3)
+        zeros = jnp.zeros(self.hidden_size)
+        if isinstance(self.update_bias, initializers.Chrono):
+            b_z = self.update_bias(key_b, (self.hidden_size,))
+        else:
+            b_z = jnp.full_like(zeros, self.update_bias)
+        w_i = initializers.stack_gates(self.input_init, key_i, 3, (self.input_size, self.hidden_size))
+        w_h = initializers.stack_gates(self.recurrent_init, key_h, 3, (self.hidden_size, self.hidden_size))
+        return w_i, w_h, jnp.concatenate([zeros, b_z, zeros])
+
+    def initial_state(self, params: GRUParams | GRUResetBeforeParams, batch_shape: tuple[int, ...] = ()) -> jax.Array:
+        return jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
+
+    def project(self, params: GRUParams | GRUResetBeforeParams, x: jax.Array) -> jax.Array:
+        return affine(x, params.w_i, params.b)
+
+
+@dataclasses.dataclass(frozen=True)
+class GRU(_GatedRecurrentUnit):
+    """GRU whose reset gate acts *after* the recurrent product (version 1 of the paper); one product a step.
+
+        n_t = tanh(x_t W_in + b_n + r_t * (h_{t-1} W_hn + b_hn))
+
+    PyTorch's, cuDNN's and Flax's form, and Keras' default (`reset_after=True`); it needs the fourth bias b_hn. Gates
+    are stacked in the order r, z, n (Keras: z, r, n); the state and the output are h. The papers write the update gate
+    either way round; here, as in PyTorch and Keras, z is the share kept.
+
+    Args:
+      input_size: D.
+      hidden_size: H.
+      update_bias: b_z at the start. A number, or `Chrono(max_lag)` (Tallec & Ollivier 2018).
+      recurrent_init: draws each gate's block [H, H] of w_h.
+      input_init: draws each gate's block [D, H] of w_i.
+
+    Raises:
+      ValueError: where a size is not a positive integer.
+    """
+
+    def init(self, key: jax.Array) -> GRUParams:
+        return GRUParams(*self._init_gates(key), b_hn=jnp.zeros(self.hidden_size))
+
+    def recurrent(self, params: GRUParams, state: jax.Array) -> jax.Array:
+        return state @ params.w_h
+
+    def activate(self, params: GRUParams, state: jax.Array, drive: jax.Array, r: jax.Array) -> jax.Array:
+        d_r, d_z, d_n = jnp.split(drive, 3, axis=-1)
+        r_r, r_z, r_n = jnp.split(r, 3, axis=-1)
+        reset, z = jax.nn.sigmoid(d_r + r_r), jax.nn.sigmoid(d_z + r_z)
+        b_hn = jnp.reshape(params.b_hn, (1,) * (r.ndim - 1) + params.b_hn.shape)
+        n = jnp.tanh(d_n + reset * (r_n + b_hn))
+        return z * state + (1 - z) * n
+
+
+@dataclasses.dataclass(frozen=True)
+class GRUResetBefore(_GatedRecurrentUnit):
+    """GRU whose reset gate acts *before* the recurrent product (version 3 of the paper; Chung et al. 2014).
+
+        n_t = tanh(x_t W_in + b_n + (r_t * h_{t-1}) W_hn)
+
+    Keras' GRU with `reset_after=False`. A second product waits for the gate, so it defines `step` as a whole. Gate
+    order, state, arguments and errors are those of `GRU`.
+    """
+
+    def init(self, key: jax.Array) -> GRUResetBeforeParams:
+        return GRUResetBeforeParams(*self._init_gates(key))
+
+    def step(self, params: GRUResetBeforeParams, state: jax.Array, drive: jax.Array) -> jax.Array:
+        w_rz, w_n = jnp.split(params.w_h, [2 * self.hidden_size], axis=1)
+        d_rz, d_n = jnp.split(drive, [2 * self.hidden_size], axis=-1)
+        reset, z = jnp.split(jax.nn.sigmoid(d_rz + state @ w_rz), 2, axis=-1)
+        n = jnp.tanh(d_n + (reset * state) @ w_n)
+        return z * state + (1 - z) * n

@@ -1,0 +1,31 @@
+"""The eigenvalues of a cell's recurrent matrix."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import flatten_util
+
+from rnn_jax.cell import Cell, Params
+
+
+def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
+    """The square matrices [n, n] that take one state to the next, in row convention (new = old @ block).
+
+    For a cell with `recurrent`, which is linear in the state, they are the blocks of its matrix W_h, one a gate, [H,
+    H]. For any other cell it is the one transposed Jacobian of `step` at the initial state under zero input, n counting
+    all of the state.
+    """
+    state = cell.initial_state(params)
+    if type(cell).recurrent is not Cell.recurrent:
+        matrices = jax.tree.leaves(jax.jacobian(lambda s: cell.recurrent(params, s))(state))
+        # A component that does not enter the product, as an LSTM's c, has a zero matrix and adds nothing.
+        return [block.T for m in matrices for block in np.split(np.asarray(m), m.shape[0] // m.shape[1])]
+    flat, unflatten = flatten_util.ravel_pytree(state)
+    drive = cell.project(params, jnp.zeros(cell.input_size, flat.dtype))
+    jacobian = jax.jacobian(lambda s: flatten_util.ravel_pytree(cell.step(params, unflatten(s), drive))[0])(flat)
+    return [np.asarray(jacobian).T]
+
+
+def spectral_radius(cell: Cell, params: Params) -> float:
+    """The largest |eigenvalue| over the blocks of the recurrent matrix (`recurrent_blocks`)."""
+    return max(float(np.max(np.abs(np.linalg.eigvals(block)))) for block in recurrent_blocks(cell, params))

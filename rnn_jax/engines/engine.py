@@ -1,0 +1,17 @@
+"""The contract of an engine."""
+
+from typing import Any, Protocol
+
+from rnn_jax.cell import Cell, Params, State
+
+
+class Engine(Protocol):
+    """Solves s_t = step(params, s_{t-1}, project(params, x_t)) for t = 1..T; a frozen dataclass.
+
+    It gets the inputs, not the drives, so that it decides itself whether to project before the loop or inside it.
+    Masks, directions, layers and outputs are not its business.
+    """
+
+    def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+        """From time-major inputs [T, *batch, ...]: the last state, and all states, every leaf [T, *batch, ...]."""
+        ...

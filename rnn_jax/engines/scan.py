@@ -1,0 +1,28 @@
+"""The plain engine: `jax.lax.scan` of the cell's step, differentiated by JAX. The reference for every other engine."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rnn_jax.cell import Cell, Params, State
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """Projects all inputs in one product, then scans the step.
+
+    Memory of the backward pass is O(T): every step's intermediates are kept.
+
+    Args:
+      unroll: how many steps the compiler sees in one turn of the loop; more is faster to run, slower to compile.
+    """
+
+    unroll: int = 1
+
+    def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+        def body(state: State, drive: Any) -> tuple[State, State]:
+            state = cell.step(params, state, drive)
+            return state, state
+
+        return jax.lax.scan(body, state, cell.project(params, inputs), unroll=self.unroll)

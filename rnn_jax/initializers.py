@@ -1,0 +1,91 @@
+"""Initialisers as frozen dataclasses, so that a cell that holds one still compares, hashes and prints by value.
+
+A weight initialiser is called as `(key, shape) -> array`; a stack of gates calls it once a gate. The distributions are
+`jax.nn.initializers`' where it has them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+Initializer = Callable[[jax.Array, Sequence[int]], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Orthogonal:
+    """scale * Q with Q Q^T = I (Saxe et al. 2014): every singular value of a square matrix is `scale`."""
+
+    scale: float = 1.0
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        return jax.nn.initializers.orthogonal(self.scale)(key, shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaledIdentity:
+    """scale * I. With ReLU and scale 1 it makes the IRNN of Le, Jaitly & Hinton 2015 (arXiv:1504.00941)."""
+
+    scale: float = 1.0
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        del key
+        rows, columns = shape
+        return self.scale * jnp.eye(rows, columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform:
+    """U(-bound, bound); bound None means 1 / sqrt(columns): PyTorch's default, as columns are hidden units."""
+
+    bound: float | None = None
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        bound = shape[-1] ** -0.5 if self.bound is None else self.bound
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """N(0, stddev^2)."""
+
+    stddev: float
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        return self.stddev * jax.random.normal(key, shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class LecunNormal:
+    """Truncated normal of variance 1 / rows (LeCun et al. 1998): keeps the variance of the input."""
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        return jax.nn.initializers.lecun_normal()(key, shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chrono:
+    """Gate biases for dependencies up to `max_lag` steps: log u with u ~ U(1, max_lag - 1), one draw a unit.
+
+    A gate of bias log u stays open u / (1 + u) of the way, so it forgets over about u steps: the units' memories
+    spread over the whole range asked for. Tallec & Ollivier 2018, "Can recurrent neural networks warp time?"
+    (arXiv:1804.11188).
+
+    Raises:
+      ValueError: where max_lag < 3, which leaves no range to draw from.
+    """
+
+    max_lag: int
+
+    def __post_init__(self) -> None:
+        if self.max_lag < 3:
+            raise ValueError(f"Chrono: max_lag must be at least 3 steps, got {self.max_lag!r}")
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        return jnp.log(jax.random.uniform(key, shape, minval=1.0, maxval=self.max_lag - 1.0))
+
+
+def stack_gates(initializer: Initializer, key: jax.Array, gates: int, shape: tuple[int, int]) -> jax.Array:
+    """`gates` independent draws side by side: [rows, gates * columns]."""
+    return jnp.concatenate([initializer(k, shape) for k in jax.random.split(key, gates)], axis=1)

@@ -1,0 +1,112 @@
+"""The compiled training loop: batches drawn inside, a scan over optimization steps, all seeds vmapped."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnn_jax.models import ReadoutModel
+from rnn_jax.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """What is fixed over a run; compared by value, so that an equal trainer is compiled once.
+
+    The optimizer is Adam (Kingma & Ba 2015) behind clipping by the global norm (Pascanu et al. 2013):
+    g <- g * min(1, clip_norm / ||g||).
+
+    Args:
+      model: the cell and its readout.
+      batch_size: sequences a step.
+      learning_rate: Adam's.
+      clip_norm: the largest global gradient norm that reaches Adam.
+
+    Raises:
+      ValueError: where a number is not positive.
+    """
+
+    model: ReadoutModel
+    batch_size: int
+    learning_rate: float
+    clip_norm: float
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"Trainer: {name} must be positive, got {getattr(self, name)!r}")
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(self.learning_rate))
+
+
+class TrainState(NamedTuple):
+    """All of a run that changes. With seeds, every leaf has a leading [seeds] axis."""
+
+    params: Any
+    opt_state: Any
+    key: jax.Array  # of the batches still to be drawn
+    step: jax.Array  # optimization steps done
+    diverged: jax.Array  # whether a loss or gradient was NaN or infinite; the parameters stay those before it
+
+
+class StepMetrics(NamedTuple):
+    """Recorded at every step; [seeds, steps]. NaN and False after a run has diverged."""
+
+    loss: jax.Array
+    grad_norm: jax.Array  # global, before clipping
+    clipped: jax.Array
+
+
+def init(trainer: Trainer, keys: jax.Array) -> TrainState:
+    """Fresh states for the seeds of `keys` [seeds]."""
+
+    def init_one(key: jax.Array) -> TrainState:
+        key_params, key_batches = jax.random.split(key)
+        params = trainer.model.init(key_params)
+        return TrainState(params, trainer.optimizer.init(params), key_batches, jnp.array(0), jnp.array(False))
+
+    return jax.vmap(init_one)(keys)
+
+
+@functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
+def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
+    """Trains all seeds for `steps` optimization steps, in one program without a transfer to the host.
+
+    Args:
+      trainer: static.
+      task: drawn from inside the program.
+      state: [seeds, ...]; its buffers are given away.
+      steps: static.
+
+    Returns:
+      The new state, and the metrics of every step, [seeds, steps].
+    """
+
+    def loss_fn(params: Any, key: jax.Array) -> jax.Array:
+        batch = task.sample(key, trainer.batch_size)
+        _, outputs = trainer.model.apply(params, batch.inputs)
+        return task.loss(outputs, batch)
+
+    def train_step(state: TrainState, _: None) -> tuple[TrainState, StepMetrics]:
+        key, key_batch = jax.random.split(state.key)
+        loss, grads = jax.value_and_grad(loss_fn)(state.params, key_batch)
+        grad_norm = optax.global_norm(grads)
+        updates, opt_state = trainer.optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        diverged = state.diverged | ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
+        params, opt_state, step = jax.tree.map(
+            lambda new, old: jnp.where(diverged, old, new),
+            (params, opt_state, state.step + 1),
+            (state.params, state.opt_state, state.step),
+        )
+        # At the step that diverges the metrics say how; after it there is nothing to record.
+        nan_after = jnp.where(state.diverged, jnp.nan, 0)
+        metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, ~diverged & (grad_norm > trainer.clip_norm))
+        return TrainState(params, opt_state, key, step, diverged), metrics
+
+    return jax.vmap(lambda state: jax.lax.scan(train_step, state, length=steps))(state)
