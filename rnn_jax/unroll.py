@@ -80,11 +80,11 @@ def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
 
 def _check_same(what: str, got: Any, wanted: Any) -> None:
     """Refuses a pytree whose structure, shapes or dtypes are not those wanted."""
-    got_leaves, got_tree = jax.tree.flatten_with_path(got)
-    wanted_leaves, wanted_tree = jax.tree.flatten_with_path(wanted)
-    if jax.tree.structure(got) != jax.tree.structure(wanted):
+    got_tree: Any = jax.tree.structure(got)
+    wanted_tree: Any = jax.tree.structure(wanted)
+    if got_tree != wanted_tree:
         raise ValueError(f"{what}: must have the structure {wanted_tree}, got {got_tree}")
-    for (path, leaf), (_, like) in zip(got_leaves, wanted_leaves, strict=True):
+    for (path, leaf), like in zip(jax.tree.leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
         if jnp.shape(leaf) != like.shape or jnp.result_type(leaf) != like.dtype:
             name = jax.tree_util.keystr(path) or "the array"
             raise ValueError(
