@@ -6,11 +6,32 @@ A weight initialiser is called as `(key, shape) -> array`; a stack of gates call
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 Initializer = Callable[[jax.Array, Sequence[int]], jax.Array]
+
+
+def init_only(default: Any) -> Any:
+    """A dataclass field that a cell reads in `init` and nowhere else."""
+    return dataclasses.field(default=default, metadata={"init_only": True})
+
+
+def without_initializers(value: Any) -> Any:
+    """`value` (a cell, model, trainer) with every `init_only` field, at any depth, put back to its default.
+
+    Things that differ only in how their parameters are drawn become equal, so they share one compiled program; draw the
+    parameters with the original.
+    """
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    changes = {
+        f.name: f.default if f.metadata.get("init_only") else without_initializers(getattr(value, f.name))
+        for f in dataclasses.fields(value)
+    }
+    return dataclasses.replace(value, **changes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,4 +109,5 @@ class Chrono:
 
 def stack_gates(initializer: Initializer, key: jax.Array, gates: int, shape: tuple[int, int]) -> jax.Array:
     """`gates` independent draws side by side: [rows, gates * columns]."""
-    return jnp.concatenate([initializer(k, shape) for k in jax.random.split(key, gates)], axis=1)
+    blocks = jax.vmap(lambda k: initializer(k, shape), out_axes=1)(jax.random.split(key, gates))
+    return jnp.reshape(blocks, (shape[0], gates * shape[1]))

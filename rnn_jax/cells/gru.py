@@ -38,9 +38,9 @@ class GRUResetBeforeParams(NamedTuple):
 class _GatedRecurrentUnit(Cell):
     """What both forms share: the fields, the drive and the state h [*batch, H]."""
 
-    update_bias: float | initializers.Chrono = 0.0
-    recurrent_init: initializers.Initializer = initializers.Orthogonal()
-    input_init: initializers.Initializer = initializers.LecunNormal()
+    update_bias: float | initializers.Chrono = initializers.init_only(0.0)
+    recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
+    input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
 
     def _init_gates(self, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         key_i, key_h, key_b = jax.random.split(key, 3)

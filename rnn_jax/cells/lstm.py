@@ -53,9 +53,9 @@ class LSTM(Cell):
       ValueError: where a size is not a positive integer.
     """
 
-    forget_bias: float | initializers.Chrono = 1.0
-    recurrent_init: initializers.Initializer = initializers.Orthogonal()
-    input_init: initializers.Initializer = initializers.LecunNormal()
+    forget_bias: float | initializers.Chrono = initializers.init_only(1.0)
+    recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
+    input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
 
     def init(self, key: jax.Array) -> LSTMParams:
         key_i, key_h, key_b = jax.random.split(key, 3)

@@ -45,8 +45,8 @@ class VanillaRNN(Cell):
     """
 
     activation: Callable[[jax.Array], jax.Array] = jnp.tanh
-    recurrent_init: initializers.Initializer = initializers.Orthogonal()
-    input_init: initializers.Initializer = initializers.LecunNormal()
+    recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
+    input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
 
     def init(self, key: jax.Array) -> VanillaParams:
         key_i, key_h = jax.random.split(key)

@@ -8,6 +8,7 @@ from rnn_jax.diagnostics.lag_gradients import (
     gradient_norms,
     state_gradients,
 )
+from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
 from rnn_jax.diagnostics.spectral import recurrent_blocks, spectral_radius
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "align_to_last",
     "fit_decay",
     "gradient_norms",
+    "gradient_reach",
+    "linearised_reach",
     "recurrent_blocks",
     "spectral_radius",
     "state_gradients",

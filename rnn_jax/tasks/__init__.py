@@ -35,7 +35,7 @@ SYNTHETIC: dict[str, Callable[[int], Task]] = {
 }
 
 # Made from images: those in scikit-learn, or MNIST's files in a folder.
-IMAGES: dict[str, Callable[[Path], Task]] = {
+IMAGES: dict[str, Callable[[Path | None], Task]] = {
     "digits": lambda _: digits(),
     "digits_permuted": lambda _: digits(permuted=True),
     "mnist": mnist,
@@ -43,8 +43,13 @@ IMAGES: dict[str, Callable[[Path], Task]] = {
 }
 
 
-def find(name: str, length: int, mnist_folder: str) -> Task:
-    """The task called `name`, of length T = `length` where its definition has one, or read from `mnist_folder`.
+def find(name: str, length: int, images: str | None = None) -> Task:
+    """The task called `name`.
+
+    Args:
+      name: a key of `SYNTHETIC` or `IMAGES`.
+      length: T, of a synthetic task.
+      images: the folder of MNIST's files, which only the MNIST tasks need.
 
     Raises:
       ValueError: where there is no such task, the length is too short for it, or its files cannot be read.
@@ -52,5 +57,5 @@ def find(name: str, length: int, mnist_folder: str) -> Task:
     if name in SYNTHETIC:
         return SYNTHETIC[name](length)
     if name in IMAGES:
-        return IMAGES[name](Path(mnist_folder))
+        return IMAGES[name](None if images is None else Path(images))
     raise ValueError(f"unknown task {name!r}: known are {', '.join([*SYNTHETIC, *IMAGES])}")

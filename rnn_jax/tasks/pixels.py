@@ -103,7 +103,7 @@ def digits(*, permuted: bool = False) -> PixelSequences:
     return _pixels(x_train, y_train, x_test, y_test, scale=16.0, name="scikit-learn 8x8", permuted=permuted)
 
 
-def mnist(folder: str | Path, *, permuted: bool = False) -> PixelSequences:
+def mnist(folder: str | Path | None, *, permuted: bool = False) -> PixelSequences:
     """MNIST (LeCun et al. 1998) from its four IDX files: 28 x 28 images, 784 steps, 60,000 to train, 10,000 to test.
 
     Args:
@@ -114,6 +114,8 @@ def mnist(folder: str | Path, *, permuted: bool = False) -> PixelSequences:
     Raises:
       ValueError: where a file is missing, damaged or does not fit its partner, by name.
     """
+    if folder is None:
+        raise ValueError("mnist: wants the folder of its four IDX files (--mnist=FOLDER), got none")
     (x_train, y_train), (x_test, y_test) = (idx.read_labelled_images(folder, part) for part in ("train", "t10k"))
     if x_train.shape[1] != x_test.shape[1]:
         raise ValueError(

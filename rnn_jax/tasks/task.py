@@ -1,6 +1,7 @@
 """The contract of a task: batches drawn on the device, a loss, metrics, the trivial baseline and when it is solved."""
 
 import abc
+import functools
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -64,6 +65,7 @@ class Task(abc.ABC):
     def sequence(self, key: jax.Array) -> Batch:
         """Draws one training sequence, without the batch axis. Pure; runs inside a compiled program."""
 
+    @functools.partial(jax.jit, static_argnames="batch_size")
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draws a training batch, one key a sequence."""
         return jax.vmap(self.sequence, out_axes=1)(jax.random.split(key, batch_size))

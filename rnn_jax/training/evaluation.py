@@ -5,33 +5,42 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax.models import ReadoutModel
-from rnn_jax.tasks import Task
+from rnn_jax.tasks import Batch, Task
 
 
-@functools.partial(jax.jit, static_argnames=("model", "batch_size"))
-def evaluate(model: ReadoutModel, task: Task, params: Any, key: jax.Array, batch_size: int) -> dict[str, jax.Array]:
+def evaluate(model: ReadoutModel, task: Task, params: Any, key: jax.Array, batch_size: int) -> dict[str, np.ndarray]:
     """The task's metrics over its test set.
 
     Args:
-      model: static.
+      model: compared by value: an equal one is not compiled again.
       task: gives the test batches.
       params: [seeds, ...].
       key: draws the test set of a synthetic task, the same for every seed.
-      batch_size: sequences at a time; static.
+      batch_size: sequences at a time.
 
     Returns:
       Each metric [seeds].
     """
+    found = []
+    for index in range(-(-task.test_size // batch_size)):
+        batch = _test_batch(task, key, jnp.array(index), batch_size)
+        found.append((_metrics(model, task, params, batch), jnp.sum(batch.weights)))
+    weights = np.array([weight for _, weight in found])
+    return {name: np.average([metrics[name] for metrics, _ in found], axis=0, weights=weights) for name in found[0][0]}
 
+
+@functools.partial(jax.jit, static_argnames="batch_size")
+def _test_batch(task: Task, key: jax.Array, index: jax.Array, batch_size: int) -> Batch:
+    return task.test_batch(key, index, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _metrics(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, jax.Array]:
     def of_seed(params: Any) -> dict[str, jax.Array]:
-        def of_batch(index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-            batch = task.test_batch(key, index, batch_size)
-            _, outputs = model.apply(params, batch.inputs)
-            return task.metrics(outputs, batch), jnp.sum(batch.weights)
-
-        metrics, weight = jax.lax.map(of_batch, jnp.arange(-(-task.test_size // batch_size)))
-        return jax.tree.map(lambda values: jnp.sum(values * weight) / jnp.sum(weight), metrics)
+        _, outputs = model.apply(params, batch.inputs)
+        return task.metrics(outputs, batch)
 
     return jax.vmap(of_seed)(params)

@@ -57,9 +57,9 @@ class TrainState(NamedTuple):
 class StepMetrics(NamedTuple):
     """Recorded at every step; [seeds, steps]. NaN and False after a run has diverged."""
 
-    loss: jax.Array
-    grad_norm: jax.Array  # global, before clipping
-    clipped: jax.Array
+    loss: Any
+    grad_norm: Any  # global, before clipping
+    clipped: Any
 
 
 def init(trainer: Trainer, keys: jax.Array) -> TrainState:

@@ -1,0 +1,72 @@
+"""Flags from the fields of an experiment's frozen Config, and errors told in one line."""
+
+import dataclasses
+import logging
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags
+
+
+class UserError(Exception):
+    """What the user gave cannot be run; the message names the thing, the value got and what is wanted."""
+
+
+def setting(default: Any, help_text: str) -> Any:
+    """A Config field with its help text."""
+    return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], workdir: str) -> None:
+    """Defines the flags, builds the config and runs the experiment. Call it under `__main__` only.
+
+    Every field of the config is a flag, beside `--workdir` and `--quick`. A flag given on the command line wins over
+    `quick`, which wins over the defaults.
+
+    Args:
+      config_class: a frozen dataclass whose fields are int, float, str or tuple[str, ...] (a comma list), or None.
+      quick: the config that `--quick` starts from.
+      run: the experiment. A `UserError` it raises ends the program with its message and status 2, an interrupt with
+        status 130.
+      workdir: default of `--workdir`.
+    """
+    define: dict[type, Callable[..., Any]] = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        tuple: flags.DEFINE_list,
+    }
+    for field in dataclasses.fields(config_class):
+        default = field.default if not isinstance(field.default, tuple) else list(field.default)
+        define[_plain_type(field.type)](field.name, default, field.metadata["help"])
+    flags.DEFINE_string("workdir", workdir, "Folder for the results; made where it is not there.")
+    flags.DEFINE_bool("quick", False, "A small version that ends in half a minute; to see that everything works.")
+
+    def main(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
+        # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find.
+        logging.getLogger("jax").setLevel(logging.WARNING)
+        config = quick if flags.FLAGS.quick else config_class()
+        given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config_class) if flags.FLAGS[f.name].present}
+        values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}
+        try:
+            run(dataclasses.replace(config, **values), flags.FLAGS.workdir)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(main)
+
+
+def _plain_type(annotation: Any) -> type:
+    """`int` of `int | None`, `tuple` of `tuple[str, ...]`."""
+    if isinstance(annotation, types.UnionType):
+        (annotation,) = (a for a in typing.get_args(annotation) if a is not types.NoneType)
+    return typing.get_origin(annotation) or annotation

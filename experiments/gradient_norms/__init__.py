@@ -1,0 +1,117 @@
+"""How far back does the gradient reach in an RNN, an LSTM and a GRU, and who learns a dependency of that length?
+
+The textbook sentence is that gates keep the gradient. Measured here: ||dL/ds_t|| for every step t, at initialisation
+and after training, under several initialisations of each cell, on tasks whose answer lies up to 100 steps back.
+
+    python -m experiments.gradient_norms                                        # TIME
+    python -m experiments.gradient_norms --quick                                # under 30 seconds
+    python -m experiments.gradient_norms --cells=rnn,lstm,my_module:MyCell      # your own cell beside them
+    python -m experiments.gradient_norms --tasks=mnist --mnist=FOLDER --steps=2000
+
+EXPECT
+"""
+
+import concurrent.futures
+import tempfile
+import threading
+from pathlib import Path
+
+import jax
+from rich import progress
+from rich.console import Console
+from rich.text import Text
+
+from experiments.command_line import UserError
+from experiments.gradient_norms import summary
+from experiments.gradient_norms.config import QUICK, Config, Run, plan
+from experiments.gradient_norms.measurement import Outcome, measure
+from rnn_jax import report
+
+__all__ = ["QUICK", "Config", "plan", "run"]
+
+
+def run(config: Config, workdir: str) -> None:
+    """Runs the experiment and writes config.json, results.json, arrays.npz, a figure a task and summary.html.
+
+    `results.json` is written anew after every run, so that what is interrupted keeps what it has.
+
+    Raises:
+      UserError: where the config cannot be run or `workdir` cannot be written.
+    """
+    runs = plan(config)
+    folder = _writable(workdir)
+    console = Console()
+    environment = report.environment()
+    # A small program keeps about one core busy: on a CPU as many run side by side as there are cores.
+    at_a_time = environment["cpus"] if jax.default_backend() == "cpu" else 1
+    header = {"config": config, "environment": {**environment, "programs_at_a_time": at_a_time}}
+    report.write_json(folder / "config.json", config)
+
+    outcomes: dict[int, Outcome] = {}
+    stop = threading.Event()
+    with _progress(console) as bars, concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        bar = bars.add_task("", total=sum(r.steps for r in runs), done=f"0/{len(runs)} runs")
+
+        def advance(steps: int) -> None:
+            bars.advance(bar, steps)
+
+        def tell(text: str) -> None:
+            bars.console.print(text, style="red", markup=False)
+
+        # The defaults first: when another initialisation's turn comes, the programs they share are compiled.
+        order = sorted(range(len(runs)), key=lambda i: not runs[i].is_default)
+        running = {pool.submit(measure, runs[i], config, advance, tell, stop): i for i in order}
+        try:
+            for future in concurrent.futures.as_completed(running):
+                outcome = future.result()
+                assert outcome is not None  # only a stopped run has none
+                outcomes[running[future]] = outcome
+                bars.update(bar, done=f"{len(outcomes)}/{len(runs)} runs")
+                finished = [(runs[i], outcomes[i]) for i in sorted(outcomes)]
+                report.write_json(folder / "results.json", {**header, "results": summary.records(finished)})
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    pairs: list[tuple[Run, Outcome]] = [(r, outcomes[i]) for i, r in enumerate(runs)]
+    report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
+    figures = summary.figures(pairs)
+    for task_name, png in figures.items():
+        report.write(folder / f"{task_name}.png", png)
+    report.write(folder / "summary.html", summary.page(pairs, figures, header))
+    summary.show(console, pairs, at_a_time)
+    console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(figures)} (.png), summary.html")
+
+
+def _writable(workdir: str) -> Path:
+    """The folder `workdir`, made if need be, in which a file has been written and taken away again."""
+    folder = Path(workdir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"--workdir {workdir!r} cannot be written: {error.strerror}") from error
+    return folder
+
+
+class _Rate(progress.ProgressColumn):
+    """Optimization steps a second."""
+
+    def render(self, task: progress.Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.0f} steps/s" if speed else "compiling")
+
+
+def _progress(console: Console) -> progress.Progress:
+    return progress.Progress(
+        progress.TextColumn("{task.fields[done]}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("steps"),
+        _Rate(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("left"),
+        console=console,
+        speed_estimate_period=60,
+    )
