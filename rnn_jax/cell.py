@@ -1,4 +1,4 @@
-"""The contract that every recurrent cell fulfils. Knows no other part of the project.
+"""The contract that every recurrent cell fulfils. Knows no engine, layer or task.
 
     d_t = project(params, x_t)          parallel over time: one large product
     s_t = step(params, s_{t-1}, d_t)    sequential: the recurrence, and nothing else
@@ -11,6 +11,8 @@ import dataclasses
 from typing import Any
 
 import jax
+
+from rnn_jax import checks
 
 # Any pytree of arrays. A cell's own parameters and states are NamedTuples, a user's may be what they like.
 Params = Any
@@ -40,9 +42,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size"):
-            size = getattr(self, name)
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be a positive integer, got {size!r}")
+            checks.integer_at_least(1, getattr(self, name), f"{type(self).__name__}: {name}")
 
     def init(self, key: jax.Array) -> Params:
         """Draws the parameters, in JAX's default float type."""

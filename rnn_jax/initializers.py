@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import checks
+
 Initializer = Callable[[jax.Array, Sequence[int]], jax.Array]
 
 
@@ -100,8 +102,7 @@ class Chrono:
     max_lag: int
 
     def __post_init__(self) -> None:
-        if self.max_lag < 3:
-            raise ValueError(f"Chrono: max_lag must be at least 3 steps, got {self.max_lag!r}")
+        checks.integer_at_least(3, self.max_lag, "Chrono: max_lag", " steps")
 
     def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
         return jnp.log(jax.random.uniform(key, shape, minval=1.0, maxval=self.max_lag - 1.0))

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Scan
 from rnn_jax.unroll import unroll
@@ -43,8 +44,7 @@ class ReadoutModel:
     activation: Callable[[jax.Array], jax.Array] = identity
 
     def __post_init__(self) -> None:
-        if not isinstance(self.output_size, int) or self.output_size < 1:
-            raise ValueError(f"ReadoutModel: output_size must be a positive integer, got {self.output_size!r}")
+        checks.integer_at_least(1, self.output_size, "ReadoutModel: output_size")
 
     def init(self, key: jax.Array) -> ReadoutParams:
         key_cell, key_readout = jax.random.split(key)

@@ -5,7 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.tasks.task import Batch, Regression
+from rnn_jax import checks
+from rnn_jax.tasks.task import Batch, Regression, pick
 
 
 @jax.tree_util.register_static
@@ -27,8 +28,7 @@ class Adding(Regression):
     length: int = 100
 
     def __post_init__(self) -> None:
-        if self.length < 2:
-            raise ValueError(f"adding: length must be at least 2 steps, one for each mark, got {self.length}")
+        checks.integer_at_least(2, self.length, "adding: length", " steps, one for each mark")
 
     @property
     def variant(self) -> str:
@@ -55,11 +55,9 @@ class Adding(Regression):
         return 1 / 6
 
     def sequence(self, key: jax.Array) -> Batch:
-        key_values, key_first, key_second = jax.random.split(key, 3)
-        values = jax.random.uniform(key_values, (self.length,))
-        half = self.length // 2
-        first = jax.random.randint(key_first, (), 0, half)
-        second = jax.random.randint(key_second, (), half, self.length)
+        u = jax.random.uniform(key, (self.length + 2,))
+        values, half = u[: self.length], self.length // 2
+        first, second = pick(u[-2], 0, half), pick(u[-1], half, self.length)
         steps = jnp.arange(self.length)
         marks = ((steps == first) | (steps == second)).astype(values.dtype)
         return Batch(
@@ -94,10 +92,7 @@ class Adding1997(Regression):
     length: int = 100
 
     def __post_init__(self) -> None:
-        if self.length < 20:
-            raise ValueError(
-                f"adding_1997: length must be at least 20 steps, for ten pairs in the first half, got {self.length}"
-            )
+        checks.integer_at_least(20, self.length, "adding_1997: length", " steps, for ten pairs in the first half")
 
     @property
     def variant(self) -> str:
@@ -125,14 +120,13 @@ class Adding1997(Regression):
         return (2 - first_picked) / 48
 
     def sequence(self, key: jax.Array) -> Batch:
-        key_values, key_length, key_first, key_second = jax.random.split(key, 4)
+        u = jax.random.uniform(key, (self.sequence_length + 3,))
         steps = jnp.arange(self.sequence_length)
-        end = jax.random.randint(key_length, (), self.length, self.sequence_length + 1) - 1
-        values = jax.random.uniform(key_values, (self.sequence_length,), minval=-1.0)
-        values = jnp.where(steps <= end, values, 0)
-        first = jax.random.randint(key_first, (), 0, 10)
+        end = pick(u[-3], self.length, self.sequence_length + 1) - 1
+        values = jnp.where(steps <= end, 2 * u[: self.sequence_length] - 1, 0)
+        first = pick(u[-2], 0, 10)
         # The first T/2 pairs less the one picked leave T/2 - 1: draw among those, stepping over the one picked.
-        second = jax.random.randint(key_second, (), 0, self.length // 2 - 1)
+        second = pick(u[-1], 0, self.length // 2 - 1)
         second = jnp.where(second >= first, second + 1, second)
         marks = ((steps == first) | (steps == second)) & (steps > 0)
         marks = jnp.where((steps == 0) | (steps == end), -1, marks).astype(values.dtype)

@@ -6,7 +6,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.tasks.task import Batch, Classification
+from rnn_jax import checks
+from rnn_jax.tasks.task import Batch, Classification, pick
 
 _RECALLED = 10  # symbols to copy
 _ALPHABET = 8
@@ -34,8 +35,7 @@ class Copying(Classification):
     length: int = 100
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ValueError(f"copying: length must be at least 1 step, got {self.length}")
+        checks.integer_at_least(1, self.length, "copying: length")
 
     @property
     def variant(self) -> str:
@@ -62,7 +62,7 @@ class Copying(Classification):
         return _RECALLED * math.log(_ALPHABET) / self.sequence_length
 
     def sequence(self, key: jax.Array) -> Batch:
-        symbols = jax.random.randint(key, (_RECALLED,), 0, _ALPHABET)
+        symbols = pick(jax.random.uniform(key, (_RECALLED,)), 0, _ALPHABET)
         blanks = jnp.full(self.length + _RECALLED, _BLANK)
         inputs = jnp.concatenate([symbols, blanks.at[self.length - 1].set(_DELIMITER)])
         return Batch(

@@ -2,7 +2,7 @@
 
 import abc
 import functools
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,15 @@ class Task(abc.ABC):
         """Whether metrics over the test set meet the task's criterion."""
 
 
+def pick(u: jax.Array, low: Any, high: Any) -> jax.Array:
+    """An integer in [low, high) from u uniform in [0, 1).
+
+    A sequence draws all its randomness as one array of uniform numbers: each further call of the generator would add to
+    the time every training program takes to compile.
+    """
+    return low + jnp.floor(u * (high - low)).astype(int)
+
+
 def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     """sum(w v) / sum(w); zero where every weight is."""
     total = jnp.sum(weights)
@@ -107,7 +116,8 @@ class Regression(Task):
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         error = jnp.max(jnp.abs(outputs - batch.targets), axis=-1)
         loss = self.loss(outputs, batch)
-        wrong = weighted_mean((error >= self.tolerance).astype(error.dtype), batch.weights)
+        # Not below the tolerance, so that NaN is wrong.
+        wrong = weighted_mean(1.0 - (error < self.tolerance), batch.weights)
         return {"loss": loss, "mse": loss, "error": weighted_mean(error, batch.weights), "wrong": wrong}
 
 
@@ -136,5 +146,5 @@ class Classification(Task):
         return {
             "loss": self.loss(outputs, batch),
             "accuracy": weighted_mean(right, scored),
-            "wrong": weighted_mean((error >= self.tolerance).astype(outputs.dtype), scored),
+            "wrong": weighted_mean(1.0 - (error < self.tolerance), scored),  # NaN is wrong
         }

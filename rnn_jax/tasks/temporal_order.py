@@ -6,7 +6,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.tasks.task import Batch, Classification
+from rnn_jax import checks
+from rnn_jax.tasks.task import Batch, Classification, pick
 
 _DISTRACTORS = 4  # a b c d are symbols 0 to 3
 _START, _END, _X = 4, 5, 6  # E, B, X; Y is 7
@@ -40,8 +41,7 @@ class TemporalOrder(Classification):
     def __post_init__(self) -> None:
         if self.symbols not in _WINDOWS:
             raise ValueError(f"temporal order: symbols must be 2 (task 6a) or 3 (task 6b), got {self.symbols}")
-        if self.length < 10:
-            raise ValueError(f"temporal order: length must be at least 10 steps, got {self.length}")
+        checks.integer_at_least(10, self.length, "temporal order: length", " steps")
 
     @property
     def variant(self) -> str:
@@ -73,13 +73,13 @@ class TemporalOrder(Classification):
         return self.symbols * math.log(2)
 
     def sequence(self, key: jax.Array) -> Batch:
-        key_distractors, key_length, key_places, key_symbols = jax.random.split(key, 4)
+        u_end, u = jnp.split(jax.random.uniform(key, (1 + 2 * self.symbols + self.sequence_length,)), [1])
+        u_places, u_bits, u_sequence = jnp.split(u, [self.symbols, 2 * self.symbols])
         steps = jnp.arange(self.sequence_length)
-        end = jax.random.randint(key_length, (), self.length, self.sequence_length + 1) - 1
+        end = pick(u_end[0], self.length, self.sequence_length + 1) - 1
         low, high = jnp.array(self.windows).T
-        places = jax.random.randint(key_places, (self.symbols,), low, high + 1)
-        bits = jax.random.bernoulli(key_symbols, shape=(self.symbols,)).astype(int)
-        sequence = jax.random.randint(key_distractors, (self.sequence_length,), 0, _DISTRACTORS)
+        places, bits = pick(u_places, low, high + 1), pick(u_bits, 0, 2)
+        sequence = pick(u_sequence, 0, _DISTRACTORS)
         sequence = sequence.at[0].set(_START).at[places].set(_X + bits).at[end].set(_END)
         sequence = jnp.where(steps <= end, sequence, -1)  # one_hot of -1 is all zeros: padding
         target = jnp.sum(bits * 2 ** jnp.arange(self.symbols)[::-1])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rnn_jax import checks
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Task
 
@@ -35,7 +36,8 @@ class Trainer:
     clip_norm: float
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "learning_rate", "clip_norm"):
+        checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
+        for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"Trainer: {name} must be positive, got {getattr(self, name)!r}")
 

@@ -1,0 +1,14 @@
+"""Checks of numbers at the public door. Imports nothing of the project."""
+
+from typing import Any
+
+
+def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None:
+    """Refuses a value that is not an integer (True is none) of at least `minimum`.
+
+    Raises:
+      ValueError: with `what` was wanted, why, and the value got.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+        raise ValueError(f"{what} must be {wanted}{why}, got {value!r}")
