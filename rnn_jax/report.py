@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 from rich import box
-from rich.console import Group
+from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -99,9 +99,11 @@ def text_tables(columns: Sequence[Column], sections: Mapping[str, Sequence[Any]]
     widths = [max(map(len, [c.header, *cells])) for c, cells in zip(columns, zip(*texts, strict=True), strict=True)]
     tables: list[Table | Text] = []
     for title, rows in sections.items():
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
         for column, width in zip(columns, widths, strict=True):
-            table.add_column(column.header, justify="right" if column.right else "left", width=width, no_wrap=True)
+            # Names may fold where the terminal is narrow, numbers may not.
+            side: JustifyMethod = "right" if column.right else "left"
+            table.add_column(column.header, justify=side, width=width, no_wrap=column.right, overflow="fold")
         for row in rows:
             table.add_row(*(column.text(row) for column in columns))
         tables.append(table)

@@ -120,12 +120,12 @@ def _task_title(run: Run) -> str:
 
 
 def _number(value: float) -> str:
-    """Two or three figures, as a power of ten where that is shorter."""
+    """Two figures, or the whole part; a power of ten below a hundredth and from ten thousand."""
     if math.isnan(value):
         return "-"
-    if 0.01 <= abs(value) < 1000 or not value:
-        return f"{value:.2g}" if abs(value) < 1 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
-    return f"{value:.0e}"
+    if value and not 0.01 <= abs(value) < 10_000:
+        return f"{value:.0e}"
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def _half_life(phase: Phase) -> str:
@@ -160,7 +160,7 @@ def _sections(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
     """The table's rows under a title a task."""
 
     def title(run: Run) -> str:
-        return f"{_task_title(run)}; baseline loss {run.task.baseline:.4f}; metric: {run.task.metric}"
+        return f"{_task_title(run)}; baseline {run.task.baseline:.4f}; {run.task.metric}"
 
     return {title(of_task[0][0]): of_task for of_task in _by_task(pairs).values()}
 
@@ -221,8 +221,9 @@ def _textbook(pairs: Sequence[Pair], cell: str, initialisation: str, keep: float
         told.append(f"{pair[0].task_name} {_number(measured)} ({gate})")
     return [
         f"The textbook's gate: {cell} with {initialisation} keeps {keep:.2f} of its state a step. What reaches back "
-        f"{REFERENCE_LAG} steps, or to the first, before training: {', '.join(told)}. Between the two lies the way back "
-        f"through the candidate, which the gate alone leaves out, and saturation, which the linearised network leaves out."
+        f"{REFERENCE_LAG} steps, or to the first, before training: {', '.join(told)}. The gate alone leaves out the "
+        f"way back through the candidate and the units whose gates the inputs hold wider open; the network linearised at "
+        f"rest leaves out saturation."
     ]
 
 
