@@ -1,0 +1,154 @@
+"""The cells against NumPy written from the papers, and the scan against the plain loop that it stands for.
+
+The oracles take one sequence and are in column notation as the papers are: W x, with W the transpose of what is stored.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax import GRU, LSTM, GRUResetBefore, VanillaRNN, unroll
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def relu(a):
+    return np.where(a > 0, a, 0.0)
+
+
+def elman(activation):
+    """Elman 1990: unit j sees every input and every unit of the step before."""
+
+    def of_sequence(params, xs, h):
+        hs = []
+        for x in xs:
+            h_tm1, h = h, np.empty_like(h)
+            for j in range(len(h)):
+                net = params.b[j]
+                for d in range(len(x)):
+                    net += params.w_i[d, j] * x[d]
+                for k in range(len(h_tm1)):
+                    net += params.w_h[k, j] * h_tm1[k]
+                h[j] = activation(net)
+            hs.append(h)
+        return h, np.stack(hs)
+
+    return of_sequence
+
+
+def lstm(params, xs, state):
+    """Gers, Schmidhuber & Cummins 2000, without peepholes: cell by cell, the gates in the order i f g o."""
+    h, c = state
+    size = len(h)
+    hs = []
+    for x in xs:
+        h_tm1, c_tm1 = h, c
+        h, c = np.empty(size), np.empty(size)
+        for j in range(size):
+            net_i, net_f, net_g, net_o = (
+                sum(params.w_i[d, unit] * x[d] for d in range(len(x)))
+                + sum(params.w_h[k, unit] * h_tm1[k] for k in range(size))
+                + params.b[unit]
+                for unit in (j, size + j, 2 * size + j, 3 * size + j)
+            )
+            c[j] = sigmoid(net_f) * c_tm1[j] + sigmoid(net_i) * np.tanh(net_g)
+            h[j] = sigmoid(net_o) * np.tanh(c[j])
+        hs.append(h)
+    return (h, c), np.stack(hs)
+
+
+def gru(reset_after):
+    """Cho et al. 2014: reset gate r, update gate z, candidate n; U multiplies h before the reset or after it."""
+
+    def of_sequence(params, xs, h):
+        w_r, w_z, w_n = np.split(params.w_i.T, 3)
+        u_r, u_z, u_n = np.split(params.w_h.T, 3)
+        b_r, b_z, b_n = np.split(params.b, 3)
+        hs = []
+        for x in xs:
+            r = sigmoid(w_r @ x + u_r @ h + b_r)
+            z = sigmoid(w_z @ x + u_z @ h + b_z)
+            recurrent = r * (u_n @ h + params.b_hn) if reset_after else u_n @ (r * h)
+            n = np.tanh(w_n @ x + b_n + recurrent)
+            h = z * h + (1 - z) * n
+            hs.append(h)
+        return h, np.stack(hs)
+
+    return of_sequence
+
+
+ORACLES = {
+    "tanh": (VanillaRNN(3, 4), elman(np.tanh)),
+    "relu": (VanillaRNN(3, 4, jax.nn.relu), elman(relu)),
+    "sigmoid": (VanillaRNN(3, 4, jax.nn.sigmoid), elman(sigmoid)),
+    "lstm": (LSTM(3, 4), lstm),
+    "gru": (GRU(3, 4), gru(reset_after=True)),
+    "gru_reset_before": (GRUResetBefore(3, 4), gru(reset_after=False)),
+}
+
+
+@pytest.mark.parametrize(("cell", "oracle"), ORACLES.values(), ids=ORACLES)
+def test_cell_follows_its_paper(cell, oracle, make_problem, run):
+    _, params, state, xs = make_problem(cell)
+    assert all(np.all(np.asarray(leaf) != 0) for leaf in jax.tree.leaves(params))
+    final_state, ys = run(cell, params, xs, state)
+    for b in range(xs.shape[1]):
+        own = jax.tree.map(lambda leaf, b=b: np.asarray(leaf[b]), state)
+        wanted_state, wanted = oracle(jax.tree.map(np.asarray, params), np.asarray(xs[:, b]), own)
+        np.testing.assert_allclose(ys[:, b], wanted, rtol=0, atol=1e-12)
+        for leaf, wanted_leaf in zip(
+            jax.tree.leaves(final_state), jax.tree.leaves(jax.tree.map(np.asarray, wanted_state)), strict=True
+        ):
+            np.testing.assert_allclose(leaf[b], wanted_leaf, rtol=0, atol=1e-12)
+
+
+def loop(cell, params, xs, state):
+    """The contract of `unroll` read aloud; one step after another, without a scan."""
+    ys = []
+    for x in xs:
+        state = cell.step(params, state, cell.project(params, x))
+        ys.append(cell.output(params, state, x))
+    return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *ys)
+
+
+def test_scan_is_a_loop(problem, weigh):
+    cell, params, state, xs = problem
+
+    def values_and_gradients(way):
+        def loss(params, xs, state):
+            final_state, ys = way(cell, params, xs, state)
+            return weigh(final_state, ys), (final_state, ys)
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, state)
+
+    chex.assert_trees_all_close(values_and_gradients(unroll), values_and_gradients(loop), rtol=1e-12, atol=1e-12)
+
+
+def test_two_segments_are_one_sequence(problem, run):
+    cell, params, state, xs = problem
+    middle, first = run(cell, params, xs[:2], state)
+    final_state, second = run(cell, params, xs[2:], middle)
+    ys = jax.tree.map(lambda *parts: jnp.concatenate(parts), first, second)
+    chex.assert_trees_all_close((final_state, ys), run(cell, params, xs, state), rtol=0, atol=1e-12)
+
+
+def test_state_is_the_cells_own_unless_given(problem, run):
+    cell, params, _, xs = problem
+    given = run(cell, params, xs, cell.initial_state(params, xs.shape[1:-1]))
+    chex.assert_trees_all_close(run(cell, params, xs), given, rtol=0, atol=0)
+
+
+def test_batch_is_one_at_a_time(problem, make_problem, run):
+    cell, params, state, xs = make_problem(problem.cell, batch_shape=(2, 3))
+    final_state, ys = run(cell, params, xs, state)
+    for index in np.ndindex(2, 3):
+        alone = run(cell, params, xs[:, *index], jax.tree.map(lambda leaf, i=index: leaf[i], state))
+        together = (
+            jax.tree.map(lambda leaf, i=index: leaf[i], final_state),
+            jax.tree.map(lambda leaf, i=index: leaf[:, *i], ys),
+        )
+        chex.assert_trees_all_close(together, alone, rtol=0, atol=1e-12)

@@ -1,0 +1,16 @@
+"""The tests beside this one mean nothing in 32 bit."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def test_default_float_is_64_bit():
+    assert jnp.zeros(()).dtype == jnp.float64
+
+
+def test_cells_stay_in_64_bit(problem, run):
+    cell, _, _, xs = problem
+    params = jax.jit(cell.init)(jax.random.key(0))
+    for leaf in jax.tree.leaves((params, run(cell, params, xs))):
+        chex.assert_type(leaf, jnp.float64)

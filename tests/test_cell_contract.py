@@ -1,0 +1,224 @@
+"""Every cell of the registry, through every engine, fulfils one contract; a new one needs no test of its own."""
+
+import copy
+import dataclasses
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax
+from rnn_jax.engines import Scan
+from rnn_jax.unroll import unroll
+
+T, B, D, H = 6, 6, 3, 4
+CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
+ENGINES = [Scan(), Scan(unroll=3)]
+
+every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+every_engine = pytest.mark.parametrize("engine", ENGINES, ids=str)
+
+# Compiled once a cell (and engine) for all tests, as most share shapes; unoptimized, as compiling is what takes time.
+compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+initialized = compiled(lambda cell, key: cell.init(key), static_argnums=0)
+unrolled = compiled(unroll, static_argnames=("cell", "engine"))
+
+
+@functools.cache
+def params_of(cell):
+    """Parameters off their initial values: biases of zero and an IRNN's tiny input weights would hide mistakes."""
+    rng = np.random.default_rng(0)
+    params = initialized(cell, jax.random.key(0))
+    return jax.tree.map(lambda p: p + jnp.asarray(rng.normal(0, 0.3, p.shape), p.dtype), params)
+
+
+def inputs(*shape):
+    return jnp.asarray(np.random.default_rng(1).normal(size=(*shape, D)), jnp.float32)
+
+
+def state_of(cell, *batch_shape):
+    """A state that is not the initial one, so that ignoring it is noticed."""
+    rng = np.random.default_rng(2)
+    state = cell.initial_state(params_of(cell), batch_shape)
+    return jax.tree.map(lambda s: s + jnp.asarray(rng.normal(0, 0.5, s.shape), s.dtype), state)
+
+
+def assert_close(got, wanted, rtol=1e-5, atol=1e-6):
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=rtol, atol=atol), got, wanted)
+
+
+def assert_equal(got, wanted):
+    assert_close(got, wanted, rtol=0, atol=0)
+
+
+@every_cell
+def test_params_and_state_are_float32_and_batched(cell):
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    single = jax.eval_shape(cell.initial_state, params)
+    batched = jax.eval_shape(lambda p: cell.initial_state(p, (2, 5)), params)
+    assert jax.tree.structure(single) == jax.tree.structure(batched)
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, single, batched))} == {np.dtype("float32")}
+    assert [b.shape for b in jax.tree.leaves(batched)] == [(2, 5, *s.shape) for s in jax.tree.leaves(single)]
+
+
+@every_cell
+def test_init_draws_by_its_key(cell):
+    params = initialized(cell, jax.random.key(0))
+    assert_equal(initialized(cell, jax.random.key(0)), params)
+    other = initialized(cell, jax.random.key(1))
+    assert any(jax.tree.leaves(jax.tree.map(lambda a, b: bool(np.any(a != b)), params, other)))
+
+
+@every_cell
+@every_engine
+@pytest.mark.parametrize("batch_shape", [(), (2,), (2, 3)], ids=str)
+def test_shapes_and_dtypes_of_an_unroll(cell, engine, batch_shape):
+    params = params_of(cell)
+    final_state, ys = jax.eval_shape(lambda p, xs: unroll(cell, p, xs, engine=engine), params, inputs(T, *batch_shape))
+    assert final_state == jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
+    leaves = jax.tree.leaves(ys)
+    assert leaves
+    assert all(y.shape[: 1 + len(batch_shape)] == (T, *batch_shape) and y.dtype == jnp.float32 for y in leaves)
+    assert leaves[0].shape == (T, *batch_shape, H)
+
+
+@every_cell
+@every_engine
+def test_batch_dimensions_are_free(cell, engine):
+    params, xs, state = params_of(cell), inputs(T, 2, B // 2), state_of(cell, 2, B // 2)
+    nested = unrolled(cell, params, xs, state, engine=engine)
+    state_rows = jax.tree.map(lambda s: s.reshape(B, *s.shape[2:]), state)
+    final_flat, ys_flat = unrolled(cell, params, xs.reshape(T, B, D), state_rows, engine=engine)
+    final_row, ys_row = unrolled(cell, params, xs[:, 1, 2], jax.tree.map(lambda s: s[1, 2], state), engine=engine)
+    assert_close(
+        (final_flat, ys_flat),
+        (
+            jax.tree.map(lambda s: s.reshape(B, *s.shape[2:]), nested[0]),
+            jax.tree.map(lambda y: y.reshape(T, B, *y.shape[3:]), nested[1]),
+        ),
+    )
+    assert_close(
+        (final_row, ys_row), (jax.tree.map(lambda s: s[1, 2], nested[0]), jax.tree.map(lambda y: y[:, 1, 2], nested[1]))
+    )
+
+
+@every_cell
+@every_engine
+def test_two_segments_are_the_whole(cell, engine):
+    params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
+    final_state, ys = unrolled(cell, params, xs, state, engine=engine)
+    middle_state, ys_1 = unrolled(cell, params, xs[: T // 2], state, engine=engine)
+    last_state, ys_2 = unrolled(cell, params, xs[T // 2 :], middle_state, engine=engine)
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys_1, ys_2)
+    assert_close((last_state, joined), (final_state, ys))
+
+
+@every_cell
+@every_engine
+@pytest.mark.parametrize("disturbance", [100.0, np.nan])
+def test_batch_rows_are_independent(cell, engine, disturbance):
+    params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
+    others = np.arange(B) != 1
+    disturbed = jax.tree.map(lambda s: s.at[others].set(disturbance), state)
+    final_state, ys = unrolled(cell, params, xs, state, engine=engine)
+    final_disturbed, ys_disturbed = unrolled(cell, params, xs.at[:, others].set(disturbance), disturbed, engine=engine)
+    assert_equal(jax.tree.map(lambda s: s[1], final_disturbed), jax.tree.map(lambda s: s[1], final_state))
+    assert_equal(jax.tree.map(lambda y: y[:, 1], ys_disturbed), jax.tree.map(lambda y: y[:, 1], ys))
+
+
+@every_cell
+@every_engine
+def test_the_last_of_all_states_is_the_final_one(cell, engine):
+    solve = compiled(engine, static_argnums=0)
+    final_state, states = solve(cell, params_of(cell), state_of(cell, B), inputs(T, B))
+    assert jax.tree.structure(states) == jax.tree.structure(final_state)
+    assert all(s.shape[0] == T for s in jax.tree.leaves(states))
+    assert_equal(final_state, jax.tree.map(lambda s: s[-1], states))
+
+
+@every_cell
+@every_engine
+def test_one_step_is_an_unroll_of_length_one(cell, engine):
+    params, xs, state = params_of(cell), inputs(1, B), state_of(cell, B)
+    stepped = compiled(lambda p, s, x: cell.step(p, s, cell.project(p, x)))(params, state, xs[0])
+    final_state, ys = unrolled(cell, params, xs, state, engine=engine)
+    assert_close(final_state, stepped)
+    assert_close(jax.tree.map(lambda y: y[0], ys), cell.output(params, stepped, xs[0]))
+
+
+@every_cell
+def test_a_step_uses_its_arguments_alone(cell):
+    # Each input is projected alone, before any step: what a step needs from outside is all in its drive.
+    params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
+    project, step = compiled(cell.project), compiled(cell.step)
+    drives = [project(params, x) for x in xs]
+    trace = jax.make_jaxpr(cell.step)(params, state, drives[0])
+    assert not trace.effects
+    assert not [const for const in trace.consts if np.size(const) > 1]
+    states = list(itertools.accumulate(drives, functools.partial(step, params), initial=state))[1:]
+    final_state, all_states = compiled(Scan(), static_argnums=0)(cell, params, state, xs)
+    assert_close(final_state, states[-1])
+    assert_close(all_states, jax.tree.map(lambda *s: jnp.stack(s), *states))
+
+
+@every_cell
+@every_engine
+def test_jit_equals_eager(cell, engine):
+    params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
+    assert_close(unrolled(cell, params, xs, state, engine=engine), unroll(cell, params, xs, state, engine=engine))
+
+
+@functools.partial(compiled, static_argnums=(0, 1))
+def value_and_gradient(cell, engine, params, xs, state):
+    def loss(params, xs, state):
+        final_state, ys = unroll(cell, params, xs, state, engine=engine)
+        # A weight of its own for every entry, so that no two can be exchanged unnoticed.
+        terms = [
+            jnp.sum(jnp.sin(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) * x)
+            for x in jax.tree.leaves((final_state, ys))
+        ]
+        return sum(terms)
+
+    return jax.value_and_grad(loss, argnums=(0, 1, 2))(params, xs, state)
+
+
+@every_cell
+@pytest.mark.parametrize("engine", ENGINES[1:], ids=str)
+def test_engine_equals_scan_in_value_and_gradient(cell, engine):
+    arguments = params_of(cell), inputs(T, B), state_of(cell, B)
+    assert_close(value_and_gradient(cell, engine, *arguments), value_and_gradient(cell, Scan(), *arguments), atol=1e-5)
+
+
+@every_cell
+def test_equal_cells_share_one_trace(cell):
+    traces = []
+
+    @functools.partial(jax.jit, static_argnames="cell")
+    def traced(cell, params, xs):
+        traces.append(cell)
+        return unroll(cell, params, xs)
+
+    twin = dataclasses.replace(cell)
+    assert twin is not cell
+    assert twin == cell
+    assert hash(twin) == hash(cell)
+    traced(cell, params_of(cell), inputs(T, B))
+    traced(twin, params_of(cell), inputs(T, B))
+    assert len(traces) == 1
+
+
+@every_cell
+def test_cells_that_differ_in_a_field_are_unequal(cell):
+    for field in dataclasses.fields(cell):
+        other = copy.copy(cell)
+        object.__setattr__(other, field.name, object())  # past the checks: only the comparison is of interest
+        assert other != cell, field.name
+
+
+def test_cells_of_the_registry_are_unequal():
+    assert len(set(CELLS.values())) == len(CELLS)
+    assert all(a != b for a, b in itertools.combinations(CELLS.values(), 2))

@@ -1,0 +1,232 @@
+"""The main job: what it writes, what it prints, what it refuses, and a cell of one's own in it."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import gradient_norms
+from experiments.command_line import UserError
+
+ROOT = Path(__file__).parents[1]
+TINY = gradient_norms.Config(
+    tasks=("adding", "temporal_order_6a", "copying", "digits"),
+    cells=("rnn", "lstm"),
+    inits="default",
+    length=10,
+    hidden_size=4,
+    batch_size=3,
+    steps=2,
+    seeds=2,
+)
+
+
+def command_line(*flags: str, cwd: Path = ROOT, extra_path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    path = [str(ROOT), *([str(extra_path)] if extra_path else [])]
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.gradient_norms", *flags],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={"PATH": "", "HOME": str(cwd), "PYTHONPATH": ":".join(path)},
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    gradient_norms.run(TINY, str(folder))
+    return folder
+
+
+def test_writes_its_files_and_nothing_else(finished: Path) -> None:
+    figures = {f"{task}.png" for task in TINY.tasks}
+    assert {p.name for p in finished.iterdir()} == figures | {
+        "config.json",
+        "results.json",
+        "arrays.npz",
+        "summary.html",
+    }
+    for figure in figures:
+        assert (finished / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_hold_a_flat_record_for_every_seed(finished: Path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    content = json.loads((finished / "results.json").read_text(), parse_constant=refuse)
+    assert set(content) == {"config", "environment", "results"}
+    assert content["config"]["cells"] == ["rnn", "lstm"]
+    records = content["results"]
+    assert len(records) == 4 * 2 * 2
+    wanted = {"parameters", "baseline", "clipped_percent", "ms_per_step", "solved", "after/loss", "before/loss"}
+    for record in records:
+        components = {"h", "together"} | ({"c"} if record["cell"] == "lstm" else set())
+        for loss in ("last_step", "task"):
+            for phase in ("before", "after"):
+                found = {k.split("/")[2] for k in record if k.startswith(f"{loss}/{phase}/")}
+                assert found == components
+                wanted |= {f"{loss}/{phase}/h/{q}" for q in ("slope", "half_life", "first_over_last")}
+                wanted |= {f"{phase}/spectral_radius"}
+        assert wanted <= set(record)
+    # An orthogonal matrix has eigenvalues on the unit circle; two steps of Adam do not move them far.
+    radii = [r["before/spectral_radius"] for r in records if r["cell"] == "rnn"]
+    np.testing.assert_allclose(radii, 1, atol=1e-5)
+
+
+def test_arrays_hold_every_curve(finished: Path) -> None:
+    arrays = np.load(finished / "arrays.npz")
+    loss = arrays["adding/rnn/orthogonal/training/loss"]
+    assert loss.shape == (2, 2)
+    assert np.isfinite(loss).all()
+    norms = arrays["copying/lstm/bias 1/before/task/c"]
+    assert norms.shape == (2, 30)
+    # Read at every step, the loss of copying reaches c at every step but the last, whose c nobody reads.
+    assert (norms[:, 1:] > 0).all()
+    assert (norms[:, 0] == 0).all()
+    # Sequences of temporal order end at different steps: only the lags that all of them have are kept.
+    assert arrays["temporal_order_6a/rnn/orthogonal/after/last_step/h"].shape[1] in (10, 11)
+
+
+def test_summary_is_one_self_contained_page(finished: Path) -> None:
+    page = (finished / "summary.html").read_text()
+    assert page.count("data:image/png;base64,") == len(TINY.tasks)
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    for words in ("half-life", "keeps 0.73 of its state a step", "first/last", "baseline"):
+        assert words in page
+
+
+def test_prints_a_table_that_fits_a_terminal(tmp_path: Path) -> None:
+    flags = ["--tasks=adding", "--inits=default", "--length=10", "--hidden_size=4", "--steps=2", "--seeds=2"]
+    done = command_line(*flags, f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    for header in ("cell", "init", "half-life", "first/last", "loss", "metric", "solved", "clip%", "params", "ms"):
+        assert header in done.stdout
+    assert "orthogonal*" in done.stdout
+    assert "…" not in done.stdout
+
+
+def test_same_seed_same_results(tmp_path: Path, finished: Path) -> None:
+    gradient_norms.run(dataclasses.replace(TINY, tasks=("adding",)), str(tmp_path))
+    again, before = (np.load(folder / "arrays.npz") for folder in (tmp_path, finished))
+    for name in again.files:
+        np.testing.assert_array_equal(again[name], before[name], err_msg=name)
+
+
+def test_a_cell_of_ones_own_from_the_readme(tmp_path: Path) -> None:
+    block = re.search(r"```python\n# my_module\.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block, "README.md shows no my_module.py"
+    assert len(block[1].strip().splitlines()) <= 16  # ten lines and what they import
+    (tmp_path / "my_module.py").write_text(block[1])
+    flags = [
+        "--tasks=adding",
+        "--length=10",
+        "--hidden_size=4",
+        "--steps=2",
+        "--seeds=2",
+        "--cells=rnn,lstm,my_module:MyCell",
+    ]
+    done = command_line(*flags, f"--workdir={tmp_path / 'run'}", extra_path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    own = [r for r in records if r["cell"] == "my_module:MyCell"]
+    assert len(own) == 2
+    assert all(isinstance(r["last_step/before/together/slope"], float) for r in own)
+
+
+def test_a_diverged_seed_says_so_and_the_run_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = dataclasses.replace(TINY, tasks=("adding",), cells=("rnn",), steps=6, learning_rate=1e25)
+    gradient_norms.run(config, str(tmp_path))
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"adding/rnn/orthogonal: seed 0 diverged at step \d: loss (inf|nan), gradient norm", told)
+    assert "the other seeds go on" in told
+    records = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert all("diverged at step" in record["diverged"] for record in records)
+
+
+BAD_FLAGS = [
+    (["--cells=rnm"], "unknown cell 'rnm': known are rnn, irnn, lstm"),
+    (["--cells=no_such_module:Cell"], "cannot import module 'no_such_module'"),
+    (["--cells=json:Cell"], "module 'json' has no 'Cell'"),
+    (["--cells=json:dumps"], "cell 'json:dumps'"),
+    (["--cells=rnn,rnn"], "--cells must name at least one and none twice, got 'rnn,rnn'"),
+    (["--cells="], "--cells must name at least one"),
+    (["--tasks=addition"], "unknown task 'addition': known are adding"),
+    (["--tasks=mnist"], "--mnist"),
+    (["--tasks=mnist", "--mnist=/nowhere"], "train-images-idx3-ubyte: no such file"),
+    (["--inits=some"], "--inits must be all or default, got 'some'"),
+    (["--hidden_size=0"], "--hidden_size must be positive, got 0"),
+    (["--length=-5"], "--length must be positive, got -5"),
+    (["--batch_size=0"], "--batch_size must be positive, got 0"),
+    (["--seeds=0"], "--seeds must be positive, got 0"),
+    (["--steps=0"], "--steps must be positive, got 0"),
+    (["--learning_rate=nan"], "--learning_rate must be positive, got nan"),
+    (["--tasks=adding_1997", "--length=19"], "length must be at least 20 steps"),
+    (["--tasks=temporal_order_6a", "--length=9"], "length must be at least 10 steps, got 9"),
+    (["--workdir=/dev/null/run"], "--workdir '/dev/null/run' cannot be written"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD_FLAGS, ids=[" ".join(flags) for flags, _ in BAD_FLAGS])
+def test_bad_flags_are_refused_before_anything_is_written(flags: list[str], message: str, tmp_path: Path) -> None:
+    values = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    workdir = values.pop("workdir", str(tmp_path / "run"))
+    fields = {f.name: f.type for f in dataclasses.fields(gradient_norms.Config)}
+    number = {int: int, int | None: int, float: float}
+    changes = {
+        name: number.get(
+            fields[name], lambda v, name=name: tuple(filter(None, v.split(","))) if name in ("tasks", "cells") else v
+        )(value)
+        for name, value in values.items()
+    }
+    with pytest.raises(UserError, match=re.escape(message)):
+        gradient_norms.run(gradient_norms.Config(**changes), workdir)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--cells=rnm", "error: unknown cell 'rnm'"),
+        ("--workdir=/dev/null/run", "cannot be written"),
+        ("--hiden_size=3", "Unknown command line flag 'hiden_size'"),
+        ("--seeds=five", "five"),
+        ("adding", "unexpected argument 'adding'"),
+    ],
+)
+def test_the_command_line_tells_a_typo_in_words(flag: str, message: str, tmp_path: Path) -> None:
+    done = command_line(flag, cwd=tmp_path)
+    assert done.returncode not in (0, None)
+    said = done.stdout + done.stderr
+    assert message in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_with_ones_own_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong_cells.py").write_text(
+        "import jax.numpy as jnp\n"
+        "from rnn_jax import Cell\n"
+        "class Grows(Cell):\n"
+        "    def init(self, key): return ()\n"
+        "    def initial_state(self, params, batch_shape=()): return jnp.zeros((*batch_shape, self.hidden_size))\n"
+        "    def step(self, params, h, x): return jnp.concatenate([h, x], -1)\n"
+        "class Unfinished(Cell):\n"
+        "    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, message in {
+        "Grows": r"state after a step of Grows.*must be float32\[1, 4\], got float32\[1, 6\]",
+        "Unfinished": r"Unfinished must define init",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            gradient_norms.run(dataclasses.replace(TINY, cells=(f"wrong_cells:{name}",)), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

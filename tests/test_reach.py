@@ -1,0 +1,120 @@
+"""The reach of the gradient against closed forms, and why an LSTM keeps more than its forget gate does."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax import CELLS, GRU, LSTM, Adding, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
+from rnn_jax.initializers import Chrono, Normal, Orthogonal, ScaledIdentity, without_initializers
+from rnn_jax.models.readout import identity
+
+
+def reach(cell, task, seeds=2):
+    model = ReadoutModel(cell, task.output_size)
+    params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), seeds))
+    batch = task.sample(jax.random.key(1), 16)
+    return params, diagnostics.gradient_reach(model, task, params, batch)
+
+
+def test_a_linear_network_decays_by_its_gain() -> None:
+    cell = VanillaRNN(2, 8, identity, Orthogonal(0.9))
+    _, found = reach(cell, Adding(40))
+    for loss in ("last_step", "task"):
+        norms = np.asarray(found[loss]["together"])
+        np.testing.assert_allclose(norms / norms[:, :1], np.tile(0.9 ** np.arange(40), (2, 1)), rtol=1e-4)
+
+
+def test_linearised_reach_is_exact_for_a_linear_network() -> None:
+    cell = VanillaRNN(2, 8, identity, Normal(0.3))
+    params = cell.init(jax.random.key(0))
+    w = np.asarray(params.w_h, np.float64)
+    wanted = [np.linalg.norm(np.linalg.matrix_power(w, k)) / math.sqrt(8) for k in range(30)]
+    np.testing.assert_allclose(diagnostics.linearised_reach(cell, params, 30), wanted, rtol=1e-4)
+
+
+def test_linearised_reach_of_the_irnn_is_one() -> None:
+    cell = VanillaRNN(2, 8, jax.nn.relu, ScaledIdentity(), Normal(0.001))
+    np.testing.assert_allclose(diagnostics.linearised_reach(cell, cell.init(jax.random.key(0)), 50), 1)
+
+
+def test_linearised_reach_of_a_gru_is_gate_plus_candidate() -> None:
+    # At rest J = z I + (1 - z) r Q with z = r = 1/2 and Q orthogonal, whose eigenvalues spread over the unit circle:
+    # the root mean square of |1/2 + e^{i a} / 4|^k over a. The gate alone would give 1/2^k, a third of it at k = 10.
+    cell = GRU(2, 256)
+    angles = np.linspace(0, 2 * math.pi, 1001)[:-1]
+    wanted = [np.sqrt(np.mean(np.abs(0.5 + 0.25 * np.exp(1j * angles)) ** (2 * k))) for k in range(15)]
+    found = diagnostics.linearised_reach(cell, cell.init(jax.random.key(0)), 15)
+    np.testing.assert_allclose(found, wanted, rtol=0.02)
+    assert found[10] > 10 * 0.5**10
+
+
+def test_why_an_lstm_keeps_more_than_its_forget_gate() -> None:
+    def kept_a_step(**fields) -> float:
+        _, found = reach(LSTM(2, 32, **fields), Adding(60), seeds=4)
+        norms = np.asarray(found["last_step"]["together"])
+        return math.exp(diagnostics.fit_decay(np.exp(np.mean(np.log(norms), axis=0))[5:]).slope)
+
+    none = ScaledIdentity(0.0)
+    bias = kept_a_step(recurrent_init=none, input_init=none)
+    gates = kept_a_step(recurrent_init=none)
+    whole = kept_a_step()
+    # The textbook's number is that of the bias alone.
+    assert bias == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-3)
+    # Inputs hold some units' gates wider open, and after many steps only those are left.
+    assert 0.76 < gates < 0.85
+    # And the state returns through the candidate: h_t -> g_{t+1} -> c_{t+1}.
+    assert 0.88 < whole < 0.95
+
+
+def test_a_loss_read_at_every_step_reaches_further_than_the_last_step() -> None:
+    _, found = reach(LSTM(10, 8), Copying(20))
+    far = {loss: np.asarray(norms["together"])[:, 30] for loss, norms in found.items()}
+    assert (far["task"] > far["last_step"]).all()
+
+
+def test_lags_count_from_each_sequences_own_last_step() -> None:
+    task = TemporalOrder(20)
+    _, found = reach(VanillaRNN(8, 8, identity, Orthogonal(0.5)), task)
+    norms = np.asarray(found["last_step"]["together"])
+    known = ~np.isnan(norms[0])
+    # Between 20 and 22 steps: every sequence has 20 lags, the longest have two more.
+    assert known.sum() == 20
+    np.testing.assert_allclose(norms[:, known] / norms[:, :1], np.tile(0.5 ** np.arange(20), (2, 1)), rtol=1e-3)
+
+
+def test_norms_of_tiny_gradients_do_not_underflow() -> None:
+    norms = diagnostics.gradient_norms(jnp.full((1, 1, 4), 1e-30))
+    np.testing.assert_allclose(norms["h"], 2e-30, rtol=1e-5)
+
+
+def test_decay_leaves_underflown_lags_out_of_its_slope() -> None:
+    norms = np.where(np.arange(100) < 60, 0.3 ** np.arange(100.0), 0).astype(np.float32)
+    decay = diagnostics.fit_decay(norms)
+    assert decay.slope == pytest.approx(math.log(0.3), rel=1e-3)
+    assert decay.first_over_last == 0
+    assert all(map(math.isnan, diagnostics.fit_decay(np.zeros(5, np.float32))))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_reach_of_every_cell(name: str) -> None:
+    params, found = reach(CELLS[name](2, 4), Adding(12))
+    for norms in found.values():
+        for values in norms.values():
+            assert values.shape == (2, 12)
+            assert np.isfinite(values).all()
+        components = np.stack([v for k, v in norms.items() if k != "together"])
+        np.testing.assert_allclose(norms["together"], np.sqrt(np.sum(components**2, axis=0)), rtol=0.5)
+    assert np.isfinite(
+        diagnostics.linearised_reach(CELLS[name](2, 4), jax.tree.map(lambda p: p[0], params.cell), 5)
+    ).all()
+
+
+def test_cells_that_differ_only_in_their_initialisation_share_a_program() -> None:
+    model = ReadoutModel(LSTM(2, 4, forget_bias=Chrono(50), recurrent_init=Normal(0.1)), 1)
+    assert without_initializers(model) == ReadoutModel(LSTM(2, 4), 1)
+    # An activation is not an initialisation.
+    relu = VanillaRNN(2, 4, jax.nn.relu, ScaledIdentity())
+    assert without_initializers(relu) == VanillaRNN(2, 4, jax.nn.relu)

@@ -1,0 +1,86 @@
+"""One short sequence of each task, written out: a changed definition or draw must be noticed.
+
+Every published number of this project is of sequences drawn by these definitions from keys of JAX's default generator
+(threefry2x32, partitionable). Where a number here changes, so do all results, and each has to be made again.
+"""
+
+import jax
+import numpy as np
+import pytest
+
+from rnn_jax import tasks
+
+_ = -1  # padding
+GOLDEN_VALUES = {  # values, marks, the step answered at, the target
+    "adding": (
+        [0.86737049, 0.55631435, 0.30067706, 0.33249056, 0.99207819, 0.20568824],
+        [0, 1, 0, 1, 0, 0],
+        5,
+        0.88880491,
+    ),
+    "adding_1997": (
+        np.fromstring(
+            """-0.53733182 -0.36692119 0.58327174 0.06941772 0.87866449 0.43717861 -0.13766456 -0.71564937
+            -0.19620538 -0.38034868 0.19662905 -0.60239291 0.59460807 -0.03437376 0.42722034 -0.82587194
+            -0.47813582 -0.74192595 0.51126432 0.78631783 0 0""",
+            sep=" ",
+        ),
+        [-1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 0, 0],
+        19,
+        0.40491283,
+    ),
+}
+GOLDEN_SYMBOLS = {  # input symbols, the steps answered at, the classes
+    "copying": (
+        [6, 4, 2, 2, 7, 1, 3, 1, 6, 0, 8, 8, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8],
+        list(range(23)),
+        [8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 6, 4, 2, 2, 7, 1, 3, 1, 6, 0],
+    ),
+    "temporal_order_6a": ([4, 7, 3, 0, 2, 0, 6, 2, 2, 0, 3, 5, _], [11], [2]),
+    "temporal_order_6b": ([4, 7, 1, 2, 0, 7, 1, 2, 6, 1, 0, 5, _], [11], [6]),
+}
+# The length of the task, and which sequence of the batch: one that ends before the longest does, where lengths vary.
+GOLDEN = {
+    "adding": (6, 0),
+    "adding_1997": (20, 3),
+    "copying": (3, 0),
+    "temporal_order_6a": (12, 2),
+    "temporal_order_6b": (12, 3),
+}
+
+
+def drawn(name):
+    length, row = GOLDEN[name]
+    # Unoptimized: compiling the random generator takes seconds, running it no time.
+    sample = jax.jit(lambda task, key: task.sample(key, 8), compiler_options={"xla_backend_optimization_level": 0})
+    batch = sample(tasks.SYNTHETIC[name](length), jax.random.key(7))
+    return (np.asarray(part)[:, row] for part in batch)
+
+
+def test_every_task_has_its_golden_sequence():
+    assert set(GOLDEN) == set(GOLDEN_VALUES) | set(GOLDEN_SYMBOLS) == set(tasks.SYNTHETIC)
+
+
+def test_the_generator_is_the_one_the_sequences_were_drawn_from():
+    assert jax.config.jax_default_prng_impl == "threefry2x32"
+    assert jax.config.jax_threefry_partitionable
+
+
+@pytest.mark.parametrize("name", GOLDEN_VALUES)
+def test_golden_values(name):
+    values, marks, end, target = GOLDEN_VALUES[name]
+    inputs, targets, weights = drawn(name)
+    np.testing.assert_allclose(inputs[:, 0], values, rtol=1e-6, atol=1e-8)
+    np.testing.assert_array_equal(inputs[:, 1], marks)
+    np.testing.assert_array_equal(np.flatnonzero(weights), [end])
+    np.testing.assert_allclose(targets[end], [target], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", GOLDEN_SYMBOLS)
+def test_golden_symbols(name):
+    symbols, answered, classes = GOLDEN_SYMBOLS[name]
+    inputs, targets, weights = drawn(name)
+    np.testing.assert_array_equal(np.where(inputs.any(axis=-1), inputs.argmax(axis=-1), _), symbols)
+    np.testing.assert_array_equal(inputs.sum(axis=-1), np.not_equal(symbols, _))
+    np.testing.assert_array_equal(np.flatnonzero(weights), answered)
+    np.testing.assert_array_equal(targets[answered], classes)

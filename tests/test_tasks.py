@@ -1,0 +1,241 @@
+"""Every synthetic task of the registry fulfils one contract; a new one needs no test of its own here."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rnn_jax
+from rnn_jax import tasks, training
+from rnn_jax.tasks.task import Classification, Regression
+
+T = 20  # the least that every task takes
+TASKS = {name: make(T) for name, make in tasks.SYNTHETIC.items()}
+MINIMA = {"adding": 2, "adding_1997": 20, "copying": 1, "temporal_order_6a": 10, "temporal_order_6b": 10}
+
+every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+# Unoptimized: compiling the random generator takes seconds, running it no time.
+fast = {"xla_backend_optimization_level": 0}
+SIZE = 10_000
+sample = jax.jit(lambda task, key: task.sample(key, SIZE), compiler_options=fast)
+draw_test = jax.jit(lambda task, key, index: task.test_batch(key, index, 1000), compiler_options=fast)
+
+# Hochreiter & Schmidhuber 1997, sections 5.4 and 5.6.
+TOLERANCES = {Regression: 0.04, Classification: 0.3}
+
+# The error of an answer is a maximum over classes; on a CPU, XLA's maximum of a large array of NaN is minus infinity.
+xfail_nan = pytest.mark.xfail(reason="`wrong` is 0 for NaN on a CPU, and alone decides temporal order", strict=False)
+
+
+@functools.cache
+def batch_of(task):
+    return sample(task, jax.random.key(5))
+
+
+def perfect(task, batch):
+    """Outputs that are right at every step, with near certainty."""
+    return batch.targets if isinstance(task, Regression) else 30 * jax.nn.one_hot(batch.targets, task.output_size)
+
+
+def memoryless(task, batch):
+    """At every step the best answer that does not look at the inputs: the mean target, or the classes' frequencies."""
+    if isinstance(task, Regression):
+        answer = jnp.mean(batch.targets, axis=1, keepdims=True)
+    else:
+        # A floor under the logarithm: a class that never comes is not answered.
+        answer = jnp.log(jnp.mean(jax.nn.one_hot(batch.targets, task.output_size), axis=1, keepdims=True) + 1e-9)
+    return jnp.broadcast_to(answer, (*batch.weights.shape, task.output_size))
+
+
+score = jax.jit(lambda task, outputs, batch: task.metrics(outputs, batch), compiler_options=fast)
+
+
+def metrics(task, outputs, batch):
+    return {name: float(value) for name, value in score(task, outputs, batch).items()}
+
+
+@every_task
+def test_shapes_and_dtypes(task):
+    batch = jax.eval_shape(lambda key: task.sample(key, 7), jax.random.key(0))
+    steps = task.sequence_length
+    assert (batch.inputs.shape, batch.inputs.dtype) == ((steps, 7, task.input_size), jnp.float32)
+    assert (batch.weights.shape, batch.weights.dtype) == ((steps, 7), jnp.float32)
+    if isinstance(task, Regression):
+        assert (batch.targets.shape, batch.targets.dtype) == ((steps, 7, task.output_size), jnp.float32)
+    else:
+        assert (batch.targets.shape, batch.targets.dtype) == ((steps, 7), jnp.int32)
+
+
+@every_task
+def test_a_batch_is_set_by_its_key_and_its_rows_differ(task):
+    batch = batch_of(task)
+    jax.tree.map(np.testing.assert_array_equal, batch, sample(task, jax.random.key(5)))
+    assert np.any(batch.inputs != sample(task, jax.random.key(4)).inputs)
+    rows = np.asarray(batch.inputs)[:, :100].transpose(1, 0, 2).reshape(100, -1)
+    assert len(np.unique(rows, axis=0)) == 100
+
+
+@every_task
+def test_a_batch_is_well_formed(task):
+    batch = jax.tree.map(np.asarray, batch_of(task))
+    assert np.all(np.isfinite(batch.inputs))
+    assert np.all((batch.weights == 0) | (batch.weights == 1))
+    assert np.all(batch.weights.sum(axis=0) >= 1)
+    # Nothing follows the last step that counts but padding: zeros, so that a loss there would be of nothing.
+    last = np.max(np.where(batch.weights > 0, np.arange(task.sequence_length)[:, None], -1), axis=0)
+    assert not np.any(batch.inputs[np.arange(task.sequence_length)[:, None] > last])
+    if isinstance(task, Classification):
+        assert 0 <= batch.targets.min() <= batch.targets.max() < task.output_size
+
+
+@every_task
+def test_a_task_is_an_argument_without_arrays_and_equal_tasks_share_a_trace(task):
+    traces = []
+
+    @jax.jit
+    def traced(task):
+        traces.append(task)
+        return jnp.zeros(task.sequence_length)
+
+    assert jax.tree.leaves(task) == []
+    traced(task)
+    traced(dataclasses.replace(task))
+    assert len(traces) == 1
+    assert dataclasses.replace(task, length=T + 1) != task
+
+
+@every_task
+def test_the_answer_that_ignores_the_past_costs_the_baseline_and_solves_nothing(task):
+    batch = batch_of(task)
+    scores = metrics(task, memoryless(task, batch), batch)
+    assert scores["loss"] == pytest.approx(task.baseline, rel=0.04)  # 3 standard errors
+    assert not task.solved(scores)
+
+
+@every_task
+def test_perfect_answers_solve_the_task(task):
+    batch = batch_of(task)
+    scores = metrics(task, perfect(task, batch), batch)
+    assert scores["loss"] < 1e-6
+    assert scores["wrong"] == 0
+    assert scores[task.metric] == (0 if isinstance(task, Regression) else 1)
+    assert task.solved(scores)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(t, marks=[xfail_nan] if "temporal" in name else []) for name, t in TASKS.items()],
+    ids=TASKS,
+)
+def test_answers_that_are_not_a_number_solve_nothing(task):
+    batch = batch_of(task)
+    assert not task.solved(metrics(task, jnp.full_like(perfect(task, batch), jnp.nan), batch))
+
+
+@every_task
+def test_an_answer_is_wrong_from_the_tolerance_on(task):
+    batch, tolerance = batch_of(task), TOLERANCES[Regression if isinstance(task, Regression) else Classification]
+
+    def off_by(error):
+        if isinstance(task, Regression):
+            return batch.targets - error
+        right = jax.nn.one_hot(batch.targets, task.output_size)
+        return jnp.log(jnp.where(right > 0, 1 - error, error / (task.output_size - 1)))
+
+    within, beyond = (metrics(task, off_by(tolerance + move), batch) for move in (-1e-3, 1e-3))
+    assert within["wrong"] == 0
+    assert beyond["wrong"] == pytest.approx(1)
+    if isinstance(task, Regression):
+        assert beyond["error"] == pytest.approx(tolerance + 1e-3, rel=1e-3)
+
+
+@every_task
+def test_steps_of_weight_zero_do_not_count(task):
+    batch = batch_of(task)
+    outputs = perfect(task, batch)
+    outputs = jnp.where(batch.weights[..., None] > 0, outputs, jnp.nan)
+    scores = metrics(task, outputs, batch)
+    assert task.solved(scores)
+    assert all(np.isfinite(value) for value in scores.values())
+
+
+@every_task
+def test_the_test_set_ends_at_its_size(task):
+    key = jax.random.key(9)
+    batches = [draw_test(task, key, index) for index in range(4)]
+    counts = [int(np.sum(np.any(batch.weights > 0, axis=0))) for batch in batches]
+    assert counts == [1000, 1000, task.test_size - 2000, 0]
+    assert not np.any(batches[2].weights[:, task.test_size - 2000 :])
+    assert np.any(batches[0].inputs != batches[1].inputs)
+    jax.tree.map(np.testing.assert_array_equal, batches[0], draw_test(task, key, 0))
+
+
+@pytest.mark.parametrize("name", ["adding_1997", "copying"])
+def test_evaluate_is_the_mean_over_the_whole_test_set(name):
+    # 2,560 sequences in batches of 1,000: the last batch is mostly padding, and must count for what it holds.
+    task, key = TASKS[name], jax.random.key(9)
+    model = rnn_jax.ReadoutModel(rnn_jax.VanillaRNN(task.input_size, 3), task.output_size)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.init, jax.random.key(1))
+    params = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=(2, *p.shape)), p.dtype), shapes)
+    scores = training.evaluate(model, task, params, key, 1000)
+
+    batches = [draw_test(task, key, index) for index in range(3)]
+    inputs, targets, _ = (np.concatenate(parts, axis=1)[:, : task.test_size] for parts in zip(*batches, strict=True))
+    weights = np.concatenate([batch.weights for batch in batches], axis=1)[:, : task.test_size]
+    for seed in range(2):
+        _, outputs = jax.jit(model.apply)(jax.tree.map(lambda p, seed=seed: p[seed], params), jnp.asarray(inputs))
+        outputs = np.asarray(outputs, np.float64)
+        if isinstance(task, Regression):
+            losses = (outputs - targets)[..., 0] ** 2
+            wanted = {"error": np.sum(np.abs(outputs - targets)[..., 0] * weights) / task.test_size}
+        else:
+            logs = outputs - np.log(np.sum(np.exp(outputs), axis=-1, keepdims=True))
+            losses = -np.take_along_axis(logs, targets[..., None], axis=-1)[..., 0]
+            wanted = {"accuracy": np.mean((np.argmax(outputs, axis=-1) == targets)[-10:])}
+        wanted["loss"] = np.sum(losses * weights) / np.sum(weights)
+        for metric, value in wanted.items():
+            assert float(scores[metric][seed]) == pytest.approx(value, rel=1e-4), metric
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_length_that_is_too_short_is_refused_by_name(name):
+    minimum = MINIMA[name]
+    assert tasks.SYNTHETIC[name](minimum).sequence_length >= minimum
+    wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum} steps"
+    for length in (minimum - 1, 0, -5):
+        with pytest.raises(ValueError, match=rf"length must be {wanted}.*, got {length}$"):
+            tasks.SYNTHETIC[name](length)
+        with pytest.raises(ValueError, match=rf"length must be {wanted}.*, got {length}$"):
+            tasks.find(name, length)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_length_that_is_not_an_integer_is_refused_by_name(name):
+    for length in (50.5, 50.0, True, "50", None):
+        with pytest.raises(ValueError, match=rf"length must be .*integer.*got {length!r}$"):
+            tasks.SYNTHETIC[name](length)
+
+
+def test_a_task_is_found_by_name():
+    assert tasks.find("copying", 30) == rnn_jax.Copying(30)
+    assert tasks.find("digits", 30).sequence_length == 64
+    with pytest.raises(ValueError, match=r"'coping'.*known are adding.*mnist"):
+        tasks.find("coping", 30)
+    with pytest.raises(ValueError, match="mnist: wants the folder"):
+        tasks.find("mnist", 30)
+
+
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(20, 3000))
+def test_sizes_fit_together_at_every_length(length):
+    for make in tasks.SYNTHETIC.values():
+        task = make(length)
+        assert length <= task.sequence_length <= length + max(20, length // 10)
+        assert 0 < task.dependency < task.sequence_length
+        assert task.baseline > 0

@@ -1,0 +1,220 @@
+"""The compiled training loop: seeds, segments, clipping, divergence, and how often it is compiled."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax
+from rnn_jax import initializers, training
+
+SEEDS, STEPS = 3, 5
+TASK = rnn_jax.Adding(10)
+CELL = rnn_jax.VanillaRNN(2, 4, recurrent_init=initializers.Uniform())  # compiles faster than an orthogonal matrix
+MODEL = rnn_jax.ReadoutModel(CELL, 1)
+# The norm lies between those of the first steps, so that some are clipped and some are not.
+TRAINER = training.Trainer(MODEL, batch_size=8, learning_rate=1e-2, clip_norm=2.0)
+
+start = jax.jit(functools.partial(training.init, TRAINER))
+
+
+def fresh(seeds=SEEDS):
+    """States of their own at every call: `run` gives its argument's buffers away."""
+    return start(jax.random.split(jax.random.key(0), seeds))
+
+
+def run(state, steps=STEPS):
+    return training.run(TRAINER, TASK, copy(state), steps)
+
+
+def copy(state):
+    return jax.tree.map(jnp.copy, state)
+
+
+def of_seed(tree, seed):
+    return jax.tree.map(lambda leaf: leaf[seed], tree)
+
+
+def assert_equal(got, wanted):
+    """Bit for bit; NaN equals NaN. Keys are compared by their data."""
+    as_array = lambda x: np.asarray(jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x)  # noqa: E731
+    jax.tree.map(lambda g, w: np.testing.assert_array_equal(as_array(g), as_array(w)), got, wanted)
+
+
+@functools.cache
+def segment():
+    """The first segment of a healthy run; several tests look at it."""
+    return run(fresh())
+
+
+def test_a_segment_has_a_metric_for_every_seed_and_step():
+    state, metrics = segment()
+    assert {leaf.shape for leaf in metrics} == {(SEEDS, STEPS)}
+    assert all(np.all(np.isfinite(leaf)) for leaf in metrics)
+    assert state.step.tolist() == [STEPS] * SEEDS
+    assert not np.any(state.diverged)
+    assert len(np.unique(metrics.loss)) == SEEDS * STEPS
+
+
+def test_all_seeds_in_one_program_are_the_seeds_run_alone():
+    # Close, not equal: products of one seed and of three batched together add up in another order.
+    state, metrics = segment()
+    for seed in range(SEEDS):
+        state_alone, metrics_alone = run(jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], fresh()))
+        jax.tree.map(
+            lambda alone, whole: np.testing.assert_allclose(alone, whole, rtol=1e-4, atol=1e-6),
+            (of_seed(state_alone.params, 0), of_seed(metrics_alone, 0)),
+            (of_seed(state.params, seed), of_seed(metrics, seed)),
+        )
+        assert_equal(state_alone.key[0], state.key[seed])
+
+
+def test_two_segments_are_one_of_twice_the_length_bit_for_bit():
+    middle, metrics_1 = segment()
+    end, metrics_2 = run(middle)
+    whole, metrics = run(fresh(), 2 * STEPS)
+    assert_equal(end, whole)
+    assert_equal(jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), metrics_1, metrics_2), metrics)
+
+
+def test_the_same_seed_runs_the_same_twice():
+    assert_equal(run(fresh()), segment())
+
+
+def test_equal_segments_and_equal_trainers_are_compiled_once():
+    state, _ = segment()
+    compiled = training.run._cache_size()
+    twin = training.Trainer(rnn_jax.ReadoutModel(dataclasses.replace(CELL), 1), 8, 1e-2, 2.0)
+    assert twin is not TRAINER
+    assert twin == TRAINER
+    for trainer, task in ((TRAINER, TASK), (twin, TASK), (TRAINER, rnn_jax.Adding(10))):
+        state, _ = training.run(trainer, task, copy(state), STEPS)
+    assert training.run._cache_size() == compiled
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def gradient(params, key_batch, batch_size):
+    batch = TASK.sample(key_batch, batch_size)
+
+    def loss(params):
+        _, outputs = MODEL.apply(params, batch.inputs)
+        return jnp.mean((outputs[-1, :, 0] - batch.targets[-1, :, 0]) ** 2)
+
+    return jax.value_and_grad(loss)(params)
+
+
+def test_every_step_is_adam_behind_clipping_by_the_global_norm():
+    # Kingma & Ba 2015, algorithm 1, in NumPy, on gradients of the same batches.
+    state, metrics = segment()
+    for seed in range(SEEDS):
+        params, key = of_seed(fresh().params, seed), fresh().key[seed]
+        leaves, tree = jax.tree.flatten(params)
+        m, v = ([np.zeros(leaf.shape) for leaf in leaves] for _ in range(2))
+        for step in range(STEPS):
+            key, key_batch = jax.random.split(key)
+            loss, grads = gradient(jax.tree.unflatten(tree, leaves), key_batch, TRAINER.batch_size)
+            grads = [np.asarray(g, np.float64) for g in jax.tree.leaves(grads)]
+            norm = np.sqrt(sum(np.sum(g**2) for g in grads))
+            np.testing.assert_allclose(metrics.loss[seed, step], loss, rtol=1e-4)
+            np.testing.assert_allclose(metrics.grad_norm[seed, step], norm, rtol=1e-4)
+            assert metrics.clipped[seed, step] == (norm > TRAINER.clip_norm)
+            grads = [g * min(1, TRAINER.clip_norm / norm) for g in grads]
+            m = [0.9 * old + 0.1 * g for old, g in zip(m, grads, strict=True)]
+            v = [0.999 * old + 0.001 * g**2 for old, g in zip(v, grads, strict=True)]
+            moves = [
+                (a / (1 - 0.9 ** (step + 1))) / (np.sqrt(b / (1 - 0.999 ** (step + 1))) + 1e-8)
+                for a, b in zip(m, v, strict=True)
+            ]
+            leaves = [
+                jnp.asarray(leaf - TRAINER.learning_rate * move, leaf.dtype)
+                for leaf, move in zip(leaves, moves, strict=True)
+            ]
+        for got, wanted in zip(jax.tree.leaves(of_seed(state.params, seed)), leaves, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
+    assert set(np.unique(metrics.clipped)) == {False, True}
+
+
+def spoil(state, where, value):
+    """Sets what `where` picks to `value` in seed 1 alone."""
+    leaves = {id(leaf) for leaf in jax.tree.leaves(where(state))}
+    return jax.tree.map(lambda leaf: leaf.at[1].set(value) if id(leaf) in leaves else leaf, state)
+
+
+def assert_others_are_untouched(state, metrics):
+    for seed in (0, 2):
+        assert_equal(of_seed(state, seed), of_seed(segment()[0], seed))
+        assert_equal(of_seed(metrics, seed), of_seed(segment()[1], seed))
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e30], ids=["NaN parameters", "loss overflows"])
+def test_a_seed_that_diverges_stops_and_leaves_the_others_alone(value):
+    before = spoil(fresh(), lambda state: state.params.readout, value)
+    state, metrics = run(before)
+    assert state.diverged.tolist() == [False, True, False]
+    assert state.step.tolist() == [STEPS, 0, STEPS]
+    assert_equal(of_seed(state.params, 1), of_seed(before.params, 1))
+    assert_equal(of_seed(state.opt_state, 1), of_seed(before.opt_state, 1))
+    # The step that diverges says how; after it there is nothing to record.
+    np.testing.assert_array_equal(metrics.loss[1], [np.nan if np.isnan(value) else np.inf] + [np.nan] * (STEPS - 1))
+    assert not np.isfinite(metrics.grad_norm[1, 0])
+    np.testing.assert_array_equal(metrics.grad_norm[1, 1:], np.nan)
+    assert not np.any(metrics.clipped[1])
+    assert_others_are_untouched(state, metrics)
+
+
+def test_a_run_that_diverges_on_its_way_keeps_what_it_had_before():
+    # An enormous momentum: the first step is sound, and moves the parameters so far that the second overflows.
+    state, metrics = run(spoil(fresh(), lambda state: state.opt_state[1][0].mu, 1e25))
+    assert state.diverged.tolist() == [False, True, False]
+    assert state.step.tolist() == [STEPS, 1, STEPS]
+    assert_equal(metrics.loss[1, 0], segment()[1].loss[1, 0])
+    assert metrics.loss[1, 1] == np.inf
+    np.testing.assert_array_equal(metrics.loss[1, 2:], np.nan)
+    sizes = [float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(of_seed(state.params, 1))]
+    assert all(1e20 < size < np.inf for size in sizes)
+    assert_others_are_untouched(state, metrics)
+
+    later, metrics = run(state)
+    assert later.step.tolist() == [2 * STEPS, 1, 2 * STEPS]
+    assert later.diverged.tolist() == [False, True, False]
+    assert_equal(of_seed(later.params, 1), of_seed(state.params, 1))
+    np.testing.assert_array_equal(metrics.loss[1], np.nan)
+    np.testing.assert_array_equal(metrics.grad_norm[1], np.nan)
+
+
+def test_a_gradient_that_is_not_finite_is_a_divergence_even_where_the_loss_is_finite():
+    # Outputs and readout near 1e15: the loss is near 1e30, the cell's gradient too, and its square overflows.
+    state, metrics = run(spoil(fresh(), lambda state: state.params.readout["params"]["kernel"], 1e15))
+    assert np.isfinite(metrics.loss[1, 0])
+    assert metrics.grad_norm[1, 0] == np.inf
+    assert state.diverged.tolist() == [False, True, False]
+    assert state.step[1] == 0
+
+
+def test_training_lowers_the_loss():
+    state, first = segment()
+    for _ in range(60):
+        state, last = run(state)
+    assert np.mean(last.loss) < 0.5 * np.mean(first.loss)
+    assert np.mean(last.loss) < TASK.baseline
+    scores = training.evaluate(MODEL, TASK, state.params, jax.random.key(1), TASK.test_size)
+    assert np.all(scores["mse"] < TASK.baseline)
+
+
+def test_a_segment_does_not_talk_to_the_host():
+    state, _ = run(segment()[0])
+    with jax.transfer_guard("disallow"):
+        state, metrics = training.run(TRAINER, TASK, state, STEPS)
+        jax.block_until_ready(metrics)
+    program = training.run.lower(TRAINER, TASK, state, STEPS).as_text()
+    assert not [word for word in ("callback", "infeed", "outfeed") if word in program]
+
+
+def test_a_trainer_is_compared_by_value():
+    assert hash(dataclasses.replace(TRAINER)) == hash(TRAINER)
+    for field, value in (("batch_size", 9), ("learning_rate", 1e-3), ("clip_norm", 1.0)):
+        assert dataclasses.replace(TRAINER, **{field: value}) != TRAINER
+    assert dataclasses.replace(TRAINER, model=dataclasses.replace(MODEL, output_size=2)) != TRAINER

@@ -1,0 +1,196 @@
+"""Wrong input is refused at the door: the message names the thing, what it got and what it wants."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax
+from rnn_jax import initializers, training
+from rnn_jax.diagnostics import Perturbed
+from rnn_jax.engines import Scan
+
+T, B, D, H = 4, 2, 3, 5
+RNN, LSTM = rnn_jax.VanillaRNN(D, H), rnn_jax.LSTM(D, H)
+
+
+def refuses(call, error, *words):
+    """Asserts that `call` raises exactly `error` with every one of `words` in its message, in this order."""
+    with pytest.raises(error, match=".*".join(map(re.escape, words))) as raised:
+        call()
+    assert raised.type is error
+
+
+def unroll(cell, xs, state=None):
+    return rnn_jax.unroll(cell, cell.init(jax.random.key(0)), xs, state)
+
+
+@pytest.mark.parametrize(
+    ("xs", "words"),
+    [
+        (jnp.zeros(D), ["xs must be [T, *batch, 3]", "at least 2 dimensions", "got shape (3,)"]),
+        (jnp.zeros(()), ["xs must be [T, *batch, 3]", "got shape ()"]),
+        (jnp.zeros((T, B, D + 1)), ["last axis of xs", "VanillaRNN.input_size = 3", "got shape (4, 2, 4)"]),
+        (jnp.zeros((T, D, B)), ["last axis of xs", "VanillaRNN.input_size = 3", "got shape (4, 3, 2)"]),
+        ((), ["xs holds no array"]),
+        (None, ["xs holds no array"]),
+    ],
+)
+def test_inputs_of_a_wrong_shape(xs, words):
+    refuses(lambda: unroll(RNN, xs), ValueError, "unroll:", *words)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool", "complex64"])
+def test_inputs_that_are_not_floating_point(dtype):
+    xs = np.zeros((T, B, D), dtype)
+    refuses(lambda: unroll(RNN, xs), TypeError, "unroll: xs must be floating point", f"got {dtype}", "one-hot")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_inputs_of_a_float_type_that_is_not_the_parameters(dtype):
+    # JAX promotes them inside the step: the state keeps its type, so nothing is lost and nothing is refused.
+    final_state, ys = unroll(RNN, jnp.zeros((T, B, D), dtype))
+    assert final_state.dtype == ys.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("cell", "state", "words"),
+    [
+        (LSTM, jnp.zeros((B, H)), ["must have the structure", "LSTMState", "got PyTreeDef(*)"]),
+        (RNN, (jnp.zeros((B, H)),), ["must have the structure PyTreeDef(*)", "got PyTreeDef((*,))"]),
+        (RNN, jnp.zeros((B, H + 1)), ["the array must be float32[2, 5]", "got float32[2, 6]"]),
+        (RNN, jnp.zeros(H), ["batch shape (2,)", "the array must be float32[2, 5]", "got float32[5]"]),
+        (RNN, jnp.zeros((B + 1, H)), ["batch shape (2,)", "the array must be float32[2, 5]", "got float32[3, 5]"]),
+        (RNN, jnp.zeros((1, H)), ["the array must be float32[2, 5]", "got float32[1, 5]"]),
+        (RNN, jnp.zeros((B, H), jnp.bfloat16), ["the array must be float32[2, 5]", "got bfloat16[2, 5]"]),
+        (RNN, jnp.zeros((B, H), int), ["the array must be float32[2, 5]", "got int32[2, 5]"]),
+        (RNN, 0.0, ["the array must be float32[2, 5]", "got float32[]"]),
+    ],
+)
+def test_states_of_a_wrong_kind(cell, state, words):
+    name = type(cell).__name__
+    refuses(lambda: unroll(cell, jnp.zeros((T, B, D)), state), ValueError, f"unroll: state for {name}", *words)
+
+
+def test_the_message_names_the_part_of_a_state_that_is_wrong():
+    state = rnn_jax.cells.lstm.LSTMState(h=jnp.zeros((B, H)), c=jnp.zeros((B, H - 1)))
+    words = ["state for LSTM", ".c must be float32[2, 5]", "got float32[2, 4]"]
+    refuses(lambda: unroll(LSTM, jnp.zeros((T, B, D)), state), ValueError, *words)
+
+
+class Misstepping(rnn_jax.VanillaRNN):
+    """A cell whose step returns something else than a state."""
+
+    def step(self, params, state, drive):
+        return self.spoil(super().step(params, state, drive))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda s: s[..., :-1], ["the array must be float32[2, 5]", "got float32[2, 4]"]),
+        (lambda s: s[0], ["the array must be float32[2, 5]", "got float32[5]"]),
+        (lambda s: s.astype(jnp.bfloat16), ["the array must be float32[2, 5]", "got bfloat16[2, 5]"]),
+        (lambda s: (s, s), ["must have the structure PyTreeDef(*)", "got PyTreeDef((*, *))"]),
+        (lambda s: None, ["must have the structure PyTreeDef(*)", "got PyTreeDef(None)"]),
+    ],
+    ids=["width", "rank", "dtype", "structure", "nothing"],
+)
+def test_a_step_that_returns_another_state(monkeypatch, spoil, words):
+    monkeypatch.setattr(Misstepping, "spoil", staticmethod(spoil), raising=False)
+    cell = Misstepping(D, H)
+    refuses(lambda: unroll(cell, jnp.zeros((T, B, D))), ValueError, "unroll: state after a step of Misstepping", *words)
+
+
+class Unfinished(rnn_jax.Cell):
+    """A cell that defines nothing."""
+
+
+class Stateless(Unfinished):
+    def init(self, key):
+        return jnp.zeros(H)
+
+
+class Stepless(Stateless):
+    def initial_state(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, H))
+
+
+class Inactive(Stepless):
+    def recurrent(self, params, state):
+        return state
+
+
+@pytest.mark.parametrize(
+    ("cell", "wants"),
+    [
+        (Unfinished, "init(key)"),
+        (Stateless, "initial_state(params, batch_shape)"),
+        (Stepless, "step, or recurrent and activate"),
+        (Inactive, "step, or recurrent and activate"),
+    ],
+)
+def test_cells_that_miss_a_method(cell, wants):
+    refuses(
+        lambda: unroll(cell(D, H), jnp.zeros((T, B, D))), NotImplementedError, f"{cell.__name__} must define {wants}"
+    )
+
+
+@pytest.mark.parametrize(
+    "shape", [(T, B + 1, H), (T + 1, B, H), (T,), (T, H, B)], ids=["batch", "length", "rank", "order"]
+)
+def test_leaves_of_the_inputs_must_go_together(shape):
+    refuses(
+        lambda: unroll(Perturbed.of(RNN), (jnp.zeros((T, B, D)), jnp.zeros(shape))),
+        ValueError,
+        "unroll: every leaf of xs must start with [T, *batch] = (4, 2)",
+        f"got shape {shape}",
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "8", None], ids=repr)
+@pytest.mark.parametrize("name", rnn_jax.CELLS)
+def test_sizes_that_are_not_positive_integers(name, size):
+    make = rnn_jax.CELLS[name]
+    for call, field in ((lambda: make(size, H), "input_size"), (lambda: make(D, size), "hidden_size")):
+        refuses(call, ValueError, f"{type(make(D, H)).__name__}: {field} must be a positive integer, got {size!r}")
+
+
+@pytest.mark.parametrize("max_lag", [2, 0, -5, 2.9, 4.5, True])
+def test_chrono_without_a_range_to_draw_from(max_lag):
+    refuses(
+        lambda: initializers.Chrono(max_lag),
+        ValueError,
+        f"Chrono: max_lag must be an integer of at least 3 steps, got {max_lag}",
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "8", None, True])
+def test_readouts_whose_size_is_not_a_positive_integer(size):
+    wants = f"ReadoutModel: output_size must be a positive integer, got {size!r}"
+    refuses(lambda: rnn_jax.ReadoutModel(RNN, size), ValueError, wants)
+
+
+@pytest.mark.parametrize("field", ["batch_size", "learning_rate", "clip_norm"])
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan")])
+def test_trainers_with_a_number_that_is_not_positive(field, value):
+    numbers = {"batch_size": 2, "learning_rate": 1e-3, "clip_norm": 1.0} | {field: value}
+    model = rnn_jax.ReadoutModel(RNN, 1)
+    wanted = "a positive integer" if field == "batch_size" else "positive"
+    refuses(lambda: training.Trainer(model, **numbers), ValueError, f"Trainer: {field} must be {wanted}, got {value!r}")
+
+
+@pytest.mark.parametrize("size", [2.5, True, "8", None])
+def test_trainers_whose_batch_size_is_not_an_integer(size):
+    model, wanted = rnn_jax.ReadoutModel(RNN, 1), f"batch_size must be a positive integer, got {size!r}"
+    refuses(lambda: training.Trainer(model, size, 1e-3, 1.0), ValueError, wanted)
+
+
+def test_wrong_input_is_refused_by_a_model_and_under_jit_too():
+    model = rnn_jax.ReadoutModel(RNN, 1)
+    params = model.init(jax.random.key(0))
+    refuses(lambda: model.apply(params, jnp.zeros((T, B, D + 1))), ValueError, "RNN.input_size = 3", "(4, 2, 4)")
+    run = jax.jit(lambda xs: rnn_jax.unroll(RNN, params.cell, xs, engine=Scan()))
+    refuses(lambda: run(jnp.zeros((T, B, D + 1))), ValueError, "RNN.input_size = 3", "got shape (4, 2, 4)")
