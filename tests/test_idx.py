@@ -52,6 +52,7 @@ def test_reads_what_was_written(tmp_path, array, compress):
         (b"\0\0\x08", "not an IDX file"),
         (idx_bytes(IMAGES, element=0x0D), "elements must be unsigned bytes .type 0x08., got type 0x0d"),
     ],
+    ids=lambda part: part if isinstance(part, str) else f"{len(part)} bytes",
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, content, words):
     path = tmp_path / "train-images-idx3-ubyte"

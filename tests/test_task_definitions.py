@@ -39,6 +39,12 @@ def assert_mean(values, wanted):
     assert abs(values.mean() - wanted) < 4 * values.std() / math.sqrt(values.size)
 
 
+def assert_uncorrelated(*columns):
+    """No two of the columns [N] tell of one another, within 5 standard errors."""
+    correlations = np.corrcoef(columns) - np.eye(len(columns))
+    assert np.max(np.abs(correlations)) < 5 / math.sqrt(len(columns[0]))
+
+
 def last_step(weights):
     """The one step at which a sequence is answered."""
     np.testing.assert_array_equal(weights.sum(axis=1), 1)
@@ -74,7 +80,7 @@ def test_adding_draws_values_and_places_uniformly():
     first, second = np.nonzero(marks)[1].reshape(N, 2).T
     assert_uniform(first, 0, 49)
     assert_uniform(second, 50, 99)
-    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / math.sqrt(N)
+    assert_uncorrelated(first, second, values[:, 0], values[:, 99])
     assert Adding(T).baseline == 1 / 6
     assert_mean((targets[:, -1, 0] - 1) ** 2, 1 / 6)
 
@@ -107,6 +113,8 @@ def test_adding_1997_marks_the_ends_and_two_pairs():
     assert_mean((marked == 1).astype(float), chance)
     one, two = marks[marked == 1], marks[marked == 2]
     first, second = np.nonzero(two == 1)[1].reshape(-1, 2).T
+    assert_uncorrelated(end[marked == 2], first)
+    assert_uncorrelated(end[marked == 2], second, values[marked == 2, 1])
     assert first.min() == 1
     assert first.max() == 9
     assert second.max() == 49
@@ -154,7 +162,7 @@ def test_copying_draws_symbols_uniformly():
     copied = symbols_of(drawn(Copying(T))[0])[:, :10]
     for step in range(10):
         assert_uniform(copied[:, step], 0, 7)
-    assert np.all(np.abs(np.corrcoef(copied.T) - np.eye(10)) < 5 / math.sqrt(N))
+    assert_uncorrelated(*copied.T)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +206,7 @@ def test_temporal_order_sequences(task):
     classes = order @ 2 ** np.arange(task.symbols)[::-1]
     np.testing.assert_array_equal(targets[rows, end], classes)
     assert_uniform(classes, 0, 2**task.symbols - 1)
+    assert_uncorrelated(end, *places.T, *order.T, symbols[:, 1], symbols[:, 98])
     assert task.baseline == pytest.approx(math.log(4 if task is ORDERS[0] else 8))
 
 

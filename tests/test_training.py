@@ -185,6 +185,18 @@ def test_a_run_that_diverges_on_its_way_keeps_what_it_had_before():
     np.testing.assert_array_equal(metrics.grad_norm[1], np.nan)
 
 
+def test_a_run_that_has_diverged_stays_stopped():
+    # Even where the next batch would have a finite loss again.
+    before = spoil(fresh(), lambda state: state.diverged, True)
+    state, metrics = run(before)
+    assert state.diverged.tolist() == [False, True, False]
+    assert state.step.tolist() == [STEPS, 0, STEPS]
+    assert_equal(of_seed(state.params, 1), of_seed(before.params, 1))
+    np.testing.assert_array_equal(metrics.loss[1], np.nan)
+    assert not np.any(metrics.clipped[1])
+    assert_others_are_untouched(state, metrics)
+
+
 def test_a_gradient_that_is_not_finite_is_a_divergence_even_where_the_loss_is_finite():
     # Outputs and readout near 1e15: the loss is near 1e30, the cell's gradient too, and its square overflows.
     state, metrics = run(spoil(fresh(), lambda state: state.params.readout["params"]["kernel"], 1e15))

@@ -69,15 +69,16 @@ def _by_task(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def _relative(phase: Phase) -> np.ndarray:
-    """||dL/ds_{T-k}|| / ||dL/ds_T|| [seeds, lags], for the loss at the last step."""
-    norms = phase.reach["last_step"]["together"]
-    return norms / norms[:, :1]
+    """||dL/ds_{T-k}|| / ||dL/ds_T|| [seeds, lags], for the loss at the last step; zero for a dead network."""
+    norms = phase.reach["last_step"]["together"].astype(np.float64)
+    return norms / np.where(norms[:, :1] > 0, norms[:, :1], 1)
 
 
 def _decay(phase: Phase) -> Decay:
-    """Of the geometric mean over seeds."""
-    with np.errstate(divide="ignore"):
-        return fit_decay(np.exp(np.mean(np.log(_relative(phase).astype(np.float64)), axis=0)).astype(np.float32))
+    """The median over seeds of each quantity, of those seeds that have it."""
+    each = np.array([fit_decay(norms) for norms in phase.reach["last_step"]["together"]])
+    known = ~np.isnan(each)
+    return Decay(*(float(np.median(q[k])) if k.any() else math.nan for q, k in zip(each.T, known.T, strict=True)))
 
 
 def _solved(run: Run, outcome: Outcome) -> list[bool]:
@@ -103,7 +104,7 @@ def figures(pairs: Sequence[Pair]) -> dict[str, bytes]:
                     style=("-", "--", "-.")[kinds.index(run.initialisation)],
                     before=_relative(outcome.before),
                     after=_relative(outcome.after),
-                    theory=np.mean(outcome.before.theory, axis=0)[: _relative(outcome.before).shape[1]],
+                    theory=np.median(outcome.before.theory, axis=0)[: _relative(outcome.before).shape[1]],
                 )
             )
         run = of_task[0][0]
@@ -168,7 +169,7 @@ def _sections(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 def _caption(pairs: Sequence[Pair], at_a_time: int) -> str:
     return (
         "* the cell's default initialisation. half-life (steps) and first/last: of the norm of dL/ds_t, L read at the "
-        "last step, before→after training; geometric mean over seeds. loss, metric: test set, median over seeds. "
+        "last step, before→after training (-: no gradient at all). loss, metric: on the test set. Medians over seeds. "
         "solved: seeds that meet the task's criterion. clip%: steps whose gradient was clipped. "
         f"ms: an optimization step of all {len(pairs[0][1].history.loss)} seeds "
         f"together, {at_a_time} such programs side by side.\n"
@@ -203,9 +204,8 @@ def _lag(of_task: Sequence[Pair]) -> int:
 
 
 def _reach(phase: Phase, lag: int) -> float:
-    """The share of the last step's gradient that reaches back `lag` steps, geometric mean over seeds."""
-    with np.errstate(divide="ignore"):
-        return float(np.exp(np.mean(np.log(_relative(phase)[:, lag].astype(np.float64)))))
+    """The share of the last step's gradient that reaches back `lag` steps, median over seeds."""
+    return float(np.median(_relative(phase)[:, lag]))
 
 
 def _textbook(pairs: Sequence[Pair], cell: str, initialisation: str, keep: float) -> list[str]:
@@ -216,14 +216,14 @@ def _textbook(pairs: Sequence[Pair], cell: str, initialisation: str, keep: float
     told = []
     for pair in found:
         lag = _lag([pair])
-        measured, theory = _reach(pair[1].before, lag), float(np.mean(pair[1].before.theory[:, lag]))
+        measured, theory = _reach(pair[1].before, lag), float(np.median(pair[1].before.theory[:, lag]))
         gate = f"gate alone {_number(keep**lag)}, linearised {_number(theory)}"
         told.append(f"{pair[0].task_name} {_number(measured)} ({gate})")
     return [
         f"The textbook's gate: {cell} with {initialisation} keeps {keep:.2f} of its state a step. What reaches back "
         f"{REFERENCE_LAG} steps, or to the first, before training: {', '.join(told)}. The gate alone leaves out the "
-        f"way back through the candidate and the units whose gates the inputs hold wider open; the network linearised at "
-        f"rest leaves out saturation."
+        f"way back through the candidate, and the units whose gates the inputs hold wider open; the network "
+        f"linearised at rest leaves out saturation."
     ]
 
 
