@@ -1,10 +1,8 @@
 """Settings of every test process."""
 
-import os
-
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Those tests need 64-bit floats from the start of a process; tests/test_float64.py runs them in one of their own.
-collect_ignore = [] if os.environ.get("JAX_ENABLE_X64") else ["float64"]
+collect_ignore = [] if jax.config.jax_enable_x64 else ["float64"]

@@ -59,7 +59,7 @@ class Config:
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 
-QUICK = Config(tasks=("adding", "digits"), inits="default", length=20, hidden_size=16, steps=100, seeds=2)
+QUICK = Config(tasks=("adding",), inits="default", length=20, hidden_size=16, steps=300, seeds=2)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,7 +79,8 @@ def measure(
     def look() -> Phase:
         reach = diagnostics.gradient_reach(model, run.task, state.params, batch)
         metrics = training.evaluate(model, run.task, state.params, key_test, TEST_BATCH)
-        each = [jax.tree.map(lambda leaf, s=s: leaf[s], state.params.cell) for s in range(config.seeds)]
+        params = jax.tree.map(np.asarray, state.params.cell)
+        each = [jax.tree.map(lambda leaf, s=s: leaf[s], params) for s in range(config.seeds)]
         return Phase(
             reach={loss: {name: _common_lags(n) for name, n in norms.items()} for loss, norms in reach.items()},
             metrics=metrics,

@@ -42,8 +42,8 @@ def find(name: str) -> Callable[[int, int], Cell]:
         return CELLS[name]
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"cell {name!r}: cannot import module {module_name!r} ({error})") from error
+    except Exception as error:  # whatever a module of the user's raises as it is run
+        raise ValueError(f"cell {name!r}: cannot import module {module_name!r}: {error!r}") from error
     if not hasattr(module, attribute):
         raise ValueError(f"cell {name!r}: module {module_name!r} has no {attribute!r}")
     factory = getattr(module, attribute)

@@ -1,5 +1,7 @@
 """The eigenvalues of a cell's recurrent matrix."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,15 +17,20 @@ def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
     H]. For any other cell it is the one transposed Jacobian of `step` at the initial state under zero input, n counting
     all of the state.
     """
+    jacobians = [np.asarray(matrix) for matrix in _jacobians(cell, params)]
+    # A component that does not enter the product, as an LSTM's c, has a zero matrix and adds nothing.
+    return [block.T for matrix in jacobians for block in np.split(matrix, matrix.shape[0] // matrix.shape[1])]
+
+
+@functools.partial(jax.jit, static_argnames="cell")
+def _jacobians(cell: Cell, params: Params) -> list[jax.Array]:
+    """Of the recurrent product (gates stacked) by each component of the state, or of the step by the whole state."""
     state = cell.initial_state(params)
     if type(cell).recurrent is not Cell.recurrent:
-        matrices = jax.tree.leaves(jax.jacobian(lambda s: cell.recurrent(params, s))(state))
-        # A component that does not enter the product, as an LSTM's c, has a zero matrix and adds nothing.
-        return [block.T for m in matrices for block in np.split(np.asarray(m), m.shape[0] // m.shape[1])]
+        return jax.tree.leaves(jax.jacobian(lambda s: cell.recurrent(params, s))(state))
     flat, unflatten = flatten_util.ravel_pytree(state)
     drive = cell.project(params, jnp.zeros(cell.input_size, flat.dtype))
-    jacobian = jax.jacobian(lambda s: flatten_util.ravel_pytree(cell.step(params, unflatten(s), drive))[0])(flat)
-    return [np.asarray(jacobian).T]
+    return [jax.jacobian(lambda s: flatten_util.ravel_pytree(cell.step(params, unflatten(s), drive))[0])(flat)]
 
 
 def spectral_radius(cell: Cell, params: Params) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
 
 
@@ -16,9 +17,15 @@ class Scan:
 
     Args:
       unroll: how many steps the compiler sees in one turn of the loop; more is faster to run, slower to compile.
+
+    Raises:
+      ValueError: where unroll is not a positive integer.
     """
 
     unroll: int = 1
+
+    def __post_init__(self) -> None:
+        checks.integer_at_least(1, self.unroll, "Scan: unroll")
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
         def body(state: State, drive: Any) -> tuple[State, State]:

@@ -128,7 +128,7 @@ class Adding1997(Regression):
         # The first T/2 pairs less the one picked leave T/2 - 1: draw among those, stepping over the one picked.
         second = pick(u[-1], 0, self.length // 2 - 1)
         second = jnp.where(second >= first, second + 1, second)
-        marks = ((steps == first) | (steps == second)) & (steps > 0)
+        marks = (steps == first) | (steps == second)
         marks = jnp.where((steps == 0) | (steps == end), -1, marks).astype(values.dtype)
         target = 0.5 + jnp.sum(jnp.where(marks > 0, values, 0)) / 4
         return Batch(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -38,12 +39,14 @@ class Trainer:
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
         for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"Trainer: {name} must be positive, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise ValueError(f"Trainer: {name} must be a positive number, got {value!r}")
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(self.learning_rate))
+        # As one vector: a cell's many small arrays would each cost kernels of their own.
+        return optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(self.learning_rate)))
 
 
 class TrainState(NamedTuple):
@@ -53,7 +56,7 @@ class TrainState(NamedTuple):
     opt_state: Any
     key: jax.Array  # of the batches still to be drawn
     step: jax.Array  # optimization steps done
-    diverged: jax.Array  # whether a loss or gradient was NaN or infinite; the parameters stay those before it
+    diverged: jax.Array  # whether a loss or gradient norm was NaN or infinite; the parameters stay as before
 
 
 class StepMetrics(NamedTuple):
@@ -97,7 +100,7 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
     def train_step(state: TrainState, _: None) -> tuple[TrainState, StepMetrics]:
         key, key_batch = jax.random.split(state.key)
         loss, grads = jax.value_and_grad(loss_fn)(state.params, key_batch)
-        grad_norm = optax.global_norm(grads)
+        grad_norm = optax.tree.norm(grads)
         updates, opt_state = trainer.optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         diverged = state.diverged | ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
