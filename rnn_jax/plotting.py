@@ -45,7 +45,7 @@ def lag_figure(lines: Sequence[Line], title: str) -> bytes:
         axis.grid(alpha=0.3)
     curves = np.concatenate([np.ravel(c) for line in lines for c in (line.before, line.after)])
     shown = curves[np.isfinite(curves) & (curves > FLOOR)]
-    axes[0].set_ylim(np.min(shown, initial=1) / 3, np.max(shown, initial=1) * 3)
+    axes[0].set_ylim(max(np.min(shown, initial=1) / 3, FLOOR), np.max(shown, initial=1) * 3)
     axes[0].set_ylabel(r"$\|\partial L/\partial s_{T-k}\|\ /\ \|\partial L/\partial s_T\|$")
     axes[0].plot([], [], color="gray", linestyle=":", lw=1, label="linearised at rest (theory)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)

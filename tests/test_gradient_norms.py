@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def command_line(*flags: str, cwd: Path = ROOT, extra_path: Path | None = None) 
         cwd=cwd,
         capture_output=True,
         text=True,
-        env={"PATH": "", "HOME": str(cwd), "PYTHONPATH": ":".join(path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         timeout=300,
     )
 
@@ -169,8 +170,8 @@ BAD_FLAGS = [
     (["--seeds=0"], "--seeds must be positive, got 0"),
     (["--steps=0"], "--steps must be positive, got 0"),
     (["--learning_rate=nan"], "--learning_rate must be positive, got nan"),
-    (["--tasks=adding_1997", "--length=19"], "length must be at least 20 steps"),
-    (["--tasks=temporal_order_6a", "--length=9"], "length must be at least 10 steps, got 9"),
+    (["--tasks=adding_1997", "--length=19"], "length must be an integer of at least 20 steps"),
+    (["--tasks=temporal_order_6a", "--length=9"], "length must be an integer of at least 10 steps, got 9"),
     (["--workdir=/dev/null/run"], "--workdir '/dev/null/run' cannot be written"),
 ]
 

@@ -32,7 +32,7 @@ INITIALISATIONS: dict[str, dict[str, Callable[[int], dict[str, Any]]]] = {
 }
 
 # Optimization steps by which, at T = 100, what learns a task at all in this time has learnt it.
-STEPS = {"adding": 1000, "temporal_order_6a": 400}
+STEPS = {"adding": 1000, "temporal_order_6a": 600}
 OTHER_STEPS = 800
 
 

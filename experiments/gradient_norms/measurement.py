@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from experiments.gradient_norms.config import Config, Run
-from rnn_jax import diagnostics, initializers, training
+from rnn_jax import diagnostics, initializers, tasks, training
 
 LOG_POINTS = 10  # pieces in which a run reports progress; one compiled program runs each
 MEASURED_SEQUENCES = 64  # over which gradient norms are averaged
@@ -75,6 +75,7 @@ def measure(
     trainer = initializers.without_initializers(run.trainer)
     model = trainer.model
     batch = run.task.sample(key_measured, MEASURED_SEQUENCES)
+    lags = _common_lags(batch)
 
     def look() -> Phase:
         reach = diagnostics.gradient_reach(model, run.task, state.params, batch)
@@ -82,10 +83,10 @@ def measure(
         params = jax.tree.map(np.asarray, state.params.cell)
         each = [jax.tree.map(lambda leaf, s=s: leaf[s], params) for s in range(config.seeds)]
         return Phase(
-            reach={loss: {name: _common_lags(n) for name, n in norms.items()} for loss, norms in reach.items()},
+            reach=jax.tree.map(lambda norms: np.asarray(norms)[:, :lags], reach),
             metrics=metrics,
             spectral_radius=np.array([diagnostics.spectral_radius(model.cell, params) for params in each]),
-            theory=np.array([diagnostics.linearised_reach(model.cell, p, run.task.sequence_length) for p in each]),
+            theory=np.array([diagnostics.linearised_reach(model.cell, p, lags) for p in each]),
         )
 
     before = look()
@@ -112,7 +113,7 @@ def measure(
     return outcome
 
 
-def _common_lags(norms: jax.Array) -> np.ndarray:
-    """Norms [seeds, lags] without the lags that not every sequence has."""
-    values = np.asarray(norms)
-    return values[:, ~np.isnan(values).all(axis=0)]
+def _common_lags(batch: tasks.Batch) -> int:
+    """How many lags every sequence of a batch has, counted back from its last step of positive weight."""
+    read = np.asarray(batch.weights) > 0
+    return read.shape[0] - int(np.max(np.argmax(read[::-1], axis=0)))
