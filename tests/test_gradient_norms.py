@@ -153,44 +153,39 @@ def test_a_diverged_seed_says_so_and_the_run_ends_well(tmp_path: Path, capsys: p
     assert all("diverged at step" in record["diverged"] for record in records)
 
 
-BAD_FLAGS = [
-    (["--cells=rnm"], "unknown cell 'rnm': known are rnn, irnn, lstm"),
-    (["--cells=no_such_module:Cell"], "cannot import module 'no_such_module'"),
-    (["--cells=json:Cell"], "module 'json' has no 'Cell'"),
-    (["--cells=json:dumps"], "cell 'json:dumps'"),
-    (["--cells=rnn,rnn"], "--cells must name at least one and none twice, got 'rnn,rnn'"),
-    (["--cells="], "--cells must name at least one"),
-    (["--tasks=addition"], "unknown task 'addition': known are adding"),
-    (["--tasks=mnist"], "--mnist"),
-    (["--tasks=mnist", "--mnist=/nowhere"], "train-images-idx3-ubyte: no such file"),
-    (["--inits=some"], "--inits must be all or default, got 'some'"),
-    (["--hidden_size=0"], "--hidden_size must be positive, got 0"),
-    (["--length=-5"], "--length must be positive, got -5"),
-    (["--batch_size=0"], "--batch_size must be positive, got 0"),
-    (["--seeds=0"], "--seeds must be positive, got 0"),
-    (["--steps=0"], "--steps must be positive, got 0"),
-    (["--learning_rate=nan"], "--learning_rate must be positive, got nan"),
-    (["--tasks=adding_1997", "--length=19"], "length must be an integer of at least 20 steps"),
-    (["--tasks=temporal_order_6a", "--length=9"], "length must be an integer of at least 10 steps, got 9"),
-    (["--workdir=/dev/null/run"], "--workdir '/dev/null/run' cannot be written"),
+BAD_CONFIGS = [
+    ({"cells": ("rnm",)}, "unknown cell 'rnm': known are rnn, irnn, lstm"),
+    ({"cells": ("no_such_module:Cell",)}, "cannot import module 'no_such_module'"),
+    ({"cells": ("json:Cell",)}, "module 'json' has no 'Cell'"),
+    ({"cells": ("json:dumps",)}, "cell 'json:dumps' cannot be made as (input_size, hidden_size)"),
+    ({"cells": ("rnn", "rnn")}, "--cells must name at least one and none twice, got 'rnn,rnn'"),
+    ({"cells": ()}, "--cells must name at least one"),
+    ({"tasks": ("addition",)}, "unknown task 'addition': known are adding"),
+    ({"tasks": ("mnist",)}, "--mnist=FOLDER"),
+    ({"tasks": ("mnist",), "mnist": "/nowhere"}, "train-images-idx3-ubyte: no such file"),
+    ({"inits": "some"}, "--inits must be all or default, got 'some'"),
+    ({"hidden_size": 0}, "--hidden_size must be positive, got 0"),
+    ({"length": -5}, "--length must be positive, got -5"),
+    ({"batch_size": 0}, "--batch_size must be positive, got 0"),
+    ({"seeds": 0}, "--seeds must be positive, got 0"),
+    ({"steps": 0}, "--steps must be positive, got 0"),
+    ({"learning_rate": float("nan")}, "--learning_rate must be positive, got nan"),
+    ({"learning_rate": float("inf")}, "learning_rate must be a positive number, got inf"),
+    ({"tasks": ("adding_1997",), "length": 19}, "length must be an integer of at least 20 steps"),
+    ({"tasks": ("temporal_order_6a",), "length": 9}, "length must be an integer of at least 10 steps, got 9"),
 ]
 
 
-@pytest.mark.parametrize(("flags", "message"), BAD_FLAGS, ids=[" ".join(flags) for flags, _ in BAD_FLAGS])
-def test_bad_flags_are_refused_before_anything_is_written(flags: list[str], message: str, tmp_path: Path) -> None:
-    values = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
-    workdir = values.pop("workdir", str(tmp_path / "run"))
-    fields = {f.name: f.type for f in dataclasses.fields(gradient_norms.Config)}
-    number = {int: int, int | None: int, float: float}
-    changes = {
-        name: number.get(
-            fields[name], lambda v, name=name: tuple(filter(None, v.split(","))) if name in ("tasks", "cells") else v
-        )(value)
-        for name, value in values.items()
-    }
+@pytest.mark.parametrize(("fields", "message"), BAD_CONFIGS, ids=[str(fields) for fields, _ in BAD_CONFIGS])
+def test_bad_settings_are_refused_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
-        gradient_norms.run(gradient_norms.Config(**changes), workdir)
+        gradient_norms.run(gradient_norms.Config(**fields), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_that_cannot_be_made_is_refused() -> None:
+    with pytest.raises(UserError, match="--workdir '/dev/null/run' cannot be written: Not a directory"):
+        gradient_norms.run(TINY, "/dev/null/run")
 
 
 @pytest.mark.parametrize(
