@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,7 +18,7 @@ class Line:
 
     label: str
     color: str
-    style: str
+    style: Any  # of a matplotlib line
     before: np.ndarray
     after: np.ndarray
     theory: np.ndarray

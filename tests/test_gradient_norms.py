@@ -217,11 +217,14 @@ def test_what_is_wrong_with_ones_own_cell_is_told(tmp_path: Path, monkeypatch: p
         "    def step(self, params, h, x): return jnp.concatenate([h, x], -1)\n"
         "class Unfinished(Cell):\n"
         "    pass\n"
+        "class Unhashable(Cell):\n"
+        "    __hash__ = None\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     for name, message in {
         "Grows": r"state after a step of Grows.*must be float32\[1, 4\], got float32\[1, 6\]",
         "Unfinished": r"Unfinished must define init",
+        "Unhashable": r"must be hashable.*unhashable type: 'Unhashable'",
     }.items():
         with pytest.raises(UserError, match=message):
             gradient_norms.run(dataclasses.replace(TINY, cells=(f"wrong_cells:{name}",)), str(tmp_path / "run"))

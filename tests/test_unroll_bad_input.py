@@ -178,7 +178,7 @@ def test_readouts_whose_size_is_not_a_positive_integer(size):
 def test_trainers_with_a_number_that_is_not_positive(field, value):
     numbers = {"batch_size": 2, "learning_rate": 1e-3, "clip_norm": 1.0} | {field: value}
     model = rnn_jax.ReadoutModel(RNN, 1)
-    wanted = "a positive integer" if field == "batch_size" else "positive"
+    wanted = "a positive integer" if field == "batch_size" else "a positive number"
     refuses(lambda: training.Trainer(model, **numbers), ValueError, f"Trainer: {field} must be {wanted}, got {value!r}")
 
 

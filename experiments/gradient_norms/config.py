@@ -131,6 +131,10 @@ def _make(name: str, task: tasks.Task, hidden_size: int) -> Cell:
         raise UserError(f"cell {name!r} cannot be made as (input_size, hidden_size): {error}") from error
     if not isinstance(cell, Cell):
         raise UserError(f"cell {name!r} must make a rnn_jax.Cell, got {type(cell).__name__}")
+    try:
+        hash(cell)
+    except TypeError as error:
+        raise UserError(f"cell {name!r} must be hashable, as cells are compared by value: {error}") from error
     return cell
 
 

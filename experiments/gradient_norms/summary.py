@@ -88,6 +88,8 @@ def _solved(run: Run, outcome: Outcome) -> list[bool]:
 
 # Figures
 
+LINE_STYLES = ("-", "--", "-.", (0, (1, 1)))  # one an initialisation
+
 
 def figures(pairs: Sequence[Pair]) -> dict[str, bytes]:
     """A PNG for each task."""
@@ -101,7 +103,7 @@ def figures(pairs: Sequence[Pair]) -> dict[str, bytes]:
                 plotting.Line(
                     label=f"{run.cell_name}, {run.initialisation}",
                     color=f"C{cell_names.index(run.cell_name)}",
-                    style=("-", "--", "-.")[kinds.index(run.initialisation)],
+                    style=LINE_STYLES[kinds.index(run.initialisation) % len(LINE_STYLES)],
                     before=_relative(outcome.before),
                     after=_relative(outcome.after),
                     theory=np.median(outcome.before.theory, axis=0),
