@@ -42,6 +42,10 @@ class PixelSequences(Classification):
         return self.source
 
     @property
+    def length(self) -> int:
+        return self.sequence_length
+
+    @property
     def input_size(self) -> int:
         return 1
 

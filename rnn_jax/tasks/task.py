@@ -24,6 +24,7 @@ class Task(abc.ABC):
 
     Attributes:
       variant: which published definition this is; it stands in every table.
+      length: T of that definition.
       input_size, output_size: widths of an input and of a model's output (logits for classes).
       sequence_length: steps of a batch, padding included.
       dependency: the longest lag, in steps, between an input and the output that needs it.
@@ -36,6 +37,10 @@ class Task(abc.ABC):
     @property
     @abc.abstractmethod
     def variant(self) -> str: ...
+
+    @property
+    @abc.abstractmethod
+    def length(self) -> int: ...
 
     @property
     @abc.abstractmethod
