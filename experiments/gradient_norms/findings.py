@@ -13,18 +13,18 @@ SURVIVES = 0.01  # a larger share of the gradient than this is said to survive
 LEARNT = 0.9  # a loss under this share of the baseline is past it; the test set itself is worth about 3 %
 
 
-def findings(pairs: Sequence[Pair]) -> list[str]:
-    """What was found: whose gradient survives, the textbook's gate beside the network, who learnt what."""
-    sentences = [_survivors(pairs, "before"), _survivors(pairs, "after")]
-    sentences += _textbook(pairs, "lstm", "bias 1", 1 / (1 + math.exp(-1))) + _textbook(pairs, "gru", "bias 0", 0.5)
+def sentences(pairs: Sequence[Pair]) -> list[str]:
+    """What was found, a paragraph each; all of it computed from the measurements."""
+    found = [_survivors(pairs, "before"), _survivors(pairs, "after")]
+    found += _textbook(pairs, "lstm", "bias 1", 1 / (1 + math.exp(-1))) + _textbook(pairs, "gru", "bias 0", 0.5)
     for of_task in quantities.by_task(pairs).values():
         title = quantities.task_title(of_task[0][0])
-        sentences += [
+        found += [
             f"{title}. Share of the last step's gradient that reaches back {_lag(of_task)} steps, before training: "
             f"{_ranked(of_task, 'before')}; after training: {_ranked(of_task, 'after')}.",
             f"{title}. {_learnt(of_task)}",
         ]
-    return sentences
+    return found
 
 
 def _survivors(pairs: Sequence[Pair], phase: str) -> str:
@@ -38,8 +38,9 @@ def _survivors(pairs: Sequence[Pair], phase: str) -> str:
     told = [f"{line} ({'every task' if len(on) == every else ', '.join(on)})" for line, on in tasks_of.items() if on]
     never = [line for line, on in tasks_of.items() if not on]
     return (
-        f"{phase.capitalize()} training more than {SURVIVES:.0%} of the last step's gradient reaches back {REFERENCE_LAG} "
-        f"steps, or to the first, in {', '.join(told) or 'no network'}; in none of its tasks: {', '.join(never) or '-'}."
+        f"{phase.capitalize()} training more than {SURVIVES:.0%} of the last step's gradient reaches back "
+        f"{REFERENCE_LAG} steps, or to the first, in {', '.join(told) or 'no network'}; on no task in "
+        f"{', '.join(never) or 'none'}."
     )
 
 
@@ -65,9 +66,8 @@ def _textbook(pairs: Sequence[Pair], cell: str, initialisation: str, keep: float
 def _ranked(of_task: Sequence[Pair], phase: str) -> str:
     lag = _lag(of_task)
     reaches = {quantities.line(run): quantities.reach(getattr(outcome, phase), lag) for run, outcome in of_task}
-    return ", ".join(
-        f"{line} {quantities.number(reaches[line])}" for line in sorted(reaches, key=lambda k: -reaches[k])
-    )
+    ranked = sorted(reaches, key=lambda line: reaches[line], reverse=True)
+    return ", ".join(f"{line} {quantities.number(reaches[line])}" for line in ranked)
 
 
 def _learnt(of_task: Sequence[Pair]) -> str:

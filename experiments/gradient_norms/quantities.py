@@ -13,6 +13,7 @@ Pair = tuple[Run, Outcome]
 
 
 def by_task(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """The pairs under the name of their task, in order."""
     names = dict.fromkeys(run.task_name for run, _ in pairs)
     return {name: [pair for pair in pairs if pair[0].task_name == name] for name in names}
 
@@ -36,21 +37,25 @@ def reach(phase: Phase, lag: int) -> float:
 
 
 def solved(run: Run, outcome: Outcome) -> list[bool]:
+    """Whether each seed meets the task's criterion."""
     seeds = range(len(outcome.history.loss))
     return [run.task.solved({name: float(v[seed]) for name, v in outcome.after.metrics.items()}) for seed in seeds]
 
 
 def task_title(run: Run) -> str:
+    """The task, its variant, T, and the steps with padding where they are more."""
     task = run.task
     padded = f", {task.sequence_length} steps" if task.sequence_length != task.length else ""
     return f"{run.task_name} ({task.variant}), T = {task.length}{padded}"
 
 
 def cell(run: Run) -> str:
+    """The cell's name, of module:Class the class."""
     return run.cell_name.rpartition(":")[2]
 
 
 def line(run: Run) -> str:
+    """Names a line of a figure: cell and initialisation."""
     return f"{cell(run)}/{run.initialisation}"
 
 

@@ -1,4 +1,4 @@
-"""What the measurements say: records, figures, the table, and the findings in words."""
+"""What a run leaves behind and shows: records, arrays, figures, the table, the page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from experiments.gradient_norms import findings, quantities
 from experiments.gradient_norms.config import Run
-from experiments.gradient_norms.measurement import Outcome, Phase
+from experiments.gradient_norms.measurement import Phase
+from experiments.gradient_norms.quantities import Pair
 from rnn_jax import plotting, report
 from rnn_jax.diagnostics import fit_decay
-
-Pair = tuple[Run, Outcome]
 
 
 def records(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -84,9 +84,8 @@ def figures(pairs: Sequence[Pair]) -> dict[str, bytes]:
                 )
             )
         run = of_task[0][0]
-        title = (
-            f"{quantities.task_title(run)}: gradient of the loss at the last step, {len(outcome.history.loss)} seeds"
-        )
+        seeds = len(outcome.history.loss)
+        title = f"{quantities.task_title(run)}: gradient of the loss at the last step, {seeds} seeds"
         found[task_name] = plotting.lag_figure(lines, title)
     return found
 
@@ -144,7 +143,7 @@ def _caption(pairs: Sequence[Pair], at_a_time: int) -> str:
 def show(console: Console, pairs: Sequence[Pair], at_a_time: int) -> None:
     """Prints the table and the findings."""
     console.print(report.text_tables(COLUMNS, _sections(pairs), _caption(pairs, at_a_time)), highlight=False)
-    for sentence in findings.findings(pairs):
+    for sentence in findings.sentences(pairs):
         console.print(f"- {sentence}", markup=False, highlight=False)
 
 
@@ -154,7 +153,7 @@ def page(pairs: Sequence[Pair], pngs: dict[str, bytes], header: dict[str, Any]) 
     by_task = quantities.by_task(pairs)
     return report.page(
         title="How far back does the gradient reach?",
-        words=findings.findings(pairs),
+        words=findings.sentences(pairs),
         table=report.html_table(COLUMNS, _sections(pairs), _caption(pairs, at_a_time)),
         figures={quantities.task_title(by_task[name][0][0]): png for name, png in pngs.items()},
         details=header,
