@@ -3,12 +3,14 @@
 The textbook sentence is that gates keep the gradient. Measured here: ||dL/ds_t|| for every step t, at initialisation
 and after training, under several initialisations of each cell, on tasks whose answer lies up to 100 steps back.
 
-    python -m experiments.gradient_norms                                        # TIME
+    python -m experiments.gradient_norms                                        # 3.5 minutes on two cores
     python -m experiments.gradient_norms --quick                                # under 30 seconds
     python -m experiments.gradient_norms --cells=rnn,lstm,my_module:MyCell      # your own cell beside them
     python -m experiments.gradient_norms --tasks=mnist --mnist=FOLDER --steps=2000
 
-EXPECT
+To expect, before training, at lag 99 of the adding problem: a gradient of 0.64 of that at the last step in an IRNN, 0.2
+and 0.09 in a GRU and an LSTM with chrono biases, 5e-6 in an LSTM with forget bias 1, 2e-8 in an orthogonal tanh network
+and 2e-12 in a GRU. After it every gated network has learnt to keep half of it and more.
 """
 
 import concurrent.futures
