@@ -1,13 +1,14 @@
 """The reach of the gradient against closed forms, and why an LSTM keeps more than its forget gate does."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import CELLS, GRU, LSTM, Adding, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
+from rnn_jax import CELLS, GRU, LSTM, Adding, Cell, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
 from rnn_jax.initializers import Chrono, Normal, Orthogonal, ScaledIdentity, without_initializers
 from rnn_jax.models.readout import identity
 
@@ -118,3 +119,38 @@ def test_cells_that_differ_only_in_their_initialisation_share_a_program() -> Non
     # An activation is not an initialisation.
     relu = VanillaRNN(2, 4, jax.nn.relu, ScaledIdentity())
     assert without_initializers(relu) == VanillaRNN(2, 4, jax.nn.relu)
+
+
+class Counted(NamedTuple):
+    h: jax.Array
+    steps: jax.Array
+
+
+class Clockwork(Cell):
+    """Takes a full step at every second tick: its state counts."""
+
+    def init(self, key):
+        return jax.random.normal(key, (self.input_size + self.hidden_size, self.hidden_size)) / 2
+
+    def initial_state(self, params, batch_shape=()):
+        return Counted(jnp.zeros((*batch_shape, self.hidden_size)), jnp.zeros(batch_shape, int))
+
+    def step(self, params, state, x):
+        h = jnp.tanh(jnp.concatenate([x, state.h], axis=-1) @ params)
+        return Counted(jnp.where((state.steps % 2 == 0)[..., None], h, state.h), state.steps + 1)
+
+    def output(self, params, state, x):
+        return state.h
+
+
+def test_a_state_that_counts_is_measured_by_its_floats() -> None:
+    cell = Clockwork(2, 4)
+    params, found = reach(cell, Adding(12))
+    assert set(found["task"]) == {"h", "together"}
+    norms = np.asarray(found["last_step"]["h"])
+    # Between ticks the state is copied: its gradient stands still at every second lag.
+    np.testing.assert_array_equal(norms[:, 0:12:2], norms[:, 1:12:2])
+    assert (norms[:, 1:11:2] != norms[:, 2:12:2]).all()
+    one = jax.tree.map(lambda p: p[0], params.cell)
+    assert np.isfinite(diagnostics.linearised_reach(cell, one, 5)).all()
+    assert diagnostics.spectral_radius(cell, one) > 0

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.command_line import UserError, setting
-from rnn_jax import Cell, ReadoutModel, cells, initializers, tasks, training
+from rnn_jax import Cell, ReadoutModel, cells, diagnostics, initializers, tasks, training
 
 # What is varied in a cell's initialisation, given the task's longest dependency; the first is the cell's default.
 INITIALISATIONS: dict[str, dict[str, Callable[[int], dict[str, Any]]]] = {
@@ -139,9 +139,14 @@ def _make(name: str, task: tasks.Task, hidden_size: int) -> Cell:
 
 
 def _check(name: str, model: ReadoutModel, task: tasks.Task) -> None:
-    """Traces a cell without running it, so that what a user's own cell raises is told before anything is written."""
+    """Traces what is done with a cell, so that what a user's own raises is told before anything is written."""
     xs = jax.ShapeDtypeStruct((task.sequence_length, 1, task.input_size), jnp.result_type(float))
+
+    def gradients(key: jax.Array, xs: jax.Array) -> Any:
+        params = model.init(key)
+        return diagnostics.state_gradients(model.cell, params.cell, xs, lambda hs: jnp.sum(model.read(params, hs)))
+
     try:
-        jax.eval_shape(lambda key, xs: model.apply(model.init(key), xs), jax.random.key(0), xs)
+        jax.eval_shape(gradients, jax.random.key(0), xs)
     except Exception as error:  # a user's own code
         raise UserError(f"cell {name!r} cannot be unrolled: {type(error).__name__}: {error}") from error

@@ -63,7 +63,8 @@ def state_gradients(
     """dL/ds_t for every t: a pytree like the state, every leaf [T, *batch, ...].
 
     The components of a state are coordinates of their own: an LSTM's dL/dc_t holds h_t fixed (it is what reaches c_t
-    through c_{t+1}, h_{t+1}, ...), so it is zero at a last step of which only h is read.
+    through c_{t+1}, h_{t+1}, ...), so it is zero at a last step of which only h is read. A component of integers (a
+    counter) has no gradient: its leaf has JAX's dtype `float0`.
 
     Args:
       cell: any cell.
@@ -83,19 +84,20 @@ def state_gradients(
         _, ys = unroll(Perturbed.of(cell), params, (xs, perturbations), engine=engine)
         return loss(ys)
 
-    return jax.grad(perturbed_loss)(zeros)
+    return jax.grad(perturbed_loss, allow_int=True)(zeros)
 
 
 def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array]:
     """Euclidean norms [T, *batch] of each component of `state_gradients`, by its name, and of all `together`.
 
-    A component's name is its field in the state (`h`, `c`); a state that is one array is `h`.
+    A component's name is its field in the state (`h`, `c`); a state that is one array is `h`. Integers have none.
     """
     leaves = {
         jax.tree_util.keystr(path, simple=True, separator=".") or "h": jnp.reshape(
             leaf, (*leaf.shape[: 1 + batch_dims], -1)
         )
         for path, leaf in jax.tree.leaves_with_path(gradients)
+        if leaf.dtype != jax.dtypes.float0
     }
     norms = {name: _norm(leaf) for name, leaf in leaves.items()}
     norms["together"] = _norm(jnp.stack(list(norms.values()), axis=-1))

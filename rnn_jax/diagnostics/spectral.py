@@ -27,7 +27,8 @@ def _jacobians(cell: Cell, params: Params) -> list[jax.Array]:
     """Of the recurrent product (gates stacked) by each component of the state, or of the step by the whole state."""
     state = cell.initial_state(params)
     if type(cell).recurrent is not Cell.recurrent:
-        return jax.tree.leaves(jax.jacobian(lambda s: cell.recurrent(params, s))(state))
+        matrices = jax.tree.leaves(jax.jacrev(lambda s: cell.recurrent(params, s), allow_int=True)(state))
+        return [matrix for matrix in matrices if matrix.dtype != jax.dtypes.float0]
     flat, unflatten = flatten_util.ravel_pytree(state)
     drive = cell.project(params, jnp.zeros(cell.input_size, flat.dtype))
     return [jax.jacobian(lambda s: flatten_util.ravel_pytree(cell.step(params, unflatten(s), drive))[0])(flat)]
