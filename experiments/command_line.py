@@ -45,6 +45,10 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
     flags.DEFINE_string("workdir", workdir, "Folder for the results; made where it is not there.")
     flags.DEFINE_bool("quick", False, "A small version that ends in half a minute; to see that everything works.")
 
+    for name in (*(field.name for field in dataclasses.fields(config_class)), "workdir", "quick"):
+        # `--help` lists the flags of the script, and these were defined here.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
     def main(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")

@@ -53,6 +53,12 @@ def test_flags_fill_the_config(flags: list[str], printed: str) -> None:
     assert script(*flags).stdout.strip() == printed
 
 
+def test_help_lists_the_flags() -> None:
+    done = script("--help")
+    for text in ("--names: Names.", "--size: A size.", "--[no]quick", "--workdir"):
+        assert text in done.stdout
+
+
 def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:
     refused, stopped = script("--size=13"), script("--size=14")
     assert (refused.returncode, refused.stderr.strip()) == (2, "error: --size must not be 13")

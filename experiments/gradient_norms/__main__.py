@@ -1,5 +1,7 @@
-"""The command line of the experiment; see the package's docstring."""
+"""The command line of the experiment."""
 
 from experiments import command_line, gradient_norms
+
+__doc__ = gradient_norms.__doc__  # what --help opens with
 
 command_line.launch(gradient_norms.Config, gradient_norms.QUICK, gradient_norms.run, "runs/gradient_norms")
