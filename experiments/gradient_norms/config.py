@@ -144,6 +144,7 @@ def _check(name: str, model: ReadoutModel, task: tasks.Task) -> None:
 
     def gradients(key: jax.Array, xs: jax.Array) -> Any:
         params = model.init(key)
+        model.apply(params, xs)  # first, as its messages are the plainer ones
         return diagnostics.state_gradients(model.cell, params.cell, xs, lambda hs: jnp.sum(model.read(params, hs)))
 
     try:
