@@ -86,6 +86,19 @@ def test_lags_count_from_each_sequences_own_last_step() -> None:
     np.testing.assert_allclose(norms[:, known] / norms[:, :1], np.tile(0.5 ** np.arange(20), (2, 1)), rtol=1e-3)
 
 
+def test_each_sequence_counts_by_its_own_loss() -> None:
+    task, model = Copying(5), ReadoutModel(LSTM(10, 4), 9)
+    params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))
+    batch = task.sample(jax.random.key(1), 3)
+    together = diagnostics.gradient_reach(model, task, params, batch)
+    alone = [
+        diagnostics.gradient_reach(model, task, params, jax.tree.map(lambda leaf, b=b: leaf[:, b : b + 1], batch))
+        for b in range(3)
+    ]
+    mean = jax.tree.map(lambda *norms: np.mean(norms, axis=0), *alone)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), together, mean)
+
+
 def test_norms_of_tiny_gradients_do_not_underflow() -> None:
     norms = diagnostics.gradient_norms(jnp.full((1, 1, 4), 1e-30))
     np.testing.assert_allclose(norms["h"], 2e-30, rtol=1e-5)
