@@ -53,29 +53,27 @@ def unroll(
 
 def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
     """Returns the batch shape of xs."""
-    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(xs)]
+    leaves = jax.tree.leaves(xs)
     if not leaves:
         raise ValueError("unroll: xs holds no array")
-    sequence = leaves[0]
-    if sequence.ndim < 2:
+    shape, dtype = jnp.shape(leaves[0]), jnp.result_type(leaves[0])
+    if len(shape) < 2:
         raise ValueError(
-            f"unroll: xs must be [T, *batch, {cell.input_size}] with at least 2 dimensions, got shape {sequence.shape}"
+            f"unroll: xs must be [T, *batch, {cell.input_size}] with at least 2 dimensions, got shape {shape}"
         )
-    if not jnp.issubdtype(sequence.dtype, jnp.floating):
-        raise TypeError(
-            f"unroll: xs must be floating point, got {sequence.dtype}; encode integers first (one-hot, embedding)"
-        )
-    if sequence.shape[-1] != cell.input_size:
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"unroll: xs must be floating point, got {dtype}; encode integers first (one-hot, embedding)")
+    if shape[-1] != cell.input_size:
         raise ValueError(
             f"unroll: the last axis of xs must be {type(cell).__name__}.input_size = {cell.input_size}, "
-            f"got shape {sequence.shape}"
+            f"got shape {shape}"
         )
     for leaf in leaves[1:]:
-        if leaf.shape[: sequence.ndim - 1] != sequence.shape[:-1]:
+        if jnp.shape(leaf)[: len(shape) - 1] != shape[:-1]:
             raise ValueError(
-                f"unroll: every leaf of xs must start with [T, *batch] = {sequence.shape[:-1]}, got shape {leaf.shape}"
+                f"unroll: every leaf of xs must start with [T, *batch] = {shape[:-1]}, got shape {jnp.shape(leaf)}"
             )
-    return sequence.shape[1:-1]
+    return shape[1:-1]
 
 
 def _check_same(what: str, got: Any, wanted: Any) -> None:

@@ -104,6 +104,13 @@ def test_norms_of_tiny_gradients_do_not_underflow() -> None:
     np.testing.assert_allclose(norms["h"], 2e-30, rtol=1e-5)
 
 
+def test_norms_of_any_number_of_batch_dimensions() -> None:
+    gradients = jnp.full((5, 2, 3, 4), 0.5)
+    for dims, index in enumerate([np.s_[:, 0, 0], np.s_[:, 0], np.s_[:]]):
+        norms = diagnostics.gradient_norms(gradients[index], batch_dims=dims)["h"]
+        np.testing.assert_allclose(norms, np.ones(gradients[index].shape[:-1]), rtol=1e-6)
+
+
 def test_decay_leaves_underflown_lags_out_of_its_slope() -> None:
     norms = np.where(np.arange(100) < 60, 0.3 ** np.arange(100.0), 0).astype(np.float32)
     decay = diagnostics.fit_decay(norms)

@@ -17,6 +17,7 @@ import concurrent.futures
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich import progress
@@ -50,6 +51,7 @@ def run(config: Config, workdir: str) -> None:
     report.write_json(folder / "config.json", config)
 
     outcomes: dict[int, Outcome] = {}
+    records: dict[int, list[dict[str, Any]]] = {}
     stop = threading.Event()
     with _progress(console) as bars, concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
         bar = bars.add_task("", total=sum(r.steps for r in runs), done=f"0/{len(runs)} runs")
@@ -67,10 +69,11 @@ def run(config: Config, workdir: str) -> None:
             for future in concurrent.futures.as_completed(running):
                 outcome = future.result()
                 assert outcome is not None  # only a stopped run has none
-                outcomes[running[future]] = outcome
+                index = running[future]
+                outcomes[index], records[index] = outcome, summary.records(runs[index], outcome)
                 bars.update(bar, done=f"{len(outcomes)}/{len(runs)} runs")
-                finished = [(runs[i], outcomes[i]) for i in sorted(outcomes)]
-                report.write_json(folder / "results.json", {**header, "results": summary.records(finished)})
+                finished = [record for i in sorted(records) for record in records[i]]
+                report.write_json(folder / "results.json", {**header, "results": finished})
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -116,7 +116,8 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
         cell = _make(cell_name, task, config.hidden_size)
         varied = fields(task.dependency)
         model = ReadoutModel(dataclasses.replace(cell, **varied) if varied else cell, task.output_size)
-        _check(cell_name, model, task)
+        if not index:
+            _check(cell_name, model, task)
         trainer = training.Trainer(model, config.batch_size, config.learning_rate, config.clip_norm)
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)
         runs.append(Run(task_name, cell_name, initialisation, not index, task, trainer, steps))

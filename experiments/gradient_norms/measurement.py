@@ -36,22 +36,19 @@ class Outcome:
     parameters: int
     ms_per_step: float  # of all seeds together; median of the pieces after the first, which compiles
 
-    @property
-    def diverged_at(self) -> list[int | None]:
-        """For each seed the step, counted from 1, whose loss or gradient was not finite."""
-        bad = ~(np.isfinite(self.history.loss) & np.isfinite(self.history.grad_norm))
-        return [int(np.argmax(seed)) + 1 if seed.any() else None for seed in bad]
 
-    def divergence(self, seed: int) -> str | None:
-        """Says where a seed diverged and what the gradient norm was before."""
-        step = self.diverged_at[seed]
-        if step is None:
-            return None
-        loss, norm = self.history.loss[seed, step - 1], self.history.grad_norm[seed, step - 1]
-        before = f"{self.history.grad_norm[seed, step - 2]:.3g}" if step > 1 else "not measured yet"
-        return (
-            f"seed {seed} diverged at step {step}: loss {loss:.3g}, gradient norm {norm:.3g}, the step before {before}"
-        )
+def divergence(history: training.StepMetrics, seed: int) -> str | None:
+    """Says at which step, counted from 1, a seed's loss or gradient was not finite, and the gradient norm before."""
+    losses, norms = history.loss[seed], history.grad_norm[seed]
+    bad = ~(np.isfinite(losses) & np.isfinite(norms))
+    if not bad.any():
+        return None
+    step = int(np.argmax(bad))
+    before = f"{norms[step - 1]:.3g}" if step else "not measured yet"
+    return (
+        f"seed {seed} diverged at step {step + 1}: loss {losses[step]:.3g}, gradient norm {norms[step]:.3g}, "
+        f"the step before {before}"
+    )
 
 
 def measure(
@@ -63,7 +60,7 @@ def measure(
       run: what to run.
       config: of the whole experiment.
       advance: called with the number of steps just done.
-      tell: called with a line of text where a seed diverges.
+      tell: called with a line of text at the log point after a seed has diverged.
       stop: once set, the run ends at its next log point.
 
     Returns:
@@ -91,6 +88,7 @@ def measure(
 
     before = look()
     pieces, seconds = [], []
+    told: set[int] = set()
     length = -(-run.steps // LOG_POINTS)
     for done in range(0, run.steps, length):
         if stop.is_set():
@@ -100,17 +98,22 @@ def measure(
         state, metrics = training.run(trainer, run.task, state, steps)
         pieces.append(training.StepMetrics(*map(np.asarray, metrics)))
         seconds.append((time.perf_counter() - start) / steps)
+        diverged = set(np.flatnonzero(np.asarray(state.diverged)).tolist())
+        for seed in sorted(diverged - told):
+            tell(f"{run.name}: {divergence(_joined(pieces), seed)}; {config.seeds - len(diverged)} seeds go on")
+        told = diverged
         advance(steps)
-    outcome = Outcome(
+    return Outcome(
         before=before,
         after=look(),
-        history=training.StepMetrics(*(np.concatenate(parts, axis=1) for parts in zip(*pieces, strict=True))),
+        history=_joined(pieces),
         parameters=sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
         ms_per_step=1e3 * float(np.median(seconds[1:])) if len(seconds) > 1 else float("nan"),
     )
-    for text in filter(None, map(outcome.divergence, range(config.seeds))):
-        tell(f"{run.name}: {text}; the other seeds go on")
-    return outcome
+
+
+def _joined(pieces: list[training.StepMetrics]) -> training.StepMetrics:
+    return training.StepMetrics(*(np.concatenate(parts, axis=1) for parts in zip(*pieces, strict=True)))
 
 
 def _common_lags(batch: tasks.Batch) -> int:

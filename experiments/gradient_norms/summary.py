@@ -8,43 +8,43 @@ from rich.console import Console
 
 from experiments.gradient_norms import findings, quantities
 from experiments.gradient_norms.config import Run
-from experiments.gradient_norms.measurement import Phase
+from experiments.gradient_norms.measurement import Outcome, Phase, divergence
 from experiments.gradient_norms.quantities import Pair
 from rnn_jax import plotting, report
 from rnn_jax.diagnostics import fit_decay
 
 
-def records(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """One flat record a run and seed; `LOSS/PHASE/COMPONENT/QUANTITY` for the decay of the gradient."""
+def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
+    """One flat record a seed; `LOSS/PHASE/COMPONENT/QUANTITY` for the decay of the gradient."""
     found = []
-    for run, outcome in pairs:
-        for seed in range(len(outcome.history.loss)):
-            record: dict[str, Any] = {
-                "task": run.task_name,
-                "variant": run.task.variant,
-                "length": run.task.length,
-                "sequence_length": run.task.sequence_length,
-                "cell": run.cell_name,
-                "definition": run.trainer.model.cell,
-                "initialisation": run.initialisation,
-                "default_initialisation": run.is_default,
-                "seed": seed,
-                "parameters": outcome.parameters,
-                "steps": run.steps,
-                "ms_per_step": outcome.ms_per_step,
-                "baseline": run.task.baseline,
-                "clipped_percent": 100 * float(np.mean(outcome.history.clipped[seed])),
-                "diverged": outcome.divergence(seed),
-                "solved": quantities.solved(run, outcome)[seed],
-            }
-            for name, phase in (("before", outcome.before), ("after", outcome.after)):
-                record |= {f"{name}/{metric}": values[seed] for metric, values in phase.metrics.items()}
-                record[f"{name}/spectral_radius"] = phase.spectral_radius[seed]
-                for loss, norms in phase.reach.items():
-                    for component, by_lag in norms.items():
-                        decay = fit_decay(by_lag[seed])._asdict()
-                        record |= {f"{loss}/{name}/{component}/{key}": value for key, value in decay.items()}
-            found.append(record)
+    solved = quantities.solved(run, outcome)
+    for seed in range(len(outcome.history.loss)):
+        record: dict[str, Any] = {
+            "task": run.task_name,
+            "variant": run.task.variant,
+            "length": run.task.length,
+            "sequence_length": run.task.sequence_length,
+            "cell": run.cell_name,
+            "definition": run.trainer.model.cell,
+            "initialisation": run.initialisation,
+            "default_initialisation": run.is_default,
+            "seed": seed,
+            "parameters": outcome.parameters,
+            "steps": run.steps,
+            "ms_per_step": outcome.ms_per_step,
+            "baseline": run.task.baseline,
+            "clipped_percent": 100 * float(np.mean(outcome.history.clipped[seed])),
+            "diverged": divergence(outcome.history, seed),
+            "solved": solved[seed],
+        }
+        for name, phase in (("before", outcome.before), ("after", outcome.after)):
+            record |= {f"{name}/{metric}": values[seed] for metric, values in phase.metrics.items()}
+            record[f"{name}/spectral_radius"] = phase.spectral_radius[seed]
+            for loss, norms in phase.reach.items():
+                for component, by_lag in norms.items():
+                    decay = fit_decay(by_lag[seed])._asdict()
+                    record |= {f"{loss}/{name}/{component}/{key}": value for key, value in decay.items()}
+        found.append(record)
     return found
 
 
