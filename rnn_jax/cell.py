@@ -4,7 +4,8 @@
     s_t = step(params, s_{t-1}, d_t)    sequential: the recurrence, and nothing else
     y_t = output(params, s_t, x_t)      parallel over time
 
-Whatever enters a step from outside travels in the drive `d_t`, so a step is a pure function of its three arguments.
+Whatever enters a step from outside (a mask, a reset, noise, a perturbation) travels in the drive `d_t`, so a step is a
+pure function of its three arguments. A cell around a cell (`rnn_jax.wrapper`) puts it there.
 """
 
 import dataclasses
@@ -73,3 +74,21 @@ class Cell:
         """y_t read from s_t. Default: the state."""
         del params, x
         return state
+
+    @property
+    def output_size(self) -> int:
+        """Features of one output y_t. Default: `hidden_size`."""
+        return self.hidden_size
+
+    def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> Any:
+        """The random numbers that the steps of inputs [*shape, input_size] need, every leaf [*shape, ...].
+
+        Where it is not None, `unroll(..., key=key)` hands `rnn_jax.noise.Noisy(x, noise)` to `project` and `output` in
+        place of x. Without a key they get x itself, and the cell does what it does in evaluation. Default: None.
+        """
+        del params, key, shape
+
+    @property
+    def has_recurrent(self) -> bool:
+        """Whether the step is split into `recurrent` and `activate`."""
+        return type(self).recurrent is not Cell.recurrent

@@ -12,3 +12,13 @@ def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
         wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
         raise ValueError(f"{what} must be {wanted}{why}, got {value!r}")
+
+
+def rate(value: Any, what: str) -> None:
+    """Refuses a value that is not a probability below 1.
+
+    Raises:
+      ValueError: with `what` was wanted and the value got.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{what} must be a number from 0 to below 1, got {value!r}")

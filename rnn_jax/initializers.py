@@ -22,16 +22,19 @@ def init_only(default: Any) -> Any:
 
 
 def without_initializers(value: Any) -> Any:
-    """`value` (a cell, model, trainer) with every `init_only` field, at any depth, put back to its default.
+    """`value` (a cell, layer, model, trainer) with every `init_only` field, at any depth, put back to its default.
 
     Things that differ only in how their parameters are drawn become equal, so they share one compiled program; draw the
     parameters with the original.
     """
+    if type(value) is tuple:
+        return tuple(map(without_initializers, value))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     changes = {
         f.name: f.default if f.metadata.get("init_only") else without_initializers(getattr(value, f.name))
         for f in dataclasses.fields(value)
+        if f.init
     }
     return dataclasses.replace(value, **changes)
 

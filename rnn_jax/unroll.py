@@ -1,58 +1,99 @@
-"""Runs a cell over a sequence: checks what it is given, hands the recurrence to an engine, reads the outputs."""
+"""Runs a cell or layer over sequences: checks, lengths, resets, direction. An engine solves the recurrence."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Scan
+from rnn_jax.layer import Layer
 
 
 def unroll(
-    cell: Cell, params: Params, xs: Any, state: State | None = None, *, engine: Engine = Scan()
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    state: State | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    engine: Engine = Scan(),
+    key: jax.Array | None = None,
 ) -> tuple[State, Any]:
     """Unrolls `cell` over the leading (time) axis of `xs`.
 
         s_t = step(params, s_{t-1}, project(params, x_t)),   y_t = output(params, s_t, x_t)
 
+    Sequences shorter than T stand at its beginning. What follows them may be anything, NaN included: it reaches no
+    output and no gradient. To go on where a call stopped, give the next one its final state, and the steps that are
+    left as lengths, `jnp.clip(lengths - steps_done, 0, T)`.
+
+    Left-padded data, with each sequence at the *end* of T, is such data turned round:
+
+        final_state, ys = unroll(cell, params, xs[::-1], lengths=lengths, reverse=True)      # ys[::-1] is aligned to xs
+
     Args:
-      cell: the cell.
+      cell: the cell or layer.
       params: its parameters, from `cell.init(key)`.
       xs: inputs [T, *batch, input_size], floating point, with any number of batch dimensions. For a wrapper cell that
         takes more than x_t, a pytree whose first leaf is the sequence; all leaves are [T, *batch, ...].
       state: the state before the first step; None means `cell.initial_state`. Feeding a final state back in continues
         the sequence.
+      lengths: steps of each sequence, integers [*batch] from 0 to T; None means T. Beyond its length a sequence's state
+        is frozen and its outputs are zero, so its final state is the one at its length; of a sequence of length 0, the
+        state it began with. They may be traced: other lengths are not another program. Traced values cannot be
+        checked: below 0 they mean 0, above T they mean T.
+      resets: booleans [T, *batch]: where True, an episode begins with the step, and the cell's initial state (not
+        `state`) is put in place *before* it. Equal to running the pieces apart. With `reverse` the pieces are the same,
+        each run from its end.
+      reverse: walks each sequence from its last step to its first. Outputs keep the places of their inputs: y_t has
+        seen x_t and what follows it, and the final state is the one at step 0.
       engine: how the recurrence is solved.
+      key: draws the noise of the cells and layers that have some (dropout, zoneout). None means evaluation.
 
     Returns:
       The final state, and the outputs [T, *batch, ...].
 
     Raises:
-      TypeError: where `xs` is not floating point.
-      ValueError: where `xs` or `state` has the wrong rank, width, batch shape or dtype, or the cell's step returns a
-        state of another shape or dtype than it got.
+      TypeError: where `xs` is not floating point, `lengths` are not integers, or `resets` are not booleans.
+      ValueError: where `xs`, `state`, `lengths` or `resets` has the wrong rank, width, batch shape or dtype, a length
+        is not in [0, T], or the cell's step returns a state of another shape or dtype than it got.
     """
-    batch_shape = _check_inputs(cell, xs)
+    shape = _check_inputs(cell, xs)
+    steps, batch_shape = shape[0], shape[1:]
     initial = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
     if state is None:
         state = cell.initial_state(params, batch_shape)
     else:
         _check_same(f"unroll: state for {type(cell).__name__} and xs of batch shape {batch_shape}", state, initial)
-    if jax.tree.leaves(xs)[0].shape[0]:
-        x_0 = jax.tree.map(lambda x: x[0], xs)
-        stepped = jax.eval_shape(lambda p, s, x: cell.step(p, s, cell.project(p, x)), params, state, x_0)
-        _check_same(
-            f"unroll: state after a step of {type(cell).__name__} on xs of dtype {jax.tree.leaves(xs)[0].dtype}",
-            stepped,
-            initial,
-        )
-    final_state, states = engine(cell, params, state, xs)
-    return final_state, cell.output(params, states, xs)
+    lengths, resets = _check_lengths(lengths, steps, batch_shape), _check_resets(resets, shape)
+
+    valid = None if lengths is None else masking.before_end(lengths, steps)
+    xs = masking.blank(xs, valid)
+    if reverse:
+        xs = masking.turn(xs, lengths)
+        resets = None if resets is None else masking.turn_resets(resets, lengths)
+    if isinstance(cell, Layer):
+        final_state, ys = cell.unroll(params, xs, state, lengths=lengths, resets=resets, engine=engine, key=key)
+    else:
+        xs = noise.join(xs, None if key is None else cell.noise(params, key, shape))
+        _check_step(cell, params, state, xs, initial)
+        if valid is None and resets is None:
+            final_state, states = engine(cell, params, state, xs)
+        else:
+            flagged = masking.Flagged(xs, valid, resets)
+            final_state, states = engine(masking.Masked(cell), params, state, flagged)
+        ys = cell.output(params, states, xs)
+    ys = masking.blank(ys, valid)
+    return final_state, masking.turn(ys, lengths) if reverse else ys
 
 
 def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
-    """Returns the batch shape of xs."""
+    """Returns [T, *batch] of xs."""
     leaves = jax.tree.leaves(xs)
     if not leaves:
         raise ValueError("unroll: xs holds no array")
@@ -73,7 +114,46 @@ def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
             raise ValueError(
                 f"unroll: every leaf of xs must start with [T, *batch] = {shape[:-1]}, got shape {jnp.shape(leaf)}"
             )
-    return shape[1:-1]
+    return shape[:-1]
+
+
+def _check_lengths(lengths: Any, steps: int, batch_shape: tuple[int, ...]) -> jax.Array | None:
+    """Returns them as an array within [0, T]."""
+    if lengths is None:
+        return None
+    traced = isinstance(lengths, jax.core.Tracer)
+    if not traced:
+        lengths = np.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(f"unroll: lengths must be integers, got {lengths.dtype}")
+    if lengths.shape != batch_shape:
+        raise ValueError(
+            f"unroll: lengths must have the batch shape of xs, {list(batch_shape)}, got shape {list(lengths.shape)}"
+        )
+    if not traced:
+        wrong = lengths[(lengths < 0) | (lengths > steps)]
+        if wrong.size:
+            raise ValueError(f"unroll: lengths must be from 0 to T = {steps}, got {wrong[0]}")
+    return jnp.clip(jnp.asarray(lengths), 0, steps).astype(jnp.int32)
+
+
+def _check_resets(resets: Any, shape: tuple[int, ...]) -> jax.Array | None:
+    if resets is None:
+        return None
+    resets = jnp.asarray(resets)
+    if resets.dtype != jnp.bool_:
+        raise TypeError(f"unroll: resets must be booleans, got {resets.dtype}; pass resets != 0")
+    if resets.shape != shape:
+        raise ValueError(f"unroll: resets must be [T, *batch] = {list(shape)}, got shape {list(resets.shape)}")
+    return resets
+
+
+def _check_step(cell: Cell, params: Params, state: State, xs: Any, initial: Any) -> None:
+    dtype = jax.tree.leaves(xs)[0].dtype
+    if jax.tree.leaves(xs)[0].shape[0]:
+        x_0 = jax.tree.map(lambda x: x[0], xs)
+        stepped = jax.eval_shape(lambda p, s, x: cell.step(p, s, cell.project(p, x)), params, state, x_0)
+        _check_same(f"unroll: state after a step of {type(cell).__name__} on xs of dtype {dtype}", stepped, initial)
 
 
 def _check_same(what: str, got: Any, wanted: Any) -> None:

@@ -83,7 +83,7 @@ def test_shapes_and_dtypes_of_an_unroll(cell, engine, batch_shape):
     leaves = jax.tree.leaves(ys)
     assert leaves
     assert all(y.shape[: 1 + len(batch_shape)] == (T, *batch_shape) and y.dtype == jnp.float32 for y in leaves)
-    assert leaves[0].shape == (T, *batch_shape, H)
+    assert leaves[0].shape == (T, *batch_shape, cell.output_size)
 
 
 @every_cell
@@ -169,7 +169,9 @@ def test_a_step_uses_its_arguments_alone(cell):
 @every_engine
 def test_jit_equals_eager(cell, engine):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
-    assert_close(unrolled(cell, params, xs, state, engine=engine), unroll(cell, params, xs, state, engine=engine))
+    # Layer normalisation divides by a deviation that may be small, and rounding errors with it.
+    eager = unroll(cell, params, xs, state, engine=engine)
+    assert_close(unrolled(cell, params, xs, state, engine=engine), eager, atol=5e-6)
 
 
 @functools.partial(compiled, static_argnums=(0, 1))

@@ -143,7 +143,7 @@ def test_cells_that_miss_a_method(cell, wants):
 )
 def test_leaves_of_the_inputs_must_go_together(shape):
     refuses(
-        lambda: unroll(Perturbed.of(RNN), (jnp.zeros((T, B, D)), jnp.zeros(shape))),
+        lambda: unroll(Perturbed(RNN), (jnp.zeros((T, B, D)), jnp.zeros(shape))),
         ValueError,
         "unroll: every leaf of xs must start with [T, *batch] = (4, 2)",
         f"got shape {shape}",

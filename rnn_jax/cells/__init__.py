@@ -8,11 +8,27 @@ import jax
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
+from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.gru import GRU, GRUResetBefore
+from rnn_jax.cells.layer_norm import LayerNormGRU, LayerNormLSTM
 from rnn_jax.cells.lstm import LSTM
+from rnn_jax.cells.peephole_lstm import PeepholeLSTM
+from rnn_jax.cells.projected_lstm import ProjectedLSTM
 from rnn_jax.cells.vanilla import VanillaRNN
 
-__all__ = ["CELLS", "GRU", "LSTM", "GRUResetBefore", "VanillaRNN", "find"]
+__all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
+    "CoupledLSTM",
+    "GRUResetBefore",
+    "LayerNormGRU",
+    "LayerNormLSTM",
+    "PeepholeLSTM",
+    "ProjectedLSTM",
+    "VanillaRNN",
+    "find",
+]
 
 # Each is called as (input_size, hidden_size); every one runs through the whole contract in the tests.
 CELLS: dict[str, Callable[[int, int], Cell]] = {
@@ -24,8 +40,13 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
         input_init=initializers.Normal(0.001),
     ),
     "lstm": LSTM,
+    "lstm_peephole": PeepholeLSTM,
+    "lstm_coupled": CoupledLSTM,
+    "lstm_projected": ProjectedLSTM,
+    "lstm_layer_norm": LayerNormLSTM,
     "gru": GRU,
     "gru_reset_before": GRUResetBefore,
+    "gru_layer_norm": LayerNormGRU,
 }
 
 

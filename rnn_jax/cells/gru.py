@@ -7,14 +7,14 @@ h_t = z_t * h_{t-1} + (1 - z_t) * n_t
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
-from rnn_jax.cells.affine import affine
+from rnn_jax.cells.affine import affine, over_batch
 
 
 class GRUParams(NamedTuple):
@@ -35,8 +35,8 @@ class GRUResetBeforeParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class _GatedRecurrentUnit(Cell):
-    """What both forms share: the fields, the drive and the state h [*batch, H]."""
+class GRUFamily(Cell):
+    """What all forms share: the fields, how gates are drawn, the drive and the state h [*batch, H]."""
 
     update_bias: float | initializers.Chrono = initializers.init_only(0.0)
     recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
@@ -53,15 +53,15 @@ class _GatedRecurrentUnit(Cell):
         w_h = initializers.stack_gates(self.recurrent_init, key_h, 3, (self.hidden_size, self.hidden_size))
         return w_i, w_h, jnp.concatenate([zeros, b_z, zeros])
 
-    def initial_state(self, params: GRUParams | GRUResetBeforeParams, batch_shape: tuple[int, ...] = ()) -> jax.Array:
+    def initial_state(self, params: Any, batch_shape: tuple[int, ...] = ()) -> jax.Array:
         return jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
 
-    def project(self, params: GRUParams | GRUResetBeforeParams, x: jax.Array) -> jax.Array:
+    def project(self, params: Any, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)
 
 
 @dataclasses.dataclass(frozen=True)
-class GRU(_GatedRecurrentUnit):
+class GRU(GRUFamily):
     """GRU whose reset gate acts *after* the recurrent product (version 1 of the paper); one product a step.
 
         n_t = tanh(x_t W_in + b_n + r_t * (h_{t-1} W_hn + b_hn))
@@ -91,13 +91,12 @@ class GRU(_GatedRecurrentUnit):
         d_r, d_z, d_n = jnp.split(drive, 3, axis=-1)
         r_r, r_z, r_n = jnp.split(r, 3, axis=-1)
         reset, z = jax.nn.sigmoid(d_r + r_r), jax.nn.sigmoid(d_z + r_z)
-        b_hn = jnp.reshape(params.b_hn, (1,) * (r.ndim - 1) + params.b_hn.shape)
-        n = jnp.tanh(d_n + reset * (r_n + b_hn))
+        n = jnp.tanh(d_n + reset * (r_n + over_batch(params.b_hn, r.ndim)))
         return z * state + (1 - z) * n
 
 
 @dataclasses.dataclass(frozen=True)
-class GRUResetBefore(_GatedRecurrentUnit):
+class GRUResetBefore(GRUFamily):
     """GRU whose reset gate acts *before* the recurrent product (version 3 of the paper; Chung et al. 2014).
 
         n_t = tanh(x_t W_in + b_n + (r_t * h_{t-1}) W_hn)

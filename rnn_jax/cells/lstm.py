@@ -9,7 +9,7 @@ h_t = o_t * tanh(c_t)
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,45 @@ class LSTMState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LSTM(Cell):
+class LSTMFamily(Cell):
+    """What the LSTM and its variants share: the fields, how gates are drawn, the drive, the product and (h, c)."""
+
+    forget_bias: float | initializers.Chrono = initializers.init_only(1.0)
+    recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
+    input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
+
+    gates: ClassVar[str] = "ifgo"  # in the order of the stack
+
+    def _init_gates(self, key: jax.Array, recurrent_size: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """w_i [D, gates * H], w_h [recurrent_size, gates * H] and b [gates * H]."""
+        key_i, key_h, key_b = jax.random.split(key, 3)
+        count, hidden = len(self.gates), self.hidden_size
+        biases = dict.fromkeys(self.gates, jnp.zeros(hidden))
+        if isinstance(self.forget_bias, initializers.Chrono):
+            biases["f"] = self.forget_bias(key_b, (hidden,))
+            biases["i"] = -biases["f"]
+        else:
+            biases["f"] = jnp.full(hidden, self.forget_bias, biases["f"].dtype)
+        return (
+            initializers.stack_gates(self.input_init, key_i, count, (self.input_size, hidden)),
+            initializers.stack_gates(self.recurrent_init, key_h, count, (recurrent_size, hidden)),
+            jnp.concatenate([biases[gate] for gate in self.gates]),
+        )
+
+    def initial_state(self, params: Any, batch_shape: tuple[int, ...] = ()) -> LSTMState:
+        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
+        return LSTMState(h=zeros, c=zeros)
+
+    def project(self, params: Any, x: jax.Array) -> jax.Array:
+        return affine(x, params.w_i, params.b)
+
+    def output(self, params: Any, state: LSTMState, x: jax.Array) -> jax.Array:
+        del params, x
+        return state.h
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTM(LSTMFamily):
     """LSTM with gates stacked in the order i, f, g, o; the state is (h, c), the output h.
 
     Differences between libraries: PyTorch, Keras and Flax stack i, f, g, o as here, Haiku i, g, f, o. PyTorch's forget
@@ -53,30 +91,8 @@ class LSTM(Cell):
       ValueError: where a size is not a positive integer.
     """
 
-    forget_bias: float | initializers.Chrono = initializers.init_only(1.0)
-    recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
-    input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
-
     def init(self, key: jax.Array) -> LSTMParams:
-        key_i, key_h, key_b = jax.random.split(key, 3)
-        zeros = jnp.zeros(self.hidden_size)
-        if isinstance(self.forget_bias, initializers.Chrono):
-            b_f = self.forget_bias(key_b, (self.hidden_size,))
-            b_i = -b_f
-        else:
-            b_f, b_i = jnp.full_like(zeros, self.forget_bias), zeros
-        return LSTMParams(
-            w_i=initializers.stack_gates(self.input_init, key_i, 4, (self.input_size, self.hidden_size)),
-            w_h=initializers.stack_gates(self.recurrent_init, key_h, 4, (self.hidden_size, self.hidden_size)),
-            b=jnp.concatenate([b_i, b_f, zeros, zeros]),
-        )
-
-    def initial_state(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMState:
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
-        return LSTMState(h=zeros, c=zeros)
-
-    def project(self, params: LSTMParams, x: jax.Array) -> jax.Array:
-        return affine(x, params.w_i, params.b)
+        return LSTMParams(*self._init_gates(key, self.hidden_size))
 
     def recurrent(self, params: LSTMParams, state: LSTMState) -> jax.Array:
         return state.h @ params.w_h
@@ -86,7 +102,3 @@ class LSTM(Cell):
         i, f, g, o = jnp.split(drive + r, 4, axis=-1)
         c = jax.nn.sigmoid(f) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
         return LSTMState(h=jax.nn.sigmoid(o) * jnp.tanh(c), c=c)
-
-    def output(self, params: LSTMParams, state: LSTMState, x: jax.Array) -> jax.Array:
-        del params, x
-        return state.h

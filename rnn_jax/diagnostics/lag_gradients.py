@@ -19,26 +19,12 @@ import numpy as np
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Scan
 from rnn_jax.unroll import unroll
+from rnn_jax.wrapper import Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
-class Perturbed(Cell):
-    """`cell` with inputs (x_t, e_t) whose states are moved by e_t, a pytree like the state.
-
-    Build it by `Perturbed.of(cell)`.
-    """
-
-    cell: Cell
-
-    @classmethod
-    def of(cls, cell: Cell) -> "Perturbed":
-        return cls(cell.input_size, cell.hidden_size, cell)
-
-    def init(self, key: jax.Array) -> Params:
-        return self.cell.init(key)
-
-    def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
-        return self.cell.initial_state(params, batch_shape)
+class Perturbed(Wrapper):
+    """`cell` with inputs (x_t, e_t) whose states are moved by e_t, a pytree like the state."""
 
     def project(self, params: Params, x: Any) -> Any:
         x, perturbation = x
@@ -50,6 +36,9 @@ class Perturbed(Cell):
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         return self.cell.output(params, state, x[0])
+
+    def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> None:
+        """None: what is measured is the cell as it is evaluated."""
 
 
 def state_gradients(
@@ -81,7 +70,7 @@ def state_gradients(
     zeros = jax.tree.map(lambda s: jnp.zeros((xs.shape[0], *s.shape), s.dtype), state)
 
     def perturbed_loss(perturbations: State) -> jax.Array:
-        _, ys = unroll(Perturbed.of(cell), params, (xs, perturbations), engine=engine)
+        _, ys = unroll(Perturbed(cell), params, (xs, perturbations), engine=engine)
         return loss(ys)
 
     return jax.grad(perturbed_loss, allow_int=True)(zeros)

@@ -49,14 +49,27 @@ class ReadoutModel:
     def init(self, key: jax.Array) -> ReadoutParams:
         key_cell, key_readout = jax.random.split(key)
         params = self.cell.init(key_cell)
-        h = self.cell.output(params, self.cell.initial_state(params), jnp.zeros(self.cell.input_size))
-        return ReadoutParams(params, self._dense(h.dtype).init(key_readout, h))
+        _, hs = jax.eval_shape(lambda p: unroll(self.cell, p, jnp.zeros((1, self.cell.input_size))), params)
+        return ReadoutParams(params, self._dense(hs.dtype).init(key_readout, jnp.zeros(hs.shape, hs.dtype)))
 
     def apply(
-        self, params: ReadoutParams, xs: Any, state: State | None = None, *, engine: Engine = Scan()
+        self,
+        params: ReadoutParams,
+        xs: Any,
+        state: State | None = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+        engine: Engine = Scan(),
+        key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
-        """Unrolls the cell and reads every step; arguments, errors and returns as `rnn_jax.unroll`."""
-        final_state, hs = unroll(self.cell, params.cell, xs, state, engine=engine)
+        """Unrolls the cell and reads every step; arguments, errors and returns as `rnn_jax.unroll`.
+
+        Beyond a sequence's length it reads zeros, O(c): leave those steps out of the loss.
+        """
+        final_state, hs = unroll(
+            self.cell, params.cell, xs, state, lengths=lengths, resets=resets, engine=engine, key=key
+        )
         return final_state, self.read(params, hs)
 
     def read(self, params: ReadoutParams, hs: jax.Array) -> jax.Array:

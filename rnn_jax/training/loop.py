@@ -54,7 +54,7 @@ class TrainState(NamedTuple):
 
     params: Any
     opt_state: Any
-    key: jax.Array  # of the batches still to be drawn
+    key: jax.Array  # of the batches and noise still to be drawn
     step: jax.Array  # optimization steps done
     diverged: jax.Array  # whether a loss or gradient norm was NaN or infinite; the parameters stay as before
 
@@ -92,14 +92,14 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
       The new state, and the metrics of every step, [seeds, steps].
     """
 
-    def loss_fn(params: Any, key: jax.Array) -> jax.Array:
+    def loss_fn(params: Any, key: jax.Array, key_noise: jax.Array) -> jax.Array:
         batch = task.sample(key, trainer.batch_size)
-        _, outputs = trainer.model.apply(params, batch.inputs)
+        _, outputs = trainer.model.apply(params, batch.inputs, key=key_noise)
         return task.loss(outputs, batch)
 
     def train_step(state: TrainState, _: None) -> tuple[TrainState, StepMetrics]:
-        key, key_batch = jax.random.split(state.key)
-        loss, grads = jax.value_and_grad(loss_fn)(state.params, key_batch)
+        key, key_batch, key_noise = jax.random.split(state.key, 3)
+        loss, grads = jax.value_and_grad(loss_fn)(state.params, key_batch, key_noise)
         grad_norm = optax.tree.norm(grads)
         updates, opt_state = trainer.optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

@@ -1,0 +1,18 @@
+"""Things made of cells: run by `rnn_jax.unroll` like a cell, nested freely, under every engine."""
+
+from rnn_jax.layers.bidirectional import Bidirectional
+from rnn_jax.layers.dropout import Dropout, RecurrentDropout
+from rnn_jax.layers.learned_state import LearnedInitialState
+from rnn_jax.layers.residual import Residual
+from rnn_jax.layers.stack import Stack
+from rnn_jax.layers.zoneout import Zoneout
+
+__all__ = [
+    "Bidirectional",
+    "Dropout",
+    "LearnedInitialState",
+    "RecurrentDropout",
+    "Residual",
+    "Stack",
+    "Zoneout",
+]

@@ -1,0 +1,111 @@
+"""Layers one above the other."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rnn_jax import noise
+from rnn_jax.cell import Cell, Params, State
+from rnn_jax.engines import Engine
+from rnn_jax.layer import Layer
+from rnn_jax.unroll import unroll
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack(Cell, Layer):
+    """Each layer reads the outputs of the one below: y^l_t = layer_l(y^{l-1})_t, with y^0_t = x_t.
+
+    `unroll` runs it layer by layer, each over the whole sequence, so that a layer's inputs are projected in one
+    product. For generation it steps as any cell does; a stack that holds a layer without a step (`Bidirectional`)
+    cannot. Parameters and state are tuples, one entry a layer; the output is the top layer's.
+
+    Args:
+      layers: cells and layers, from the bottom up.
+
+    Raises:
+      TypeError: where one of them is no cell or layer.
+      ValueError: where there is none, or one does not read as many features as the one below gives.
+    """
+
+    input_size: int = dataclasses.field(init=False, repr=False)
+    hidden_size: int = dataclasses.field(init=False, repr=False)
+    layers: tuple[Cell, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not self.layers:
+            raise ValueError("Stack: layers must hold at least one layer, got none")
+        for number, layer in enumerate(self.layers):
+            if not isinstance(layer, Cell):
+                raise TypeError(f"Stack: layers[{number}] must be a cell or layer, got {layer!r}")
+        for number, (below, above) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+            if below.output_size != above.input_size:
+                raise ValueError(
+                    f"Stack: layers[{number + 1}] must read the {below.output_size} features that layers[{number}] "
+                    f"gives, got input_size {above.input_size}"
+                )
+        object.__setattr__(self, "input_size", self.layers[0].input_size)
+        object.__setattr__(self, "hidden_size", self.layers[-1].hidden_size)
+        super().__post_init__()
+
+    @property
+    def output_size(self) -> int:
+        return self.layers[-1].output_size
+
+    def init(self, key: jax.Array) -> tuple[Params, ...]:
+        keys = jax.random.split(key, len(self.layers))
+        return tuple(layer.init(k) for layer, k in zip(self.layers, keys, strict=True))
+
+    def initial_state(self, params: tuple[Params, ...], batch_shape: tuple[int, ...] = ()) -> tuple[State, ...]:
+        return tuple(layer.initial_state(p, batch_shape) for layer, p in zip(self.layers, params, strict=True))
+
+    def unroll(
+        self,
+        params: tuple[Params, ...],
+        xs: Any,
+        state: tuple[State, ...],
+        *,
+        lengths: jax.Array | None,
+        resets: jax.Array | None,
+        engine: Engine,
+        key: jax.Array | None,
+    ) -> tuple[tuple[State, ...], Any]:
+        final_state = []
+        keys = noise.keys(key, len(self.layers))
+        for layer, p, s, k in zip(self.layers, params, state, keys, strict=True):
+            final, xs = unroll(layer, p, xs, s, lengths=lengths, resets=resets, engine=engine, key=k)
+            final_state.append(final)
+        return tuple(final_state), xs
+
+    # One step of the whole. A drive holds the bottom layer's, and what the layers above must be given beside the
+    # outputs below them, which only the step knows.
+
+    def project(self, params: tuple[Params, ...], x: Any) -> Any:
+        x, noises = self._split(x)
+        x = noise.join(x, noises[0])
+        return x, self.layers[0].project(params[0], x), noises[1:]
+
+    def step(self, params: tuple[Params, ...], state: tuple[State, ...], drive: Any) -> tuple[State, ...]:
+        x, drive, noises = drive
+        stepped = [self.layers[0].step(params[0], state[0], drive)]
+        for layer, p, s, noise_of_layer in zip(self.layers[1:], params[1:], state[1:], noises, strict=True):
+            below = len(stepped) - 1
+            x = noise.join(self.layers[below].output(params[below], stepped[below], x), noise_of_layer)
+            stepped.append(layer.step(p, s, layer.project(p, x)))
+        return tuple(stepped)
+
+    def output(self, params: tuple[Params, ...], state: tuple[State, ...], x: Any) -> Any:
+        x, noises = self._split(x)
+        for layer, p, s, noise_of_layer in zip(self.layers, params, state, noises, strict=True):
+            x = layer.output(p, s, noise.join(x, noise_of_layer))
+        return x
+
+    def noise(self, params: tuple[Params, ...], key: jax.Array, shape: tuple[int, ...]) -> Any:
+        keys = jax.random.split(key, len(self.layers))
+        noises = tuple(layer.noise(p, k, shape) for layer, p, k in zip(self.layers, params, keys, strict=True))
+        return None if all(n is None for n in noises) else noises
+
+    def _split(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        x, noises = noise.split(x)
+        return x, (None,) * len(self.layers) if noises is None else noises

@@ -1,0 +1,79 @@
+"""Zoneout, Krueger et al. 2017 (arXiv:1606.01305)."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax import checks, noise
+from rnn_jax.cell import Params, State
+from rnn_jax.wrapper import Wrapper
+
+
+@dataclasses.dataclass(frozen=True)
+class Zoneout(Wrapper):
+    """Units keep their last value at random: s_t = m_t * s_{t-1} + (1 - m_t) * step(s_{t-1}, d_t).
+
+    With a key m_t ~ Bernoulli(rate), drawn anew at every step; without one m_t = rate, its expectation. Components of a
+    state that are no floats (a counter) always step.
+
+    Args:
+      cell: any cell.
+      rate: share of the units kept. One number for all of the state, or a pytree like the state with a number for each
+        component: `LSTMState(h=0.05, c=0.5)` are the paper's for language models.
+
+    Raises:
+      TypeError: where `cell` is no cell.
+      ValueError: where a rate is not in [0, 1), or, at the first use, the rates are not like the state.
+    """
+
+    rate: Any
+
+    def __post_init__(self) -> None:
+        for rate in jax.tree.leaves(self.rate, is_leaf=lambda leaf: leaf is None):
+            checks.rate(rate, "Zoneout: rate")
+        super().__post_init__()
+
+    def project(self, params: Params, x: Any) -> Any:
+        x, drawn = noise.split(x)
+        masks, inner = (None, None) if drawn is None else drawn
+        return self.cell.project(params, noise.join(x, inner)), masks
+
+    def step(self, params: Params, state: State, drive: Any) -> State:
+        drive, masks = drive
+        stepped = self.cell.step(params, state, drive)
+        shares = self._rates(state) if masks is None else masks
+
+        def zone_out(share: Any, old: jax.Array, new: jax.Array) -> jax.Array:
+            if not jnp.issubdtype(old.dtype, jnp.floating):
+                return new
+            return share * old + (1 - share) * new if masks is None else jnp.where(share, old, new)
+
+        return jax.tree.map(zone_out, shares, state, stepped)
+
+    def output(self, params: Params, state: State, x: Any) -> Any:
+        x, drawn = noise.split(x)
+        return self.cell.output(params, state, noise.join(x, None if drawn is None else drawn[1]))
+
+    def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> Any:
+        key_masks, key = jax.random.split(key)
+        state = self.cell.initial_state(params)
+        leaves, structure = jax.tree.flatten(state)
+        keys = jax.random.split(key_masks, len(leaves))
+        rates = jax.tree.leaves(self._rates(state))
+        masks = [
+            jax.random.bernoulli(k, rate, (*shape, *leaf.shape))
+            for k, rate, leaf in zip(keys, rates, leaves, strict=True)
+        ]
+        return jax.tree.unflatten(structure, masks), self.cell.noise(params, key, shape)
+
+    def _rates(self, state: State) -> Any:
+        """One rate for each component of the state."""
+        if isinstance(self.rate, int | float):
+            return jax.tree.map(lambda _: self.rate, state)
+        got: Any = jax.tree.structure(self.rate)
+        wanted: Any = jax.tree.structure(state)
+        if got != wanted:
+            raise ValueError(f"Zoneout: rate must be a number or like the state, {wanted}, got {got}")
+        return self.rate

@@ -1,0 +1,53 @@
+"""A cell around a cell: the base of all that adds something to any cell."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rnn_jax.cell import Cell, Params, State
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrapper(Cell):
+    """Does what `cell` does; a subclass overrides what it changes. Parameters and state are those of `cell`.
+
+    Args:
+      cell: the cell inside; it gives the sizes.
+
+    Raises:
+      TypeError: where `cell` is no cell.
+    """
+
+    input_size: int = dataclasses.field(init=False, repr=False)
+    hidden_size: int = dataclasses.field(init=False, repr=False)
+    cell: Cell
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cell, Cell):
+            raise TypeError(f"{type(self).__name__}: cell must be a Cell, got {self.cell!r}")
+        object.__setattr__(self, "input_size", self.cell.input_size)
+        object.__setattr__(self, "hidden_size", self.cell.hidden_size)
+        super().__post_init__()
+
+    def init(self, key: jax.Array) -> Params:
+        return self.cell.init(key)
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
+        return self.cell.initial_state(params, batch_shape)
+
+    def project(self, params: Params, x: Any) -> Any:
+        return self.cell.project(params, x)
+
+    def step(self, params: Params, state: State, drive: Any) -> State:
+        return self.cell.step(params, state, drive)
+
+    def output(self, params: Params, state: State, x: Any) -> Any:
+        return self.cell.output(params, state, x)
+
+    @property
+    def output_size(self) -> int:
+        return self.cell.output_size
+
+    def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> Any:
+        return self.cell.noise(params, key, shape)
