@@ -49,7 +49,7 @@ def unroll(
         checked: below 0 they mean 0, above T they mean T.
       resets: booleans [T, *batch]: where True, an episode begins with the step, and the cell's initial state (not
         `state`) is put in place *before* it. Equal to running the pieces apart. With `reverse` the pieces are the same,
-        each run from its end.
+        each run from its end; a reset at step 0, where the walk ends, then changes nothing.
       reverse: walks each sequence from its last step to its first. Outputs keep the places of their inputs: y_t has
         seen x_t and what follows it, and the final state is the one at step 0.
       engine: how the recurrence is solved.

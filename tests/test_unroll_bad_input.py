@@ -1,5 +1,6 @@
 """Wrong input is refused at the door: the message names the thing, what it got and what it wants."""
 
+import functools
 import re
 
 import jax
@@ -148,6 +149,93 @@ def test_leaves_of_the_inputs_must_go_together(shape):
         "unroll: every leaf of xs must start with [T, *batch] = (4, 2)",
         f"got shape {shape}",
     )
+
+
+def sequences(lengths=None, resets=None, cell=RNN, jit=False):
+    xs, params = jnp.zeros((T, B, D)), cell.init(jax.random.key(0))
+    run = functools.partial(rnn_jax.unroll, cell, params, xs)
+    return jax.jit(run)(lengths=lengths, resets=resets) if jit else run(lengths=lengths, resets=resets)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        (np.array([1, 2, 3]), ["batch shape of xs, [2]", "got shape [3]"]),
+        (np.array([[1, 2]]), ["batch shape of xs, [2]", "got shape [1, 2]"]),
+        (3, ["batch shape of xs, [2]", "got shape []"]),
+        ([1, T + 1], ["from 0 to T = 4, got 5"]),
+        (jnp.array([-1, 2]), ["from 0 to T = 4, got -1"]),
+    ],
+)
+def test_lengths_of_a_wrong_shape_or_value(lengths, words):
+    refuses(lambda: sequences(lengths=lengths), ValueError, "unroll: lengths must", *words)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    "layer", [RNN, rnn_jax.Stack([RNN]), rnn_jax.Bidirectional(RNN)], ids=["cell", "stack", "both"]
+)
+def test_lengths_and_resets_of_a_wrong_type(layer, jit):
+    refuses(
+        lambda: sequences(np.array([1.0, 2.0], np.float32), None, layer, jit),
+        TypeError,
+        "unroll: lengths must be integers, got float32",
+    )
+    flags = np.zeros((T, B), np.float32)
+    refuses(
+        lambda: sequences(None, flags, layer, jit), TypeError, "unroll: resets must be booleans, got float32", "!= 0"
+    )
+
+
+@pytest.mark.parametrize("shape", [(T,), (B, T), (T, B, 1), (T + 1, B)])
+def test_resets_of_a_wrong_shape(shape):
+    wants = ["unroll: resets must be [T, *batch] = [4, 2]", f"got shape {list(shape)}"]
+    refuses(lambda: sequences(resets=np.zeros(shape, bool)), ValueError, *wants)
+
+
+def make(name, *args, **options):
+    return lambda: getattr(rnn_jax, name)(*args, **options)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (make("Stack", []), ValueError, ["Stack: layers must hold at least one"]),
+        (make("Stack", [RNN, "LSTM"]), TypeError, ["Stack: layers[1] must be a cell or layer", "'LSTM'"]),
+        (make("Stack", [RNN, RNN]), ValueError, ["layers[1] must read the 5 features that layers[0] gives", "3"]),
+        (make("Stack", [rnn_jax.Bidirectional(RNN), rnn_jax.GRU(H, H)]), ValueError, ["the 10 features", "got", "5"]),
+        (make("Bidirectional", None), TypeError, ["Bidirectional: forward must be a cell or layer, got None"]),
+        (make("Bidirectional", RNN, "GRU"), TypeError, ["Bidirectional: backward must be", "'GRU'"]),
+        (make("Bidirectional", RNN, rnn_jax.GRU(H, H)), ValueError, ["same inputs", "3 and 5"]),
+        (make("Bidirectional", RNN, rnn_jax.GRU(D, D), "sum"), ValueError, ["one size to take their sum", "5 and 3"]),
+        (make("Bidirectional", RNN, merge="mul"), ValueError, ["one of concat, sum, mean, got 'mul'"]),
+        (make("Residual", RNN), ValueError, ["VanillaRNN must give as many features as it reads", "3 in and 5 out"]),
+        (make("Residual", rnn_jax.LSTM), TypeError, ["Residual: cell must be a Cell, got <class"]),
+        (make("RecurrentDropout", rnn_jax.GRUResetBefore(D, H), 0.5), TypeError, ["GRUResetBefore does not say"]),
+        (make("RecurrentDropout", rnn_jax.Zoneout(RNN, 0.1), 0.5), TypeError, ["Zoneout does not say", "directly"]),
+        (make("Zoneout", RNN, (0.1, 1.5)), ValueError, ["Zoneout: rate must be a number from 0 to below 1, got 1.5"]),
+        (make("ProjectedLSTM", D, H, proj_size=0), ValueError, ["ProjectedLSTM: proj_size must be", "got 0"]),
+    ],
+)
+def test_layers_that_do_not_fit(build, error, words):
+    refuses(build, error, *words)
+
+
+@pytest.mark.parametrize("rate", [1, 1.0, -0.1, float("nan"), "0.5", None, True], ids=repr)
+@pytest.mark.parametrize("name", ["Dropout", "RecurrentDropout", "Zoneout"])
+def test_rates_that_are_none(name, rate):
+    refuses(make(name, RNN, rate), ValueError, f"{name}: rate must be a number from 0 to below 1, got {rate!r}")
+
+
+def test_zoneout_rates_that_are_not_like_the_state():
+    cell = rnn_jax.Zoneout(LSTM, (0.1, 0.2))
+    refuses(lambda: unroll(cell, jnp.zeros((T, B, D))), ValueError, "Zoneout: rate must be a number or like the state")
+
+
+@pytest.mark.parametrize("around", [rnn_jax.LearnedInitialState, lambda layer: rnn_jax.Zoneout(layer, 0.1)])
+def test_what_must_step_around_what_cannot(around):
+    layer = around(rnn_jax.Stack([rnn_jax.Bidirectional(RNN), rnn_jax.GRU(2 * H, H)]))
+    refuses(lambda: unroll(layer, jnp.zeros((T, B, D))), TypeError, "can be unrolled, not stepped; wrap its cells")
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True, "8", None], ids=repr)

@@ -9,7 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import GRU, LSTM, GRUResetBefore, VanillaRNN, unroll
+from rnn_jax import (
+    CELLS,
+    GRU,
+    LSTM,
+    CoupledLSTM,
+    GRUResetBefore,
+    LayerNormGRU,
+    LayerNormLSTM,
+    PeepholeLSTM,
+    ProjectedLSTM,
+    VanillaRNN,
+    unroll,
+)
 
 
 def sigmoid(a):
@@ -81,14 +93,114 @@ def gru(reset_after):
     return of_sequence
 
 
+def peephole_lstm(params, xs, state):
+    """Graves 2013 (arXiv:1308.0850), eq. 7-11: the peepholes W_ci, W_cf, W_co are diagonal matrices."""
+    h, c = state
+    w_xi, w_xf, w_xc, w_xo = np.split(params.w_i.T, 4)
+    w_hi, w_hf, w_hc, w_ho = np.split(params.w_h.T, 4)
+    b_i, b_f, b_c, b_o = np.split(params.b, 4)
+    w_ci, w_cf, w_co = map(np.diag, np.split(params.p, 3))
+    hs = []
+    for x in xs:
+        i = sigmoid(w_xi @ x + w_hi @ h + w_ci @ c + b_i)
+        f = sigmoid(w_xf @ x + w_hf @ h + w_cf @ c + b_f)
+        c = f * c + i * np.tanh(w_xc @ x + w_hc @ h + b_c)
+        o = sigmoid(w_xo @ x + w_ho @ h + w_co @ c + b_o)
+        h = o * np.tanh(c)
+        hs.append(h)
+    return (h, c), np.stack(hs)
+
+
+def coupled_lstm(params, xs, state):
+    """Greff et al. 2017 (arXiv:1503.04069): the input gate i is drawn, f = 1 - i. Its weights are ours negated."""
+    h, c = state
+    (w_f, w_g, w_o), (u_f, u_g, u_o) = np.split(params.w_i.T, 3), np.split(params.w_h.T, 3)
+    b_f, b_g, b_o = np.split(params.b, 3)
+    hs = []
+    for x in xs:
+        i = sigmoid(-w_f @ x - u_f @ h - b_f)
+        f = 1 - i
+        o = sigmoid(w_o @ x + u_o @ h + b_o)
+        c = np.tanh(w_g @ x + u_g @ h + b_g) * i + c * f
+        h = np.tanh(c) * o
+        hs.append(h)
+    return (h, c), np.stack(hs)
+
+
+def projected_lstm(params, xs, state):
+    """Sak et al. 2014 (arXiv:1402.1128), eq. 7-12 without peepholes: gates see the projection r of m."""
+    r, c = state
+    (w_i, w_f, w_c, w_o), (u_i, u_f, u_c, u_o) = np.split(params.w_i.T, 4), np.split(params.w_h.T, 4)
+    b_i, b_f, b_c, b_o = np.split(params.b, 4)
+    rs = []
+    for x in xs:
+        i, f = sigmoid(w_i @ x + u_i @ r + b_i), sigmoid(w_f @ x + u_f @ r + b_f)
+        o = sigmoid(w_o @ x + u_o @ r + b_o)
+        c = f * c + i * np.tanh(w_c @ x + u_c @ r + b_c)
+        m = o * np.tanh(c)
+        r = params.w_p.T @ m
+        rs.append(r)
+    return (r, c), np.stack(rs)
+
+
+def normalise(z, gain):
+    """Ba et al. 2016, with the epsilon that every implementation adds to the variance."""
+    mean = sum(z) / len(z)
+    deviation = np.sqrt(sum((z - mean) ** 2) / len(z) + 1e-5)
+    return gain / deviation * (z - mean)
+
+
+def layer_norm_lstm(params, xs, state):
+    """Ba et al. 2016 (arXiv:1607.06450), supplement; our gates stand in the order i f g o."""
+    h, c = state
+    hs = []
+    for x in xs:
+        sums = normalise(params.w_h.T @ h, params.gain_h) + normalise(params.w_i.T @ x, params.gain_i) + params.b
+        i, f, g, o = np.split(sums, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(normalise(c, params.gain_c) + params.b_c)
+        hs.append(h)
+    return (h, c), np.stack(hs)
+
+
+def layer_norm_gru(params, xs, h):
+    """Ba et al. 2016, supplement; their z is the share replaced, ours the share kept."""
+    size = len(h)
+    gates, candidate = slice(0, 2 * size), slice(2 * size, None)
+    hs = []
+    for x in xs:
+        x_sums, h_sums = params.w_i.T @ x, params.w_h.T @ h
+        r, kept = np.split(
+            normalise(h_sums[gates], params.gain_h[gates])
+            + normalise(x_sums[gates], params.gain_i[gates])
+            + params.b[gates],
+            2,
+        )
+        z = 1 - sigmoid(kept)
+        inner = normalise(h_sums[candidate], params.gain_h[candidate]) + params.b_hn
+        outer = normalise(x_sums[candidate], params.gain_i[candidate]) + params.b[candidate]
+        h = (1 - z) * h + z * np.tanh(outer + sigmoid(r) * inner)
+        hs.append(h)
+    return h, np.stack(hs)
+
+
 ORACLES = {
     "tanh": (VanillaRNN(3, 4), elman(np.tanh)),
     "relu": (VanillaRNN(3, 4, jax.nn.relu), elman(relu)),
     "sigmoid": (VanillaRNN(3, 4, jax.nn.sigmoid), elman(sigmoid)),
     "lstm": (LSTM(3, 4), lstm),
+    "lstm_peephole": (PeepholeLSTM(3, 4), peephole_lstm),
+    "lstm_coupled": (CoupledLSTM(3, 4), coupled_lstm),
+    "lstm_projected": (ProjectedLSTM(3, 4, proj_size=2), projected_lstm),
+    "lstm_layer_norm": (LayerNormLSTM(3, 4), layer_norm_lstm),
     "gru": (GRU(3, 4), gru(reset_after=True)),
     "gru_reset_before": (GRUResetBefore(3, 4), gru(reset_after=False)),
+    "gru_layer_norm": (LayerNormGRU(3, 4), layer_norm_gru),
 }
+
+
+def test_every_cell_has_an_oracle():
+    assert {type(make(3, 4)) for make in CELLS.values()} == {type(cell) for cell, _ in ORACLES.values()}
 
 
 @pytest.mark.parametrize(("cell", "oracle"), ORACLES.values(), ids=ORACLES)

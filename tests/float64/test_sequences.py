@@ -1,0 +1,331 @@
+"""Lengths, resets and direction, for every cell and layer: a batch equals its sequences' pieces, each run alone.
+
+One reference serves all. A sequence is cut off at its length and cut into pieces at its resets; every piece is unrolled
+by itself, plainly, and outputs, final state and all gradients of the batch must be those of the pieces put together.
+Padding holds NaN and infinities, resets stand in it at random.
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rnn_jax import (
+    CELLS,
+    GRU,
+    LSTM,
+    Bidirectional,
+    Cell,
+    Dropout,
+    GRUResetBefore,
+    LearnedInitialState,
+    RecurrentDropout,
+    Residual,
+    Scan,
+    Stack,
+    VanillaRNN,
+    Zoneout,
+    noise,
+    unroll,
+)
+from rnn_jax.cells.lstm import LSTMState
+
+
+class CountedState(NamedTuple):
+    h: jax.Array
+    steps: jax.Array
+
+
+class Counted(Cell):
+    """A user's cell: a dict of parameters, integers in the state, outputs that are a pytree."""
+
+    def init(self, key):
+        return {"w": jax.random.normal(key, (self.input_size, self.hidden_size))}
+
+    def initial_state(self, params, batch_shape=()):
+        return CountedState(jnp.full((*batch_shape, self.hidden_size), 0.5), jnp.zeros(batch_shape, jnp.int32))
+
+    def step(self, params, state, x):
+        clock = jnp.cos(state.steps.astype(float))[..., None]
+        return CountedState(jnp.tanh(0.7 * state.h + clock * (x @ params["w"])), state.steps + 1)
+
+    def output(self, params, state, x):
+        return {"h": state.h, "steps": state.steps, "energy": jnp.sum(x**2, axis=-1)}
+
+
+def layers(d, h):
+    """Every cell of the registry, and every layer around some, nested."""
+    return {name: make(d, h) for name, make in CELLS.items()} | {
+        "own": Counted(d, h),
+        "learned": LearnedInitialState(LSTM(d, h)),
+        "learned own": LearnedInitialState(Counted(d, h)),
+        "zoneout": Zoneout(LSTM(d, h), LSTMState(h=0.1, c=0.4)),
+        "zoneout own": Zoneout(Counted(d, h), 0.3),
+        "dropout": Dropout(RecurrentDropout(GRU(d, h), 0.3), 0.3),
+        "residual": Residual(LearnedInitialState(GRU(d, d))),
+        "stack": Stack([LSTM(d, h), Residual(Dropout(LearnedInitialState(VanillaRNN(h, h)), 0.3))]),
+        "stack, stepped": LearnedInitialState(Stack([GRU(d, h), Zoneout(Residual(GRUResetBefore(h, h)), 0.2)])),
+        "bidirectional": Bidirectional(LSTM(d, h), GRUResetBefore(d, h + 1)),
+        "bidirectional sum": Bidirectional(LearnedInitialState(GRU(d, h)), merge="sum"),
+        "nested": Stack([Bidirectional(Stack([GRU(d, h), Bidirectional(VanillaRNN(h, 2))])), Zoneout(LSTM(8, h), 0.1)]),
+        "residual bidirectional": Dropout(Residual(Bidirectional(VanillaRNN(d, d), merge="mean")), 0.5),
+    }
+
+
+T, D, H = 4, 3, 2
+LAYERS = layers(D, H)
+# Those that go on from segment to segment, and step by step.
+CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
+NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
+
+every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+every_carried_layer = pytest.mark.parametrize("layer", CARRIED.values(), ids=CARRIED)
+every_noisy_layer = pytest.mark.parametrize("layer", NOISY.values(), ids=NOISY)
+property_test = settings(
+    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Way(NamedTuple):
+    """What a program is compiled for."""
+
+    batch_shape: tuple[int, ...]
+    reverse: bool
+    engine: Scan
+
+
+WAYS = [Way((), False, Scan()), Way((4,), True, Scan()), Way((2, 2), False, Scan(unroll=3))]
+
+
+class Case(NamedTuple):
+    """One batch, in NumPy."""
+
+    xs: np.ndarray
+    state: object
+    lengths: np.ndarray
+    resets: np.ndarray
+    weights: object  # of the loss, like (final state, ys)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def initialized(layer, batch_shape):
+    params = layer.init(jax.random.key(0))
+    return params, layer.initial_state(params, batch_shape)
+
+
+def floats(leaf):
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+@functools.cache
+def params_of(layer):
+    rng = np.random.default_rng(0)
+    params, _ = initialized(layer, ())
+    return jax.tree.map(lambda leaf: leaf + 0.3 * rng.normal(size=leaf.shape), params)
+
+
+def make_case(layer, batch_shape, lengths, resets, seed, steps=T):
+    rng = np.random.default_rng(seed)
+    params = params_of(layer)
+
+    def noise(like):
+        scale = 0.5 if floats(like) else 0
+        return np.asarray(like + scale * rng.normal(size=like.shape), like.dtype)
+
+    state = jax.tree.map(noise, initialized(layer, batch_shape)[1])
+    xs = rng.normal(size=(steps, *batch_shape, layer.input_size))
+    outputs = jax.eval_shape(lambda p, xs, s: unroll(layer, p, xs, s), params, xs, state)
+    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape) if floats(leaf) else np.zeros(leaf.shape), outputs)
+    lengths, resets = np.reshape(lengths, batch_shape), np.reshape(resets, (steps, *batch_shape))
+    padding = np.arange(steps).reshape((steps,) + (1,) * len(batch_shape)) >= lengths[None]
+    xs[padding] = rng.choice([np.nan, np.inf, -np.inf, 1e300], size=xs[padding].shape)
+    return Case(xs, state, lengths, resets, weights)
+
+
+@functools.partial(jax.jit, static_argnames=("layer", "reverse", "engine"))
+def evaluate(layer, params, xs, state, fresh, weights, lengths, resets, reverse, engine):
+    """Final state, outputs and the gradients of their weighted sum by params, xs and state.
+
+    `fresh`, like the state, says which components begin as the layer's own initial state, not as `state`.
+    """
+
+    def loss(params, xs, state):
+        own = layer.initial_state(params, xs.shape[1:-1])
+        start = jax.tree.map(jnp.where, fresh, own, state)
+        results = unroll(layer, params, xs, start, lengths=lengths, resets=resets, reverse=reverse, engine=engine)
+        terms = jax.tree.map(lambda r, w: jnp.sum(r * w) if floats(r) else 0.0, results, weights)
+        return sum(jax.tree.leaves(terms)), results
+
+    gradients, results = jax.grad(loss, argnums=(0, 1, 2), has_aux=True, allow_int=True)(params, xs, state)
+    return results, gradients
+
+
+def constant(tree, value):
+    return jax.tree.map(lambda _: value, tree)
+
+
+def turns(state, reverse):
+    """Like the state: how often the sequence is turned round for the cell whose component it is; odd: from the end."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path).count("backward") + reverse, state
+    )
+
+
+def one_by_one(layer, params, case, way):
+    """What `evaluate` must give, from the pieces of each sequence alone."""
+    final, ys = jax.tree.map(lambda leaf: np.zeros(leaf.shape), case.weights)
+    d_params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params)
+    d_xs, d_state = np.zeros(case.xs.shape), jax.tree.map(lambda leaf: np.zeros(leaf.shape), case.state)
+    turned = turns(case.state, way.reverse)
+    for row in np.ndindex(way.batch_shape):
+        length, resets = case.lengths[row], case.resets[:, *row]
+        state, weights_final = (jax.tree.map(lambda leaf, r=row: leaf[r], t) for t in (case.state, case.weights[0]))
+        if length == 0:
+            for tree, own in ((final, state), (d_state, weights_final)):
+                jax.tree.map(lambda leaf, value, r=row: leaf.__setitem__(r, value), tree, own)
+            continue
+        cuts = [0, *(t for t in range(1, length) if resets[t]), length]
+        for begin, end in itertools.pairwise(cuts):
+            first, last = begin == 0, end == length
+            steps = slice(begin, end) if not way.reverse else slice(end - 1, begin - 1 if begin else None, -1)
+            place = (steps, *row)
+            # The given state enters where a cell's walk begins; a reset at the first step replaces it, where nothing
+            # has been turned round.
+            fresh = jax.tree.map(
+                lambda n, f=first, e=last, r=resets[0]: not e if n % 2 else not f or (n == 0 and bool(r)), turned
+            )
+            leaves = jax.tree.map(lambda n, f=first, e=last: f if n % 2 else e, turned)
+            weights = jax.tree.map(lambda w, out: w * out, weights_final, leaves)
+            weights_ys = jax.tree.map(lambda w, p=place: w[p], case.weights[1])
+            (f, y), (dp, dx, ds) = evaluate(
+                layer, params, case.xs[place], state, fresh, (weights, weights_ys), None, None, False, Scan()
+            )
+            jax.tree.map(lambda leaf, v, out, r=row: leaf.__setitem__(r, v) if out else None, final, f, leaves)
+            jax.tree.map(lambda leaf, v, p=place: leaf.__setitem__(p, v), ys, y)
+            d_params = jax.tree.map(np.add, d_params, dp)
+            d_xs[place] += dx
+            for leaf, v in zip(jax.tree.leaves(d_state), jax.tree.leaves(ds), strict=True):
+                leaf[row] += 0 if v.dtype == jax.dtypes.float0 else v
+    return (final, ys), (d_params, d_xs, d_state)
+
+
+def assert_close(got, wanted, tolerance=1e-10):
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    for (path, g), w in zip(jax.tree.leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
+        if g.dtype != jax.dtypes.float0:
+            name = jax.tree_util.keystr(path)
+            np.testing.assert_allclose(
+                g, w, rtol=tolerance, atol=tolerance * max(1, np.max(np.abs(w), initial=0)), err_msg=name
+            )
+
+
+def assert_equals_its_pieces(layer, case, way):
+    params = params_of(layer)
+    results, gradients = evaluate(
+        layer, params, case.xs, case.state, constant(case.state, False), case.weights, case.lengths, case.resets,
+        way.reverse, way.engine,
+    )  # fmt: skip
+    wanted_results, wanted_gradients = one_by_one(layer, params, case, way)
+    assert_close(results, wanted_results)
+    assert_close(gradients, wanted_gradients)
+    # Padding: not small but nothing.
+    padding = np.arange(len(case.xs)).reshape((-1,) + (1,) * case.lengths.ndim) >= case.lengths[None]
+    assert not np.any(np.asarray(gradients[1])[padding])
+    assert not any(np.any(np.asarray(y)[padding]) for y in jax.tree.leaves(results[1]))
+
+
+def flags(count):
+    return st.lists(st.booleans(), min_size=count, max_size=count)
+
+
+@every_layer
+@property_test
+@given(st.sampled_from(WAYS), st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9))
+def test_a_batch_is_its_pieces_each_run_alone(layer, way, lengths, resets, seed):
+    rows = int(np.prod(way.batch_shape))
+    case = make_case(layer, way.batch_shape, lengths[:rows], resets[: rows * T], seed)
+    assert_equals_its_pieces(layer, case, way)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.data())
+def test_sizes_are_free(data):
+    d, h, steps = (data.draw(st.integers(1, 5)) for _ in range(3))
+    batch_shape = tuple(data.draw(st.lists(st.integers(1, 3), max_size=2)))
+    rows = int(np.prod(batch_shape))
+    of_size = layers(d, h)
+    layer = of_size[data.draw(st.sampled_from(sorted(of_size)))]
+    lengths = data.draw(st.lists(st.integers(0, steps), min_size=rows, max_size=rows))
+    case = make_case(layer, batch_shape, lengths, data.draw(flags(rows * steps)), seed=0, steps=steps)
+    assert_equals_its_pieces(layer, case, Way(batch_shape, data.draw(st.booleans()), Scan()))
+
+
+@every_carried_layer
+@property_test
+@given(st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9))
+def test_segments_are_the_whole(layer, lengths, resets, seed):
+    case, params, part = make_case(layer, (4,), lengths, resets, seed), params_of(layer), T // 2
+
+    def run(begin, state, xs, resets):
+        left = np.clip(case.lengths - begin, 0, len(xs))
+        fresh, weights = constant(case.state, False), jax.tree.map(lambda w: w[:part], case.weights[1])
+        arguments = (state, fresh, (case.weights[0], weights if len(xs) == part else case.weights[1]))
+        return evaluate(layer, params, xs, *arguments, left, resets, False, Scan())[0]
+
+    whole = run(0, case.state, case.xs, case.resets)
+    middle, first = run(0, case.state, case.xs[:part], case.resets[:part])
+    last, second = run(part, middle, case.xs[part:], case.resets[part:])
+    assert_close((last, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)), whole)
+
+
+plainly = jax.jit(unroll, static_argnames="cell")
+
+
+@every_carried_layer
+@pytest.mark.parametrize("key", [None, 7])
+def test_stepping_is_unrolling(layer, key):
+    case, params = make_case(layer, (4,), [T] * 4, [False] * 4 * T, seed=0), params_of(layer)
+    key = None if key is None else jax.random.key(key)
+    xs = jnp.asarray(case.xs)
+    final, ys = plainly(layer, params, xs, case.state, key=key)
+    inputs = xs if key is None else noise.join(xs, layer.noise(params, key, xs.shape[:-1]))
+    step = jax.jit(lambda state, x: layer.step(params, state, layer.project(params, x)))
+    states = list(
+        itertools.accumulate((jax.tree.map(lambda a, t=t: a[t], inputs) for t in range(T)), step, initial=case.state)
+    )
+    outputs = [
+        layer.output(params, state, jax.tree.map(lambda a, t=t: a[t], inputs)) for t, state in enumerate(states[1:])
+    ]
+    assert_close((final, ys), (states[-1], jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)))
+
+
+@every_noisy_layer
+def test_noise_is_drawn_by_the_key_alone(layer):
+    case, params = make_case(layer, (4,), [T] * 4, [False] * 4 * T, seed=0), params_of(layer)
+    run = functools.partial(plainly, layer, params, case.xs, case.state)
+    first, again, other, evaluated = (run(key=key) for key in (*map(jax.random.key, (0, 0, 1)), None))
+    assert_close(first, again, tolerance=0)
+    for one, two in itertools.combinations((first, other, evaluated), 2):
+        assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True))
+
+
+@every_noisy_layer
+@pytest.mark.parametrize("reverse", [False, True])
+def test_padding_reaches_nothing_under_noise(layer, reverse):
+    case, params = make_case(layer, (4,), [0, 1, 3, T], [False] * 4 * T, seed=0), params_of(layer)
+
+    @jax.jit
+    def run(params, xs):
+        results = unroll(layer, params, xs, lengths=case.lengths, reverse=reverse, key=jax.random.key(3))
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(results)), results
+
+    gradient = jax.jit(jax.grad(run, argnums=(0, 1), has_aux=True))
+    clean = np.where(np.isfinite(case.xs) & (np.abs(case.xs) < 100), case.xs, 0.0)
+    assert not np.array_equal(clean, case.xs)
+    assert_close(gradient(params, case.xs), gradient(params, clean), tolerance=0)
