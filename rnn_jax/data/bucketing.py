@@ -1,0 +1,152 @@
+"""Ragged sequences in batches of a few static shapes, so that a jitted function is compiled a few times only."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnn_jax import checks
+from rnn_jax.data import padding
+
+
+class BucketBatch(NamedTuple):
+    """One batch, time-major. A filler is a column of length 0 that stands for no sequence.
+
+    `labels[indices]` reads some label for a filler, too: weigh it with `lengths > 0` or `indices >= 0`.
+    """
+
+    values: np.ndarray  # [T, B, ...], zeros after a sequence's end
+    lengths: np.ndarray  # int32 [B], 0 for a filler
+    indices: np.ndarray  # int32 [B], places in the sequences given, -1 for a filler
+
+
+@dataclasses.dataclass(frozen=True)
+class Buckets:
+    """A few static lengths; each sequence is padded to the least that holds it.
+
+    Args:
+      lengths: strictly increasing, at least 1.
+
+    Raises:
+      TypeError: where lengths is not a tuple.
+      ValueError: where there is none, one is not a positive integer, or they do not increase.
+    """
+
+    lengths: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lengths, tuple):
+            raise TypeError(f"Buckets: lengths must be a tuple of integers, got {type(self.lengths).__name__}")
+        if not self.lengths:
+            raise ValueError("Buckets: lengths must hold at least one length, got none")
+        for place, length in enumerate(self.lengths):
+            checks.integer_at_least(1, length, f"Buckets: lengths[{place}]")
+            if place and length <= self.lengths[place - 1]:
+                raise ValueError(f"Buckets: lengths must be strictly increasing, got {self.lengths}")
+
+    @classmethod
+    def of(cls, sequences: Sequence[Any], count: int) -> "Buckets":
+        """At most `count` buckets with the least padding for these sequences; arguments and errors: `batches`."""
+        return cls(bucket_lengths(_lengths(padding.ragged(sequences, "Buckets.of")), count))
+
+    def batches(
+        self, sequences: Sequence[Any], batch_size: int, rng: np.random.Generator | None = None
+    ) -> Iterator[BucketBatch]:
+        """One epoch: every sequence once, in batches [bucket length, batch_size, ...] and no other shape.
+
+        A bucket's last batch is filled up with fillers.
+
+        Args:
+          sequences: arrays [n_i, ...], all integer or all floating point, of one dtype and trailing shape.
+          batch_size: B.
+          rng: shuffles the sequences inside their buckets, and the batches of all buckets. None means the shortest
+            bucket first and the sequences in the order given.
+
+        Raises:
+          TypeError: where sequences are not numbers or differ in dtype.
+          ValueError: where batch_size is not a positive integer, there is no sequence, one is longer than the last
+            bucket or has no time axis, or their trailing shapes differ.
+        """
+        checks.integer_at_least(1, batch_size, "Buckets.batches: batch_size")
+        arrays = padding.ragged(sequences, "Buckets.batches")
+        bucket_of = self._bucket_of(_lengths(arrays))
+        order = np.arange(len(arrays)) if rng is None else rng.permutation(len(arrays))
+        planned = []
+        for bucket, length in enumerate(self.lengths):
+            members = order[bucket_of[order] == bucket]
+            planned += [(length, members[i : i + batch_size]) for i in range(0, len(members), batch_size)]
+        if rng is not None:
+            planned = [planned[i] for i in rng.permutation(len(planned))]
+        # Not a generator itself: bad input is refused at the call, not at the first batch.
+        return (_batch(arrays, members, length, batch_size) for length, members in planned)
+
+    def padding_share(self, sequences: Sequence[Any]) -> float:
+        """The share of padding in all steps of the sequences' columns; fillers apart. Errors: `batches`."""
+        lengths = _lengths(padding.ragged(sequences, "Buckets.padding_share"))
+        return 1 - float(lengths.sum() / np.array(self.lengths)[self._bucket_of(lengths)].sum())
+
+    def _bucket_of(self, lengths: np.ndarray) -> np.ndarray:
+        """The least bucket that holds each length."""
+        longer = np.flatnonzero(lengths > self.lengths[-1])
+        if longer.size:
+            index = longer[0]
+            raise ValueError(
+                f"Buckets: sequence {index} must have at most {self.lengths[-1]} steps, the last bucket's length, "
+                f"got {lengths[index]}"
+            )
+        return np.searchsorted(np.array(self.lengths), lengths)
+
+
+def bucket_lengths(lengths: Any, count: int) -> tuple[int, ...]:
+    """At most `count` bucket lengths that cost the least padding in all, exactly; the last is the longest.
+
+    Every bucket has at least one step, so a sequence of none costs one or more.
+
+    Args:
+      lengths: integers [N], in any order.
+      count: the most buckets wanted.
+
+    Raises:
+      TypeError: where lengths are not integers.
+      ValueError: where lengths is not [N] with N of at least 1, one is negative, or count is not a positive integer.
+    """
+    checks.integer_at_least(1, count, "bucket_lengths: count")
+    lengths = np.asarray(lengths)
+    if lengths.ndim != 1 or not lengths.size:
+        raise ValueError(f"bucket_lengths: lengths must be [N] with at least one length, got shape {lengths.shape}")
+    if not np.issubdtype(lengths.dtype, np.integer):
+        raise TypeError(f"bucket_lengths: lengths must be integers, got {lengths.dtype}")
+    negative = np.flatnonzero(lengths < 0)
+    if negative.size:
+        index = negative[0]
+        raise ValueError(f"bucket_lengths: lengths must be at least 0, got {lengths[index]} at {index}")
+    # An optimal bucket is as long as its longest sequence, so the distinct lengths are the only candidates.
+    distinct, counts = np.unique(np.maximum(lengths, 1), return_counts=True)
+    count = min(count, len(distinct))
+    covered = np.concatenate([[0], np.cumsum(counts)])  # sequences among the i shortest distinct lengths
+    # steps[k, j]: the least steps, padding counted in, of the j shortest distinct lengths in exactly k buckets, with
+    # cut[k, j] of these lengths below the last bucket. One more bucket only ever saves steps, so `count` are best.
+    steps = np.full((count + 1, len(distinct) + 1), np.inf)
+    steps[0, 0] = 0
+    cut = np.zeros(steps.shape, np.int64)
+    for j, longest in enumerate(distinct, start=1):
+        candidates = steps[:-1, :j] + (longest * (covered[j] - covered[:j]))[None]
+        cut[1:, j] = np.argmin(candidates, axis=1)
+        steps[1:, j] = np.min(candidates, axis=1)
+    chosen: list[int] = []
+    j = len(distinct)
+    for k in range(count, 0, -1):
+        chosen.insert(0, int(distinct[j - 1]))
+        j = int(cut[k, j])
+    return tuple(chosen)
+
+
+def _lengths(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.array([len(array) for array in arrays])
+
+
+def _batch(arrays: list[np.ndarray], members: np.ndarray, length: int, batch_size: int) -> BucketBatch:
+    fillers = batch_size - len(members)
+    values, lengths = padding.pad([arrays[i] for i in members] + [arrays[0][:0]] * fillers, length)
+    return BucketBatch(values, lengths, np.pad(members, (0, fillers), constant_values=-1).astype(np.int32))
