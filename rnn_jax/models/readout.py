@@ -49,7 +49,7 @@ class ReadoutModel:
     def init(self, key: jax.Array) -> ReadoutParams:
         key_cell, key_readout = jax.random.split(key)
         params = self.cell.init(key_cell)
-        _, hs = jax.eval_shape(lambda p: unroll(self.cell, p, jnp.zeros((1, self.cell.input_size))), params)
+        _, hs = jax.eval_shape(lambda p: unroll(self.cell, p, jnp.zeros((1, 1, self.cell.input_size))), params)
         return ReadoutParams(params, self._dense(hs.dtype).init(key_readout, jnp.zeros(hs.shape, hs.dtype)))
 
     def apply(

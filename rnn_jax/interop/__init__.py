@@ -1,0 +1,23 @@
+"""Parameters from and to other libraries. They are not imported: what is exchanged are names and arrays.
+
+A cell that a library also has is one entry in its module's table, `_LAYOUTS`.
+"""
+
+from rnn_jax.interop.flax_linen import from_flax_linen, to_flax_linen
+from rnn_jax.interop.flax_nnx import from_flax_nnx, to_flax_nnx
+from rnn_jax.interop.keras import from_keras, to_keras
+from rnn_jax.interop.pytorch import from_pytorch, to_pytorch
+from rnn_jax.interop.safetensors import read_safetensors, write_safetensors
+
+__all__ = [
+    "from_flax_linen",
+    "from_flax_nnx",
+    "from_keras",
+    "from_pytorch",
+    "read_safetensors",
+    "to_flax_linen",
+    "to_flax_nnx",
+    "to_keras",
+    "to_pytorch",
+    "write_safetensors",
+]
