@@ -21,19 +21,19 @@ from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from rnn_jax.files import write as write  # callers say report.write
+from rnn_jax import files
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes `plain(value)` as JSON."""
-    write(path, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
+    files.write(path, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes a compressed .npz of named arrays."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write(path, buffer.getvalue())
+    files.write(path, buffer.getvalue())
 
 
 def plain(value: Any) -> Any:

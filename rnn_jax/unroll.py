@@ -9,7 +9,7 @@ import numpy as np
 from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Scan
-from rnn_jax.layer import Layer
+from rnn_jax.layer import Layer, Walk
 
 
 def unroll(
@@ -78,7 +78,7 @@ def unroll(
         xs = masking.turn(xs, lengths)
         resets = None if resets is None else masking.turn_resets(resets, lengths)
     if isinstance(cell, Layer):
-        final_state, ys = cell.unroll(params, xs, state, lengths=lengths, resets=resets, engine=engine, key=key)
+        final_state, ys = cell.unroll(params, xs, state, Walk(lengths, resets, engine, key))
     else:
         xs = noise.join(xs, None if key is None else cell.noise(params, key, shape))
         _check_step(cell, params, state, xs, initial)

@@ -28,7 +28,7 @@ from experiments.command_line import UserError
 from experiments.gradient_norms import summary
 from experiments.gradient_norms.config import QUICK, Config, Run, plan
 from experiments.gradient_norms.measurement import Outcome, measure
-from rnn_jax import report
+from rnn_jax import files, report
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
@@ -82,8 +82,8 @@ def run(config: Config, workdir: str) -> None:
     report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
     figures = summary.figures(pairs)
     for task_name, png in figures.items():
-        report.write(folder / f"{task_name}.png", png)
-    report.write(folder / "summary.html", summary.page(pairs, figures, header))
+        files.write(folder / f"{task_name}.png", png)
+    files.write(folder / "summary.html", summary.page(pairs, figures, header))
     summary.show(console, pairs, at_a_time)
     console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(figures)} (.png), summary.html")
 

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 
 from rnn_jax import noise
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Engine
-from rnn_jax.layer import Layer
+from rnn_jax.layer import Layer, Walk
 from rnn_jax.unroll import unroll
 
 MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
@@ -100,23 +99,15 @@ class Bidirectional(Cell, Layer):
         )
 
     def unroll(
-        self,
-        params: BidirectionalParams,
-        xs: Any,
-        state: BidirectionalState,
-        *,
-        lengths: jax.Array | None,
-        resets: jax.Array | None,
-        engine: Engine,
-        key: jax.Array | None,
+        self, params: BidirectionalParams, xs: Any, state: BidirectionalState, walk: Walk
     ) -> tuple[BidirectionalState, jax.Array]:
-        finals, ys = [], []
-        cells_and_keys = zip(self._cells, params, state, noise.keys(key, 2), (False, True), strict=True)
-        for cell, p, s, k, reverse in cells_and_keys:
-            final, y = unroll(cell, p, xs, s, lengths=lengths, resets=resets, reverse=reverse, engine=engine, key=k)
-            finals.append(final)
-            ys.append(y)
-        return BidirectionalState(*finals), MERGES[self.merge](*ys)
+        forward, backward = self._cells
+        key_forward, key_backward = noise.keys(walk.key, 2)
+        final_f, ys_f = unroll(forward, params.forward, xs, state.forward, **walk.of_part(key_forward))
+        final_b, ys_b = unroll(
+            backward, params.backward, xs, state.backward, reverse=True, **walk.of_part(key_backward)
+        )
+        return BidirectionalState(final_f, final_b), MERGES[self.merge](ys_f, ys_b)
 
     def step(self, params: BidirectionalParams, state: BidirectionalState, drive: Any) -> NoReturn:
         raise TypeError(

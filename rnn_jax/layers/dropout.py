@@ -12,8 +12,7 @@ import jax.numpy as jnp
 
 from rnn_jax import checks, noise
 from rnn_jax.cell import Params, State
-from rnn_jax.engines import Engine
-from rnn_jax.layer import Layer
+from rnn_jax.layer import Layer, Walk
 from rnn_jax.unroll import unroll
 from rnn_jax.wrapper import Wrapper
 
@@ -42,21 +41,11 @@ class Dropout(Wrapper, Layer):
         checks.rate(self.rate, "Dropout: rate")
         super().__post_init__()
 
-    def unroll(
-        self,
-        params: Params,
-        xs: Any,
-        state: State,
-        *,
-        lengths: jax.Array | None,
-        resets: jax.Array | None,
-        engine: Engine,
-        key: jax.Array | None,
-    ) -> tuple[State, Any]:
-        if key is not None:
-            key_mask, key = jax.random.split(key)
+    def unroll(self, params: Params, xs: Any, state: State, walk: Walk) -> tuple[State, Any]:
+        key_mask, key = noise.keys(walk.key, 2)
+        if key_mask is not None:
             xs = _drop(xs, self._mask(key_mask, xs.shape[:-1]), self.rate)
-        return unroll(self.cell, params, xs, state, lengths=lengths, resets=resets, engine=engine, key=key)
+        return unroll(self.cell, params, xs, state, **walk.of_part(key))
 
     def project(self, params: Params, x: Any) -> Any:
         return self.cell.project(params, self._dropped(x))

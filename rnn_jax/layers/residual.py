@@ -3,12 +3,9 @@
 import dataclasses
 from typing import Any
 
-import jax
-
 from rnn_jax import noise
 from rnn_jax.cell import Params, State
-from rnn_jax.engines import Engine
-from rnn_jax.layer import Layer
+from rnn_jax.layer import Layer, Walk
 from rnn_jax.unroll import unroll
 from rnn_jax.wrapper import Wrapper
 
@@ -33,18 +30,8 @@ class Residual(Wrapper, Layer):
                 f"in and {self.output_size} out"
             )
 
-    def unroll(
-        self,
-        params: Params,
-        xs: Any,
-        state: State,
-        *,
-        lengths: jax.Array | None,
-        resets: jax.Array | None,
-        engine: Engine,
-        key: jax.Array | None,
-    ) -> tuple[State, Any]:
-        final_state, ys = unroll(self.cell, params, xs, state, lengths=lengths, resets=resets, engine=engine, key=key)
+    def unroll(self, params: Params, xs: Any, state: State, walk: Walk) -> tuple[State, Any]:
+        final_state, ys = unroll(self.cell, params, xs, state, **walk._asdict())
         return final_state, xs + ys
 
     def output(self, params: Params, state: State, x: Any) -> Any:

@@ -7,8 +7,7 @@ import jax
 
 from rnn_jax import noise
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Engine
-from rnn_jax.layer import Layer
+from rnn_jax.layer import Layer, Walk
 from rnn_jax.unroll import unroll
 
 
@@ -61,20 +60,12 @@ class Stack(Cell, Layer):
         return tuple(layer.initial_state(p, batch_shape) for layer, p in zip(self.layers, params, strict=True))
 
     def unroll(
-        self,
-        params: tuple[Params, ...],
-        xs: Any,
-        state: tuple[State, ...],
-        *,
-        lengths: jax.Array | None,
-        resets: jax.Array | None,
-        engine: Engine,
-        key: jax.Array | None,
+        self, params: tuple[Params, ...], xs: Any, state: tuple[State, ...], walk: Walk
     ) -> tuple[tuple[State, ...], Any]:
         final_state = []
-        keys = noise.keys(key, len(self.layers))
+        keys = noise.keys(walk.key, len(self.layers))
         for layer, p, s, k in zip(self.layers, params, state, keys, strict=True):
-            final, xs = unroll(layer, p, xs, s, lengths=lengths, resets=resets, engine=engine, key=k)
+            final, xs = unroll(layer, p, xs, s, **walk.of_part(k))
             final_state.append(final)
         return tuple(final_state), xs
 
