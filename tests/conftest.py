@@ -1,6 +1,11 @@
 """Settings of every test process."""
 
+import os
+
 import jax
+
+# Several test processes share a GPU, where there is one: none may take most of its memory at the start, as JAX does.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
