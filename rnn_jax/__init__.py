@@ -13,7 +13,7 @@ from rnn_jax.cells import (
     ProjectedLSTM,
     VanillaRNN,
 )
-from rnn_jax.engines import Scan
+from rnn_jax.engines import Checkpointed, Hoisted, Scan
 from rnn_jax.layers import Bidirectional, Dropout, LearnedInitialState, RecurrentDropout, Residual, Stack, Zoneout
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Adding, Adding1997, Copying, TemporalOrder, digits, mnist
@@ -27,10 +27,12 @@ __all__ = [
     "Adding1997",
     "Bidirectional",
     "Cell",
+    "Checkpointed",
     "Copying",
     "CoupledLSTM",
     "Dropout",
     "GRUResetBefore",
+    "Hoisted",
     "LayerNormGRU",
     "LayerNormLSTM",
     "LearnedInitialState",

@@ -60,7 +60,12 @@ class Cell:
 
     def step(self, params: Params, state: State, drive: Drive) -> State:
         """s_t from s_{t-1} and the drive of step t. Default: `activate` of the one product `recurrent`."""
-        return self.activate(params, state, drive, self.recurrent(params, state))
+        return self.activate(params, state, drive, self.recurrent(params, self.enter(params, state, drive)))
+
+    def enter(self, params: Params, state: State, drive: Drive) -> State:
+        """The state that `recurrent` sees, pointwise. Default: the state; a reset or dropout puts another there."""
+        del params, drive
+        return state
 
     def recurrent(self, params: Params, state: State) -> jax.Array:
         """The step's only product, linear in params: h_{t-1} W_h. With `activate` it takes the place of `step`."""

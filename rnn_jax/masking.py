@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Params, State
-from rnn_jax.wrapper import Wrapper
+from rnn_jax.wrapper import Advance, Wrapper
 
 
 class Flagged(NamedTuple):
@@ -33,12 +33,17 @@ class Masked(Wrapper):
     def project(self, params: Params, x: Flagged) -> Flagged:
         return x._replace(x=self.cell.project(params, x.x))
 
-    def step(self, params: Params, state: State, drive: Flagged) -> State:
-        before = state
-        if drive.reset is not None:
-            before = select(drive.reset, self.cell.initial_state(params, drive.reset.shape), state)
-        after = self.cell.step(params, before, drive.x)
+    def around(self, params: Params, state: State, drive: Flagged, advance: Advance) -> State:
+        after = advance(params, self._before(params, state, drive), drive.x)
         return after if drive.valid is None else select(drive.valid, after, state)
+
+    def enter(self, params: Params, state: State, drive: Flagged) -> State:
+        return self.cell.enter(params, self._before(params, state, drive), drive.x)
+
+    def _before(self, params: Params, state: State, drive: Flagged) -> State:
+        if drive.reset is None:
+            return state
+        return select(drive.reset, self.cell.initial_state(params, drive.reset.shape), state)
 
     def output(self, params: Params, state: State, x: Flagged) -> Any:
         return self.cell.output(params, state, x.x)

@@ -1,16 +1,23 @@
 """A cell around a cell: the base of all that adds something to any cell."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from rnn_jax.cell import Cell, Params, State
 
+# The cell inside, advanced by a step: (params, state, drive) -> state.
+Advance = Callable[[Params, State, Any], State]
+
 
 @dataclasses.dataclass(frozen=True)
 class Wrapper(Cell):
     """Does what `cell` does; a subclass overrides what it changes. Parameters and state are those of `cell`.
+
+    What it adds to a step stands in `around`, once for a cell that defines `step` and for one that is split into
+    `recurrent` and `activate`: so it is split as `cell` is, and as fast under an engine that makes use of it.
 
     Args:
       cell: the cell inside; it gives the sizes.
@@ -30,6 +37,10 @@ class Wrapper(Cell):
         object.__setattr__(self, "hidden_size", self.cell.hidden_size)
         super().__post_init__()
 
+    def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
+        """s_t by means of `advance`, a step of the cell inside."""
+        return advance(params, state, drive)
+
     def init(self, key: jax.Array) -> Params:
         return self.cell.init(key)
 
@@ -40,7 +51,20 @@ class Wrapper(Cell):
         return self.cell.project(params, x)
 
     def step(self, params: Params, state: State, drive: Any) -> State:
-        return self.cell.step(params, state, drive)
+        return self.around(params, state, drive, self.cell.step)
+
+    def enter(self, params: Params, state: State, drive: Any) -> State:
+        return self.cell.enter(params, state, drive)
+
+    def recurrent(self, params: Params, state: State) -> jax.Array:
+        return self.cell.recurrent(params, state)
+
+    def activate(self, params: Params, state: State, drive: Any, r: jax.Array) -> State:
+        return self.around(params, state, drive, lambda p, s, d: self.cell.activate(p, s, d, r))
+
+    @property
+    def has_recurrent(self) -> bool:
+        return self.cell.has_recurrent
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         return self.cell.output(params, state, x)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax.engines import Scan
+from rnn_jax.engines import Checkpointed, Hoisted, Scan
 from rnn_jax.unroll import unroll
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
-ENGINES = [Scan(), Scan(unroll=3)]
+ENGINES = [Scan(), Scan(unroll=3), Hoisted(), Checkpointed(), Checkpointed(recursive=True)]
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 every_engine = pytest.mark.parametrize("engine", ENGINES, ids=str)

@@ -19,7 +19,7 @@ import numpy as np
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Scan
 from rnn_jax.unroll import unroll
-from rnn_jax.wrapper import Wrapper
+from rnn_jax.wrapper import Advance, Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,12 @@ class Perturbed(Wrapper):
         x, perturbation = x
         return self.cell.project(params, x), perturbation
 
-    def step(self, params: Params, state: State, drive: Any) -> State:
+    def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         drive, perturbation = drive
-        return jax.tree.map(jnp.add, self.cell.step(params, state, drive), perturbation)
+        return jax.tree.map(jnp.add, advance(params, state, drive), perturbation)
+
+    def enter(self, params: Params, state: State, drive: Any) -> State:
+        return self.cell.enter(params, state, drive[0])
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         return self.cell.output(params, state, x[0])

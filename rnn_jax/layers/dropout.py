@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks, noise
-from rnn_jax.cell import Params, State
+from rnn_jax.cell import Cell, Params, State
 from rnn_jax.layer import Layer, Walk
 from rnn_jax.unroll import unroll
-from rnn_jax.wrapper import Wrapper
+from rnn_jax.wrapper import Advance, Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Dropout(Wrapper, Layer):
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentDropout(Wrapper):
-    """s_t = step with recurrent(m * s_{t-1} / (1 - rate)) for its product, m drawn once a sequence.
+    """s_t = activate(s_{t-1}, d_t, r_t) with r_t = recurrent(m * s_{t-1} / (1 - rate)), m drawn once a sequence.
 
     Gal & Ghahramani 2016 (arXiv:1512.05287), one mask for all gates. Only what enters the recurrent product is dropped:
     an LSTM's c and the h that a GRU keeps pass whole, as in Keras.
 
     Args:
-      cell: one whose step is split into `recurrent` and `activate`; put this directly around it.
+      cell: one whose step is split into `recurrent` and `activate`, bare or in wrappers.
       rate: share of the hidden units dropped.
 
     Raises:
@@ -91,8 +91,8 @@ class RecurrentDropout(Wrapper):
         super().__post_init__()
         if not self.cell.has_recurrent:
             raise TypeError(
-                f"RecurrentDropout: {type(self.cell).__name__} does not say which product to drop in (it defines step "
-                "as a whole); put RecurrentDropout directly around a cell that defines recurrent and activate"
+                f"RecurrentDropout: {type(self.cell).__name__} does not say which product to drop in: it defines step "
+                "as a whole, not recurrent and activate"
             )
 
     def project(self, params: Params, x: Any) -> Any:
@@ -101,9 +101,15 @@ class RecurrentDropout(Wrapper):
         return self.cell.project(params, noise.join(x, inner)), mask
 
     def step(self, params: Params, state: State, drive: Any) -> State:
+        return Cell.step(self, params, state, drive)
+
+    def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
+        return advance(params, state, drive[0])
+
+    def enter(self, params: Params, state: State, drive: Any) -> State:
         drive, mask = drive
-        seen = state if mask is None else jax.tree.map(lambda s, m: _drop(s, m, self.rate), state, mask)
-        return self.cell.activate(params, state, drive, self.cell.recurrent(params, seen))
+        seen = self.cell.enter(params, state, drive)
+        return seen if mask is None else jax.tree.map(lambda s, m: _drop(s, m, self.rate), seen, mask)
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         x, drawn = noise.split(x)

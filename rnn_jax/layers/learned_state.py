@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Params, State
-from rnn_jax.wrapper import Wrapper
+from rnn_jax.wrapper import Advance, Wrapper
 
 
 class LearnedInitialStateParams(NamedTuple):
@@ -47,8 +47,14 @@ class LearnedInitialState(Wrapper):
     def project(self, params: LearnedInitialStateParams, x: Any) -> Any:
         return self.cell.project(params.cell, x)
 
-    def step(self, params: LearnedInitialStateParams, state: State, drive: Any) -> State:
-        return self.cell.step(params.cell, state, drive)
+    def around(self, params: LearnedInitialStateParams, state: State, drive: Any, advance: Advance) -> State:
+        return advance(params.cell, state, drive)
+
+    def enter(self, params: LearnedInitialStateParams, state: State, drive: Any) -> State:
+        return self.cell.enter(params.cell, state, drive)
+
+    def recurrent(self, params: LearnedInitialStateParams, state: State) -> jax.Array:
+        return self.cell.recurrent(params.cell, state)
 
     def output(self, params: LearnedInitialStateParams, state: State, x: Any) -> Any:
         return self.cell.output(params.cell, state, x)

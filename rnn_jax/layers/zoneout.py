@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from rnn_jax import checks, noise
 from rnn_jax.cell import Params, State
-from rnn_jax.wrapper import Wrapper
+from rnn_jax.wrapper import Advance, Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,12 @@ class Zoneout(Wrapper):
         masks, inner = (None, None) if drawn is None else drawn
         return self.cell.project(params, noise.join(x, inner)), masks
 
-    def step(self, params: Params, state: State, drive: Any) -> State:
+    def enter(self, params: Params, state: State, drive: Any) -> State:
+        return self.cell.enter(params, state, drive[0])
+
+    def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         drive, masks = drive
-        stepped = self.cell.step(params, state, drive)
+        stepped = advance(params, state, drive)
         shares = self._rates(state) if masks is None else masks
 
         def zone_out(share: Any, old: jax.Array, new: jax.Array) -> jax.Array:

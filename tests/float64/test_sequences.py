@@ -35,6 +35,7 @@ from rnn_jax import (
     unroll,
 )
 from rnn_jax.cells.lstm import LSTMState
+from rnn_jax.engines import Checkpointed, Engine, Hoisted
 
 
 class CountedState(NamedTuple):
@@ -68,6 +69,7 @@ def layers(d, h):
         "zoneout": Zoneout(LSTM(d, h), LSTMState(h=0.1, c=0.4)),
         "zoneout own": Zoneout(Counted(d, h), 0.3),
         "dropout": Dropout(RecurrentDropout(GRU(d, h), 0.3), 0.3),
+        "recurrent dropout": RecurrentDropout(Zoneout(LearnedInitialState(LSTM(d, h)), 0.2), 0.4),
         "residual": Residual(LearnedInitialState(GRU(d, d))),
         "stack": Stack([LSTM(d, h), Residual(Dropout(LearnedInitialState(VanillaRNN(h, h)), 0.3))]),
         "stack, stepped": LearnedInitialState(Stack([GRU(d, h), Zoneout(Residual(GRUResetBefore(h, h)), 0.2)])),
@@ -97,10 +99,10 @@ class Way(NamedTuple):
 
     batch_shape: tuple[int, ...]
     reverse: bool
-    engine: Scan
+    engine: Engine
 
 
-WAYS = [Way((), False, Scan()), Way((4,), True, Scan()), Way((2, 2), False, Scan(unroll=3))]
+WAYS = [Way((), False, Checkpointed()), Way((4,), True, Hoisted()), Way((2, 2), False, Scan(unroll=3))]
 
 
 class Case(NamedTuple):

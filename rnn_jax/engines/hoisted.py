@@ -1,0 +1,185 @@
+"""The fast engine: the backward loop carries the adjoint and nothing else.
+
+    lambda_t = dL/ds_t + (ds_{t+1}/ds_t)^T lambda_{t+1},      dL/dtheta = sum_t (dstep/dtheta)^T lambda_t
+
+Differentiating `lax.scan` as it stands makes dL/dW_h inside the backward loop, by a thin product a step, and reads and
+writes the whole of it every time. Here the sums over t, and the gradients of the inputs, are large products after the
+loop (as in cuDNN: Appleyard et al. 2016, arXiv:1604.01946). Nothing is derived by hand: all are `jax.vjp` of the cell's
+own functions, which take all steps at once as one more leading dimension.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax import checks
+from rnn_jax.cell import Cell, Params, State
+
+
+@dataclasses.dataclass(frozen=True)
+class Hoisted:
+    """For any cell; most is won for one that is split into `recurrent` and `activate`.
+
+    Inputs are projected inside the loop, where the product is used while it is in the cache. Of a split cell the
+    arguments of `activate` are kept, so that the backward loop has one product a step (of a cell that only reads their
+    sum, as the LSTM, that sum); of any other cell the drives are, and the step is computed again. Memory of the
+    backward pass is O(T).
+
+    JAX refuses forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) of what it computed, though not
+    of its gradient: use `Scan` there.
+
+    Args:
+      unroll: as `Scan`'s.
+
+    Raises:
+      ValueError: where unroll is not a positive integer.
+    """
+
+    unroll: int = 1
+
+    def __post_init__(self) -> None:
+        checks.integer_at_least(1, self.unroll, "Hoisted: unroll")
+
+    def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+        return _solve(self, cell, params, state, inputs)
+
+
+class _Residuals(NamedTuple):
+    """What the backward pass needs; time-major but for the first two."""
+
+    params: Params
+    state: State  # s_0
+    states: State  # s_1..s_T
+    inputs: Any
+    kept: Any  # (drive, r); r is None if the cell is not split, or if the drive has taken it up
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _solve(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+    final, states, _ = _run(engine, cell, params, state, inputs, keep=False)
+    return final, states
+
+
+def _run(
+    engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any, keep: bool
+) -> tuple[State, State, Any]:
+    def body(state: State, x: Any) -> tuple[State, Any]:
+        drive, r = cell.project(params, x), None
+        if cell.has_recurrent:
+            r = cell.recurrent(params, cell.enter(params, state, drive))
+            if _reads_only_the_sum(cell, params, state, drive, r):
+                drive, r = refill(drive, [floats(drive)[0] + r]), None
+        state = _advance(cell, params, state, drive, r)
+        return state, (state, (drive, r) if keep else None)
+
+    final, (states, kept) = jax.lax.scan(body, state, inputs, unroll=engine.unroll)
+    return final, states, kept
+
+
+def _forward(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[Any, _Residuals]:
+    final, states, kept = _run(engine, cell, params, state, inputs, keep=True)
+    return (final, states), _Residuals(params, state, states, inputs, kept)
+
+
+def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
+    params, state, states, inputs, (drives, rs) = residuals
+    before = jax.tree.map(lambda first, all_: jnp.concatenate([first[None], all_[:-1]])[: len(all_)], state, states)
+    of_final, of_states = (floats(of, like) for of, like in zip(cotangents, (state, states), strict=True))
+
+    def body(adjoint: list[jax.Array], x: Any) -> tuple[list[jax.Array], Any]:
+        of_state, before, drive, r = x
+        adjoint = _plus(adjoint, of_state)
+        advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
+        of_s, of_d, of_r = _pull(advance, adjoint, floats(before), floats(drive), r)
+        if cell.has_recurrent:
+            product = _parts(lambda s, d: cell.recurrent(params, cell.enter(params, s, d)), before, drive)
+            more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
+            of_s, of_d = _plus(of_s, more_s), _plus(of_d, more_d)
+        return of_s, (adjoint, of_d, of_r)
+
+    xs = (of_states, before, drives, rs)
+    of_first, (adjoints, of_drives, of_rs) = jax.lax.scan(body, of_final, xs, reverse=True, unroll=engine.unroll)
+
+    # The sums over time: every function takes all steps at once. Of one that does not read the parameters nothing is
+    # left when the program is compiled.
+    of_params, of_inputs = _pull(lambda p, x: floats(cell.project(p, x)), of_drives, params, inputs)
+    (more,) = _pull(lambda p: floats(_advance(cell, p, before, drives, rs)), adjoints, params)
+    of_params = jax.tree.map(_plus_leaf, of_params, more)
+    if cell.has_recurrent:
+        of_product = of_drives[0] if rs is None else of_rs
+        (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, before, drives))), [of_product], params)
+        of_params = jax.tree.map(_plus_leaf, of_params, more)
+    return of_params, refill(jax.tree.map(_no_tangent, state), of_first), of_inputs
+
+
+_solve.defvjp(_forward, _backward)
+
+
+def _advance(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
+    """A step by what `_run` has kept."""
+    if not cell.has_recurrent:
+        return cell.step(params, state, drive)
+    return cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r)
+
+
+def _reads_only_the_sum(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array) -> bool:
+    """Whether `activate` is a function of drive + r, as a look at its operations tells.
+
+    Then one array is kept in place of two, and their two cotangents are one.
+    """
+    if [(d.shape, d.dtype) for d in floats(drive)] != [(r.shape, r.dtype)]:
+        return False
+
+    def step(d: jax.Array, r: jax.Array) -> Any:
+        whole = refill(drive, [d])
+        return cell.enter(params, state, whole), cell.activate(params, state, whole, r)
+
+    jaxpr = jax.make_jaxpr(step)(floats(drive)[0], r).jaxpr
+    both = set(jaxpr.invars)
+    readers = [eqn for eqn in jaxpr.eqns if both & {v for v in eqn.invars if not hasattr(v, "val")}]
+    adds = len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == both
+    return adds and not both & {v for v in jaxpr.outvars if not hasattr(v, "val")}
+
+
+def _parts(function: Callable[..., Any], state: State, drive: Any) -> Callable[..., list[jax.Array]]:
+    """A function of (state, drive, ...) as one of their floating-point leaves, the others fixed; so its results."""
+
+    def of_floats(s: list[jax.Array], d: list[jax.Array], *rest: Any) -> list[jax.Array]:
+        return floats(function(refill(state, s), refill(drive, d), *rest))
+
+    return of_floats
+
+
+def _pull(function: Callable[..., Any], cotangent: Any, *arguments: Any) -> Any:
+    return jax.vjp(function, *arguments)[1](cotangent)
+
+
+def _plus(some: list[jax.Array], more: list[jax.Array]) -> list[jax.Array]:
+    return [a + b for a, b in zip(some, more, strict=True)]
+
+
+def _plus_leaf(a: Any, b: Any) -> Any:
+    return a if a.dtype == jax.dtypes.float0 else a + b
+
+
+def _no_tangent(leaf: jax.Array) -> Any:
+    """What JAX wants for the cotangent of integers; in the place of floats it is refilled."""
+    return leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
+
+
+def floats(tree: Any, like: Any = None) -> list[Any]:
+    """The leaves of a tree that are floating point (in `like`, if given): those that have a gradient."""
+    leaves = jax.tree.leaves(tree)
+    kinds = leaves if like is None else jax.tree.leaves(like)
+    return [leaf for leaf, kind in zip(leaves, kinds, strict=True) if jnp.issubdtype(kind.dtype, jnp.inexact)]
+
+
+def refill(tree: Any, leaves: list[Any]) -> Any:
+    """The tree with other floating-point leaves."""
+    new = iter(leaves)
+    return jax.tree.map(lambda leaf: next(new) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf, tree)

@@ -1,0 +1,138 @@
+"""What each engine is for; that all equal `Scan` is in test_cell_contract.py and float64/test_sequences.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax
+from rnn_jax import GRU, LSTM, Checkpointed, Hoisted, LearnedInitialState, Scan, Zoneout, engines
+from rnn_jax.engines import hoisted
+
+D, H, B = 8, 32, 16
+TYPES = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
+
+
+def temporary_bytes(cell, engine, steps):
+    """Temporary memory of a gradient by the parameters; the loss reads the final state."""
+
+    def loss(params, xs):
+        final_state, _ = rnn_jax.unroll(cell, params, xs, engine=engine)
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(final_state))
+
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    xs = jax.ShapeDtypeStruct((steps, B, cell.input_size), jnp.float32)
+    return jax.jit(jax.grad(loss)).lower(params, xs).compile().memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize("cell", [LSTM(1, H), rnn_jax.GRUResetBefore(1, H)], ids=["lstm", "gru_reset_before"])
+@pytest.mark.parametrize("recursive", [False, True])
+def test_checkpointing_makes_memory_grow_by_the_root(cell, recursive):
+    short, long = (temporary_bytes(cell, Checkpointed(recursive=recursive), steps) for steps in (100, 1600))
+    assert long <= 4.5 * short
+    assert temporary_bytes(cell, Scan(), 1600) > 10 * long
+
+
+def test_halves_take_less_than_segments():
+    segments, halves = (temporary_bytes(LSTM(1, H), Checkpointed(recursive=r), 1600) for r in (False, True))
+    assert halves < segments / 2
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 7, 12])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        Checkpointed(),
+        Checkpointed(3),
+        Checkpointed(100),
+        Checkpointed(2, True),
+        Checkpointed(recursive=True),
+        Hoisted(4),
+    ],
+    ids=str,
+)
+def test_any_number_of_steps(engine, steps):
+    cell = LSTM(2, 3)
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (steps, 2, 2))
+
+    def loss(params, xs, engine):
+        results = rnn_jax.unroll(cell, params, xs, engine=engine)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(results)), results
+
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True), static_argnums=2)
+    got, wanted = gradient(params, xs, engine), gradient(params, xs, Scan())
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), got, wanted)
+
+
+def thick_products(cell, engine):
+    """Products in a gradient's program, outside its loops, over all of time: [T * B, .] or [T, B, .]."""
+    steps = 11
+
+    def loss(params, xs):
+        return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=engine)[1])
+
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    jaxpr = jax.make_jaxpr(jax.grad(loss))(params, jax.ShapeDtypeStruct((steps, B, D), jnp.float32)).jaxpr
+    shapes = [[v.aval.shape for v in eqn.invars] for eqn in jaxpr.eqns if eqn.primitive.name == "dot_general"]
+    return [pair for pair in shapes if any(steps in shape for shape in pair)]
+
+
+def test_the_recurrent_weights_gradient_is_one_product_after_the_loop():
+    # dL/dW_h and dL/dW_i, both from all steps at once.
+    weights = [pair for pair in thick_products(LSTM(D, H), Hoisted()) if all(11 in shape for shape in pair)]
+    assert sorted(pair[1][-1] + pair[0][-1] for pair in weights) == [4 * H + D, 4 * H + H]
+    # The plain engine has only the projection's outside its loop.
+    plain = [pair for pair in thick_products(LSTM(D, H), Scan()) if all(11 in shape for shape in pair)]
+    assert len(plain) == 1
+
+
+@pytest.mark.parametrize(("name", "only_the_sum"), [
+    ("rnn", True), ("irnn", True), ("lstm", True), ("lstm_peephole", True), ("lstm_coupled", True),
+    ("lstm_layer_norm", False), ("gru", False), ("gru_layer_norm", False),
+])  # fmt: skip
+@pytest.mark.parametrize("around", [lambda cell: cell, LearnedInitialState, lambda cell: Zoneout(cell, 0.1)])
+def test_who_keeps_one_array_for_two(name, only_the_sum, around):
+    cell = around(TYPES[name])
+    params = cell.init(jax.random.key(0))
+    state, drive = cell.initial_state(params, (B,)), cell.project(params, jnp.ones((B, D)))
+    r = cell.recurrent(params, cell.enter(params, state, drive))
+    assert hoisted._reads_only_the_sum(cell, params, state, drive, r) == only_the_sum
+
+
+class Doubled(rnn_jax.VanillaRNN):
+    """Reads the sum and, once more, the drive."""
+
+    def activate(self, params, state, drive, r):
+        return self.activation(drive + r) + 0.1 * drive
+
+
+def test_a_cell_that_reads_the_drive_beside_the_sum_keeps_both():
+    cell = Doubled(D, H)
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, B, D))
+
+    def gradient(engine):
+        return jax.grad(lambda p: jnp.sum(rnn_jax.unroll(cell, p, xs, engine=engine)[1] ** 2))(params)
+
+    jax.tree.map(
+        lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-4), gradient(Hoisted()), gradient(Scan())
+    )
+
+
+def test_forward_mode_is_refused_and_over_reverse_works():
+    cell = GRU(2, 3)
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
+
+    def loss(xs, engine):
+        return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=engine)[1] ** 2)
+
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(lambda xs: loss(xs, Hoisted()), (xs,), (xs,))
+    curvature = [jax.jvp(jax.grad(lambda xs, e=e: loss(xs, e)), (xs,), (xs,))[1] for e in (Hoisted(), Scan())]
+    np.testing.assert_allclose(*curvature, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [engines.Hoisted, engines.Scan, engines.Checkpointed])
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "8"])
+def test_numbers_of_steps_that_are_none(make, value):
+    with pytest.raises(ValueError, match=f"{make.__name__}: .* must be a positive integer, got"):
+        make(value)
