@@ -95,5 +95,5 @@ class Cell:
 
     @property
     def has_recurrent(self) -> bool:
-        """Whether the step is split into `recurrent` and `activate`."""
-        return type(self).recurrent is not Cell.recurrent
+        """Whether the step is split into `recurrent` and `activate`; a `step` of its own comes before both."""
+        return type(self).step is Cell.step and type(self).activate is not Cell.activate

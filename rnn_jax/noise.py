@@ -22,6 +22,13 @@ def split(x: Any) -> tuple[Any, Any]:
     return (x.x, x.noise) if isinstance(x, Noisy) else (x, None)
 
 
+def take(x: Any) -> tuple[Any, Any]:
+    """For a wrapper whose noise is (its own, that of the cell inside): the input for that cell, and its own noise."""
+    x, drawn = split(x)
+    own, inner = (None, None) if drawn is None else drawn
+    return join(x, inner), own
+
+
 def keys(key: jax.Array | None, count: int) -> list[jax.Array | None]:
     """`count` keys from one, or none from none."""
     return [None] * count if key is None else list(jax.random.split(key, count))

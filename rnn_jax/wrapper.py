@@ -51,6 +51,8 @@ class Wrapper(Cell):
         return self.cell.project(params, x)
 
     def step(self, params: Params, state: State, drive: Any) -> State:
+        if self.has_recurrent:
+            return super().step(params, state, drive)
         return self.around(params, state, drive, self.cell.step)
 
     def enter(self, params: Params, state: State, drive: Any) -> State:
@@ -64,7 +66,7 @@ class Wrapper(Cell):
 
     @property
     def has_recurrent(self) -> bool:
-        return self.cell.has_recurrent
+        return type(self).step is Wrapper.step and self.cell.has_recurrent
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         return self.cell.output(params, state, x)

@@ -118,6 +118,32 @@ def test_a_cell_that_reads_the_drive_beside_the_sum_keeps_both():
     )
 
 
+class Halved(LSTM):
+    """Has a step of its own beside the `recurrent` and `activate` it inherits."""
+
+    def step(self, params, state, drive):
+        return jax.tree.map(lambda s: s / 2, super().step(params, state, drive))
+
+
+class Shifted(rnn_jax.wrapper.Wrapper):
+    """A wrapper that defines its step as a whole."""
+
+    def step(self, params, state, drive):
+        return jax.tree.map(lambda s: s + 1, self.cell.step(params, state, drive))
+
+
+@pytest.mark.parametrize("cell", [Halved(2, 3), Shifted(LSTM(2, 3)), Zoneout(Shifted(GRU(2, 3)), 0.1)], ids=repr)
+def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2, 2))
+    assert not cell.has_recurrent
+    state = cell.initial_state(params, (2,))
+    for x in xs:
+        state = cell.step(params, state, cell.project(params, x))
+    for engine in (Scan(), Hoisted(), Checkpointed()):
+        final, _ = rnn_jax.unroll(cell, params, xs, engine=engine)
+        jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), final, state)
+
+
 def test_forward_mode_is_refused_and_over_reverse_works():
     cell = GRU(2, 3)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))

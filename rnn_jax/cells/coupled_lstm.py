@@ -30,9 +30,6 @@ class CoupledLSTM(LSTMFamily):
     def init(self, key: jax.Array) -> LSTMParams:
         return LSTMParams(*self._init_gates(key, self.hidden_size))
 
-    def recurrent(self, params: LSTMParams, state: LSTMState) -> jax.Array:
-        return state.h @ params.w_h
-
     def activate(self, params: LSTMParams, state: LSTMState, drive: jax.Array, r: jax.Array) -> LSTMState:
         del params
         f, g, o = jnp.split(drive + r, 3, axis=-1)

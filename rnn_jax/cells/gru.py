@@ -59,6 +59,9 @@ class GRUFamily(Cell):
     def project(self, params: Any, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)
 
+    def recurrent(self, params: Any, state: jax.Array) -> jax.Array:
+        return state @ params.w_h
+
 
 @dataclasses.dataclass(frozen=True)
 class GRU(GRUFamily):
@@ -83,9 +86,6 @@ class GRU(GRUFamily):
 
     def init(self, key: jax.Array) -> GRUParams:
         return GRUParams(*self._init_gates(key), b_hn=jnp.zeros(self.hidden_size))
-
-    def recurrent(self, params: GRUParams, state: jax.Array) -> jax.Array:
-        return state @ params.w_h
 
     def activate(self, params: GRUParams, state: jax.Array, drive: jax.Array, r: jax.Array) -> jax.Array:
         d_r, d_z, d_n = jnp.split(drive, 3, axis=-1)

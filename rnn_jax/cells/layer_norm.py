@@ -61,9 +61,6 @@ class LayerNormLSTM(LSTMFamily):
     def project(self, params: LayerNormLSTMParams, x: jax.Array) -> jax.Array:
         return layer_norm(x @ params.w_i, params.gain_i) + over_batch(params.b, x.ndim)
 
-    def recurrent(self, params: LayerNormLSTMParams, state: LSTMState) -> jax.Array:
-        return state.h @ params.w_h
-
     def activate(self, params: LayerNormLSTMParams, state: LSTMState, drive: jax.Array, r: jax.Array) -> LSTMState:
         i, f, g, o = jnp.split(drive + layer_norm(r, params.gain_h), 4, axis=-1)
         c = jax.nn.sigmoid(f) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
@@ -90,9 +87,6 @@ class LayerNormGRU(GRUFamily):
 
     def project(self, params: LayerNormGRUParams, x: jax.Array) -> jax.Array:
         return self._norm_gates(x @ params.w_i, params.gain_i) + over_batch(params.b, x.ndim)
-
-    def recurrent(self, params: LayerNormGRUParams, state: jax.Array) -> jax.Array:
-        return state @ params.w_h
 
     def activate(self, params: LayerNormGRUParams, state: jax.Array, drive: jax.Array, r: jax.Array) -> jax.Array:
         d_rz, d_n = jnp.split(drive, [2 * self.hidden_size], axis=-1)

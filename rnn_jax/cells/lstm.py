@@ -67,6 +67,9 @@ class LSTMFamily(Cell):
     def project(self, params: Any, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)
 
+    def recurrent(self, params: Any, state: LSTMState) -> jax.Array:
+        return state.h @ params.w_h
+
     def output(self, params: Any, state: LSTMState, x: jax.Array) -> jax.Array:
         del params, x
         return state.h
@@ -93,9 +96,6 @@ class LSTM(LSTMFamily):
 
     def init(self, key: jax.Array) -> LSTMParams:
         return LSTMParams(*self._init_gates(key, self.hidden_size))
-
-    def recurrent(self, params: LSTMParams, state: LSTMState) -> jax.Array:
-        return state.h @ params.w_h
 
     def activate(self, params: LSTMParams, state: LSTMState, drive: jax.Array, r: jax.Array) -> LSTMState:
         del params

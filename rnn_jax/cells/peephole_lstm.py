@@ -38,9 +38,6 @@ class PeepholeLSTM(LSTMFamily):
         w_i, w_h, b = self._init_gates(key, self.hidden_size)
         return PeepholeLSTMParams(w_i, w_h, b, jnp.zeros(3 * self.hidden_size))
 
-    def recurrent(self, params: PeepholeLSTMParams, state: LSTMState) -> jax.Array:
-        return state.h @ params.w_h
-
     def activate(self, params: PeepholeLSTMParams, state: LSTMState, drive: jax.Array, r: jax.Array) -> LSTMState:
         i, f, g, o = jnp.split(drive + r, 4, axis=-1)
         p_i, p_f, p_o = jnp.split(over_batch(params.p, r.ndim), 3, axis=-1)

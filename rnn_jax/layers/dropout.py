@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks, noise
-from rnn_jax.cell import Cell, Params, State
+from rnn_jax.cell import Params, State
 from rnn_jax.layer import Layer, Walk
 from rnn_jax.unroll import unroll
 from rnn_jax.wrapper import Advance, Wrapper
@@ -96,12 +96,8 @@ class RecurrentDropout(Wrapper):
             )
 
     def project(self, params: Params, x: Any) -> Any:
-        x, drawn = noise.split(x)
-        mask, inner = (None, None) if drawn is None else drawn
-        return self.cell.project(params, noise.join(x, inner)), mask
-
-    def step(self, params: Params, state: State, drive: Any) -> State:
-        return Cell.step(self, params, state, drive)
+        x, mask = noise.take(x)
+        return self.cell.project(params, x), mask
 
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         return advance(params, state, drive[0])
@@ -112,8 +108,7 @@ class RecurrentDropout(Wrapper):
         return seen if mask is None else jax.tree.map(lambda s, m: _drop(s, m, self.rate), seen, mask)
 
     def output(self, params: Params, state: State, x: Any) -> Any:
-        x, drawn = noise.split(x)
-        return self.cell.output(params, state, noise.join(x, None if drawn is None else drawn[1]))
+        return self.cell.output(params, state, noise.take(x)[0])
 
     def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> Any:
         key_mask, key = jax.random.split(key)

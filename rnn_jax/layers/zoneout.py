@@ -36,9 +36,8 @@ class Zoneout(Wrapper):
         super().__post_init__()
 
     def project(self, params: Params, x: Any) -> Any:
-        x, drawn = noise.split(x)
-        masks, inner = (None, None) if drawn is None else drawn
-        return self.cell.project(params, noise.join(x, inner)), masks
+        x, masks = noise.take(x)
+        return self.cell.project(params, x), masks
 
     def enter(self, params: Params, state: State, drive: Any) -> State:
         return self.cell.enter(params, state, drive[0])
@@ -56,8 +55,7 @@ class Zoneout(Wrapper):
         return jax.tree.map(zone_out, shares, state, stepped)
 
     def output(self, params: Params, state: State, x: Any) -> Any:
-        x, drawn = noise.split(x)
-        return self.cell.output(params, state, noise.join(x, None if drawn is None else drawn[1]))
+        return self.cell.output(params, state, noise.take(x)[0])
 
     def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> Any:
         key_masks, key = jax.random.split(key)

@@ -1,6 +1,8 @@
 """What the 64-bit tests share: every registered cell at a point where nothing is zero, one or symmetric."""
 
 import functools
+import importlib
+import os
 from typing import Any, NamedTuple
 
 import jax
@@ -71,3 +73,13 @@ def run():
 def weigh():
     """A loss with random cotangents on all it is given."""
     return _weigh
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    monkeypatch.setitem(os.environ, "KERAS_BACKEND", "jax")  # read when keras is imported
+    pytest.importorskip("keras", reason="keras is not installed")
+    module = importlib.import_module("keras")
+    if module.backend.backend() != "jax":
+        pytest.skip(f"keras was already imported with the backend {module.backend.backend()}")
+    return module

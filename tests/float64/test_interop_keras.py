@@ -1,8 +1,5 @@
 """Keras' layers, loaded and under masks: outputs, final states, the gradient of every weight under Keras' own name."""
 
-import importlib
-import os
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -22,16 +19,6 @@ CELLS = {
     "GRU": (GRU(INPUTS, HIDDEN), {"reset_after": True}),
     "GRU-before": (GRUResetBefore(INPUTS, HIDDEN), {"reset_after": False}),
 }
-
-
-@pytest.fixture
-def keras(monkeypatch):
-    monkeypatch.setitem(os.environ, "KERAS_BACKEND", "jax")  # read when keras is imported
-    pytest.importorskip("keras", reason="keras is not installed")
-    module = importlib.import_module("keras")
-    if module.backend.backend() != "jax":
-        pytest.skip(f"keras was already imported with the backend {module.backend.backend()}")
-    return module
 
 
 @pytest.fixture

@@ -4,9 +4,6 @@ All run on JAX, so a peer is one more function of *our* parameters: they are rea
 that is differentiated, and the gradients come back in our arrangement.
 """
 
-import importlib
-import os
-
 import chex
 import flax.linen as nn
 import jax
@@ -18,16 +15,6 @@ from rnn_jax import GRU, LSTM, GRUResetBefore, unroll
 from rnn_jax.cells.lstm import LSTMState
 
 INPUTS, HIDDEN = 3, 4
-
-
-@pytest.fixture
-def keras(monkeypatch):
-    monkeypatch.setitem(os.environ, "KERAS_BACKEND", "jax")  # read when keras is imported
-    pytest.importorskip("keras", reason="keras is not installed")
-    module = importlib.import_module("keras")
-    if module.backend.backend() != "jax":
-        pytest.skip(f"keras was already imported with the backend {module.backend.backend()}")
-    return module
 
 
 @pytest.fixture
