@@ -4,16 +4,20 @@ from rnn_jax.cell import Cell
 from rnn_jax.cells import (
     CELLS,
     GRU,
+    LRU,
     LSTM,
     CoupledLSTM,
     GRUResetBefore,
     LayerNormGRU,
     LayerNormLSTM,
+    LinearRNN,
+    MinGRU,
+    MinLSTM,
     PeepholeLSTM,
     ProjectedLSTM,
     VanillaRNN,
 )
-from rnn_jax.engines import Checkpointed, Hoisted, Scan
+from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan
 from rnn_jax.layers import Bidirectional, Dropout, LearnedInitialState, RecurrentDropout, Residual, Stack, Zoneout
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Adding, Adding1997, Copying, TemporalOrder, digits, mnist
@@ -22,9 +26,11 @@ from rnn_jax.unroll import unroll
 __all__ = [
     "CELLS",
     "GRU",
+    "LRU",
     "LSTM",
     "Adding",
     "Adding1997",
+    "Associative",
     "Bidirectional",
     "Cell",
     "Checkpointed",
@@ -36,6 +42,9 @@ __all__ = [
     "LayerNormGRU",
     "LayerNormLSTM",
     "LearnedInitialState",
+    "LinearRNN",
+    "MinGRU",
+    "MinLSTM",
     "PeepholeLSTM",
     "ProjectedLSTM",
     "ReadoutModel",

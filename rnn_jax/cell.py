@@ -12,8 +12,10 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from rnn_jax import checks
+from rnn_jax.linear import Transition
 
 # Any pytree of arrays. A cell's own parameters and states are NamedTuples, a user's may be what they like.
 Params = Any
@@ -26,7 +28,7 @@ class Cell:
     """A recurrent cell: sizes as fields, behaviour as pure methods.
 
     A cell of your own defines `init`, `initial_state` and `step` (or, in place of `step`, the pair `recurrent` and
-    `activate`); the rest has defaults. Leading batch dimensions are free everywhere. Cells compare and hash by the
+    `activate`, or `linear`); the rest has defaults. Leading batch dimensions are free everywhere. Cells compare and hash by the
     value of their fields, so an equal cell is never compiled twice: give an option as a number, a function with a name
     or a frozen dataclass (see `rnn_jax.initializers`), not as a fresh closure.
 
@@ -59,7 +61,10 @@ class Cell:
         return x
 
     def step(self, params: Params, state: State, drive: Drive) -> State:
-        """s_t from s_{t-1} and the drive of step t. Default: `activate` of the one product `recurrent`."""
+        """s_t from s_{t-1} and the drive of step t. Default: by `linear`, or `activate` of the product `recurrent`."""
+        if self.has_linear:
+            transition, b = self.linear(params, drive)
+            return jax.tree.map(jnp.add, transition.apply(state), b)
         return self.activate(params, state, drive, self.recurrent(params, self.enter(params, state, drive)))
 
     def enter(self, params: Params, state: State, drive: Drive) -> State:
@@ -69,11 +74,18 @@ class Cell:
 
     def recurrent(self, params: Params, state: State) -> jax.Array:
         """The step's only product, linear in params: h_{t-1} W_h. With `activate` it takes the place of `step`."""
-        raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate")
+        raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate, or linear")
 
     def activate(self, params: Params, state: State, drive: Drive, r: jax.Array) -> State:
         """s_t from s_{t-1}, the drive and r = `recurrent`; pointwise."""
-        raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate")
+        raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate, or linear")
+
+    def linear(self, params: Params, drive: Drive) -> tuple[Transition, State]:
+        """Of a cell linear in its state, s_t = transition_t(s_{t-1}) + b_t: the transition, and b_t like the state.
+
+        It takes the place of `step`. No state enters, so all steps can be had at once, and solved in parallel.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not linear in its state")
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         """y_t read from s_t. Default: the state."""
@@ -96,4 +108,15 @@ class Cell:
     @property
     def has_recurrent(self) -> bool:
         """Whether the step is split into `recurrent` and `activate`; a `step` of its own comes before both."""
-        return type(self).step is Cell.step and type(self).activate is not Cell.activate
+        return type(self).step is Cell.step and defined_last(type(self), "linear", "activate") == "activate"
+
+    @property
+    def has_linear(self) -> bool:
+        """Whether the step is given by `linear`. What a class defines comes before what it inherits."""
+        own = type(self).linear is not Cell.linear
+        return own and type(self).step is Cell.step and defined_last(type(self), "linear", "activate") == "linear"
+
+
+def defined_last(kind: type, *names: str) -> str:
+    """Which of some methods was defined last, from base to derived class; the first named, of two in one class."""
+    return next(name for base in kind.__mro__ for name in names if name in vars(base))

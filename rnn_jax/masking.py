@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Params, State
+from rnn_jax.linear import Cut, Transition, spread
 from rnn_jax.wrapper import Advance, Wrapper
 
 
@@ -37,6 +38,18 @@ class Masked(Wrapper):
         after = advance(params, self._before(params, state, drive), drive.x)
         return after if drive.valid is None else select(drive.valid, after, state)
 
+    def linear(self, params: Params, drive: Flagged) -> tuple[Transition, State]:
+        transition, b = self.cell.linear(params, drive.x)
+        reset = drive.reset
+        if reset is not None:
+            fresh = transition.apply(self.cell.initial_state(params, reset.shape))
+            b = select(reset, jax.tree.map(jnp.add, fresh, b), b)
+        if drive.valid is not None:
+            transition = transition.keep(jax.tree.map(lambda leaf: ~spread(drive.valid, leaf), b))
+            b = blank(b, drive.valid)
+            reset = None if reset is None else reset & drive.valid
+        return transition if reset is None else Cut(transition, reset), b
+
     def enter(self, params: Params, state: State, drive: Flagged) -> State:
         return self.cell.enter(params, self._before(params, state, drive), drive.x)
 
@@ -51,7 +64,7 @@ class Masked(Wrapper):
 
 def select(flags: jax.Array, yes: Any, no: Any) -> Any:
     """`yes` where flags [*leading] are set, else `no`: pytrees alike, leaves [*leading, ...]."""
-    return jax.tree.map(lambda y, n: jnp.where(_spread(flags, y), y, n), yes, no)
+    return jax.tree.map(lambda y, n: jnp.where(spread(flags, y), y, n), yes, no)
 
 
 def before_end(lengths: jax.Array, steps: int) -> jax.Array:
@@ -67,7 +80,7 @@ def blank(tree: Any, valid: jax.Array | None) -> Any:
     return (
         tree
         if valid is None
-        else jax.tree.map(lambda leaf: jnp.where(_spread(valid, leaf), leaf, jnp.zeros_like(leaf)), tree)
+        else jax.tree.map(lambda leaf: jnp.where(spread(valid, leaf), leaf, jnp.zeros_like(leaf)), tree)
     )
 
 
@@ -99,7 +112,3 @@ def turn_resets(resets: jax.Array, lengths: jax.Array | None) -> jax.Array:
 
 def _steps(count: int, batch_dims: int) -> jax.Array:
     return jnp.reshape(jnp.arange(count), (count,) + (1,) * batch_dims)
-
-
-def _spread(flags: jax.Array, leaf: jax.Array) -> jax.Array:
-    return jnp.reshape(flags, flags.shape + (1,) * (leaf.ndim - flags.ndim))

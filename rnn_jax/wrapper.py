@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from rnn_jax.cell import Cell, Params, State
+from rnn_jax.cell import Cell, Params, State, defined_last
+from rnn_jax.linear import Transition
 
 # The cell inside, advanced by a step: (params, state, drive) -> state.
 Advance = Callable[[Params, State, Any], State]
@@ -17,7 +18,8 @@ class Wrapper(Cell):
     """Does what `cell` does; a subclass overrides what it changes. Parameters and state are those of `cell`.
 
     What it adds to a step stands in `around`, once for a cell that defines `step` and for one that is split into
-    `recurrent` and `activate`: so it is split as `cell` is, and as fast under an engine that makes use of it.
+    `recurrent` and `activate`: so it is split as `cell` is, and as fast under an engine that makes use of it. One that
+    keeps the step linear says so in `linear`, beside `around`.
 
     Args:
       cell: the cell inside; it gives the sizes.
@@ -64,9 +66,17 @@ class Wrapper(Cell):
     def activate(self, params: Params, state: State, drive: Any, r: jax.Array) -> State:
         return self.around(params, state, drive, lambda p, s, d: self.cell.activate(p, s, d, r))
 
+    def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
+        return self.cell.linear(params, drive)
+
     @property
     def has_recurrent(self) -> bool:
         return type(self).step is Wrapper.step and self.cell.has_recurrent
+
+    @property
+    def has_linear(self) -> bool:
+        own = type(self).step is Wrapper.step and defined_last(type(self), "linear", "around") == "linear"
+        return own and self.cell.has_linear
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         return self.cell.output(params, state, x)

@@ -11,7 +11,11 @@ from rnn_jax.cell import Cell
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.gru import GRU, GRUResetBefore
 from rnn_jax.cells.layer_norm import LayerNormGRU, LayerNormLSTM
+from rnn_jax.cells.linear_rnn import LinearRNN
+from rnn_jax.cells.lru import LRU
 from rnn_jax.cells.lstm import LSTM
+from rnn_jax.cells.min_gru import MinGRU
+from rnn_jax.cells.min_lstm import MinLSTM
 from rnn_jax.cells.peephole_lstm import PeepholeLSTM
 from rnn_jax.cells.projected_lstm import ProjectedLSTM
 from rnn_jax.cells.vanilla import VanillaRNN
@@ -19,11 +23,15 @@ from rnn_jax.cells.vanilla import VanillaRNN
 __all__ = [
     "CELLS",
     "GRU",
+    "LRU",
     "LSTM",
     "CoupledLSTM",
     "GRUResetBefore",
     "LayerNormGRU",
     "LayerNormLSTM",
+    "LinearRNN",
+    "MinGRU",
+    "MinLSTM",
     "PeepholeLSTM",
     "ProjectedLSTM",
     "VanillaRNN",
@@ -47,6 +55,10 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "gru": GRU,
     "gru_reset_before": GRUResetBefore,
     "gru_layer_norm": LayerNormGRU,
+    "min_gru": MinGRU,
+    "min_lstm": MinLSTM,
+    "lru": LRU,
+    "linear": LinearRNN,
 }
 
 

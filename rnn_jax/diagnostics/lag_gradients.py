@@ -18,6 +18,7 @@ import numpy as np
 
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Scan
+from rnn_jax.linear import Transition
 from rnn_jax.unroll import unroll
 from rnn_jax.wrapper import Advance, Wrapper
 
@@ -33,6 +34,11 @@ class Perturbed(Wrapper):
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         drive, perturbation = drive
         return jax.tree.map(jnp.add, advance(params, state, drive), perturbation)
+
+    def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
+        drive, perturbation = drive
+        transition, b = self.cell.linear(params, drive)
+        return transition, jax.tree.map(jnp.add, b, perturbation)
 
     def enter(self, params: Params, state: State, drive: Any) -> State:
         return self.cell.enter(params, state, drive[0])

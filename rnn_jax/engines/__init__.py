@@ -1,8 +1,9 @@
 """Engines: ways of solving a recurrence. All equal `Scan` in value and in gradient; they differ in time and memory."""
 
+from rnn_jax.engines.associative import Associative
 from rnn_jax.engines.checkpointed import Checkpointed
 from rnn_jax.engines.engine import Engine
 from rnn_jax.engines.hoisted import Hoisted
 from rnn_jax.engines.scan import Scan
 
-__all__ = ["Checkpointed", "Engine", "Hoisted", "Scan"]
+__all__ = ["Associative", "Checkpointed", "Engine", "Hoisted", "Scan"]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Params, State
+from rnn_jax.linear import Transition
 from rnn_jax.wrapper import Advance, Wrapper
 
 
@@ -14,7 +15,7 @@ class LearnedInitialStateParams(NamedTuple):
     """The cell's parameters beside the state's."""
 
     cell: Params
-    state: Any  # s_0, like a state without batch dimensions; None for components that are no floats
+    state: Any  # s_0, like a state without batch dimensions; complex: its two parts [2, ...]; integers: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +35,20 @@ class LearnedInitialState(Wrapper):
     def init(self, key: jax.Array) -> LearnedInitialStateParams:
         params = self.cell.init(key)
         state = self.cell.initial_state(params)
-        learned = jax.tree.map(lambda s: s if jnp.issubdtype(s.dtype, jnp.floating) else None, state)
-        return LearnedInitialStateParams(params, learned)
+
+        def real(s: jax.Array) -> jax.Array | None:
+            if jnp.iscomplexobj(s):
+                return jnp.stack([s.real, s.imag])
+            return s if jnp.issubdtype(s.dtype, jnp.floating) else None
+
+        return LearnedInitialStateParams(params, jax.tree.map(real, state))
 
     def initial_state(self, params: LearnedInitialStateParams, batch_shape: tuple[int, ...] = ()) -> State:
         def pick(learned: jax.Array | None, own: jax.Array) -> jax.Array:
-            return own if learned is None else jnp.broadcast_to(learned, own.shape)
+            if learned is None:
+                return own
+            value = jax.lax.complex(*learned) if jnp.iscomplexobj(own) else learned
+            return jnp.broadcast_to(value, own.shape)
 
         own = self.cell.initial_state(params.cell, batch_shape)
         return jax.tree.map(pick, params.state, own, is_leaf=lambda leaf: leaf is None)
@@ -49,6 +58,9 @@ class LearnedInitialState(Wrapper):
 
     def around(self, params: LearnedInitialStateParams, state: State, drive: Any, advance: Advance) -> State:
         return advance(params.cell, state, drive)
+
+    def linear(self, params: LearnedInitialStateParams, drive: Any) -> tuple[Transition, State]:
+        return self.cell.linear(params.cell, drive)
 
     def enter(self, params: LearnedInitialStateParams, state: State, drive: Any) -> State:
         return self.cell.enter(params.cell, state, drive)

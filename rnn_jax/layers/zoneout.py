@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rnn_jax import checks, noise
 from rnn_jax.cell import Params, State
+from rnn_jax.linear import Transition, blend
 from rnn_jax.wrapper import Advance, Wrapper
 
 
@@ -44,15 +45,13 @@ class Zoneout(Wrapper):
 
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         drive, masks = drive
-        stepped = advance(params, state, drive)
-        shares = self._rates(state) if masks is None else masks
+        return jax.tree.map(blend, self._shares(masks, state), state, advance(params, state, drive))
 
-        def zone_out(share: Any, old: jax.Array, new: jax.Array) -> jax.Array:
-            if not jnp.issubdtype(old.dtype, jnp.floating):
-                return new
-            return share * old + (1 - share) * new if masks is None else jnp.where(share, old, new)
-
-        return jax.tree.map(zone_out, shares, state, stepped)
+    def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
+        drive, masks = drive
+        transition, b = self.cell.linear(params, drive)
+        shares = self._shares(masks, b)
+        return transition.keep(shares), jax.tree.map(lambda share, b: blend(share, jnp.zeros_like(b), b), shares, b)
 
     def output(self, params: Params, state: State, x: Any) -> Any:
         return self.cell.output(params, state, noise.take(x)[0])
@@ -68,6 +67,11 @@ class Zoneout(Wrapper):
             for k, rate, leaf in zip(keys, rates, leaves, strict=True)
         ]
         return jax.tree.unflatten(structure, masks), self.cell.noise(params, key, shape)
+
+    def _shares(self, masks: Any, state: State) -> Any:
+        """What is kept of each component of the state: its mask, or its rate, or nothing of a counter."""
+        shares = self._rates(state) if masks is None else masks
+        return jax.tree.map(lambda share, s: share if jnp.issubdtype(s.dtype, jnp.inexact) else False, shares, state)
 
     def _rates(self, state: State) -> Any:
         """One rate for each component of the state."""

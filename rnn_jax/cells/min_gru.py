@@ -1,0 +1,75 @@
+"""Minimal gated recurrent unit, Feng et al. 2024 (arXiv:2410.01201), section 3.1 and, for positive states, appendix B.
+
+z_t = sigmoid(x_t W_z + b_z)              update gate: the share that is replaced
+n_t = g(x_t W_n + b_n)                    candidate, g(x) = x + 0.5 for x >= 0, else sigmoid(x)
+h_t = (1 - z_t) * h_{t-1} + z_t * n_t
+
+No gate reads the state, so the recurrence is linear in it and all gates are had at once.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax import initializers
+from rnn_jax.cell import Cell
+from rnn_jax.cells.affine import affine
+from rnn_jax.linear import Diagonal, Transition
+
+
+class MinGRUParams(NamedTuple):
+    """Weights [in, out]; gates side by side."""
+
+    w_i: jax.Array  # [D, 2H], gates z n
+    b: jax.Array  # [2H]
+
+
+@dataclasses.dataclass(frozen=True)
+class MinGRU(Cell):
+    """minGRU in the paper's log-space form: candidates, and so states that begin so, are positive.
+
+    The paper solves it over log h, as it divides by products of all coefficients so far. `Associative` multiplies
+    coefficients of neighbouring steps, all in (0, 1), and divides by nothing, so h itself is stable. z is the share
+    *replaced*, as in the paper (in this library's `GRU` it is the share kept). The state before the first step is zero;
+    where the paper's parallel code takes an h_0 it stands for g(h_0). The state and the output are h [*batch, H].
+
+    Args:
+      input_size: D.
+      hidden_size: H.
+      update_bias: b_z at the start. A number, or `Chrono(max_lag)`, which draws -b_z (Tallec & Ollivier 2018).
+      input_init: draws each gate's block [D, H] of w_i.
+
+    Raises:
+      ValueError: where a size is not a positive integer.
+    """
+
+    update_bias: float | initializers.Chrono = initializers.init_only(0.0)
+    input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
+
+    def init(self, key: jax.Array) -> MinGRUParams:
+        key_i, key_b = jax.random.split(key)
+        b_n = jnp.zeros(self.hidden_size)
+        if isinstance(self.update_bias, initializers.Chrono):
+            b_z = -self.update_bias(key_b, (self.hidden_size,))
+        else:
+            b_z = jnp.full_like(b_n, self.update_bias)
+        w_i = initializers.stack_gates(self.input_init, key_i, 2, (self.input_size, self.hidden_size))
+        return MinGRUParams(w_i, jnp.concatenate([b_z, b_n]))
+
+    def initial_state(self, params: MinGRUParams, batch_shape: tuple[int, ...] = ()) -> jax.Array:
+        return jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
+
+    def project(self, params: MinGRUParams, x: jax.Array) -> tuple[Diagonal, jax.Array]:
+        z, n = jnp.split(affine(x, params.w_i, params.b), 2, axis=-1)
+        return Diagonal(jax.nn.sigmoid(-z)), jax.nn.sigmoid(z) * positive(n)
+
+    def linear(self, params: MinGRUParams, drive: tuple[Diagonal, jax.Array]) -> tuple[Transition, jax.Array]:
+        del params
+        return drive
+
+
+def positive(x: jax.Array) -> jax.Array:
+    """The candidates' activation g: x + 0.5 for x >= 0, else sigmoid(x); continuous, and never zero."""
+    return jnp.where(x >= 0, x + 0.5, jax.nn.sigmoid(x))
