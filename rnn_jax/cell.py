@@ -28,9 +28,9 @@ class Cell:
     """A recurrent cell: sizes as fields, behaviour as pure methods.
 
     A cell of your own defines `init`, `initial_state` and `step` (or, in place of `step`, the pair `recurrent` and
-    `activate`, or `linear`); the rest has defaults. Leading batch dimensions are free everywhere. Cells compare and hash by the
-    value of their fields, so an equal cell is never compiled twice: give an option as a number, a function with a name
-    or a frozen dataclass (see `rnn_jax.initializers`), not as a fresh closure.
+    `activate`, or `linear`); the rest has defaults. Leading batch dimensions are free everywhere. Cells compare and
+    hash by the value of their fields, so an equal cell is never compiled twice: give an option as a number, a function
+    with a name or a frozen dataclass (see `rnn_jax.initializers`), not as a fresh closure.
 
     Args:
       input_size: features of one input x_t.
@@ -62,7 +62,7 @@ class Cell:
 
     def step(self, params: Params, state: State, drive: Drive) -> State:
         """s_t from s_{t-1} and the drive of step t. Default: by `linear`, or `activate` of the product `recurrent`."""
-        if self.has_linear:
+        if defined_last(type(self), "activate", "linear") == "linear":
             transition, b = self.linear(params, drive)
             return jax.tree.map(jnp.add, transition.apply(state), b)
         return self.activate(params, state, drive, self.recurrent(params, self.enter(params, state, drive)))
@@ -107,12 +107,13 @@ class Cell:
 
     @property
     def has_recurrent(self) -> bool:
-        """Whether the step is split into `recurrent` and `activate`; a `step` of its own comes before both."""
-        return type(self).step is Cell.step and defined_last(type(self), "linear", "activate") == "activate"
+        """Whether the step is split into `recurrent` and `activate`; a `step` of its own comes before all else."""
+        own = type(self).activate is not Cell.activate
+        return own and type(self).step is Cell.step and defined_last(type(self), "activate", "linear") == "activate"
 
     @property
     def has_linear(self) -> bool:
-        """Whether the step is given by `linear`. What a class defines comes before what it inherits."""
+        """Whether the step is given by `linear`; of this and `activate` the one defined last says what the step is."""
         own = type(self).linear is not Cell.linear
         return own and type(self).step is Cell.step and defined_last(type(self), "linear", "activate") == "linear"
 

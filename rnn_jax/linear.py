@@ -33,7 +33,7 @@ class Diagonal(NamedTuple):
         return self
 
     def keep(self, shares: Any) -> "Diagonal":
-        """s -> share * s + (1 - share) * transition(s), shares as in `blend`, one for each leaf of the state."""
+        """A share of each leaf stands still: s -> share * s + (1 - share) * transition(s)."""
         return Diagonal(jax.tree.map(lambda share, a: blend(share, jnp.ones_like(a), a), shares, self.a))
 
 
@@ -54,7 +54,7 @@ class Dense(NamedTuple):
         return Dense(jnp.swapaxes(self.w, -1, -2))
 
     def keep(self, shares: Any) -> "Dense":
-        """s -> share * s + (1 - share) * transition(s), share as in `blend`."""
+        """A share of the state stands still: s -> share * s + (1 - share) * transition(s)."""
         columns = shares if jnp.ndim(shares) == 0 else shares[..., None, :]
         return Dense(
             blend(columns, jnp.broadcast_to(jnp.eye(self.w.shape[-1], dtype=self.w.dtype), self.w.shape), self.w)
@@ -62,9 +62,12 @@ class Dense(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """s -> 0 where the flag is set, else transition(s): what came before a reset, NaN included, reaches nothing."""
+    """s -> 0 where the flag is set, else transition(s).
 
-    transition: "Diagonal | Dense"
+    Not the same as a transition of zeros: what comes before a reset may be NaN or infinite.
+    """
+
+    transition: "Transition"
     flags: jax.Array  # [*leading]
 
     def apply(self, state: State) -> State:
@@ -82,11 +85,12 @@ class Cut(NamedTuple):
         return Cut(self.transition.transpose(), self.flags)
 
 
-Transition = Diagonal | Dense | Cut
+# What a cell's `linear` returns; all steps of a sequence have one type.
+Transition = Diagonal | Dense
 
 
 def blend(share: Any, old: jax.Array, new: jax.Array) -> jax.Array:
-    """share * old + (1 - share) * new; where shares are flags one of the two is selected, the other may be anything."""
+    """Returns share * old + (1 - share) * new; of flags, which select, the one not selected may be anything."""
     if jnp.result_type(share) == jnp.bool_:
         return jnp.where(share, old, new)
     return share * old + (1 - share) * new

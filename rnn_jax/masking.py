@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Params, State
-from rnn_jax.linear import Cut, Transition, spread
+from rnn_jax.linear import Cut, spread
 from rnn_jax.wrapper import Advance, Wrapper
 
 
@@ -38,16 +38,16 @@ class Masked(Wrapper):
         after = advance(params, self._before(params, state, drive), drive.x)
         return after if drive.valid is None else select(drive.valid, after, state)
 
-    def linear(self, params: Params, drive: Flagged) -> tuple[Transition, State]:
+    def linear(self, params: Params, drive: Flagged) -> tuple[Any, State]:
         transition, b = self.cell.linear(params, drive.x)
-        reset = drive.reset
+        valid, reset = drive.valid, drive.reset
         if reset is not None:
             fresh = transition.apply(self.cell.initial_state(params, reset.shape))
             b = select(reset, jax.tree.map(jnp.add, fresh, b), b)
-        if drive.valid is not None:
-            transition = transition.keep(jax.tree.map(lambda leaf: ~spread(drive.valid, leaf), b))
-            b = blank(b, drive.valid)
-            reset = None if reset is None else reset & drive.valid
+        if valid is not None:
+            transition = transition.keep(jax.tree.map(lambda leaf: ~spread(valid, leaf), b))
+            b = blank(b, valid)
+            reset = None if reset is None else reset & valid
         return transition if reset is None else Cut(transition, reset), b
 
     def enter(self, params: Params, state: State, drive: Flagged) -> State:

@@ -54,7 +54,7 @@ class Wrapper(Cell):
 
     def step(self, params: Params, state: State, drive: Any) -> State:
         if self.has_recurrent:
-            return super().step(params, state, drive)
+            return self.activate(params, state, drive, self.recurrent(params, self.enter(params, state, drive)))
         return self.around(params, state, drive, self.cell.step)
 
     def enter(self, params: Params, state: State, drive: Any) -> State:

@@ -11,15 +11,28 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax.engines import Checkpointed, Hoisted, Scan
+from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan
 from rnn_jax.unroll import unroll
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
-ENGINES = [Scan(), Scan(unroll=3), Hoisted(), Checkpointed(), Checkpointed(recursive=True)]
+ENGINES = [Scan(), Scan(unroll=3), Hoisted(), Checkpointed(), Checkpointed(recursive=True), Associative()]
+LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # those that `Associative` takes
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-every_engine = pytest.mark.parametrize("engine", ENGINES, ids=str)
+
+
+def with_engines(engines):
+    pairs = {
+        f"{engine}-{name}": (cell, engine)
+        for engine in engines
+        for name, cell in CELLS.items()
+        if engine != Associative() or name in LINEAR
+    }
+    return pytest.mark.parametrize(("cell", "engine"), pairs.values(), ids=pairs)
+
+
+every_cell_and_engine = with_engines(ENGINES)
 
 # Compiled once a cell (and engine) for all tests, as most share shapes; unoptimized, as compiling is what takes time.
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -43,7 +56,12 @@ def state_of(cell, *batch_shape):
     """A state that is not the initial one, so that ignoring it is noticed."""
     rng = np.random.default_rng(2)
     state = cell.initial_state(params_of(cell), batch_shape)
-    return jax.tree.map(lambda s: s + jnp.asarray(rng.normal(0, 0.5, s.shape), s.dtype), state)
+
+    def move(s):
+        both = rng.normal(0, 0.5, s.shape) + 1j * rng.normal(0, 0.5, s.shape)
+        return s + jnp.asarray(both if jnp.iscomplexobj(s) else both.real, s.dtype)
+
+    return jax.tree.map(move, state)
 
 
 def assert_close(got, wanted, rtol=1e-5, atol=1e-6):
@@ -56,12 +74,14 @@ def assert_equal(got, wanted):
 
 
 @every_cell
-def test_params_and_state_are_float32_and_batched(cell):
+def test_params_and_state_are_single_precision_and_batched(cell):
     params = jax.eval_shape(cell.init, jax.random.key(0))
     single = jax.eval_shape(cell.initial_state, params)
     batched = jax.eval_shape(lambda p: cell.initial_state(p, (2, 5)), params)
     assert jax.tree.structure(single) == jax.tree.structure(batched)
-    assert {leaf.dtype for leaf in jax.tree.leaves((params, single, batched))} == {np.dtype("float32")}
+    # Parameters are real, a state may be complex.
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("float32")}
+    assert {np.finfo(leaf.dtype).dtype for leaf in jax.tree.leaves((single, batched))} == {np.dtype("float32")}
     assert [b.shape for b in jax.tree.leaves(batched)] == [(2, 5, *s.shape) for s in jax.tree.leaves(single)]
 
 
@@ -73,8 +93,7 @@ def test_init_draws_by_its_key(cell):
     assert any(jax.tree.leaves(jax.tree.map(lambda a, b: bool(np.any(a != b)), params, other)))
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 @pytest.mark.parametrize("batch_shape", [(), (2,), (2, 3)], ids=str)
 def test_shapes_and_dtypes_of_an_unroll(cell, engine, batch_shape):
     params = params_of(cell)
@@ -86,8 +105,7 @@ def test_shapes_and_dtypes_of_an_unroll(cell, engine, batch_shape):
     assert leaves[0].shape == (T, *batch_shape, cell.output_size)
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 def test_batch_dimensions_are_free(cell, engine):
     params, xs, state = params_of(cell), inputs(T, 2, B // 2), state_of(cell, 2, B // 2)
     nested = unrolled(cell, params, xs, state, engine=engine)
@@ -106,8 +124,7 @@ def test_batch_dimensions_are_free(cell, engine):
     )
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 def test_two_segments_are_the_whole(cell, engine):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
     final_state, ys = unrolled(cell, params, xs, state, engine=engine)
@@ -117,8 +134,7 @@ def test_two_segments_are_the_whole(cell, engine):
     assert_close((last_state, joined), (final_state, ys))
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 @pytest.mark.parametrize("disturbance", [100.0, np.nan])
 def test_batch_rows_are_independent(cell, engine, disturbance):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
@@ -130,8 +146,7 @@ def test_batch_rows_are_independent(cell, engine, disturbance):
     assert_equal(jax.tree.map(lambda y: y[:, 1], ys_disturbed), jax.tree.map(lambda y: y[:, 1], ys))
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 def test_the_last_of_all_states_is_the_final_one(cell, engine):
     solve = compiled(engine, static_argnums=0)
     final_state, states = solve(cell, params_of(cell), state_of(cell, B), inputs(T, B))
@@ -140,8 +155,7 @@ def test_the_last_of_all_states_is_the_final_one(cell, engine):
     assert_equal(final_state, jax.tree.map(lambda s: s[-1], states))
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 def test_one_step_is_an_unroll_of_length_one(cell, engine):
     params, xs, state = params_of(cell), inputs(1, B), state_of(cell, B)
     stepped = compiled(lambda p, s, x: cell.step(p, s, cell.project(p, x)))(params, state, xs[0])
@@ -165,8 +179,7 @@ def test_a_step_uses_its_arguments_alone(cell):
     assert_close(all_states, jax.tree.map(lambda *s: jnp.stack(s), *states))
 
 
-@every_cell
-@every_engine
+@every_cell_and_engine
 def test_jit_equals_eager(cell, engine):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
     # Layer normalisation divides by a deviation that may be small, and rounding errors with it.
@@ -179,20 +192,27 @@ def value_and_gradient(cell, engine, params, xs, state):
     def loss(params, xs, state):
         final_state, ys = unroll(cell, params, xs, state, engine=engine)
         # A weight of its own for every entry, so that no two can be exchanged unnoticed.
-        terms = [
-            jnp.sum(jnp.sin(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) * x)
-            for x in jax.tree.leaves((final_state, ys))
-        ]
-        return sum(terms)
+        leaves = jax.tree.leaves((final_state, ys))
+        parts = [part for x in leaves for part in ((x.real, x.imag) if jnp.iscomplexobj(x) else (x,))]
+        return sum(jnp.sum(jnp.sin(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) * x) for x in parts)
 
     return jax.value_and_grad(loss, argnums=(0, 1, 2))(params, xs, state)
 
 
-@every_cell
-@pytest.mark.parametrize("engine", ENGINES[1:], ids=str)
+@with_engines(ENGINES[1:])
 def test_engine_equals_scan_in_value_and_gradient(cell, engine):
     arguments = params_of(cell), inputs(T, B), state_of(cell, B)
     assert_close(value_and_gradient(cell, engine, *arguments), value_and_gradient(cell, Scan(), *arguments), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_who_is_solved_in_parallel(name):
+    cell = CELLS[name]
+    assert cell.has_linear == (name in LINEAR)
+    assert not (cell.has_linear and cell.has_recurrent)
+    if name not in LINEAR:
+        with pytest.raises(TypeError, match=f"Associative: {type(cell).__name__} does not say that it is linear"):
+            unroll(cell, params_of(cell), inputs(T, B), engine=Associative(), lengths=jnp.full(B, T))
 
 
 @every_cell

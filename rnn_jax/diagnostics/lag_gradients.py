@@ -104,7 +104,8 @@ def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array
 
 def _norm(x: jax.Array) -> jax.Array:
     """Norm over the last axis. The largest entry is taken out first: squares of 1e-20 underflow in float32."""
-    largest = jnp.max(jnp.abs(x), axis=-1)
+    x = jnp.abs(x)  # of complex numbers too
+    largest = jnp.max(x, axis=-1)
     scale = jnp.where(largest > 0, largest, 1)
     return largest * jnp.sqrt(jnp.sum((x / scale[..., None]) ** 2, axis=-1))
 

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import flatten_util
 
 from rnn_jax.cell import Cell, Params
+from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.diagnostics.lag_gradients import align_to_last, gradient_norms, state_gradients
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Batch, Task
@@ -74,15 +74,15 @@ def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames="cell")
 def _linearise(cell: Cell, params: Params) -> tuple[jax.Array, jax.Array]:
-    """J and O of `linearised_reach`, the state flattened."""
-    state, unflatten = flatten_util.ravel_pytree(cell.initial_state(params))
+    """J and O of `linearised_reach`, the state as one real vector."""
+    state, unflatten = ravel(cell.initial_state(params))
     rest = jnp.full_like(state, 1e-3)
     x = jnp.zeros(cell.input_size, state.dtype)
 
     def step(s: jax.Array) -> jax.Array:
-        return flatten_util.ravel_pytree(cell.step(params, unflatten(s), cell.project(params, x)))[0]
+        return ravel(cell.step(params, unflatten(s), cell.project(params, x)))[0]
 
     def output(s: jax.Array) -> jax.Array:
-        return flatten_util.ravel_pytree(cell.output(params, unflatten(s), x))[0]
+        return ravel(cell.output(params, unflatten(s), x))[0]
 
     return jax.jacobian(step)(rest), jax.jacobian(output)(rest)

@@ -5,9 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import flatten_util
 
 from rnn_jax.cell import Cell, Params
+from rnn_jax.diagnostics.coordinates import ravel
 
 
 def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
@@ -15,7 +15,7 @@ def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
 
     For a cell with `recurrent`, which is linear in the state, they are the blocks of its matrix W_h, one a gate, [H,
     H]. For any other cell it is the one transposed Jacobian of `step` at the initial state under zero input, n counting
-    all of the state.
+    all of the state, complex units twice.
     """
     jacobians = [np.asarray(matrix) for matrix in _jacobians(cell, params)]
     # A component that does not enter the product, as an LSTM's c, has a zero matrix and adds nothing.
@@ -29,9 +29,9 @@ def _jacobians(cell: Cell, params: Params) -> list[jax.Array]:
     if cell.has_recurrent:
         matrices = jax.tree.leaves(jax.jacrev(lambda s: cell.recurrent(params, s), allow_int=True)(state))
         return [matrix for matrix in matrices if matrix.dtype != jax.dtypes.float0]
-    flat, unflatten = flatten_util.ravel_pytree(state)
+    flat, unflatten = ravel(state)
     drive = cell.project(params, jnp.zeros(cell.input_size, flat.dtype))
-    return [jax.jacobian(lambda s: flatten_util.ravel_pytree(cell.step(params, unflatten(s), drive))[0])(flat)]
+    return [jax.jacobian(lambda s: ravel(cell.step(params, unflatten(s), drive))[0])(flat)]
 
 
 def spectral_radius(cell: Cell, params: Params) -> float:

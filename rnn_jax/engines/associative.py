@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import adjoint
-from rnn_jax.linear import Transition
 from rnn_jax.wrapper import Wrapper
 
 
@@ -44,16 +43,14 @@ class Associative:
             )
         return adjoint.solve(self, cell, params, state, inputs)
 
-    def states(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, Transition]:
+    def states(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, Any]:
         transition, b = cell.linear(params, cell.project(params, inputs))
         first = at(transition, slice(0, 1)).apply(jax.tree.map(lambda leaf: leaf[None], state))
         b = jax.tree.map(lambda f, b: jnp.concatenate([f + b[:1], b[1:]]), first, b)
         later = at(transition, slice(1, None))
         return scan(later, b), later
 
-    def adjoints(
-        self, cell: Cell, params: Params, before: State, inputs: Any, kept: Transition, of_states: State
-    ) -> State:
+    def adjoints(self, cell: Cell, params: Params, before: State, inputs: Any, kept: Any, of_states: State) -> State:
         del cell, params, before, inputs
         backwards = slice(None, None, -1)
         return part(scan(at(kept.transpose(), backwards), part(of_states, backwards)), backwards)

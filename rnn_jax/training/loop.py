@@ -68,7 +68,17 @@ class StepMetrics(NamedTuple):
 
 
 def init(trainer: Trainer, keys: jax.Array) -> TrainState:
-    """Fresh states for the seeds of `keys` [seeds]."""
+    """Fresh states for the seeds of `keys` [seeds].
+
+    Raises:
+      TypeError: where a parameter is complex: JAX's gradient of it is the conjugate of the direction of ascent.
+    """
+    for path, leaf in jax.tree.leaves_with_path(jax.eval_shape(trainer.model.init, jax.random.key(0))):
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            name = jax.tree_util.keystr(path)
+            raise TypeError(
+                f"training: params{name} must be real, got {leaf.dtype}: keep its two parts apart, as LRU does"
+            )
 
     def init_one(key: jax.Array) -> TrainState:
         key_params, key_batches = jax.random.split(key)

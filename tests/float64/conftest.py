@@ -48,7 +48,9 @@ def _make_problem(cell, batch_shape=(BATCH,)):
 def _weigh(*trees):
     """A scalar that reads every number of the trees, each with a random weight of its own, always the same."""
     rng = np.random.default_rng(1)
-    return sum(jnp.sum(jnp.asarray(rng.normal(size=leaf.shape)) * leaf) for leaf in jax.tree.leaves(trees))
+    leaves = jax.tree.leaves(trees)
+    parts = [part for leaf in leaves for part in ((leaf.real, leaf.imag) if jnp.iscomplexobj(leaf) else (leaf,))]
+    return sum(jnp.sum(jnp.asarray(rng.normal(size=part.shape)) * part) for part in parts)
 
 
 @pytest.fixture

@@ -12,11 +12,15 @@ import pytest
 from rnn_jax import (
     CELLS,
     GRU,
+    LRU,
     LSTM,
     CoupledLSTM,
     GRUResetBefore,
     LayerNormGRU,
     LayerNormLSTM,
+    LinearRNN,
+    MinGRU,
+    MinLSTM,
     PeepholeLSTM,
     ProjectedLSTM,
     VanillaRNN,
@@ -184,6 +188,46 @@ def layer_norm_gru(params, xs, h):
     return h, np.stack(hs)
 
 
+def g(a):
+    """Feng et al. 2024 (arXiv:2410.01201), appendix B: candidates are positive."""
+    return np.array([value + 0.5 if value >= 0 else sigmoid(value) for value in a])
+
+
+def min_gru(params, xs, h):
+    """Feng et al. 2024, section 3.1: z is the share replaced."""
+    (w_z, w_h), (b_z, b_h) = np.split(params.w_i.T, 2), np.split(params.b, 2)
+    hs = []
+    for x in xs:
+        z, candidate = sigmoid(w_z @ x + b_z), g(w_h @ x + b_h)
+        h = (1 - z) * h + z * candidate
+        hs.append(h)
+    return h, np.stack(hs)
+
+
+def min_lstm(params, xs, h):
+    """Feng et al. 2024, section 3.2: the gates' sum is normalised to one."""
+    (w_f, w_i, w_h), (b_f, b_i, b_h) = np.split(params.w_i.T, 3), np.split(params.b, 3)
+    hs = []
+    for x in xs:
+        f, i, candidate = sigmoid(w_f @ x + b_f), sigmoid(w_i @ x + b_i), g(w_h @ x + b_h)
+        h = f / (f + i) * h + i / (f + i) * candidate
+        hs.append(h)
+    return h, np.stack(hs)
+
+
+def lru(params, xs, state):
+    """Orvieto et al. 2023 (arXiv:2303.06349), eq. 6-8: s_t by powers of lambda, y = Re(C s) + D x."""
+    b, c = (params.b_re + 1j * params.b_im).T, (params.c_re + 1j * params.c_im).T
+    size = np.exp(-np.exp(params.nu))
+    eigenvalues = size * (np.cos(np.exp(params.theta)) + 1j * np.sin(np.exp(params.theta)))
+    inputs = [np.exp(params.gamma) * (b @ x) for x in xs]
+    ys = []
+    for t, x in enumerate(xs):
+        s = eigenvalues ** (t + 1) * state + sum(eigenvalues**k * inputs[t - k] for k in range(t + 1))
+        ys.append((c @ s).real + params.d.T @ x)
+    return s, np.stack(ys)
+
+
 ORACLES = {
     "tanh": (VanillaRNN(3, 4), elman(np.tanh)),
     "relu": (VanillaRNN(3, 4, jax.nn.relu), elman(relu)),
@@ -196,6 +240,10 @@ ORACLES = {
     "gru": (GRU(3, 4), gru(reset_after=True)),
     "gru_reset_before": (GRUResetBefore(3, 4), gru(reset_after=False)),
     "gru_layer_norm": (LayerNormGRU(3, 4), layer_norm_gru),
+    "min_gru": (MinGRU(3, 4), min_gru),
+    "min_lstm": (MinLSTM(3, 4), min_lstm),
+    "lru": (LRU(3, 4), lru),
+    "linear": (LinearRNN(3, 4), elman(lambda a: a)),
 }
 
 

@@ -12,5 +12,8 @@ def test_default_float_is_64_bit():
 def test_cells_stay_in_64_bit(problem, run):
     cell, _, _, xs = problem
     params = jax.jit(cell.init)(jax.random.key(0))
-    for leaf in jax.tree.leaves((params, run(cell, params, xs))):
+    final_state, ys = run(cell, params, xs)
+    for leaf in jax.tree.leaves((params, ys)):
         chex.assert_type(leaf, jnp.float64)
+    for leaf in jax.tree.leaves(final_state):
+        assert jnp.finfo(leaf.dtype).dtype == jnp.float64  # a complex one has two

@@ -19,12 +19,16 @@ from hypothesis import strategies as st
 from rnn_jax import (
     CELLS,
     GRU,
+    LRU,
     LSTM,
     Bidirectional,
     Cell,
     Dropout,
     GRUResetBefore,
     LearnedInitialState,
+    LinearRNN,
+    MinGRU,
+    MinLSTM,
     RecurrentDropout,
     Residual,
     Scan,
@@ -35,7 +39,8 @@ from rnn_jax import (
     unroll,
 )
 from rnn_jax.cells.lstm import LSTMState
-from rnn_jax.engines import Checkpointed, Engine, Hoisted
+from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted
+from rnn_jax.linear import Diagonal
 
 
 class CountedState(NamedTuple):
@@ -60,6 +65,25 @@ class Counted(Cell):
         return {"h": state.h, "steps": state.steps, "energy": jnp.sum(x**2, axis=-1)}
 
 
+class Memory(Cell):
+    """A user's cell that is linear in its state: a pytree with integers, the same transition at all steps."""
+
+    def init(self, key):
+        return {"w": jax.random.normal(key, (self.input_size, self.hidden_size)), "decay": jnp.zeros(self.hidden_size)}
+
+    def initial_state(self, params, batch_shape=()):
+        return CountedState(jnp.full((*batch_shape, self.hidden_size), 0.5), jnp.zeros(batch_shape, jnp.int32))
+
+    def linear(self, params, x):
+        shared = (1,) * (x.ndim - 1)
+        decay = jnp.reshape(jax.nn.sigmoid(params["decay"]), (*shared, self.hidden_size))
+        transition = Diagonal(CountedState(decay, jnp.ones(shared, jnp.int32)))
+        return transition, CountedState(x @ params["w"], jnp.ones(x.shape[:-1], jnp.int32))
+
+    def output(self, params, state, x):
+        return {"h": state.h, "steps": state.steps}
+
+
 def layers(d, h):
     """Every cell of the registry, and every layer around some, nested."""
     return {name: make(d, h) for name, make in CELLS.items()} | {
@@ -80,13 +104,27 @@ def layers(d, h):
     }
 
 
+def linear_layers(d, h):
+    """What is solved in parallel: cells linear in their state, and layers around them."""
+    return {name: make(d, h) for name, make in CELLS.items() if name in ("min_gru", "min_lstm", "lru", "linear")} | {
+        "own": LearnedInitialState(Zoneout(Memory(d, h), 0.3)),
+        "zoneout": Zoneout(LearnedInitialState(MinGRU(d, h)), 0.3),
+        "zoneout dense": LearnedInitialState(Zoneout(LinearRNN(d, h), 0.3)),
+        "zoneout complex": Zoneout(LearnedInitialState(LRU(d, h)), 0.2),
+        "stack": Stack([LRU(d, h), Residual(Dropout(LearnedInitialState(LinearRNN(h, h)), 0.3))]),
+        "bidirectional": Bidirectional(MinLSTM(d, h), Zoneout(LRU(d, h), 0.1)),
+    }
+
+
 T, D, H = 4, 3, 2
+LINEAR_LAYERS = linear_layers(D, H)
 LAYERS = layers(D, H)
 # Those that go on from segment to segment, and step by step.
 CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
 NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
 
 every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+every_linear_layer = pytest.mark.parametrize("layer", LINEAR_LAYERS.values(), ids=LINEAR_LAYERS)
 every_carried_layer = pytest.mark.parametrize("layer", CARRIED.values(), ids=CARRIED)
 every_noisy_layer = pytest.mark.parametrize("layer", NOISY.values(), ids=NOISY)
 property_test = settings(
@@ -103,6 +141,9 @@ class Way(NamedTuple):
 
 
 WAYS = [Way((), False, Checkpointed()), Way((4,), True, Hoisted()), Way((2, 2), False, Scan(unroll=3))]
+
+
+PARALLEL_WAYS = [Way((4,), False, Associative()), Way((2, 2), True, Associative())]
 
 
 class Case(NamedTuple):
@@ -122,28 +163,32 @@ def initialized(layer, batch_shape):
 
 
 def floats(leaf):
-    return jnp.issubdtype(leaf.dtype, jnp.floating)
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def draw(rng, like):
+    """Normal numbers for every one in `like`, both parts of complex ones; zeros for integers."""
+    both = rng.normal(size=like.shape) + 1j * rng.normal(size=like.shape)
+    return np.asarray((both if jnp.iscomplexobj(like) else both.real) if floats(like) else np.zeros(like.shape))
 
 
 @functools.cache
 def params_of(layer):
     rng = np.random.default_rng(0)
     params, _ = initialized(layer, ())
-    return jax.tree.map(lambda leaf: leaf + 0.3 * rng.normal(size=leaf.shape), params)
+    return jax.tree.map(lambda leaf: leaf + 0.3 * draw(rng, leaf), params)
 
 
 def make_case(layer, batch_shape, lengths, resets, seed, steps=T):
     rng = np.random.default_rng(seed)
     params = params_of(layer)
 
-    def noise(like):
-        scale = 0.5 if floats(like) else 0
-        return np.asarray(like + scale * rng.normal(size=like.shape), like.dtype)
-
-    state = jax.tree.map(noise, initialized(layer, batch_shape)[1])
+    state = jax.tree.map(
+        lambda like: np.asarray(like + 0.5 * draw(rng, like), like.dtype), initialized(layer, batch_shape)[1]
+    )
     xs = rng.normal(size=(steps, *batch_shape, layer.input_size))
     outputs = jax.eval_shape(lambda p, xs, s: unroll(layer, p, xs, s), params, xs, state)
-    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape) if floats(leaf) else np.zeros(leaf.shape), outputs)
+    weights = jax.tree.map(lambda leaf: draw(rng, leaf), outputs)
     lengths, resets = np.reshape(lengths, batch_shape), np.reshape(resets, (steps, *batch_shape))
     padding = np.arange(steps).reshape((steps,) + (1,) * len(batch_shape)) >= lengths[None]
     xs[padding] = rng.choice([np.nan, np.inf, -np.inf, 1e300], size=xs[padding].shape)
@@ -161,7 +206,7 @@ def evaluate(layer, params, xs, state, fresh, weights, lengths, resets, reverse,
         own = layer.initial_state(params, xs.shape[1:-1])
         start = jax.tree.map(jnp.where, fresh, own, state)
         results = unroll(layer, params, xs, start, lengths=lengths, resets=resets, reverse=reverse, engine=engine)
-        terms = jax.tree.map(lambda r, w: jnp.sum(r * w) if floats(r) else 0.0, results, weights)
+        terms = jax.tree.map(lambda r, w: jnp.sum((r * w).real) if floats(r) else 0.0, results, weights)
         return sum(jax.tree.leaves(terms)), results
 
     gradients, results = jax.grad(loss, argnums=(0, 1, 2), has_aux=True, allow_int=True)(params, xs, state)
@@ -181,9 +226,9 @@ def turns(state, reverse):
 
 def one_by_one(layer, params, case, way):
     """What `evaluate` must give, from the pieces of each sequence alone."""
-    final, ys = jax.tree.map(lambda leaf: np.zeros(leaf.shape), case.weights)
+    final, ys = jax.tree.map(np.zeros_like, case.weights)
     d_params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params)
-    d_xs, d_state = np.zeros(case.xs.shape), jax.tree.map(lambda leaf: np.zeros(leaf.shape), case.state)
+    d_xs, d_state = np.zeros(case.xs.shape), jax.tree.map(np.zeros_like, final)
     turned = turns(case.state, way.reverse)
     for row in np.ndindex(way.batch_shape):
         length, resets = case.lengths[row], case.resets[:, *row]
@@ -253,6 +298,15 @@ def test_a_batch_is_its_pieces_each_run_alone(layer, way, lengths, resets, seed)
     rows = int(np.prod(way.batch_shape))
     case = make_case(layer, way.batch_shape, lengths[:rows], resets[: rows * T], seed)
     assert_equals_its_pieces(layer, case, way)
+
+
+@every_linear_layer
+@property_test
+@given(
+    st.sampled_from(PARALLEL_WAYS), st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9)
+)
+def test_a_batch_in_parallel_is_its_pieces_each_run_alone(layer, way, lengths, resets, seed):
+    assert_equals_its_pieces(layer, make_case(layer, way.batch_shape, lengths, resets, seed), way)
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)

@@ -3,35 +3,43 @@
     dL_t/dtheta = dL_t/ds_t · sum_{k=0..t} (ds_t/ds_k) (∂⁺s_k/∂theta),      ds_t/ds_k = prod_{j=k+1..t} ds_j/ds_{j-1}
 
 with ∂⁺ the immediate derivative, s_{k-1} held fixed (Werbos 1990; Pascanu et al. 2013, eq. 3-5). The state is all that
-a step hands on, flattened; k = 0 is an initial state that has parameters of its own.
+a step hands on, flattened, complex numbers as two real ones; k = 0 is an initial state that has parameters of its own.
 """
 
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnn_jax import unroll
 
 
+def ravel_state(state):
+    """The state as one real vector, and the way back."""
+    kinds = jax.tree.map(jnp.iscomplexobj, state)
+    s, unravel = ravel_pytree(jax.tree.map(lambda k, leaf: (leaf.real, leaf.imag) if k else leaf, kinds, state))
+    return s, lambda s: jax.tree.map(lambda k, own: jax.lax.complex(*own) if k else own, kinds, unravel(s))
+
+
 def test_gradient_is_the_textbook_sum(problem, weigh):
     cell, params, _, xs = problem
     xs = xs[:, 0]
     theta, unravel_params = ravel_pytree(params)
-    s_0, unravel_state = ravel_pytree(cell.initial_state(params))
+    s_0, unravel_state = ravel_state(cell.initial_state(params))
 
     @jax.jit
     def step(theta, s, x):
         params = unravel_params(theta)
-        return ravel_pytree(cell.step(params, unravel_state(s), cell.project(params, x)))[0]
+        return ravel_state(cell.step(params, unravel_state(s), cell.project(params, x)))[0]
 
     @jax.jit
     def loss_at(theta, s, x):
         return weigh(cell.output(unravel_params(theta), unravel_state(s), x))
 
     def initial(theta):
-        return ravel_pytree(cell.initial_state(unravel_params(theta)))[0]
+        return ravel_state(cell.initial_state(unravel_params(theta)))[0]
 
     jacobians = jax.jit(jax.jacobian(step, argnums=(0, 1)))
     loss_gradients = jax.jit(jax.grad(loss_at, argnums=(0, 1)))

@@ -1,0 +1,77 @@
+"""Cells that are linear in their state: against closed forms, and over long sequences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax import LRU, Associative, LinearRNN, MinGRU, MinLSTM, Scan, unroll
+
+D, H, B = 3, 4, 2
+STEPS = 40
+
+
+def softplus(a):
+    return np.logaddexp(0, a)
+
+
+def log_g(a):
+    return np.where(a >= 0, np.log(np.maximum(a, 0) + 0.5), -softplus(-a))
+
+
+def in_log_space(log_coefficients, log_values):
+    """Feng et al. 2024, algorithm "parallel scan (log space)", after Heinsen 2023 (arXiv:2311.06281).
+
+    log h_t = a*_t + logcumsumexp(log values - a*)_t, with a* the running sum of the log coefficients.
+    """
+    a_star = np.concatenate([np.zeros((1, *log_coefficients.shape[1:])), np.cumsum(log_coefficients, axis=0)])
+    return np.exp(a_star + np.logaddexp.accumulate(log_values - a_star, axis=0))[1:]
+
+
+def log_space_min_gru(params, xs, h_0):
+    k, candidate = np.split(xs @ params.w_i + params.b, 2, axis=-1)
+    return in_log_space(-softplus(k), np.concatenate([np.log(h_0)[None], -softplus(-k) + log_g(candidate)]))
+
+
+def log_space_min_lstm(params, xs, h_0):
+    f, i, candidate = np.split(xs @ params.w_i + params.b, 3, axis=-1)
+    difference = softplus(-f) - softplus(-i)
+    log_f, log_i = -softplus(difference), -softplus(-difference)
+    return in_log_space(log_f, np.concatenate([np.log(h_0)[None], log_i + log_g(candidate)]))
+
+
+@pytest.mark.parametrize("engine", [Scan(), Associative()], ids=str)
+@pytest.mark.parametrize(
+    ("cell", "oracle"), [(MinGRU(D, H), log_space_min_gru), (MinLSTM(D, H), log_space_min_lstm)], ids=["gru", "lstm"]
+)
+def test_the_papers_parallel_form_in_log_space(cell, oracle, engine, make_problem):
+    params = jax.tree.map(np.asarray, make_problem(cell).params)
+    rng = np.random.default_rng(0)
+    xs, h_0 = rng.normal(size=(STEPS, B, D)), rng.uniform(0.1, 2, (B, H))
+    _, hs = jax.jit(lambda xs, h: unroll(cell, params, xs, h, engine=engine))(xs, h_0)
+    np.testing.assert_allclose(hs, oracle(params, xs, h_0), rtol=1e-11)
+    assert np.all(np.asarray(hs) > 0)
+
+
+def weighted(cell, engine, params, xs, state):
+    final, ys = unroll(cell, params, xs, state, engine=engine)
+    weights = jnp.sin(jnp.arange(ys.size, dtype=float)).reshape(ys.shape)
+    return jnp.sum(weights * ys) + jnp.sum(jnp.abs(final) ** 2), ys
+
+
+@pytest.mark.parametrize("cell", [MinGRU(D, H), MinLSTM(D, H), LRU(D, H), LinearRNN(D, H)], ids=repr)
+def test_ten_thousand_steps_are_those_of_the_loop(cell):
+    """No product of coefficients overflows, and none is divided by: values and gradients are the loop's."""
+    params = cell.init(jax.random.key(0))
+    rng = np.random.default_rng(1)
+    xs = rng.normal(size=(10_000, B, D))
+    state = cell.initial_state(params, (B,)) + rng.normal(size=(B, H))
+
+    def run(engine):
+        gradient = jax.grad(lambda *a: weighted(cell, engine, *a), argnums=(0, 1, 2), has_aux=True)
+        return jax.jit(gradient)(params, xs, state)
+
+    for got, wanted in zip(jax.tree.leaves(run(Associative())), jax.tree.leaves(run(Scan())), strict=True):
+        assert np.all(np.isfinite(wanted))
+        # An orthogonal matrix and an eigenvalue of modulus 0.999 add up rounding over all their steps.
+        np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-10 * np.max(np.abs(wanted)))
