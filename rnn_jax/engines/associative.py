@@ -5,6 +5,9 @@
 Steps are joined by twos, half as many are solved in the same way, and the states between follow (Blelloch 1990; for
 recurrent networks Martin & Cundy 2018, arXiv:1709.04057). The adjoint, lambda_t = dL/ds_t + A_{t+1}^T lambda_{t+1}, is
 the same recurrence walked backwards.
+
+`jax.lax.associative_scan` would do, but it also makes the product of all transitions so far, which nobody reads, and
+wants a transition that all steps share written out for each.
 """
 
 import dataclasses
@@ -22,10 +25,10 @@ from rnn_jax.wrapper import Wrapper
 class Associative:
     """For cells that define `linear`, bare or in wrappers that keep them linear.
 
-    All inputs are projected at once; memory of the backward pass is O(T). About twice the arithmetic of the loop where
-    the transition is diagonal, and H times as much where it is a matrix of its own at every step and row (as with
-    lengths), [T, *batch, H, H]; a matrix that all steps share stays one matrix. It wins where T is long and the device
-    wide.
+    All inputs are projected at once; memory of the backward pass is O(T), about the loop's. It is for devices that do
+    much at once: on two cores it takes as long as the loop, and longer to compile. A matrix that all steps share stays
+    one matrix; with lengths or zoneout it becomes one for every step and sequence, [T, *batch, H, H], with H times the
+    arithmetic of the loop.
 
     JAX refuses forward-mode differentiation of what it computed, though not of its gradient: use `Scan` there.
 
