@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from rnn_jax import GRU, LSTM, GRUResetBefore, VanillaRNN
+from rnn_jax import GRU, LSTM, GRUResetBefore, LinearRNN, VanillaRNN
 from rnn_jax.cells.projected_lstm import ProjectedLSTM
 from rnn_jax.interop import (
     from_flax_linen,
@@ -93,6 +93,7 @@ class MyLSTM(LSTM):
     [
         (MyLSTM(3, 4), r"MyLSTM\(3, 4\) has no counterpart there; .* VanillaRNN \(nn.RNN\), LSTM \(nn.LSTM\)"),
         (GRUResetBefore(3, 4), r"GRUResetBefore\(3, 4\) has no counterpart"),
+        (LinearRNN(3, 4), r"LinearRNN\(3, 4\) has no counterpart"),
         (Residual(LSTM(4, 4)), r"Residual\(4, 4\) has no counterpart"),
         (Zoneout(LSTM(4, 4), 0.1), r"Zoneout\(4, 4\) has no counterpart"),
         (Stack([Stack([LSTM(3, 4)])]), r"Stack\(3, 4\) has no counterpart"),

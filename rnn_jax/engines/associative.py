@@ -27,8 +27,8 @@ class Associative:
 
     All inputs are projected at once; memory of the backward pass is O(T), about the loop's. It is for devices that do
     much at once: on two cores it takes as long as the loop, and longer to compile. A matrix that all steps share stays
-    one matrix; with lengths or zoneout it becomes one for every step and sequence, [T, *batch, H, H], with H times the
-    arithmetic of the loop.
+    one matrix; with lengths, or zoneout's masks, it is another for every step and sequence, [T, *batch, H, H], at H
+    times the arithmetic of the loop.
 
     JAX refuses forward-mode differentiation of what it computed, though not of its gradient: use `Scan` there.
 
