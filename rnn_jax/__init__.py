@@ -14,7 +14,16 @@ from rnn_jax.cells import (
     VanillaRNN,
 )
 from rnn_jax.engines import Checkpointed, Hoisted, Scan
-from rnn_jax.layers import Bidirectional, Dropout, LearnedInitialState, RecurrentDropout, Residual, Stack, Zoneout
+from rnn_jax.layers import (
+    Bidirectional,
+    Dropout,
+    LearnedInitialState,
+    MixedPrecision,
+    RecurrentDropout,
+    Residual,
+    Stack,
+    Zoneout,
+)
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Adding, Adding1997, Copying, TemporalOrder, digits, mnist
 from rnn_jax.unroll import unroll
@@ -36,6 +45,7 @@ __all__ = [
     "LayerNormGRU",
     "LayerNormLSTM",
     "LearnedInitialState",
+    "MixedPrecision",
     "PeepholeLSTM",
     "ProjectedLSTM",
     "ReadoutModel",
