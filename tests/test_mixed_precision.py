@@ -27,6 +27,7 @@ from rnn_jax import (
     Stack,
     VanillaRNN,
     Zoneout,
+    initializers,
     training,
 )
 from rnn_jax.bfloat16 import in_bfloat16
@@ -218,6 +219,9 @@ class Plain(Cell):
         mixed = jnp.einsum("...i,ij->...j", h, u - u.T)
         return 0.9 * h + 0.1 * jnp.tanh(jnp.concatenate([x, h], -1) @ params["w"] + mixed)
 
+    def output(self, params, h, x):
+        return h @ params["w"][self.input_size :]
+
 
 def test_a_users_cell_needs_nothing_for_it():
     cell = Plain(D, H)
@@ -339,15 +343,16 @@ def test_all_seeds_in_one_program_are_the_seeds_run_alone():
 
 
 def test_it_learns_as_float32_does():
-    task = rnn_jax.Adding(5)
+    task = rnn_jax.Adding(4)
+    plain = VanillaRNN(2, 16, recurrent_init=initializers.Uniform())  # compiles faster than an orthogonal matrix
     losses = []
-    for cell in (LSTM(2, 16), MixedPrecision(LSTM(2, 16))):
+    for cell in (plain, MixedPrecision(plain)):
         trainer = training.Trainer(rnn_jax.ReadoutModel(cell, 1), batch_size=64, learning_rate=0.02, clip_norm=1.0)
         state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
         _, metrics = training.run(trainer, task, state, 300)
         losses.append(np.mean(metrics.loss[:, -50:]))
     assert max(losses) < task.baseline / 10
-    np.testing.assert_allclose(*np.log(losses), atol=np.log(2))
+    np.testing.assert_allclose(*np.log(losses), atol=np.log(1.5))
 
 
 def test_it_lowers_for_every_platform():
