@@ -18,7 +18,16 @@ from rnn_jax.cells import (
     VanillaRNN,
 )
 from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan
-from rnn_jax.layers import Bidirectional, Dropout, LearnedInitialState, RecurrentDropout, Residual, Stack, Zoneout
+from rnn_jax.layers import (
+    Bidirectional,
+    Dropout,
+    LearnedInitialState,
+    MixedPrecision,
+    RecurrentDropout,
+    Residual,
+    Stack,
+    Zoneout,
+)
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Adding, Adding1997, Copying, TemporalOrder, digits, mnist
 from rnn_jax.unroll import unroll
@@ -45,6 +54,7 @@ __all__ = [
     "LinearRNN",
     "MinGRU",
     "MinLSTM",
+    "MixedPrecision",
     "PeepholeLSTM",
     "ProjectedLSTM",
     "ReadoutModel",

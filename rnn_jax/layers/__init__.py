@@ -3,6 +3,7 @@
 from rnn_jax.layers.bidirectional import Bidirectional
 from rnn_jax.layers.dropout import Dropout, RecurrentDropout
 from rnn_jax.layers.learned_state import LearnedInitialState
+from rnn_jax.layers.mixed_precision import MixedPrecision
 from rnn_jax.layers.residual import Residual
 from rnn_jax.layers.stack import Stack
 from rnn_jax.layers.zoneout import Zoneout
@@ -11,6 +12,7 @@ __all__ = [
     "Bidirectional",
     "Dropout",
     "LearnedInitialState",
+    "MixedPrecision",
     "RecurrentDropout",
     "Residual",
     "Stack",
