@@ -19,6 +19,7 @@ import numpy as np
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.engines.scan import Scan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Hoisted:
     Inputs are projected inside the loop, where the product is used while it is in the cache. Of a split cell the
     arguments of `activate` are kept, so that the backward loop has one product a step (of a cell that only reads their
     sum, as the LSTM, that sum); of any other cell the drives are, and the step is computed again. Memory of the
-    backward pass is O(T).
+    backward pass is O(T): what was kept gives its place to its own cotangent, so nothing else of its size is written.
 
     JAX refuses forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) of what it computed, though not
     of its gradient: use `Scan` there.
@@ -46,6 +47,8 @@ class Hoisted:
         checks.integer_at_least(1, self.unroll, "Hoisted: unroll")
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+        if not len(jax.tree.leaves(inputs)[0]):  # no row can be taken of no rows
+            return Scan()(cell, params, state, inputs)
         return _solve(self, cell, params, state, inputs)
 
 
@@ -87,12 +90,15 @@ def _forward(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: 
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
-    params, state, states, inputs, (drives, rs) = residuals
-    before = jax.tree.map(lambda first, all_: jnp.concatenate([first[None], all_[:-1]])[: len(all_)], state, states)
+    params, state, states, inputs, kept = residuals
     of_final, of_states = (floats(of, like) for of, like in zip(cotangents, (state, states), strict=True))
 
-    def body(adjoint: list[jax.Array], x: Any) -> tuple[list[jax.Array], Any]:
-        of_state, before, drive, r = x
+    def body(carry: Any, x: Any) -> tuple[Any, Any]:
+        adjoint, places = carry
+        t, of_state = x
+        earlier = _row(states, jnp.maximum(t - 1, 0))
+        before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, state)
+        drive, r = _row(places, t)
         adjoint = _plus(adjoint, of_state)
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
         of_s, of_d, of_r = _pull(advance, adjoint, floats(before), floats(drive), r)
@@ -100,21 +106,36 @@ def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: An
             product = _parts(lambda s, d: cell.recurrent(params, cell.enter(params, s, d)), before, drive)
             more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
             of_s, of_d = _plus(of_s, more_s), _plus(of_d, more_d)
-        return of_s, (adjoint, of_d, of_r)
+        # What was kept of this step has been read, so its cotangent takes its place: fresh memory costs more than work.
+        return (of_s, _put(places, (refill(drive, of_d), of_r), t)), adjoint
 
-    xs = (of_states, before, drives, rs)
-    of_first, (adjoints, of_drives, of_rs) = jax.lax.scan(body, of_final, xs, reverse=True, unroll=engine.unroll)
+    steps = len(jax.tree.leaves(inputs)[0])
+    (of_first, (of_drives, of_rs)), adjoints = jax.lax.scan(
+        body, (of_final, kept), (jnp.arange(steps), of_states), reverse=True, unroll=engine.unroll
+    )
 
-    # The sums over time: every function takes all steps at once. Of one that does not read the parameters nothing is
-    # left when the program is compiled.
-    of_params, of_inputs = _pull(lambda p, x: floats(cell.project(p, x)), of_drives, params, inputs)
-    (more,) = _pull(lambda p: floats(_advance(cell, p, before, drives, rs)), adjoints, params)
+    # The sums over time. All steps and sequences are one batch: of two axes to sum over, XLA makes a transposed copy.
+    # Of a function that does not read the parameters nothing is left when the program is compiled.
+    batch_dims = jax.tree.leaves(inputs)[0].ndim - 2
+    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[1 + batch_dims :])))
+    before = jax.tree.map(lambda first, all_: jnp.concatenate([first[None], all_[:-1]]), state, states)
+    before, (drives, rs) = fold(before), fold(kept)
+    of_params, of_inputs = _pull(lambda p, x: floats(cell.project(p, fold(x))), floats(fold(of_drives)), params, inputs)
+    (more,) = _pull(lambda p: floats(_advance(cell, p, before, drives, rs)), fold(adjoints), params)
     of_params = jax.tree.map(_plus_leaf, of_params, more)
     if cell.has_recurrent:
-        of_product = of_drives[0] if rs is None else of_rs
+        of_product = floats(fold(of_drives))[0] if rs is None else fold(of_rs)
         (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, before, drives))), [of_product], params)
         of_params = jax.tree.map(_plus_leaf, of_params, more)
     return of_params, refill(jax.tree.map(_no_tangent, state), of_first), of_inputs
+
+
+def _row(tree: Any, t: jax.Array) -> Any:
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), tree)
+
+
+def _put(tree: Any, row: Any, t: jax.Array) -> Any:
+    return jax.tree.map(lambda leaf, new: jax.lax.dynamic_update_index_in_dim(leaf, new, t, 0), tree, row)
 
 
 _solve.defvjp(_forward, _backward)
