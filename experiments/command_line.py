@@ -3,9 +3,11 @@
 import dataclasses
 import logging
 import sys
+import tempfile
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags
@@ -67,6 +69,22 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
             sys.exit(130)
 
     app.run(main)
+
+
+def writable(workdir: str) -> Path:
+    """The folder `workdir`, made if need be, in which a file has been written and taken away again.
+
+    Raises:
+      UserError: where that cannot be done.
+    """
+    folder = Path(workdir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"--workdir {workdir!r} cannot be written: {error.strerror}") from error
+    return folder
 
 
 def _plain_type(annotation: Any) -> type:
