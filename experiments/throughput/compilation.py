@@ -1,7 +1,7 @@
 """Time to compile forward and backward over T, and over layers: traced and lowered by JAX, then compiled by XLA."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -46,16 +46,16 @@ def _measure(over: str, sizes: dict[int, tuple[int, int]]) -> list[Record]:
 def seconds(steps: int, layers: int) -> tuple[float, float]:
     """Time to trace and lower, and time to compile, with nothing kept of an earlier time."""
     jax.clear_caches()
-    cell = rnn_jax.Stack([rnn_jax.LSTM(SIZE, SIZE)] * layers)
+    cell = rnn_jax.Stack((rnn_jax.LSTM(SIZE, SIZE),) * layers)
     params = jax.eval_shape(cell.init, jax.random.key(0))
     xs = jax.ShapeDtypeStruct((steps, BATCH, SIZE), jnp.float32)
 
     def loss(params: Any, xs: jax.Array) -> jax.Array:
         return jnp.sum(rnn_jax.unroll(cell, params, xs)[1])
 
-    gradient: Callable[..., Any] = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    gradient = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
     start = time.perf_counter()
-    lowered = gradient.lower(params, xs)  # type: ignore[attr-defined]
+    lowered = gradient.lower(params, xs)
     middle = time.perf_counter()
     lowered.compile()
     return middle - start, time.perf_counter() - middle

@@ -103,9 +103,8 @@ def _memory(records: Sequence[Record]) -> Figure:
 
 def _compilation(records: Sequence[Record]) -> Figure:
     figure, axes = _figure(1, 2, (9, 4))
-    for axis, (over, label) in zip(
-        axes[0], (("steps", "T (steps), one layer"), ("layers", "layers, T = 100")), strict=True
-    ):
+    labels = {"steps": "T (steps), one layer", "layers": "layers, T = 100"}
+    for axis, (over, label) in zip(axes[0], labels.items(), strict=True):
         of_sweep = quantities.select(records, over=over)
         for number, stage in enumerate(("lower", "compile")):
             of_stage = quantities.select(of_sweep, stage=stage)

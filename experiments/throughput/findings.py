@@ -37,7 +37,8 @@ def _won_and_lost(title: str, ratios: dict[Place, float]) -> str:
 
     won = sorted((place for place in ratios if ratios[place] < 1), key=ratios.__getitem__)
     lost = sorted((place for place in ratios if ratios[place] >= 1), key=ratios.__getitem__, reverse=True)
-    text = f"{title}: {number(quantities.geometric_mean(ratios.values()))} times its time (geometric mean of {len(ratios)})"
+    mean = number(quantities.geometric_mean(ratios.values()))
+    text = f"{title}: {mean} times its time (geometric mean of {len(ratios)})"
     text += f"; won {len(won)}" + (f", by most {name(won[0])}" if won else "")
     return text + f"; lost {len(lost)}" + (f", worst first: {', '.join(map(name, lost))}" if lost else "") + "."
 
@@ -87,7 +88,7 @@ def _seeds(records: Sequence[Record]) -> list[str]:
     best = min(of_part, key=lambda record: record["median_ms_a_seed"])
     ratio = best["median_ms_a_seed"] / of_part[0]["median_ms_a_seed"]
     return [
-        f"In one program a seed takes {number(ratio)} of the time of one alone, at best, with {best['seeds']} seeds."
+        f"In one program a seed takes at best {number(ratio)} of the time of one alone, with {best['seeds']} seeds."
     ]
 
 

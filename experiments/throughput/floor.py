@@ -54,7 +54,7 @@ def _compare(config: Config, problem: Problem) -> list[Record]:
 
 
 def products(w_i: jax.Array, w_h: jax.Array, xs: jax.Array, hs: jax.Array, dzs: jax.Array) -> Any:
-    """The products of xs [T, B, D] with given states hs [T, B, H] and gradients dzs [T, B, G]; its results mean nothing.
+    """The products of xs [T, B, D] with given hs [T, B, H] and dzs [T, B, G]; the results mean nothing.
 
     Each loop carries one block that the next product reads, so that no step can start before the last has ended.
     """

@@ -80,8 +80,8 @@ def differences(name: str, problem: Problem, programs: Programs, reference: Prog
         difference = float(np.max(np.abs(got - wanted)) / np.max(np.abs(wanted)))
         if not difference <= TOLERANCES[problem.dtype]:  # NaN is none
             raise RuntimeError(
-                f"{name} computes something else for {problem.cell_name} {problem.shape} {problem.dtype}: {what} differ "
-                f"from Scan's by {difference:.1e} of the largest, more than {TOLERANCES[problem.dtype]}"
+                f"{name} computes something else for {problem.cell_name} {problem.shape} {problem.dtype}: "
+                f"{what} differ from Scan's by {difference:.1e} of the largest, more than {TOLERANCES[problem.dtype]}"
             )
         found[f"{what}_difference"] = difference
     return found

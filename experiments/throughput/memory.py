@@ -23,7 +23,7 @@ BATCH, CELL = 32, rnn_jax.LSTM(16, 64)
 SEGMENT = 100  # of truncated backpropagation
 LEARNING_RATE = 1e-3
 
-ENGINES = {
+ENGINES: dict[str, rnn_jax.engines.Engine] = {
     "Scan": rnn_jax.Scan(),
     "Hoisted": rnn_jax.Hoisted(),
     "Checkpointed": rnn_jax.Checkpointed(),
@@ -54,7 +54,8 @@ def _measure(way: str, steps: int) -> list[Record]:
 
 def temporary_bytes(way: str, steps: int) -> int:
     """What the compiler has planned for, beside arguments and results."""
-    return jax.jit(program(way)).lower(*arguments(steps)).compile().memory_analysis().temp_size_in_bytes
+    analysis: Any = jax.jit(program(way)).lower(*arguments(steps)).compile().memory_analysis()
+    return analysis.temp_size_in_bytes
 
 
 def program(way: str) -> Callable[..., Any]:

@@ -54,7 +54,7 @@ class Problem:
     def cell(self) -> rnn_jax.Cell:
         return rnn_jax.CELLS[self.cell_name](self.shape.input_size, self.shape.hidden_size)
 
-    def draw(self, seed: int) -> Data:
+    def draw(self, seed: int | jax.Array) -> Data:
         """Weights as `cell.init` draws them, with random biases; those that not every library has (b_hn) stay zero."""
         key_params, key_biases, key_xs, key_weights = jax.random.split(jax.random.key(seed), 4)
         params = self.cell.init(key_params)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 import rnn_jax
 from experiments.throughput import timing
@@ -26,9 +27,10 @@ def _compare(config: Config) -> list[Record]:
     def apply(params: Any, xs: jax.Array) -> jax.Array:
         return rnn_jax.unroll(PROBLEM.cell, params, xs)[1]
 
+    of_all = jax.jit(jax.vmap(PROBLEM.draw))(config.seed + jnp.arange(max(SEEDS)))
     calls = {}
     for seeds in SEEDS:
-        data = jax.vmap(PROBLEM.draw)(config.seed + jax.numpy.arange(seeds))
+        data = jax.tree.map(lambda a, n=seeds: a[:n], of_all)
         calls[str(seeds)] = jax_programs(jax.vmap(apply), data.params, data, batch_first=False).forward_backward
     times = timing.interleave(calls, config.repeats, config.seconds)
     records = []

@@ -36,7 +36,6 @@ def machine(header: dict[str, Any]) -> str:
     environment, config = header["environment"], header["config"]
     versions = ", ".join(f"{package} {version}" for package, version in header["versions"].items())
     device = f"{environment['devices']} x {environment['device']}, {environment['processor']}"
-    return (
-        f"{device}, {environment['cpus']} cores; {environment['date'][:10]}, Python {environment['python']}, {versions}; "
-        f"{config.dtype}, products in full {config.dtype}."
-    )
+    when = f"{environment['date'][:10]}, Python {environment['python']}"
+    products = f"{config.dtype}, products in full {config.dtype}"
+    return f"{device}, {environment['cpus']} cores; {when}, {versions}; {products}."

@@ -105,9 +105,10 @@ def _lengths(records: Sequence[Record]) -> TableOf:
 
 def _training(records: Sequence[Record]) -> TableOf:
     first = records[0]
+    trainer = first["trainer"]
     title = (
-        f"an optimization step: LSTM on adding, T = {first['task'].length}, B = {first['batch']}, "
-        f"H = {first['hidden_size']}"
+        f"an optimization step: LSTM on adding, T = {first['task'].length}, B = {trainer.batch_size}, "
+        f"H = {trainer.model.cell.hidden_size}"
     )
     return TableOf(
         [
@@ -135,7 +136,6 @@ def _memory(records: Sequence[Record]) -> TableOf:
 
         return text
 
-    sections = {"": ways}
     columns = [Column("", lambda way: way, right=False)]
     columns += [Column(f"T={steps}", megabytes(steps, "temporary_bytes")) for steps in lengths]
     if any(r["allocator_peak_bytes"] is not None for r in records):
@@ -146,9 +146,9 @@ def _memory(records: Sequence[Record]) -> TableOf:
     )
     return TableOf(
         columns,
-        {title: sections[""]},
-        "Loss on the final state, gradient by the parameters; what the compiled program needs beside its arguments (the "
-        "inputs) and results. truncated: one gradient step a segment, the state carried on. peak: what the device's "
+        {title: ways},
+        "Loss on the final state, gradient by the parameters; what the compiled program needs beside its arguments "
+        "(the inputs) and results. truncated: one gradient step a segment, the state carried on. peak: what the device's "
         "allocator held at most, less the arguments.",
     )
 

@@ -1,4 +1,4 @@
-"""Interleaved timing: all that is compared is measured in turn, so that a slow minute of the machine slows all alike."""
+"""Interleaved timing: all that is compared is measured in turn, so a slow minute of the machine slows all alike."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 Call = Callable[[], Any]  # returns when its work is done
 
 MOST_ROUNDS = 31  # the median of so many is steady; more is only time
-# A call shorter than this, in seconds, is made once untimed in its turn. What came before has taken the caches, and the
-# threads of torch (OpenMP) have gone to sleep or those of XLA still spin: so measured, torch needs the time that it needs
-# alone (within 6 %); without it up to 14 % more, and after a pause of 50 ms up to 70 %.
+# A call shorter than this, in seconds, is made once untimed in its turn: what came before has taken the caches, while
+# its own threads went to sleep (torch's OpenMP) or the other's still spin. So measured, torch needs the time that it
+# needs alone, within 6 %; otherwise up to 20 % more, and after a pause of 50 ms 70 %.
 SHORT = 0.1
 
 

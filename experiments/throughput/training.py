@@ -26,36 +26,24 @@ def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
 
 
 def _compare(config: Config, peers: Sequence[Contestant]) -> list[Record]:
-    length = min(LENGTH, config.longest)
-    calls: dict[tuple[str, int], timing.Call] = {(ours.DEFAULT, n): _ours(length, n, config.seed) for n in SEEDS}
+    task = Adding(min(LENGTH, config.longest))
+    trainer = training.Trainer(ReadoutModel(LSTM(task.input_size, HIDDEN), 1), BATCH, LEARNING_RATE, CLIP_NORM)
+    calls: dict[tuple[str, int], timing.Call] = {(ours.DEFAULT, n): _ours(task, trainer, n, config.seed) for n in SEEDS}
     for peer in peers:
-        calls |= {(peer.name, n): _torch(peer, length, n, config.seed) for n in SEEDS}
+        calls |= {(peer.name, n): _torch(peer, task, trainer, n, config.seed) for n in SEEDS}
     names = {f"{name}, {seeds}": (name, seeds) for name, seeds in calls}
     times = timing.interleave({n: calls[key] for n, key in names.items()}, config.repeats, config.seconds)
     records = []
     for n, (name, seeds) in names.items():
         per_step = timing.statistics([seconds / STEPS for seconds in times[n]])
-        records.append(
-            {
-                "part": "training",
-                "contestant": name,
-                "seeds": seeds,
-                "task": Adding(length),
-                "batch": BATCH,
-                "hidden_size": HIDDEN,
-                "steps_a_call": STEPS,
-                **per_step,
-                "median_ms_a_seed": per_step["median_ms"] / seeds,
-                # That both learn the same thing: adding's baseline, the loss of a network that learns nothing, is 1/6.
-                "loss_after": float(np.mean(calls[name, seeds]())),
-            }
-        )
+        record = {"part": "training", "contestant": name, "seeds": seeds, "task": task, "trainer": trainer}
+        of_seed = {"steps_a_call": STEPS, "median_ms_a_seed": per_step["median_ms"] / seeds}
+        # That both learn: adding's baseline, the loss of a network that learns nothing, is 1/6.
+        records.append({**record, **per_step, **of_seed, "loss_after": float(np.mean(calls[name, seeds]()))})
     return records
 
 
-def _ours(length: int, seeds: int, seed: int) -> timing.Call:
-    task = Adding(length)
-    trainer = training.Trainer(ReadoutModel(LSTM(task.input_size, HIDDEN), 1), BATCH, LEARNING_RATE, CLIP_NORM)
+def _ours(task: Adding, trainer: training.Trainer, seeds: int, seed: int) -> timing.Call:
     state = training.init(trainer, jax.random.split(jax.random.key(seed), seeds))
 
     def run() -> np.ndarray:
@@ -66,13 +54,11 @@ def _ours(length: int, seeds: int, seed: int) -> timing.Call:
     return run
 
 
-def _torch(peer: Contestant, length: int, seeds: int, seed: int) -> timing.Call:
+def _torch(peer: Contestant, task: Adding, trainer: training.Trainer, seeds: int, seed: int) -> timing.Call:
     from experiments.throughput.peers import pytorch, pytorch_training  # only where torch is
 
     assert isinstance(peer, pytorch.PyTorch)
-    sizes = {"batch": BATCH, "length": length, "hidden": HIDDEN}
-    options = {"learning_rate": LEARNING_RATE, "clip_norm": CLIP_NORM}
-    loops = [pytorch_training.loop(peer.device, seed + n, STEPS, **sizes, **options) for n in range(seeds)]
+    loops = [pytorch_training.loop(peer.device, seed + n, task, trainer, STEPS) for n in range(seeds)]
 
     def run() -> list[float]:
         return [loop() for loop in loops]

@@ -28,7 +28,8 @@ class FlaxNNX:
         cell = CELLS[problem.cell_name](shape.input_size, shape.hidden_size, rngs=nnx.Rngs(0), **options)
         nnx.update(cell, interop.to_flax_nnx(problem.cell, data.params))
         # As jax.jit wants it: split, so that nothing of the module is walked in Python when it is called.
-        graph, params, rest = nnx.split(nnx.RNN(cell), nnx.Param, ...)
+        parts: Any = nnx.split(nnx.RNN(cell), nnx.Param, ...)
+        graph, params, rest = parts
 
         def apply(params: Any, xs: jax.Array) -> jax.Array:
             outputs: Any = nnx.merge(graph, params, rest, copy=True)(xs)

@@ -40,8 +40,8 @@ class Haiku:
             state = jax.tree.map(lambda s: s.astype(xs.dtype), core.initial_state(problem.shape.batch))
             return hk.dynamic_unroll(core, xs, state)[0]
 
-        apply = hk.without_apply_rng(hk.transform(unroll)).apply
-        return jax_programs(apply, PARAMS[problem.cell_name](data.params), data, batch_first=False)
+        transformed: Any = hk.without_apply_rng(hk.transform(unroll))
+        return jax_programs(transformed.apply, PARAMS[problem.cell_name](data.params), data, batch_first=False)
 
 
 def _rnn(params: Any) -> Any:

@@ -3,21 +3,21 @@
 import torch
 
 from experiments.throughput.timing import Call
+from rnn_jax import Adding, training
 
 
-def loop(
-    device: str, seed: int, steps: int, batch: int, length: int, hidden: int, learning_rate: float, clip_norm: float
-) -> Call:
+def loop(device: str, seed: int, task: Adding, trainer: training.Trainer, steps: int) -> Call:
     """A call that makes `steps` more optimization steps of one seed and returns the last loss, read from the device.
 
-    The same as `training.Trainer` on `tasks.Adding`, but that the readout runs at the last step only, which is all that
+    The same as `training.run(trainer, task, ...)`, but that the readout runs at the last step only, which is all that
     the loss reads.
     """
+    length, batch, hidden = task.length, trainer.batch_size, trainer.model.cell.hidden_size
     generator = torch.Generator(device).manual_seed(seed)
-    core = torch.nn.LSTM(2, hidden, device=device)
-    readout = torch.nn.Linear(hidden, 1, device=device)
+    core = torch.nn.LSTM(task.input_size, hidden, device=device)
+    readout = torch.nn.Linear(hidden, task.output_size, device=device)
     parameters = [*core.parameters(), *readout.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=trainer.learning_rate)
 
     def draw() -> tuple[torch.Tensor, torch.Tensor]:
         values = torch.rand(length, batch, generator=generator, device=device)
@@ -33,7 +33,7 @@ def loop(
             outputs = readout(core(xs)[0][-1])
             loss = torch.nn.functional.mse_loss(outputs[:, 0], targets)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+            torch.nn.utils.clip_grad_norm_(parameters, trainer.clip_norm)
             optimizer.step()
         return loss.item()
 
