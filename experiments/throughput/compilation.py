@@ -15,7 +15,7 @@ from experiments.throughput.peers.contestant import Contestant
 
 STEPS, LAYERS = (100, 1000, 10_000), (1, 2, 4, 8)
 BATCH, SIZE = 32, 64
-REPEATS = 3
+REPEATS = 3  # at most
 
 
 def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
@@ -24,14 +24,14 @@ def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
     over_steps = {steps: (steps, 1) for steps in config.lengths(*STEPS)}
     over_layers = {layers: (STEPS[0], layers) for layers in LAYERS}
     return [
-        Job("over T", lambda: _measure("steps", over_steps)),
-        Job("over layers", lambda: _measure("layers", over_layers)),
+        Job("over T", lambda: _measure(config, "steps", over_steps)),
+        Job("over layers", lambda: _measure(config, "layers", over_layers)),
     ]
 
 
-def _measure(over: str, sizes: dict[int, tuple[int, int]]) -> list[Record]:
+def _measure(config: Config, over: str, sizes: dict[int, tuple[int, int]]) -> list[Record]:
     times: dict[int, list[tuple[float, float]]] = {value: [] for value in sizes}
-    for number in range(REPEATS):
+    for number in range(min(REPEATS, config.repeats)):
         for value in (int(name) for name in timing.turns([str(v) for v in sizes], number)):
             times[value].append(seconds(*sizes[value]))
     records = []

@@ -87,9 +87,7 @@ def _seeds(records: Sequence[Record]) -> list[str]:
         return []
     best = min(of_part, key=lambda record: record["median_ms_a_seed"])
     ratio = best["median_ms_a_seed"] / of_part[0]["median_ms_a_seed"]
-    return [
-        f"In one program a seed takes at best {number(ratio)} of the time of one alone, with {best['seeds']} seeds."
-    ]
+    return [f"In one program a seed takes at best {number(ratio)} of one's time alone, with {best['seeds']} seeds."]
 
 
 def _floor(records: Sequence[Record]) -> list[str]:

@@ -148,8 +148,8 @@ def _memory(records: Sequence[Record]) -> TableOf:
         columns,
         {title: ways},
         "Loss on the final state, gradient by the parameters; what the compiled program needs beside its arguments "
-        "(the inputs) and results. truncated: one gradient step a segment, the state carried on. peak: what the device's "
-        "allocator held at most, less the arguments.",
+        "(the inputs) and results. truncated: one gradient step a segment, the state carried on. peak: what the "
+        "device's allocator held at most, less the arguments.",
     )
 
 

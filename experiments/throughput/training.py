@@ -44,7 +44,7 @@ def _compare(config: Config, peers: Sequence[Contestant]) -> list[Record]:
 
 
 def _ours(task: Adding, trainer: training.Trainer, seeds: int, seed: int) -> timing.Call:
-    state = training.init(trainer, jax.random.split(jax.random.key(seed), seeds))
+    state = jax.jit(training.init, static_argnames="trainer")(trainer, jax.random.split(jax.random.key(seed), seeds))
 
     def run() -> np.ndarray:
         nonlocal state
