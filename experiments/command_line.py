@@ -45,7 +45,7 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
         default = field.default if not isinstance(field.default, tuple) else list(field.default)
         define[_plain_type(field.type)](field.name, default, field.metadata["help"])
     flags.DEFINE_string("workdir", workdir, "Folder for the results; made where it is not there.")
-    flags.DEFINE_bool("quick", False, "A small version that ends in half a minute; to see that everything works.")
+    flags.DEFINE_bool("quick", False, "A small version that ends within a minute; to see that everything works.")
 
     for name in (*(field.name for field in dataclasses.fields(config_class)), "workdir", "quick"):
         # `--help` lists the flags of the script, and these were defined here.

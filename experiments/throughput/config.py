@@ -58,9 +58,10 @@ def check(config: Config) -> None:
             if known and value not in known:
                 raise UserError(f"--{name}: unknown {value!r}, known are {', '.join(known)}")
     config.problem_shapes()
-    for name in ("repeats", "seconds"):
-        if not getattr(config, name) > 0:
-            raise UserError(f"--{name} must be positive, got {getattr(config, name)}")
+    if config.repeats < 1:
+        raise UserError(f"--repeats must be positive, got {config.repeats}")
+    if not config.seconds >= 0:
+        raise UserError(f"--seconds must not be negative, got {config.seconds}")
     if config.longest < SHORTEST:
         raise UserError(f"--longest must be at least {SHORTEST}, where the sweeps begin, got {config.longest}")
     if config.dtype not in DTYPES:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-Record = dict[str, Any]  # with "part", the name of the module that made it
+Record = dict[str, Any]  # flat, as JSON has it; with "part", the name of the module that made it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,7 @@ def compare(
         told[contestant.name] = {
             "contestant": contestant.name,
             "same_function": cell == problem.cell,
-            "function": cell,
+            "function": type(cell).__name__,
             **differences(contestant.name, problem, programs[contestant.name], references[cell]),
         }
     records = []

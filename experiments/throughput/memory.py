@@ -20,6 +20,7 @@ from experiments.throughput.peers.contestant import Contestant
 
 STEPS = (100, 400, 1600, 6400)
 BATCH, CELL = 32, rnn_jax.LSTM(16, 64)
+SIZES = {"cell": "lstm", "batch": BATCH, "input_size": CELL.input_size, "hidden_size": CELL.hidden_size}
 SEGMENT = 100  # of truncated backpropagation
 LEARNING_RATE = 1e-3
 
@@ -41,7 +42,7 @@ def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
 
 
 def _measure(way: str, steps: int) -> list[Record]:
-    record = {"part": "memory", "way": way, "steps": steps, "batch": BATCH, "definition": CELL}
+    record = {"part": "memory", "way": way, "steps": steps, **SIZES}
     return [
         {
             **record,

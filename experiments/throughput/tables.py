@@ -105,10 +105,9 @@ def _lengths(records: Sequence[Record]) -> TableOf:
 
 def _training(records: Sequence[Record]) -> TableOf:
     first = records[0]
-    trainer = first["trainer"]
     title = (
-        f"an optimization step: LSTM on adding, T = {first['task'].length}, B = {trainer.batch_size}, "
-        f"H = {trainer.model.cell.hidden_size}"
+        f"an optimization step: LSTM on {first['task']}, T = {first['steps']}, B = {first['batch']}, "
+        f"H = {first['hidden_size']}"
     )
     return TableOf(
         [
@@ -140,10 +139,8 @@ def _memory(records: Sequence[Record]) -> TableOf:
     columns += [Column(f"T={steps}", megabytes(steps, "temporary_bytes")) for steps in lengths]
     if any(r["allocator_peak_bytes"] is not None for r in records):
         columns += [Column(f"peak T={steps}", megabytes(steps, "allocator_peak_bytes")) for steps in lengths]
-    cell = first["definition"]
-    title = (
-        f"temporary memory of a gradient, MB: LSTM, B = {first['batch']}, D = {cell.input_size}, H = {cell.hidden_size}"
-    )
+    sizes = f"B = {first['batch']}, D = {first['input_size']}, H = {first['hidden_size']}"
+    title = f"temporary memory of a gradient, MB: LSTM, {sizes}"
     return TableOf(
         columns,
         {title: ways},

@@ -41,8 +41,11 @@ def interleave(calls: Mapping[str, Call], rounds: int, seconds: float) -> dict[s
 
 
 def turns(names: Sequence[str], number: int) -> list[str]:
-    """The order of a round: rotated, and every other one backwards, so that nobody always follows the same one."""
-    first = number % len(names)
+    """The order of a round: every other one is the last one backwards, and each such pair is rotated.
+
+    So nobody always follows the same one, or comes first.
+    """
+    first = number // 2 % len(names)
     order = [*names[first:], *names[:first]]
     return order[::-1] if number % 2 else order
 

@@ -36,8 +36,9 @@ def _compare(config: Config, peers: Sequence[Contestant]) -> list[Record]:
     records = []
     for n, (name, seeds) in names.items():
         per_step = timing.statistics([seconds / STEPS for seconds in times[n]])
-        record = {"part": "training", "contestant": name, "seeds": seeds, "task": task, "trainer": trainer}
-        of_seed = {"steps_a_call": STEPS, "median_ms_a_seed": per_step["median_ms"] / seeds}
+        sizes = {"steps": task.length, "batch": BATCH, "hidden_size": HIDDEN, "steps_a_call": STEPS}
+        record = {"part": "training", "task": "adding", **sizes, "contestant": name, "seeds": seeds}
+        of_seed = {"median_ms_a_seed": per_step["median_ms"] / seeds}
         # That both learn: adding's baseline, the loss of a network that learns nothing, is 1/6.
         records.append({**record, **per_step, **of_seed, "loss_after": float(np.mean(calls[name, seeds]()))})
     return records
