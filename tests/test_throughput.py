@@ -231,7 +231,7 @@ def test_memory_grows_as_each_way_says():
 
 def test_truncated_backpropagation_steps_once_a_segment_and_carries_the_state(monkeypatch):
     monkeypatch.setattr(memory, "SEGMENT", 3)
-    cell = memory.CELL
+    cell = memory.LSTM
     params = cell.init(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (6, memory.BATCH, cell.input_size))
     state = cell.initial_state(params, (memory.BATCH,))
@@ -240,7 +240,7 @@ def test_truncated_backpropagation_steps_once_a_segment_and_carries_the_state(mo
 
         def loss(p, s=state, x=segment):
             final, _ = rnn_jax.unroll(cell, p, x, s)
-            return jnp.sum(final.h), final
+            return jnp.sum(final.h) + jnp.sum(final.c), final
 
         gradients, state = jax.grad(loss, has_aux=True)(wanted)
         wanted = jax.tree.map(lambda p, g: p - memory.LEARNING_RATE * g, wanted, gradients)

@@ -140,7 +140,7 @@ def _memory(records: Sequence[Record]) -> TableOf:
     if any(r["allocator_peak_bytes"] is not None for r in records):
         columns += [Column(f"peak T={steps}", megabytes(steps, "allocator_peak_bytes")) for steps in lengths]
     sizes = f"B = {first['batch']}, D = {first['input_size']}, H = {first['hidden_size']}"
-    title = f"temporary memory of a gradient, MB: LSTM, {sizes}"
+    title = f"temporary memory of a gradient, MB: {first['cell']}, {sizes}"
     return TableOf(
         columns,
         {title: ways},
