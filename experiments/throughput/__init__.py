@@ -1,8 +1,9 @@
 """Is a recurrence in rnn_jax as fast as the hardware lets it be, and how does it compare with every peer?
 
-Claimed: the same cell and the same call cost no more than in PyTorch and less than in the other JAX libraries, in time;
-memory, compile time and time per seed grow as slowly as each engine says. Measured in one run on one machine, all that
-is compared in turn, medians; every library has the same weights and inputs, and what it computes is checked first.
+The claim tested: the same cell and the same call take no more time than in PyTorch and less than in the other JAX
+libraries, and memory, compile time and time per seed grow as slowly as each engine says. Measured in one run on one
+machine, all that is compared in turn, medians; every library has the same weights and inputs, and what it computes is
+checked first.
 
     python -m experiments.throughput                                      # 20 minutes on two cores
     python -m experiments.throughput --quick                              # under a minute
@@ -13,6 +14,9 @@ Parts: `layers` (forward, forward and backward, of each cell and shape, in each 
 `training` (a whole optimization step, 1 and 8 seeds), `memory` (of each engine over T, and of truncated
 backpropagation), `compilation` (over T, over layers), `seeds` (time per seed in one program), `floor` (the matrix
 products alone).
+
+To expect, at T 16 times longer: 16 times the memory with `Scan`, 3.9 times with `Checkpointed`, the same with truncated
+backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
 """
 
 import os

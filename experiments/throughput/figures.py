@@ -96,7 +96,7 @@ def _lengths(records: Sequence[Record]) -> Figure:
 def _memory(records: Sequence[Record]) -> Figure:
     figure, axes = _figure(1, 1, (7.5, 4.8))
     _curves(axes[0, 0], records, "way", "steps", "temporary_bytes", 1e-6)
-    axes[0, 0].set(xlabel="T (steps)", ylabel="temporary memory (MB)", title="Gradient by the parameters")
+    axes[0, 0].set(xlabel="T (steps)", ylabel="temporary memory (MB)", title="Gradient of a loss on the final state")
     axes[0, 0].legend(frameon=False)
     return figure
 

@@ -3,8 +3,8 @@
     a step:        h_{t-1} W_h + x_t W_i;      backward:  dz_t W_h^T
     after it:      dW_h = sum h_{t-1}^T dz_t,  dW_i = sum x_t^T dz_t,  dx = dz W_i^T, one large product each
 
-with dz the gradient by the gates' pre-activations [B, G], G = H, 3 H, 4 H for RNN, GRU, LSTM. No gate, nothing kept: no
-recurrence of these sizes can be faster with the same products, only with others.
+with dz the gradient by the gates' pre-activations [B, G], G = H, 3 H, 4 H for RNN, GRU, LSTM; no gate, nothing kept.
+Who is faster than that has arranged the products in another way, as x_t W_i of all steps in one.
 """
 
 import functools

@@ -73,7 +73,7 @@ def program(way: str) -> Callable[..., Any]:
         params, state = carry
         gradients, final = jax.grad(loss, has_aux=True)(params, state, xs)
         params = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, params, gradients)
-        return (params, jax.lax.stop_gradient(final)), None
+        return (params, final), None  # no gradient goes back through `final`: it was taken already
 
     def truncated(params: Any, xs: jax.Array) -> Any:
         segments = jnp.reshape(xs, (-1, SEGMENT, *xs.shape[1:]))
