@@ -11,7 +11,7 @@ Call = Callable[[], Any]  # returns when its work is done
 MOST_ROUNDS = 31  # the median of so many is steady; more is only time
 # A call shorter than this, in seconds, is made once untimed in its turn: what came before has taken the caches, while
 # its own threads went to sleep (torch's OpenMP) or the other's still spin. So measured, torch needs the time that it
-# needs alone, within 6 %; otherwise up to 20 % more, and after a pause of 50 ms 70 %.
+# needs alone, within 6 %; otherwise up to 20 % more, and after a pause of 50 ms 78 %.
 SHORT = 0.1
 
 
