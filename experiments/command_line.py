@@ -3,9 +3,11 @@
 import dataclasses
 import logging
 import sys
+import tempfile
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags
@@ -43,7 +45,7 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
         default = field.default if not isinstance(field.default, tuple) else list(field.default)
         define[_plain_type(field.type)](field.name, default, field.metadata["help"])
     flags.DEFINE_string("workdir", workdir, "Folder for the results; made where it is not there.")
-    flags.DEFINE_bool("quick", False, "A small version that ends in half a minute; to see that everything works.")
+    flags.DEFINE_bool("quick", False, "A small version that ends within a minute; to see that everything works.")
 
     for name in (*(field.name for field in dataclasses.fields(config_class)), "workdir", "quick"):
         # `--help` lists the flags of the script, and these were defined here.
@@ -67,6 +69,22 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
             sys.exit(130)
 
     app.run(main)
+
+
+def writable(workdir: str) -> Path:
+    """The folder `workdir`, made if need be, in which a file has been written and taken away again.
+
+    Raises:
+      UserError: where that cannot be done.
+    """
+    folder = Path(workdir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"--workdir {workdir!r} cannot be written: {error.strerror}") from error
+    return folder
 
 
 def _plain_type(annotation: Any) -> type:

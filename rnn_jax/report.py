@@ -66,10 +66,18 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": jax.devices()[0].device_kind,
+        "processor": _processor(),
         "devices": jax.device_count(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
+
+
+def _processor() -> str:
+    """The CPU's model, as far as it is told."""
+    told = Path("/proc/cpuinfo")  # Linux only; the standard library knows no more than "x86_64" there
+    models = [line for line in told.read_text().splitlines() if line.startswith("model name")] if told.exists() else []
+    return models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,7 @@ and 2e-12 in a GRU. After it every gated network has learnt to keep half of it a
 """
 
 import concurrent.futures
-import tempfile
 import threading
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,7 +22,7 @@ from rich import progress
 from rich.console import Console
 from rich.text import Text
 
-from experiments.command_line import UserError
+from experiments.command_line import writable
 from experiments.gradient_norms import summary
 from experiments.gradient_norms.config import QUICK, Config, Run, plan
 from experiments.gradient_norms.measurement import Outcome, measure
@@ -42,7 +40,7 @@ def run(config: Config, workdir: str) -> None:
       UserError: where the config cannot be run or `workdir` cannot be written.
     """
     runs = plan(config)
-    folder = _writable(workdir)
+    folder = writable(workdir)
     console = Console()
     environment = report.environment()
     # A small program keeps about one core busy: on a CPU as many run side by side as there are cores.
@@ -86,18 +84,6 @@ def run(config: Config, workdir: str) -> None:
     files.write(folder / "summary.html", summary.page(pairs, figures, header))
     summary.show(console, pairs, at_a_time)
     console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(figures)} (.png), summary.html")
-
-
-def _writable(workdir: str) -> Path:
-    """The folder `workdir`, made if need be, in which a file has been written and taken away again."""
-    folder = Path(workdir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"--workdir {workdir!r} cannot be written: {error.strerror}") from error
-    return folder
 
 
 class _Rate(progress.ProgressColumn):

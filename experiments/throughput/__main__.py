@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, throughput
+
+__doc__ = throughput.__doc__  # what --help opens with
+
+command_line.launch(throughput.Config, throughput.QUICK, throughput.run, "runs/throughput")

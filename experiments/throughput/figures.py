@@ -1,0 +1,133 @@
+"""The figures."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from experiments.throughput import quantities
+from experiments.throughput.job import Record
+from experiments.throughput.peers import ours
+
+MARKS = "osv^DPX*"
+
+
+def figures(records: Sequence[Record]) -> dict[str, bytes]:
+    """A PNG for each part that has records and is a curve or bars, by the part's name."""
+    makers: dict[str, Callable[[Sequence[Record]], Figure]] = {
+        "layers": _layers,
+        "lengths": _lengths,
+        "memory": _memory,
+        "compilation": _compilation,
+        "seeds": _seeds,
+    }
+    found = {}
+    for part, make in makers.items():
+        of_part = quantities.select(records, part=part)
+        if of_part:
+            buffer = io.BytesIO()
+            make(of_part).savefig(buffer, format="png", dpi=110)
+            found[part] = buffer.getvalue()
+    return found
+
+
+TITLES = {
+    "layers": "Forward and backward, each cell and shape",
+    "lengths": "Time over T",
+    "memory": "Temporary memory over T",
+    "compilation": "Time to compile",
+    "seeds": "Time per seed",
+}
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _layers(records: Sequence[Record]) -> Figure:
+    """Bars of the ratio to the reference, a panel a cell, a group a shape."""
+    unit = quantities.reference(records)
+    times = quantities.times(records, mode="forward_backward")
+    cells = list(dict.fromkeys(cell for cell, _ in times))
+    names = [name for name in quantities.values(records, "contestant") if name != unit]
+    figure, axes = _figure(len(cells), 1, (11, 3.2 * len(cells)))
+    for axis, cell in zip(axes[:, 0], cells, strict=True):
+        shapes = [shape for c, shape in times if c == cell]
+        for number, name in enumerate(names):
+            ratios = quantities.ratios(times, name, unit)
+            heights = [ratios.get((cell, shape), np.nan) for shape in shapes]
+            places = np.arange(len(shapes)) + (number - (len(names) - 1) / 2) * 0.8 / len(names)
+            axis.bar(places, heights, 0.8 / len(names), label=name, color=f"C{number}")
+        axis.axhline(1, color="black", lw=1)
+        axis.set_xticks(range(len(shapes)), shapes)
+        axis.set(title=cell, ylabel=f"time / {unit}'s")
+        axis.grid(alpha=0.3, axis="y")
+    axes[-1, 0].set_xlabel("B x T x D x H")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.suptitle(f"Forward and backward: median time as a multiple of {unit}'s (line), less is faster")
+    return figure
+
+
+def _curves(axis: Axes, records: Sequence[Record], by: str, x: str, y: str, scale: float) -> None:
+    for number, name in enumerate(quantities.values(records, by)):
+        of_line = quantities.select(records, **{by: name})
+        xs, ys = [r[x] for r in of_line], [r[y] * scale for r in of_line]
+        axis.plot(xs, ys, marker=MARKS[number % len(MARKS)], label=name)
+    axis.set(xscale="log", yscale="log")
+    axis.grid(alpha=0.3, which="both")
+
+
+def _lengths(records: Sequence[Record]) -> Figure:
+    figure, axes = _figure(1, 1, (7.5, 4.8))
+    _curves(axes[0, 0], records, "contestant", "steps", "median_ms", 1)
+    first = records[0]
+    sizes = f"B = {first['batch']}, D = {first['input_size']}, H = {first['hidden_size']}"
+    axes[0, 0].set(xlabel="T (steps)", ylabel="median time (ms)", title=f"LSTM, {sizes}, forward and backward")
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def _memory(records: Sequence[Record]) -> Figure:
+    figure, axes = _figure(1, 1, (7.5, 4.8))
+    _curves(axes[0, 0], records, "way", "steps", "temporary_bytes", 1e-6)
+    axes[0, 0].set(xlabel="T (steps)", ylabel="temporary memory (MB)", title="Gradient of a loss on the final state")
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def _compilation(records: Sequence[Record]) -> Figure:
+    figure, axes = _figure(1, 2, (9, 4))
+    labels = {"steps": "T (steps), one layer", "layers": "layers, T = 100"}
+    for axis, (over, label) in zip(axes[0], labels.items(), strict=True):
+        of_sweep = quantities.select(records, over=over)
+        for number, stage in enumerate(("lower", "compile")):
+            of_stage = quantities.select(of_sweep, stage=stage)
+            xs, ys = [r[over] for r in of_stage], [r["median_ms"] / 1e3 for r in of_stage]
+            axis.plot(xs, ys, marker=MARKS[number], label={"lower": "trace and lower"}.get(stage, stage))
+        axis.set(xlabel=label, ylabel="median time (s)", xscale="log" if over == "steps" else "linear")
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    axes[0, 0].legend(frameon=False)
+    figure.suptitle("Time to compile forward and backward of an LSTM")
+    return figure
+
+
+def _seeds(records: Sequence[Record]) -> Figure:
+    figure, axes = _figure(1, 1, (7.5, 4.8))
+    seeds = [r["seeds"] for r in records]
+    axes[0, 0].plot(seeds, [r["median_ms_a_seed"] for r in records], marker="o", label=ours.DEFAULT)
+    axes[0, 0].axhline(records[0]["median_ms_a_seed"], color="gray", linestyle=":", label="one seed alone")
+    axes[0, 0].set_xscale("log", base=2)
+    axes[0, 0].set_xticks(seeds, [str(n) for n in seeds])
+    axes[0, 0].set_ylim(bottom=0)
+    title = f"{records[0]['cell']} {records[0]['shape']}, forward and backward, vmapped"
+    axes[0, 0].set(xlabel="seeds in one program", ylabel="median time a seed (ms)", title=title)
+    axes[0, 0].grid(alpha=0.3)
+    axes[0, 0].legend(frameon=False)
+    return figure
