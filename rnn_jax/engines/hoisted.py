@@ -5,7 +5,7 @@
 Differentiating `lax.scan` as it stands makes dL/dW_h inside the backward loop, by a thin product a step, and reads and
 writes the whole of it every time. Here the sums over t, and the gradients of the inputs, are large products after the
 loop (as in cuDNN: Appleyard et al. 2016, arXiv:1604.01946). Nothing is derived by hand: all are `jax.vjp` of the cell's
-own functions, which take all steps at once as one more leading dimension.
+own functions, to which all steps of all sequences are one batch.
 """
 
 import dataclasses
