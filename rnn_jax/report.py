@@ -68,9 +68,14 @@ def environment() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "processor": _processor(),
         "devices": jax.device_count(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cores(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Engine, Scan
+from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, Walk
 
 
@@ -21,7 +21,7 @@ def unroll(
     lengths: Any = None,
     resets: Any = None,
     reverse: bool = False,
-    engine: Engine = Scan(),
+    engine: Engine = Hoisted(),
     key: jax.Array | None = None,
 ) -> tuple[State, Any]:
     """Unrolls `cell` over the leading (time) axis of `xs`.

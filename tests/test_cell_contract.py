@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan
+from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, hoisted
 from rnn_jax.unroll import unroll
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
-ENGINES = [Scan(), Scan(unroll=3), Hoisted(), Checkpointed(), Checkpointed(recursive=True), Associative()]
+ENGINES = [
+    Scan(),
+    Scan(unroll=3),
+    Hoisted(),
+    Hoisted(keep=False),
+    Checkpointed(),
+    Checkpointed(recursive=True),
+    Associative(),
+]
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # those that `Associative` takes
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
@@ -200,7 +208,8 @@ def value_and_gradient(cell, engine, params, xs, state):
 
 
 @with_engines(ENGINES[1:])
-def test_engine_equals_scan_in_value_and_gradient(cell, engine):
+def test_engine_equals_scan_in_value_and_gradient(cell, engine, monkeypatch):
+    monkeypatch.setattr(hoisted, "SEGMENT", 4)  # of 6 steps, the first 4 and the rest
     arguments = params_of(cell), inputs(T, B), state_of(cell, B)
     assert_close(value_and_gradient(cell, engine, *arguments), value_and_gradient(cell, Scan(), *arguments), atol=1e-5)
 

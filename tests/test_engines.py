@@ -38,7 +38,7 @@ def test_halves_take_less_than_segments():
     assert halves < segments / 2
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2, 7, 12])
+@pytest.mark.parametrize("steps", [0, 1, 2, 7, 12, 25, 53])
 @pytest.mark.parametrize(
     "engine",
     [
@@ -143,6 +143,27 @@ def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
         jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), final, state)
 
 
+@pytest.mark.parametrize(("cell", "batch", "steps", "kept"), [
+    (LSTM(1, 128), 128, 784, False),  # 205 MB
+    (LSTM(1, 128), 1, 784, True),  # 1.6 MB
+    (LSTM(256, 512), 256, 50, True),  # 105 MB, but 1,536 operations for each number
+    (GRU(64, 256), 64, 200, False),  # keeps two arrays: half the operations for each number
+    (LSTM(64, 256), 64, 200, True),
+    (rnn_jax.GRUResetBefore(64, 256), 256, 200, False),
+])  # fmt: skip
+def test_what_is_few_or_dear_is_kept(cell, batch, steps, kept):
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    xs = jax.ShapeDtypeStruct((steps, batch, cell.input_size), jnp.float32)
+    states = jax.eval_shape(lambda p: cell.initial_state(p, (batch,)), params)
+    assert hoisted._keeping_pays(cell, params, states, xs) == kept
+
+
+def test_memory_without_what_is_kept():
+    cell, wide = GRU(1, H), 6 * H  # a drive and a product, of three gates each
+    with_it, without = (temporary_bytes(cell, Hoisted(keep=keep), 1600) for keep in (True, False))
+    assert with_it - without > 0.9 * 1600 * B * wide * 4
+
+
 def test_forward_mode_is_refused_and_over_reverse_works():
     cell = GRU(2, 3)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
@@ -154,6 +175,12 @@ def test_forward_mode_is_refused_and_over_reverse_works():
         jax.jvp(lambda xs: loss(xs, Hoisted()), (xs,), (xs,))
     curvature = [jax.jvp(jax.grad(lambda xs, e=e: loss(xs, e)), (xs,), (xs,))[1] for e in (Hoisted(), Scan())]
     np.testing.assert_allclose(*curvature, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("keep", [0, 1, "yes"])
+def test_keep_is_a_boolean_or_none(keep):
+    with pytest.raises(TypeError, match="Hoisted: keep must be True, False or None, got"):
+        Hoisted(keep=keep)
 
 
 @pytest.mark.parametrize("make", [engines.Hoisted, engines.Scan, engines.Checkpointed])

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Engine, Scan
+from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.linear import Transition
 from rnn_jax.unroll import unroll
 from rnn_jax.wrapper import Advance, Wrapper
@@ -56,7 +56,7 @@ def state_gradients(
     xs: jax.Array,
     loss: Callable[[Any], jax.Array],
     *,
-    engine: Engine = Scan(),
+    engine: Engine = Hoisted(),
 ) -> State:
     """dL/ds_t for every t: a pytree like the state, every leaf [T, *batch, ...].
 

@@ -11,10 +11,10 @@ from rnn_jax.cell import Cell, Params
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.diagnostics.lag_gradients import align_to_last, gradient_norms, state_gradients
 from rnn_jax.models import ReadoutModel
+from rnn_jax.seeds import over_seeds, place
 from rnn_jax.tasks import Batch, Task
 
 
-@functools.partial(jax.jit, static_argnames="model")
 def gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     """||dL/ds_{T-k}|| by lag k, L each sequence's own loss, averaged over a batch of the task.
 
@@ -29,23 +29,30 @@ def gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -
       step), for each component of the state and all `together` (`gradient_norms`): [seeds, T] by lag, NaN at lags that
       not every sequence has.
     """
+    return _gradient_reach(model, task, place(params), batch)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     batch_size = batch.weights.shape[1]
     steps = jnp.arange(batch.weights.shape[0])[:, None]
     last = jnp.max(jnp.where(batch.weights > 0, steps, -1), axis=0, keepdims=True)
     weights = {"last_step": batch.weights * (steps == last), "task": batch.weights}
 
-    def of_seed(params: Any, weights: jax.Array) -> dict[str, jax.Array]:
-        def loss(hs: jax.Array) -> jax.Array:
-            # The task's loss is a mean over the batch; each sequence's own is wanted.
-            return batch_size * task.loss(model.read(params, hs), batch._replace(weights=weights))
+    def of_seed(params: Any, task: Task, batch: Batch, stacked: jax.Array) -> dict[str, jax.Array]:
+        def by_lag(weights: jax.Array) -> dict[str, jax.Array]:
+            def loss(hs: jax.Array) -> jax.Array:
+                # The task's loss is a mean over the batch; each sequence's own is wanted.
+                return batch_size * task.loss(model.read(params, hs), batch._replace(weights=weights))
 
-        norms = gradient_norms(state_gradients(model.cell, params.cell, batch.inputs, loss))
-        return {name: jnp.mean(align_to_last(n, weights), axis=1) for name, n in norms.items()}
+            norms = gradient_norms(state_gradients(model.cell, params.cell, batch.inputs, loss))
+            return {name: jnp.mean(align_to_last(n, weights), axis=1) for name, n in norms.items()}
+
+        return jax.vmap(by_lag)(stacked)
 
     names = list(weights)
-    stacked = jnp.stack([weights[name] for name in names])
-    norms = jax.vmap(lambda w: jax.vmap(of_seed, in_axes=(0, None))(params, w))(stacked)
-    return {name: jax.tree.map(lambda n, i=i: n[i], norms) for i, name in enumerate(names)}
+    norms = over_seeds(of_seed, params, task, batch, jnp.stack([weights[name] for name in names]))
+    return {name: jax.tree.map(lambda n, i=i: n[:, i], norms) for i, name in enumerate(names)}
 
 
 def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:

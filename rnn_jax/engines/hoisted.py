@@ -10,6 +10,7 @@ own functions, to which all steps of all sequences are one batch.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,28 +29,45 @@ class Hoisted:
 
     Inputs are projected inside the loop, where the product is used while it is in the cache. Of a split cell the
     arguments of `activate` are kept, so that the backward loop has one product a step (of a cell that only reads their
-    sum, as the LSTM, that sum); of any other cell the drives are, and the step is computed again. Memory of the
-    backward pass is O(T): what was kept gives its place to its own cotangent, so nothing else of its size is written.
+    sum, as the LSTM, that sum); of any other cell the drives are, and the step is computed again. What was kept gives
+    its place to its own cotangent, so nothing else of its size is written. Or nothing is kept but the states, which are
+    the result: the backward pass then goes by segments of steps, and computes what it needs of a segment again, all its
+    steps in one product. Either way the memory of the backward pass is O(T).
 
     JAX refuses forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) of what it computed, though not
     of its gradient: use `Scan` there.
 
     Args:
       unroll: as `Scan`'s.
+      keep: whether the arguments of every step are kept; None means where that is faster: where they are few, or dear
+        to compute again.
 
     Raises:
+      TypeError: where keep is not a boolean.
       ValueError: where unroll is not a positive integer.
     """
 
     unroll: int = 1
+    keep: bool | None = None
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.unroll, "Hoisted: unroll")
+        if not (self.keep is None or isinstance(self.keep, bool)):
+            raise TypeError(f"Hoisted: keep must be True, False or None, got {self.keep!r}")
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
         if not len(jax.tree.leaves(inputs)[0]):  # no row can be taken of no rows
             return Scan()(cell, params, state, inputs)
         return _solve(self, cell, params, state, inputs)
+
+
+# Steps that are computed again at once: enough for a thick product, few enough for the cache.
+SEGMENT = 25
+# Keeping pays where an array costs more arithmetic than this for each of its numbers, ...
+DEAR = 600  # floating-point operations
+# ... and where memory is not fresh: a block this large, the C library takes from the system anew each time, which costs
+# more than to write it (glibc's largest M_MMAP_THRESHOLD).
+FRESH = 2**25  # bytes
 
 
 class _Residuals(NamedTuple):
@@ -59,7 +77,7 @@ class _Residuals(NamedTuple):
     state: State  # s_0
     states: State  # s_1..s_T
     inputs: Any
-    kept: Any  # (drive, r); r is None if the cell is not split, or if the drive has taken it up
+    kept: Any  # (drive, r), or None; r is None if the cell is not split, or if the drive has taken it up
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -71,12 +89,8 @@ def _solve(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: An
 def _run(
     engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any, keep: bool
 ) -> tuple[State, State, Any]:
-    def body(state: State, x: Any) -> tuple[State, Any]:
-        drive, r = cell.project(params, x), None
-        if cell.has_recurrent:
-            r = cell.recurrent(params, cell.enter(params, state, drive))
-            if _reads_only_the_sum(cell, params, state, drive, r):
-                drive, r = refill(drive, [floats(drive)[0] + r]), None
+    def body(state: State, x: Any) -> tuple[Any, Any]:
+        drive, r = _arguments(cell, params, state, x)
         state = _advance(cell, params, state, drive, r)
         return state, (state, (drive, r) if keep else None)
 
@@ -85,19 +99,84 @@ def _run(
 
 
 def _forward(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[Any, _Residuals]:
-    final, states, kept = _run(engine, cell, params, state, inputs, keep=True)
+    keep = _keeping_pays(cell, params, state, inputs) if engine.keep is None else engine.keep
+    final, states, kept = _run(engine, cell, params, state, inputs, keep)
     return (final, states), _Residuals(params, state, states, inputs, kept)
+
+
+def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool:
+    arguments = jax.eval_shape(lambda p, s, xs: _arguments(cell, p, s, _row(xs, 0)), params, state, inputs)
+    steps, *batch = jax.tree.leaves(inputs)[0].shape[:-1]
+    numbers = steps * sum(leaf.size for leaf in floats(arguments))
+    operations = 2 * steps * math.prod(batch) * sum(leaf.size for leaf in floats(params))
+    kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
+    return kept_bytes < FRESH or operations > DEAR * numbers
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
     params, state, states, inputs, kept = residuals
     of_final, of_states = (floats(of, like) for of, like in zip(cotangents, (state, states), strict=True))
+    steps = len(jax.tree.leaves(inputs)[0])
+    carry = (of_final, jax.tree.map(jnp.zeros_like, floats(params)))
+    if kept is not None:
+        (of_first, of_params), of_inputs = _of_segment(engine, cell, residuals, of_states, carry)
+    else:
+
+        def segment(found: Any, start: jax.Array, length: int) -> Any:
+            carry, of_inputs = found
+            first = jax.tree.map(
+                lambda s, s_0: jnp.where(start > 0, s, s_0), _row(states, jnp.maximum(start - 1, 0)), state
+            )
+            cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=length)
+            its_states, its_inputs, of_its_states = jax.tree.map(cut, (states, inputs, of_states))
+            part = _Residuals(params, first, its_states, its_inputs, None)
+            carry, of_its_inputs = _of_segment(engine, cell, part, of_its_states, carry)
+            put = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
+            return carry, list(map(put, of_inputs, of_its_inputs))
+
+        found = (carry, jax.tree.map(jnp.zeros_like, floats(inputs)))
+        whole = steps - steps % SEGMENT
+        if whole < steps:
+            found = segment(found, jnp.array(whole), steps - whole)
+        starts = jnp.arange(0, whole, SEGMENT)
+        found, _ = jax.lax.scan(
+            lambda found, start: (segment(found, start, SEGMENT), None), found, starts, reverse=True
+        )
+        (of_first, of_params), of_inputs = found
+    pairs = ((params, of_params), (state, of_first), (inputs, of_inputs))
+    of_params, of_state, of_inputs = (refill(jax.tree.map(_no_tangent, of), leaves) for of, leaves in pairs)
+    return of_params, of_state, of_inputs
+
+
+def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: Any, carry: Any) -> Any:
+    """The backward pass over the consecutive steps that the residuals are of.
+
+    Args:
+      engine: not its `keep`.
+      cell: as `__call__`'s.
+      residuals: without `kept`, that is computed again.
+      of_states: dL/ds_t, through no later state.
+      carry: lambda after the last step, without dL/ds there; dL/dtheta of what is after it.
+
+    Returns:
+      The carry of the steps before, and dL/dx_t.
+    """
+    params, first, states, inputs, kept = residuals
+    adjoint, of_params = carry
+    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy.
+    lead = jax.tree.leaves(inputs)[0].ndim - 1
+    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[lead:])))
+    all_before = fold(jax.tree.map(lambda s_0, all_: jnp.concatenate([s_0[None], all_[:-1]]), first, states))
+    if kept is None:
+        shape = jax.tree.leaves(inputs)[0].shape[:lead]
+        kept = _arguments(cell, params, all_before, fold(inputs))
+        kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[1:])), kept)
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
         adjoint, places = carry
         t, of_state = x
         earlier = _row(states, jnp.maximum(t - 1, 0))
-        before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, state)
+        before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, first)
         drive, r = _row(places, t)
         adjoint = _plus(adjoint, of_state)
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
@@ -109,28 +188,36 @@ def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: An
         # What was kept of this step has been read, so its cotangent takes its place: fresh memory costs more than work.
         return (of_s, _put(places, (refill(drive, of_d), of_r), t)), adjoint
 
-    steps = len(jax.tree.leaves(inputs)[0])
-    (of_first, (of_drives, of_rs)), adjoints = jax.lax.scan(
-        body, (of_final, kept), (jnp.arange(steps), of_states), reverse=True, unroll=engine.unroll
+    steps = jnp.arange(len(jax.tree.leaves(inputs)[0]))
+    (adjoint, (of_drives, of_rs)), adjoints = jax.lax.scan(
+        body, (adjoint, kept), (steps, of_states), reverse=True, unroll=engine.unroll
     )
 
-    # The sums over time. All steps and sequences are one batch: of two axes to sum over, XLA makes a transposed copy.
-    # Of a function that does not read the parameters nothing is left when the program is compiled.
-    batch_dims = jax.tree.leaves(inputs)[0].ndim - 2
-    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[1 + batch_dims :])))
-    before = jax.tree.map(lambda first, all_: jnp.concatenate([first[None], all_[:-1]]), state, states)
-    before, (drives, rs) = fold(before), fold(kept)
-    of_params, of_inputs = _pull(lambda p, x: floats(cell.project(p, fold(x))), floats(fold(of_drives)), params, inputs)
-    (more,) = _pull(lambda p: floats(_advance(cell, p, before, drives, rs)), fold(adjoints), params)
-    of_params = jax.tree.map(_plus_leaf, of_params, more)
+    # The sums over time. Of a function that does not read the parameters nothing is left when the program is compiled.
+    drives, rs = fold(kept)
+    of_drives, of_product = floats(fold(of_drives)), floats(fold(of_drives))[0] if rs is None else fold(of_rs)
+    more, of_inputs = _pull(lambda p, x: floats(cell.project(p, fold(x))), of_drives, params, inputs)
+    of_params = _plus(of_params, floats(more, params))
+    (more,) = _pull(lambda p: floats(_advance(cell, p, all_before, drives, rs)), fold(adjoints), params)
+    of_params = _plus(of_params, floats(more, params))
     if cell.has_recurrent:
-        of_product = floats(fold(of_drives))[0] if rs is None else fold(of_rs)
-        (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, before, drives))), [of_product], params)
-        of_params = jax.tree.map(_plus_leaf, of_params, more)
-    return of_params, refill(jax.tree.map(_no_tangent, state), of_first), of_inputs
+        (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, all_before, drives))), [of_product], params)
+        of_params = _plus(of_params, floats(more, params))
+    return (adjoint, of_params), floats(of_inputs, inputs)
 
 
-def _row(tree: Any, t: jax.Array) -> Any:
+def _arguments(cell: Cell, params: Params, state: State, x: Any) -> tuple[Any, jax.Array | None]:
+    """What `_advance` reads beside the state: the drive, and r where it is not already in it."""
+    drive = cell.project(params, x)
+    if not cell.has_recurrent:
+        return drive, None
+    r = cell.recurrent(params, cell.enter(params, state, drive))
+    if _reads_only_the_sum(cell, params, state, drive, r):
+        return refill(drive, [floats(drive)[0] + r]), None
+    return drive, r
+
+
+def _row(tree: Any, t: jax.Array | int) -> Any:
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), tree)
 
 
@@ -142,7 +229,7 @@ _solve.defvjp(_forward, _backward)
 
 
 def _advance(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
-    """A step by what `_run` has kept."""
+    """A step by what `_arguments` tells."""
     if not cell.has_recurrent:
         return cell.step(params, state, drive)
     return cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r)
@@ -182,10 +269,6 @@ def _pull(function: Callable[..., Any], cotangent: Any, *arguments: Any) -> Any:
 
 def _plus(some: list[jax.Array], more: list[jax.Array]) -> list[jax.Array]:
     return [a + b for a, b in zip(some, more, strict=True)]
-
-
-def _plus_leaf(a: Any, b: Any) -> Any:
-    return a if a.dtype == jax.dtypes.float0 else a + b
 
 
 def _no_tangent(leaf: jax.Array) -> Any:

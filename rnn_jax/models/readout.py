@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Engine, Scan
+from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.unroll import unroll
 
 
@@ -60,7 +60,7 @@ class ReadoutModel:
         *,
         lengths: Any = None,
         resets: Any = None,
-        engine: Engine = Scan(),
+        engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
         """Unrolls the cell and reads every step; arguments, errors and returns as `rnn_jax.unroll`.

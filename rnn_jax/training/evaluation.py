@@ -1,4 +1,4 @@
-"""Metrics over a task's whole test set, in batches, all seeds vmapped."""
+"""Metrics over a task's whole test set, in batches, all seeds in one program."""
 
 import functools
 from typing import Any
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.models import ReadoutModel
+from rnn_jax.seeds import over_seeds, place
 from rnn_jax.tasks import Batch, Task
 
 
@@ -24,6 +25,7 @@ def evaluate(model: ReadoutModel, task: Task, params: Any, key: jax.Array, batch
     Returns:
       Each metric [seeds].
     """
+    params = place(params)
     found = []
     for index in range(-(-task.test_size // batch_size)):
         batch = _test_batch(task, key, jnp.array(index), batch_size)
@@ -39,8 +41,8 @@ def _test_batch(task: Task, key: jax.Array, index: jax.Array, batch_size: int) -
 
 @functools.partial(jax.jit, static_argnames="model")
 def _metrics(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, jax.Array]:
-    def of_seed(params: Any) -> dict[str, jax.Array]:
+    def of_seed(params: Any, task: Task, batch: Batch) -> dict[str, jax.Array]:
         _, outputs = model.apply(params, batch.inputs)
         return task.metrics(outputs, batch)
 
-    return jax.vmap(of_seed)(params)
+    return over_seeds(of_seed, params, task, batch)

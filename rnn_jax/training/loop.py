@@ -1,4 +1,4 @@
-"""The compiled training loop: batches drawn inside, a scan over optimization steps, all seeds vmapped."""
+"""The compiled training loop: batches drawn inside, a scan over optimization steps, all seeds in one program."""
 
 import dataclasses
 import functools
@@ -11,6 +11,7 @@ import optax
 
 from rnn_jax import checks
 from rnn_jax.models import ReadoutModel
+from rnn_jax.seeds import over_seeds, place
 from rnn_jax.tasks import Task
 
 
@@ -67,6 +68,7 @@ class StepMetrics(NamedTuple):
     clipped: Any
 
 
+@functools.partial(jax.jit, static_argnames="trainer")
 def init(trainer: Trainer, keys: jax.Array) -> TrainState:
     """Fresh states for the seeds of `keys` [seeds].
 
@@ -85,10 +87,9 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
         params = trainer.model.init(key_params)
         return TrainState(params, trainer.optimizer.init(params), key_batches, jnp.array(0), jnp.array(False))
 
-    return jax.vmap(init_one)(keys)
+    return over_seeds(init_one, keys)
 
 
-@functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
 def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     """Trains all seeds for `steps` optimization steps, in one program without a transfer to the host.
 
@@ -101,15 +102,19 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
     Returns:
       The new state, and the metrics of every step, [seeds, steps].
     """
+    return _run(trainer, task, place(state), steps)
 
-    def loss_fn(params: Any, key: jax.Array, key_noise: jax.Array) -> jax.Array:
+
+@functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
+def _run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
+    def loss_fn(params: Any, task: Task, key: jax.Array, key_noise: jax.Array) -> jax.Array:
         batch = task.sample(key, trainer.batch_size)
         _, outputs = trainer.model.apply(params, batch.inputs, key=key_noise)
         return task.loss(outputs, batch)
 
-    def train_step(state: TrainState, _: None) -> tuple[TrainState, StepMetrics]:
+    def train_step(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
         key, key_batch, key_noise = jax.random.split(state.key, 3)
-        loss, grads = jax.value_and_grad(loss_fn)(state.params, key_batch, key_noise)
+        loss, grads = jax.value_and_grad(loss_fn)(state.params, task, key_batch, key_noise)
         grad_norm = optax.tree.norm(grads)
         updates, opt_state = trainer.optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -124,4 +129,7 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
         metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, ~diverged & (grad_norm > trainer.clip_norm))
         return TrainState(params, opt_state, key, step, diverged), metrics
 
-    return jax.vmap(lambda state: jax.lax.scan(train_step, state, length=steps))(state)
+    def of_seed(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
+        return jax.lax.scan(lambda state, _: train_step(state, task), state, length=steps)
+
+    return over_seeds(of_seed, state, task)

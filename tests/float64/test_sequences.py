@@ -39,7 +39,7 @@ from rnn_jax import (
     unroll,
 )
 from rnn_jax.cells.lstm import LSTMState
-from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted
+from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, hoisted
 from rnn_jax.linear import Diagonal
 
 
@@ -140,7 +140,18 @@ class Way(NamedTuple):
     engine: Engine
 
 
-WAYS = [Way((), False, Checkpointed()), Way((4,), True, Hoisted()), Way((2, 2), False, Scan(unroll=3))]
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    """More than one of them, and a rest, in sequences as short as here."""
+    monkeypatch.setattr(hoisted, "SEGMENT", 2)
+
+
+WAYS = [
+    Way((), False, Checkpointed()),
+    Way((4,), True, Hoisted()),
+    Way((2, 2), True, Hoisted(keep=False)),
+    Way((2, 2), False, Scan(unroll=3)),
+]
 
 
 PARALLEL_WAYS = [Way((4,), False, Associative()), Way((2, 2), True, Associative())]

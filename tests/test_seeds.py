@@ -1,0 +1,36 @@
+"""Many seeds in one program, over devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax.seeds import over_seeds
+
+
+def weighted(of_seed, shared, scale):
+    return {"sum": jnp.dot(of_seed["x"], shared) * scale, "key": jax.random.fold_in(of_seed["key"], 1)}
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+@pytest.mark.parametrize("transform", [lambda f: f, lambda f: jax.jit(f, static_argnums=0)], ids=["eager", "jit"])
+def test_it_is_vmap_over_as_many_devices_as_divide_the_seeds(seeds, transform):
+    keys = jax.random.split(jax.random.key(0), seeds)
+    of_seeds = {"x": jax.vmap(lambda key: jax.random.normal(key, 5))(keys), "key": keys}
+    arguments = of_seeds, jnp.arange(5.0), jnp.array(2.0)
+    got, wanted = transform(over_seeds)(weighted, *arguments), jax.vmap(weighted, (0, None, None))(*arguments)
+    np.testing.assert_allclose(got["sum"], wanted["sum"], rtol=1e-6)
+    np.testing.assert_array_equal(jax.random.key_data(got["key"]), jax.random.key_data(wanted["key"]))
+    assert len(got["sum"].sharding.device_set) == (1 if seeds % 2 else 2)
+    assert got["sum"].sharding == transform(over_seeds)(weighted, got | of_seeds, *arguments[1:])["sum"].sharding
+
+
+def test_a_gradient_goes_through():
+    xs, w = jnp.arange(6.0).reshape(2, 3), jnp.ones(3)
+
+    def loss(w, mapped):
+        return jnp.sum(mapped(lambda x, w: jnp.sin(x) @ w, xs, w) ** 2)
+
+    got = jax.grad(lambda w: loss(w, over_seeds))(w)
+    wanted = jax.grad(lambda w: loss(w, lambda f, xs, w: jax.vmap(f, (0, None))(xs, w)))(w)
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
