@@ -48,6 +48,7 @@ def test_halves_take_less_than_segments():
         Checkpointed(2, True),
         Checkpointed(recursive=True),
         Hoisted(4),
+        Hoisted(keep=False),
     ],
     ids=str,
 )
@@ -149,7 +150,7 @@ def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
     (LSTM(256, 512), 256, 50, True),  # 105 MB, but 1,536 operations for each number
     (GRU(64, 256), 64, 200, False),  # keeps two arrays: half the operations for each number
     (LSTM(64, 256), 64, 200, True),
-    (rnn_jax.GRUResetBefore(64, 256), 256, 200, False),
+    (rnn_jax.GRUResetBefore(64, 128), 256, 200, False),
 ])  # fmt: skip
 def test_what_is_few_or_dear_is_kept(cell, batch, steps, kept):
     params = jax.eval_shape(cell.init, jax.random.key(0))

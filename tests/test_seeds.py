@@ -1,5 +1,8 @@
 """Many seeds in one program, over devices."""
 
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +26,13 @@ def test_it_is_vmap_over_as_many_devices_as_divide_the_seeds(seeds, transform):
     np.testing.assert_array_equal(jax.random.key_data(got["key"]), jax.random.key_data(wanted["key"]))
     assert len(got["sum"].sharding.device_set) == (1 if seeds % 2 else 2)
     assert got["sum"].sharding == transform(over_seeds)(weighted, got | of_seeds, *arguments[1:])["sum"].sharding
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere seeds are one batch")
+def test_on_a_cpu_no_product_is_of_several_seeds():
+    of_seeds, w = {"x": jnp.ones((4, 5)), "key": jax.random.split(jax.random.key(0), 4)}, jnp.ones((5, 6))
+    program = str(jax.make_jaxpr(functools.partial(over_seeds, weighted))(of_seeds, w, jnp.array(2.0)))
+    assert re.findall(r"f32\[([\d,]+)\] = dot_general", program) == ["6"]
 
 
 def test_a_gradient_goes_through():

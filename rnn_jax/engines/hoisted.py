@@ -135,13 +135,12 @@ def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: An
             return carry, list(map(put, of_inputs, of_its_inputs))
 
         found = (carry, jax.tree.map(jnp.zeros_like, floats(inputs)))
-        whole = steps - steps % SEGMENT
+        length = min(SEGMENT, steps)
+        whole = steps - steps % length
         if whole < steps:
             found = segment(found, jnp.array(whole), steps - whole)
-        starts = jnp.arange(0, whole, SEGMENT)
-        found, _ = jax.lax.scan(
-            lambda found, start: (segment(found, start, SEGMENT), None), found, starts, reverse=True
-        )
+        starts = jnp.arange(0, whole, length)
+        found, _ = jax.lax.scan(lambda found, start: (segment(found, start, length), None), found, starts, reverse=True)
         (of_first, of_params), of_inputs = found
     pairs = ((params, of_params), (state, of_first), (inputs, of_inputs))
     of_params, of_state, of_inputs = (refill(jax.tree.map(_no_tangent, of), leaves) for of, leaves in pairs)
