@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 import sys
 import tempfile
 import types
@@ -11,10 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import app, flags
-
-from rnn_jax import report
 
 
 class UserError(Exception):
@@ -60,9 +56,6 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
         # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find.
         logging.getLogger("jax").setLevel(logging.WARNING)
-        # Of a CPU every core is a device, for seeds to be spread over.
-        if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):  # the user's own number
-            jax.config.update("jax_num_cpu_devices", report.cores())
         config = quick if flags.FLAGS.quick else config_class()
         given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config_class) if flags.FLAGS[f.name].present}
         values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}

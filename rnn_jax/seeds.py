@@ -13,8 +13,8 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
     """`function(of_one_seed, *shared)` for every seed, as `jax.vmap(function, (0, None, ...))` has it.
 
     The seeds are spread over as many of the local devices as divide their number, and results stay where they were
-    made. A CPU shows itself as one device unless it is told otherwise before JAX is first used:
-    `jax.config.update("jax_num_cpu_devices", cores)`.
+    made. A CPU is one device, if not told otherwise by `jax.config.update("jax_num_cpu_devices", n)`; all of those but
+    one are used at the most.
 
     A CPU gains nothing from small products batched into one call, and loses its caches to them: there the seeds of a
     device run one after the other, and each is what it is alone, bit for bit.
@@ -49,4 +49,9 @@ def place(of_seeds: Any) -> Any:
 
 def _mesh(of_seeds: Any) -> Mesh:
     seeds, devices = len(jax.tree.leaves(of_seeds)[0]), jax.local_devices()
-    return Mesh(devices[: max(n for n in range(1, len(devices) + 1) if seeds % n == 0)], ("seeds",))
+    most = len(devices)
+    if devices[0].platform == "cpu":
+        # The devices of a CPU take their threads from one pool, that has at least as many: where each waits in one for
+        # its product's parts to be done in others, and none is left, XLA waits for ever (jaxlib 0.10.2).
+        most = max(1, most - 1)
+    return Mesh(devices[: max(n for n in range(1, most + 1) if seeds % n == 0)], ("seeds",))

@@ -8,7 +8,7 @@ import jax
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_num_cpu_devices", 2)  # for an even number of seeds to be spread over
+jax.config.update("jax_num_cpu_devices", 3)  # an even number of seeds is spread over all but one
 
 # Those tests need 64-bit floats from the start of a process; tests/test_float64.py runs them in one of their own.
 collect_ignore = [] if jax.config.jax_enable_x64 else ["float64"]

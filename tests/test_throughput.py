@@ -70,7 +70,13 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert [r["seeds"] for r in quantities.select(records, part="training", contestant=ours.DEFAULT)] == [1, 2]
     assert [r["way"] for r in quantities.select(records, part="memory")] == list(memory.WAYS)
     assert len(quantities.select(records, part="compilation")) == (2 + 2) * 2
-    assert [r["seeds"] for r in quantities.select(records, part="seeds")] == [1, 2]
+    of_seeds = quantities.select(records, part="seeds")
+    assert [(r["way"], r["seeds"]) for r in of_seeds] == [
+        ("vmap", 1),
+        ("over_seeds", 1),
+        ("vmap", 2),
+        ("over_seeds", 2),
+    ]
     assert len(quantities.select(records, part="floor")) == 2
 
     told = capsys.readouterr().out
@@ -87,6 +93,16 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert list(made) == list(throughput.MODULES)
     without = [r for r in records if r.get("contestant") != "torch"]
     assert tables.tables(without)["layers"].columns[2].header == "Scan ms"
+
+
+def test_in_bfloat16_every_library_is_near_float32_and_ours_is_nearest():
+    problem = dataclasses.replace(SMALL, dtype="bfloat16")
+    found, _ = peers.find()
+    with jax.numpy_rank_promotion("allow"):
+        records = layers.compare("layers", TINY, problem, [ours.Ours(ours.DEFAULT), *found], ("forward_backward",))
+    differences = {r["contestant"]: r["input_gradients_difference"] for r in records}
+    assert 1e-5 < differences[ours.DEFAULT] < 0.01
+    assert min(differences, key=differences.get) == ours.DEFAULT
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])  # the tiny run has the third
@@ -167,7 +183,7 @@ def test_a_missing_library_is_told_and_a_stopped_run_keeps_what_it_has(tmp_path,
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "experiments.throughput.peers.pytorch", raising=False)
     monkeypatch.setattr(peers, "LIBRARIES", {"torch": peers.LIBRARIES["torch"]})
-    record = {"part": "seeds", "seeds": 1}
+    record = {"part": "other", "seeds": 1}
 
     def stop():
         raise KeyboardInterrupt
@@ -267,7 +283,6 @@ def test_on_a_cpu_no_allocator_counts():
         ({"seconds": float("nan")}, "--seconds must not be negative, got nan"),
         ({"longest": 99}, "--longest must be at least 100, where the sweeps begin, got 99"),
         ({"dtype": "float16"}, "--dtype must be one of float32, bfloat16, got 'float16'"),
-        ({"dtype": "bfloat16"}, "--dtype=bfloat16: rnn_jax computes in float32 only so far"),
     ],
 )
 def test_bad_flags_are_refused_before_anything_is_written(fields, message, tmp_path):

@@ -26,7 +26,7 @@ class Config:
     cells: tuple[str, ...] = setting(CELLS, f"Comma list of {', '.join(CELLS)}; for layers and floor.")
     shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
     longest: int = setting(10_000, "Steps; what has more is left out of every sweep over T.")
-    dtype: str = setting("float32", f"One of {', '.join(DTYPES)}: of weights and inputs, for layers and lengths.")
+    dtype: str = setting("float32", f"One of {', '.join(DTYPES)}; for layers and lengths.")
     repeats: int = setting(5, "Rounds of a comparison, at least.")
     seconds: float = setting(8.0, "Time a comparison may take for more rounds than that.")
     seed: int = setting(0, "From which every random number follows.")
@@ -66,5 +66,3 @@ def check(config: Config) -> None:
         raise UserError(f"--longest must be at least {SHORTEST}, where the sweeps begin, got {config.longest}")
     if config.dtype not in DTYPES:
         raise UserError(f"--dtype must be one of {', '.join(DTYPES)}, got {config.dtype!r}")
-    if config.dtype != "float32":
-        raise UserError(f"--dtype={config.dtype}: rnn_jax computes in float32 only so far")

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from experiments.throughput import quantities
 from experiments.throughput.job import Record
-from experiments.throughput.peers import ours
 
 MARKS = "osv^DPX*"
 
@@ -120,14 +119,13 @@ def _compilation(records: Sequence[Record]) -> Figure:
 
 def _seeds(records: Sequence[Record]) -> Figure:
     figure, axes = _figure(1, 1, (7.5, 4.8))
-    seeds = [r["seeds"] for r in records]
-    axes[0, 0].plot(seeds, [r["median_ms_a_seed"] for r in records], marker="o", label=ours.DEFAULT)
-    axes[0, 0].axhline(records[0]["median_ms_a_seed"], color="gray", linestyle=":", label="one seed alone")
+    _curves(axes[0, 0], records, "way", "seeds", "median_ms_a_seed", 1)
+    seeds = quantities.values(records, "seeds")
     axes[0, 0].set_xscale("log", base=2)
     axes[0, 0].set_xticks(seeds, [str(n) for n in seeds])
+    axes[0, 0].set_yscale("linear")
     axes[0, 0].set_ylim(bottom=0)
-    title = f"{records[0]['cell']} {records[0]['shape']}, forward and backward, vmapped"
+    title = f"{records[0]['cell']} {records[0]['shape']}, forward and backward"
     axes[0, 0].set(xlabel="seeds in one program", ylabel="median time a seed (ms)", title=title)
-    axes[0, 0].grid(alpha=0.3)
     axes[0, 0].legend(frameon=False)
     return figure

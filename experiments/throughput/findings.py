@@ -82,15 +82,16 @@ def _compilation(records: Sequence[Record]) -> list[str]:
 
 
 def _seeds(records: Sequence[Record]) -> list[str]:
-    of_part = quantities.select(records, part="seeds")
-    if not of_part:
-        return []
-    best, most = min(of_part, key=lambda record: record["median_ms_a_seed"]), of_part[-1]
-    alone = of_part[0]["median_ms_a_seed"]
-    told = {r["seeds"]: f"{number(r['median_ms_a_seed'] / alone)} with {r['seeds']}" for r in (best, most)}
-    return [
-        f"Time a seed in one program, times one's alone: {', '.join(told.values())} seeds (the least, and the last)."
-    ]
+    told = []
+    for way in quantities.values(quantities.select(records, part="seeds"), "way"):
+        of_way = quantities.select(records, part="seeds", way=way)
+        alone, most = of_way[0]["median_ms_a_seed"], of_way[-1]
+        least = min(of_way, key=lambda record: record["median_ms_a_seed"])
+        ratios = {r["seeds"]: f"{number(r['median_ms_a_seed'] / alone)} with {r['seeds']}" for r in (least, most)}
+        told.append(f"{way} {', '.join(ratios.values())}")
+    return (
+        [f"Time a seed in one program, times one's alone, the least and the last: {'; '.join(told)}."] if told else []
+    )
 
 
 def _floor(records: Sequence[Record]) -> list[str]:

@@ -29,6 +29,7 @@ WAYS: dict[str, tuple[rnn_jax.Cell, rnn_jax.engines.Engine]] = {
     "Hoisted": (LSTM, rnn_jax.Hoisted()),
     "Checkpointed": (LSTM, rnn_jax.Checkpointed()),
     "Checkpointed, recursive": (LSTM, rnn_jax.Checkpointed(recursive=True)),
+    "Associative, minLSTM": (rnn_jax.MinLSTM(16, 64), rnn_jax.Associative()),
     TRUNCATED: (LSTM, rnn_jax.Scan()),
 }
 

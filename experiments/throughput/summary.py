@@ -37,5 +37,7 @@ def machine(header: dict[str, Any]) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in header["versions"].items())
     device = f"{environment['devices']} x {environment['device']}, {environment['processor']}"
     when = f"{environment['date'][:10]}, Python {environment['python']}"
-    products = f"{config.dtype}, products in full {config.dtype}"
+    products = "float32, products in full float32"
+    if config.dtype == "bfloat16":
+        products = "bfloat16, of rnn_jax the products alone"
     return f"{device}, {environment['cpus']} cores; {when}, {versions}; {products}."

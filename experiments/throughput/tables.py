@@ -84,7 +84,7 @@ def _layers(records: Sequence[Record]) -> TableOf:
             *_ratio_columns(records, unit),
         ],
         sections,
-        f"{ours.DEFAULT}: unroll with its default engine; Scan, Hoisted: its engines. Medians of {_rounds(records)}; "
+        f"{ours.DEFAULT}: unroll with its default engine; Scan: the plain one. Medians of {_rounds(records)}; "
         f"{unit}'s in ms, the others as multiples of it, less is faster. Same weights, inputs and loss; outputs and "
         f"gradients by the inputs equal within {difference:.0e} of the largest. * another function (haiku: ReLU for "
         "tanh, the GRU's reset before the product), checked against that function.",
@@ -179,16 +179,25 @@ def _compilation(records: Sequence[Record]) -> TableOf:
 
 
 def _seeds(records: Sequence[Record]) -> TableOf:
-    single = records[0]["median_ms_a_seed"]
+    rows = [quantities.select(records, seeds=seeds) for seeds in quantities.values(records, "seeds")]
+
+    def a_seed(way: str) -> Callable[[Any], str]:
+        return lambda row: number(quantities.select(row, way=way)[0]["median_ms_a_seed"])
+
+    def ratio(way: str) -> Callable[[Any], str]:
+        (alone,) = quantities.select(rows[0], way=way)
+        return lambda row: number(quantities.select(row, way=way)[0]["median_ms_a_seed"] / alone["median_ms_a_seed"])
+
+    ways = quantities.values(records, "way")
     return TableOf(
         [
-            Column("seeds", lambda r: str(r["seeds"])),
-            Column("ms", lambda r: number(r["median_ms"])),
-            Column("ms a seed", lambda r: number(r["median_ms_a_seed"])),
-            Column("times one seed's", lambda r: number(r["median_ms_a_seed"] / single)),
+            Column("seeds", lambda row: str(row[0]["seeds"])),
+            *(Column(f"{way} ms a seed", a_seed(way)) for way in ways),
+            *(Column(f"{way}, times one's", ratio(way)) for way in ways),
         ],
-        {f"seeds in one program: {records[0]['cell']} {records[0]['shape']}, forward and backward": records},
-        f"By vmap over parameters and inputs. Medians of {_rounds(records)}.",
+        {f"seeds in one program: {records[0]['cell']} {records[0]['shape']}, forward and backward": rows},
+        f"over_seeds: as the trainer has them, over as many of {records[0]['devices']} devices as divide them. "
+        f"Medians of {_rounds(records)}.",
     )
 
 

@@ -28,7 +28,10 @@ class Keras:
 
     def prepare(self, problem: Problem, data: Data) -> Programs:
         shape = problem.shape
-        layer = LAYERS[problem.cell_name](shape.hidden_size, return_sequences=True, dtype=problem.dtype)
+        # Its weights are replaced; as it draws them, by a QR decomposition, it cannot in bfloat16.
+        layer = LAYERS[problem.cell_name](
+            shape.hidden_size, return_sequences=True, dtype=problem.dtype, recurrent_initializer="zeros"
+        )
         layer.build((shape.batch, shape.steps, shape.input_size))
         rest = [variable.value for variable in layer.non_trainable_variables]
 
