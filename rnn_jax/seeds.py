@@ -16,8 +16,9 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
     made. A CPU is one device, if not told otherwise by `jax.config.update("jax_num_cpu_devices", n)`; all of those but
     one are used at the most.
 
-    A CPU gains nothing from small products batched into one call, and loses its caches to them: there the seeds of a
-    device run one after the other, and each is what it is alone, bit for bit.
+    The seeds of one device of a CPU run one after the other, and each is what it is alone, bit for bit. As one batch
+    their arrays fall out of the caches: a training step of 8 LSTMs takes 1.7 times as long with 64 units each (but 0.8
+    times with 32).
 
     Args:
       function: of one seed's pytree and of all that is shared; it closes over no traced value.

@@ -192,12 +192,12 @@ def _seeds(records: Sequence[Record]) -> TableOf:
     return TableOf(
         [
             Column("seeds", lambda row: str(row[0]["seeds"])),
-            *(Column(f"{way} ms a seed", a_seed(way)) for way in ways),
-            *(Column(f"{way}, times one's", ratio(way)) for way in ways),
+            *(Column(f"{way} ms", a_seed(way)) for way in ways),
+            *(Column(f"{way} ratio", ratio(way)) for way in ways),
         ],
         {f"seeds in one program: {records[0]['cell']} {records[0]['shape']}, forward and backward": rows},
-        f"over_seeds: as the trainer has them, over as many of {records[0]['devices']} devices as divide them. "
-        f"Medians of {_rounds(records)}.",
+        "ms: a seed. ratio: to one seed's alone. over_seeds: the trainer's way. "
+        f"Devices: {records[0]['devices']}. Medians of {_rounds(records)}.",
     )
 
 
