@@ -9,6 +9,7 @@ from jax import export
 
 import rnn_jax
 from rnn_jax import diagnostics, training
+from rnn_jax.training import loop
 
 PLATFORMS = ["cpu", "cuda", "tpu"]
 TASK = rnn_jax.Adding(5)
@@ -27,7 +28,7 @@ def test_a_training_step_lowers_for_every_platform(make):
     trainer = training.Trainer(model, batch_size=2, learning_rate=1e-3, clip_norm=1.0)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     state = jax.eval_shape(functools.partial(training.init, trainer), keys)
-    exported = export.export(training.run, platforms=PLATFORMS)(trainer, TASK, state, 1)
+    exported = export.export(loop._run, platforms=PLATFORMS)(trainer, TASK, state, 1)
     results = jax.tree.leaves(jax.eval_shape(lambda s: training.run(trainer, TASK, s, 1), state))
     assert_lowers_everywhere(exported, results)
 
