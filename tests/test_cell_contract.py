@@ -19,7 +19,7 @@ CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
 ENGINES = [
     Scan(),
     Scan(unroll=3),
-    Hoisted(),
+    Hoisted(keep=True),
     Hoisted(keep=False),
     Checkpointed(),
     Checkpointed(recursive=True),

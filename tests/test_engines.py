@@ -48,6 +48,7 @@ def test_halves_take_less_than_segments():
         Checkpointed(2, True),
         Checkpointed(recursive=True),
         Hoisted(4),
+        Hoisted(keep=True),
         Hoisted(keep=False),
     ],
     ids=str,
@@ -149,6 +150,7 @@ def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
     (LSTM(1, 128), 1, 784, True),  # 1.6 MB
     (LSTM(256, 512), 256, 50, True),  # 105 MB, but 1,536 operations for each number
     (GRU(64, 256), 64, 200, False),  # keeps two arrays: half the operations for each number
+    (GRU(2, 32), 20, 100, False),
     (LSTM(64, 256), 64, 200, True),
     (rnn_jax.GRUResetBefore(64, 128), 256, 200, False),
 ])  # fmt: skip

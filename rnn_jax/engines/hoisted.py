@@ -39,8 +39,8 @@ class Hoisted:
 
     Args:
       unroll: as `Scan`'s.
-      keep: whether the arguments of every step are kept; None means where that is faster: where they are few, or dear
-        to compute again.
+      keep: whether the arguments of every step are kept; None means where that is faster: where they are one array
+        and not large, or dear to compute again.
 
     Raises:
       TypeError: where keep is not a boolean.
@@ -110,7 +110,9 @@ def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool
     numbers = steps * sum(leaf.size for leaf in floats(arguments))
     operations = 2 * steps * math.prod(batch) * sum(leaf.size for leaf in floats(params))
     kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
-    return kept_bytes < FRESH or operations > DEAR * numbers
+    # Read and written in one loop, two arrays make XLA lose its vector code at some sizes, and the time is threefold.
+    one_array = arguments[1] is None
+    return (one_array and kept_bytes < FRESH) or operations > DEAR * numbers
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
@@ -162,6 +164,7 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
     """
     params, first, states, inputs, kept = residuals
     adjoint, of_params = carry
+    in_place = kept is not None
     # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy.
     lead = jax.tree.leaves(inputs)[0].ndim - 1
     fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[lead:])))
@@ -173,10 +176,10 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
         adjoint, places = carry
-        t, of_state = x
+        t, of_state, row = x
         earlier = _row(states, jnp.maximum(t - 1, 0))
         before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, first)
-        drive, r = _row(places, t)
+        drive, r = _row(places, t) if in_place else row
         adjoint = _plus(adjoint, of_state)
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
         of_s, of_d, of_r = _pull(advance, adjoint, floats(before), floats(drive), r)
@@ -184,13 +187,18 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
             product = _parts(lambda s, d: cell.recurrent(params, cell.enter(params, s, d)), before, drive)
             more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
             of_s, of_d = _plus(of_s, more_s), _plus(of_d, more_d)
+        of_row = (refill(drive, of_d), of_r)
         # What was kept of this step has been read, so its cotangent takes its place: fresh memory costs more than work.
-        return (of_s, _put(places, (refill(drive, of_d), of_r), t)), adjoint
+        # Of a short segment it costs nothing, and XLA makes better code of arrays that are either read or written.
+        return (of_s, _put(places, of_row, t) if in_place else None), (adjoint, None if in_place else of_row)
 
     steps = jnp.arange(len(jax.tree.leaves(inputs)[0]))
-    (adjoint, (of_drives, of_rs)), adjoints = jax.lax.scan(
-        body, (adjoint, kept), (steps, of_states), reverse=True, unroll=engine.unroll
+    places: Any = kept if in_place else None
+    rows: Any = None if in_place else kept
+    (adjoint, places), (adjoints, of_rows) = jax.lax.scan(
+        body, (adjoint, places), (steps, of_states, rows), reverse=True, unroll=engine.unroll
     )
+    of_drives, of_rs = places if in_place else of_rows
 
     # The sums over time. Of a function that does not read the parameters nothing is left when the program is compiled.
     drives, rs = fold(kept)

@@ -148,7 +148,7 @@ def short_segments(monkeypatch):
 
 WAYS = [
     Way((), False, Checkpointed()),
-    Way((4,), True, Hoisted()),
+    Way((4,), True, Hoisted(keep=True)),
     Way((2, 2), True, Hoisted(keep=False)),
     Way((2, 2), False, Scan(unroll=3)),
 ]
