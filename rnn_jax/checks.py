@@ -1,5 +1,6 @@
 """Checks of numbers at the public door. Imports nothing of the project."""
 
+import math
 from typing import Any
 
 
@@ -12,6 +13,16 @@ def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
         wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
         raise ValueError(f"{what} must be {wanted}{why}, got {value!r}")
+
+
+def positive(value: Any, what: str) -> None:
+    """Refuses a value that is not a finite number above 0.
+
+    Raises:
+      ValueError: with `what` was wanted and the value got.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{what} must be a positive number, got {value!r}")
 
 
 def rate(value: Any, what: str) -> None:

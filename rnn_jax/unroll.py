@@ -1,6 +1,6 @@
 """Runs a cell or layer over sequences: checks, lengths, resets, direction. An engine solves the recurrence."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,25 +63,16 @@ def unroll(
       ValueError: where `xs`, `state`, `lengths` or `resets` has the wrong rank, width, batch shape or dtype, a length
         is not in [0, T], or the cell's step returns a state of another shape or dtype than it got.
     """
-    shape = _check_inputs(cell, xs)
-    steps, batch_shape = shape[0], shape[1:]
-    initial = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
-    if state is None:
-        state = cell.initial_state(params, batch_shape)
-    else:
-        _check_same(f"unroll: state for {type(cell).__name__} and xs of batch shape {batch_shape}", state, initial)
-    lengths, resets = _check_lengths(lengths, steps, batch_shape), _check_resets(resets, shape)
-
-    valid = None if lengths is None else masking.before_end(lengths, steps)
-    xs = masking.blank(xs, valid)
+    given = checked(cell, params, xs, state, lengths=lengths, resets=resets)
+    xs, state, lengths, resets, valid = given.xs, given.state, given.lengths, given.resets, given.valid
     if reverse:
         xs = masking.turn(xs, lengths)
         resets = None if resets is None else masking.turn_resets(resets, lengths)
     if isinstance(cell, Layer):
         final_state, ys = cell.unroll(params, xs, state, Walk(lengths, resets, engine, key))
     else:
-        xs = noise.join(xs, None if key is None else cell.noise(params, key, shape))
-        _check_step(cell, params, state, xs, initial)
+        xs = noise.join(xs, None if key is None else cell.noise(params, key, given.shape))
+        _check_step(cell, params, state, xs)
         if valid is None and resets is None:
             final_state, states = engine(cell, params, state, xs)
         else:
@@ -90,6 +81,31 @@ def unroll(
         ys = cell.output(params, states, xs)
     ys = masking.blank(ys, valid)
     return final_state, masking.turn(ys, lengths) if reverse else ys
+
+
+class Sequences(NamedTuple):
+    """What `unroll` is to run over, found in order."""
+
+    xs: Any  # zero in the padding
+    state: State
+    lengths: jax.Array | None  # within [0, T]
+    resets: jax.Array | None
+    valid: jax.Array | None  # [T, *batch]: the step is before its sequence's end; None where all are
+    shape: tuple[int, ...]  # [T, *batch]
+
+
+def checked(cell: Cell, params: Params, xs: Any, state: State | None, *, lengths: Any, resets: Any) -> Sequences:
+    """The arguments of `unroll`, refused where it refuses them."""
+    shape = _check_inputs(cell, xs)
+    steps, batch_shape = shape[0], shape[1:]
+    initial = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
+    if state is None:
+        state = cell.initial_state(params, batch_shape)
+    else:
+        _check_same(f"unroll: state for {type(cell).__name__} and xs of batch shape {batch_shape}", state, initial)
+    lengths, resets = _check_lengths(lengths, steps, batch_shape), _check_resets(resets, shape)
+    valid = None if lengths is None else masking.before_end(lengths, steps)
+    return Sequences(masking.blank(xs, valid), state, lengths, resets, valid, shape)
 
 
 def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
@@ -148,7 +164,8 @@ def _check_resets(resets: Any, shape: tuple[int, ...]) -> jax.Array | None:
     return resets
 
 
-def _check_step(cell: Cell, params: Params, state: State, xs: Any, initial: Any) -> None:
+def _check_step(cell: Cell, params: Params, state: State, xs: Any) -> None:
+    initial = jax.eval_shape(lambda s: s, state)
     dtype = jax.tree.leaves(xs)[0].dtype
     if jax.tree.leaves(xs)[0].shape[0]:
         x_0 = jax.tree.map(lambda x: x[0], xs)

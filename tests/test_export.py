@@ -25,7 +25,7 @@ def assert_lowers_everywhere(exported, results):
 @every_cell
 def test_a_training_step_lowers_for_every_platform(make):
     model = rnn_jax.ReadoutModel(make(TASK.input_size, 3), TASK.output_size)
-    trainer = training.Trainer(model, batch_size=2, learning_rate=1e-3, clip_norm=1.0)
+    trainer = training.Trainer(model, 2, training.Adam(1e-3), training.ClipByNorm(1.0))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     state = jax.eval_shape(functools.partial(training.init, trainer), keys)
     exported = export.export(loop._run, platforms=PLATFORMS)(trainer, TASK, state, 1)

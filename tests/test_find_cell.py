@@ -82,7 +82,7 @@ def test_a_users_cell_goes_through_everything(users_module):
     gradients = diagnostics.state_gradients(cell, params, xs, lambda ys: jnp.sum(ys[-1]))
     np.testing.assert_allclose(gradients, np.full((3, 2, 4), 0.5) ** np.array([2, 1, 0])[:, None, None], rtol=1e-6)
 
-    trainer = training.Trainer(rnn_jax.ReadoutModel(cell, 1), batch_size=2, learning_rate=1e-2, clip_norm=1.0)
+    trainer = training.Trainer(rnn_jax.ReadoutModel(cell, 1), 2, training.Adam(1e-2), training.ClipByNorm(1.0))
     state = jax.jit(training.init, static_argnums=0)(trainer, jax.random.split(jax.random.key(2), 2))
     decay = state.params.cell["decay"].copy()
     state, metrics = training.run(trainer, rnn_jax.Adding(4), state, 2)

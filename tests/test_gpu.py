@@ -15,7 +15,7 @@ pytestmark = [
 @pytest.mark.parametrize("name", CELLS)
 def test_trains_as_on_the_cpu(name: str) -> None:
     task = Adding(20)
-    trainer = training.Trainer(ReadoutModel(CELLS[name](2, 8), 1), batch_size=4, learning_rate=1e-2, clip_norm=1.0)
+    trainer = training.Trainer(ReadoutModel(CELLS[name](2, 8), 1), 4, training.Adam(1e-2), training.ClipByNorm(1.0))
     losses = []
     for device in (jax.devices("gpu")[0], jax.devices("cpu")[0]):
         # Full float32 products: a GPU's default is TF32, which is no cause for alarm but no equality either.

@@ -171,7 +171,7 @@ BAD_CONFIGS = [
     ({"seeds": 0}, "--seeds must be positive, got 0"),
     ({"steps": 0}, "--steps must be positive, got 0"),
     ({"learning_rate": float("nan")}, "--learning_rate must be positive, got nan"),
-    ({"learning_rate": float("inf")}, "learning_rate must be a positive number, got inf"),
+    ({"learning_rate": float("inf")}, "Adam: learning_rate must be a positive number, got inf"),
     ({"tasks": ("adding_1997",), "length": 19}, "length must be an integer of at least 20 steps"),
     ({"tasks": ("temporal_order_6a",), "length": 9}, "length must be an integer of at least 10 steps, got 9"),
 ]

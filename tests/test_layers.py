@@ -262,7 +262,7 @@ def test_training_draws_noise_and_evaluation_does_not():
     losses, metrics = [], []
     for cell in (GRU(2, H), Dropout(GRU(2, H), 0.5), RecurrentDropout(GRU(2, H), 0.5)):
         model = rnn_jax.ReadoutModel(cell, 1)
-        trainer = training.Trainer(model, batch_size=4, learning_rate=1e-3, clip_norm=1.0)
+        trainer = training.Trainer(model, 4, training.Adam(1e-3), training.ClipByNorm(1.0))
         state = training.init(trainer, keys)
         metrics.append(training.evaluate(model, task, state.params, jax.random.key(1), 1280)["loss"])
         losses.append(np.asarray(training.run(trainer, task, state, 2)[1].loss))

@@ -137,6 +137,6 @@ class Plain(Cell):
 
 def test_training_refuses_complex_parameters():
     model = rnn_jax.ReadoutModel(Plain(2, 3), 1)
-    trainer = training.Trainer(model, batch_size=2, learning_rate=1e-3, clip_norm=1.0)
+    trainer = training.Trainer(model, 2, training.Adam(1e-3), training.ClipByNorm(1.0))
     with pytest.raises(TypeError, match=r"params.cell\['w'\] must be real, got complex64"):
         training.init(trainer, jax.random.split(jax.random.key(0), 2))

@@ -348,7 +348,7 @@ def test_it_learns_as_float32_does():
     plain = VanillaRNN(2, 16, recurrent_init=initializers.Uniform())  # compiles faster than an orthogonal matrix
     losses = []
     for cell in (plain, MixedPrecision(plain)):
-        trainer = training.Trainer(rnn_jax.ReadoutModel(cell, 1), batch_size=64, learning_rate=0.02, clip_norm=1.0)
+        trainer = training.Trainer(rnn_jax.ReadoutModel(cell, 1), 64, training.Adam(0.02), training.ClipByNorm(1.0))
         state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
         _, metrics = training.run(trainer, task, state, 300)
         losses.append(np.mean(metrics.loss[:, -50:]))

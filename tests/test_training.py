@@ -17,7 +17,7 @@ TASK = rnn_jax.Adding(10)
 CELL = rnn_jax.VanillaRNN(2, 4, recurrent_init=initializers.Uniform())  # compiles faster than an orthogonal matrix
 MODEL = rnn_jax.ReadoutModel(CELL, 1)
 # The norm lies between those of the first steps, so that some are clipped and some are not.
-TRAINER = training.Trainer(MODEL, batch_size=8, learning_rate=1e-2, clip_norm=2.0)
+TRAINER = training.Trainer(MODEL, 8, training.Adam(1e-2), training.ClipByNorm(2.0))
 
 start = jax.jit(functools.partial(training.init, TRAINER))
 
@@ -53,8 +53,12 @@ def segment():
 
 def test_a_segment_has_a_metric_for_every_seed_and_step():
     state, metrics = segment()
-    assert {leaf.shape for leaf in metrics} == {(SEEDS, STEPS)}
-    assert all(np.all(np.isfinite(leaf)) for leaf in metrics)
+    assert {leaf.shape for leaf in jax.tree.leaves(metrics)} == {(SEEDS, STEPS)}
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(metrics))
+    names = {"cell.w_i", "cell.w_h", "cell.b", "readout.params.kernel", "readout.params.bias"}
+    assert set(metrics.grad_norms) == names
+    together = np.sqrt(sum(np.square(norm) for norm in metrics.grad_norms.values()))
+    np.testing.assert_allclose(together, metrics.grad_norm, rtol=1e-5)
     assert state.step.tolist() == [STEPS] * SEEDS
     assert not np.any(state.diverged)
     assert len(np.unique(metrics.loss)) == SEEDS * STEPS
@@ -87,7 +91,9 @@ def test_the_same_seed_runs_the_same_twice():
 def test_equal_segments_and_equal_trainers_are_compiled_once():
     state, _ = segment()
     compiled = loop._run._cache_size()
-    twin = training.Trainer(rnn_jax.ReadoutModel(dataclasses.replace(CELL), 1), 8, 1e-2, 2.0)
+    twin = training.Trainer(
+        rnn_jax.ReadoutModel(dataclasses.replace(CELL), 1), 8, training.Adam(1e-2), training.ClipByNorm(2.0)
+    )
     assert twin is not TRAINER
     assert twin == TRAINER
     for trainer, task in ((TRAINER, TASK), (twin, TASK), (TRAINER, rnn_jax.Adding(10))):
@@ -120,8 +126,8 @@ def test_every_step_is_adam_behind_clipping_by_the_global_norm():
             norm = np.sqrt(sum(np.sum(g**2) for g in grads))
             np.testing.assert_allclose(metrics.loss[seed, step], loss, rtol=1e-4)
             np.testing.assert_allclose(metrics.grad_norm[seed, step], norm, rtol=1e-4)
-            assert metrics.clipped[seed, step] == (norm > TRAINER.clip_norm)
-            grads = [g * min(1, TRAINER.clip_norm / norm) for g in grads]
+            assert metrics.clipped[seed, step] == (norm > TRAINER.clip.limit)
+            grads = [g * min(1, TRAINER.clip.limit / norm) for g in grads]
             m = [0.9 * old + 0.1 * g for old, g in zip(m, grads, strict=True)]
             v = [0.999 * old + 0.001 * g**2 for old, g in zip(v, grads, strict=True)]
             moves = [
@@ -129,7 +135,7 @@ def test_every_step_is_adam_behind_clipping_by_the_global_norm():
                 for a, b in zip(m, v, strict=True)
             ]
             leaves = [
-                jnp.asarray(leaf - TRAINER.learning_rate * move, leaf.dtype)
+                jnp.asarray(leaf - TRAINER.optimizer.learning_rate * move, leaf.dtype)
                 for leaf, move in zip(leaves, moves, strict=True)
             ]
         for got, wanted in zip(jax.tree.leaves(of_seed(state.params, seed)), leaves, strict=True):
@@ -167,7 +173,7 @@ def test_a_seed_that_diverges_stops_and_leaves_the_others_alone(value):
 
 def test_a_run_that_diverges_on_its_way_keeps_what_it_had_before():
     # An enormous momentum: the first step is sound, and moves the parameters so far that the second overflows.
-    state, metrics = run(spoil(fresh(), lambda state: state.opt_state[1][0].mu, 1e25))
+    state, metrics = run(spoil(fresh(), lambda state: state.opt_state[0].mu, 1e25))
     assert state.diverged.tolist() == [False, True, False]
     assert state.step.tolist() == [STEPS, 1, STEPS]
     assert_equal(metrics.loss[1, 0], segment()[1].loss[1, 0])
@@ -225,8 +231,43 @@ def test_a_segment_does_not_talk_to_the_host():
     assert not [word for word in ("callback", "infeed", "outfeed") if word in program]
 
 
+@pytest.mark.parametrize(
+    ("clip", "expected"),
+    [
+        (None, lambda g, w: g),
+        (training.ClipByNorm(0.5), lambda g, w: g * min(1, 0.5 / np.sqrt(sum(np.sum(x**2) for x in g)))),
+        (training.ClipByValue(0.05), lambda g, w: [np.clip(x, -0.05, 0.05) for x in g]),
+        (training.ClipAdaptively(0.1), lambda g, w: [_by_unit(x, y) for x, y in zip(g, w, strict=True)]),
+    ],
+)
+def test_a_step_of_sgd_behind_each_clipping(clip, expected):
+    trainer = dataclasses.replace(TRAINER, optimizer=training.SGD(0.1), clip=clip)
+    before = training.init(trainer, jax.random.split(jax.random.key(5), 1))
+    params = of_seed(before.params, 0)
+    _, key_batch, _ = jax.random.split(before.key[0], 3)
+    _, grads = gradient(params, key_batch, TRAINER.batch_size)
+    state, metrics = training.run(trainer, TASK, copy(before), 1)
+    weights, found, raw = (list(map(np.asarray, jax.tree.leaves(t))) for t in (params, of_seed(state.params, 0), grads))
+    wanted = expected(np.array(raw, dtype=object), weights)
+    for w, f, g in zip(weights, found, wanted, strict=True):
+        np.testing.assert_allclose(f, w - 0.1 * g, rtol=1e-4, atol=1e-6)
+    assert metrics.clipped[0, 0] == (clip is not None)
+
+
+def _by_unit(g, w):
+    """Brock et al. 2021, equation 3: a unit's gradient to a tenth of its weights' norm, at least a tenth of 0.001."""
+    axis = 0 if g.ndim == 2 and min(g.shape) > 1 else None
+    of_g, of_w = (np.sqrt(np.sum(x**2, axis=axis, keepdims=True)) for x in (g, w))
+    return g * np.minimum(1, 0.1 * np.maximum(of_w, 1e-3) / of_g)
+
+
 def test_a_trainer_is_compared_by_value():
     assert hash(dataclasses.replace(TRAINER)) == hash(TRAINER)
-    for field, value in (("batch_size", 9), ("learning_rate", 1e-3), ("clip_norm", 1.0)):
+    for field, value in (
+        ("batch_size", 9),
+        ("optimizer", training.Adam(1e-3)),
+        ("clip", training.ClipByNorm(1.0)),
+        ("clip", None),
+    ):
         assert dataclasses.replace(TRAINER, **{field: value}) != TRAINER
     assert dataclasses.replace(TRAINER, model=dataclasses.replace(MODEL, output_size=2)) != TRAINER

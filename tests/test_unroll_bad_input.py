@@ -265,19 +265,31 @@ def test_readouts_whose_size_is_not_a_positive_integer(size):
     refuses(lambda: rnn_jax.ReadoutModel(RNN, size), ValueError, wants)
 
 
-@pytest.mark.parametrize("field", ["batch_size", "learning_rate", "clip_norm"])
-@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan")])
-def test_trainers_with_a_number_that_is_not_positive(field, value):
-    numbers = {"batch_size": 2, "learning_rate": 1e-3, "clip_norm": 1.0} | {field: value}
-    model = rnn_jax.ReadoutModel(RNN, 1)
-    wanted = "a positive integer" if field == "batch_size" else "a positive number"
-    refuses(lambda: training.Trainer(model, **numbers), ValueError, f"Trainer: {field} must be {wanted}, got {value!r}")
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (training.Adam, "Adam: learning_rate"),
+        (training.SGD, "SGD: learning_rate"),
+        (training.ClipByNorm, "ClipByNorm: limit"),
+        (training.ClipByValue, "ClipByValue: limit"),
+        (training.ClipAdaptively, "ClipAdaptively: ratio"),
+    ],
+)
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), True, "1"])
+def test_optimizers_and_clippings_with_a_number_that_is_not_positive(make, name, value):
+    refuses(lambda: make(value), ValueError, f"{name} must be a positive number, got {value!r}")
 
 
-@pytest.mark.parametrize("size", [2.5, True, "8", None])
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan"), True])
+def test_a_momentum_that_is_no_share(momentum):
+    wanted = f"SGD: momentum must be a number from 0 to below 1, got {momentum!r}"
+    refuses(lambda: training.SGD(0.1, momentum), ValueError, wanted)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "8", None])
 def test_trainers_whose_batch_size_is_not_an_integer(size):
     model, wanted = rnn_jax.ReadoutModel(RNN, 1), f"batch_size must be a positive integer, got {size!r}"
-    refuses(lambda: training.Trainer(model, size, 1e-3, 1.0), ValueError, wanted)
+    refuses(lambda: training.Trainer(model, size, training.Adam(1e-3), None), ValueError, wanted)
 
 
 def test_wrong_input_is_refused_by_a_model_and_under_jit_too():

@@ -118,7 +118,9 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
         model = ReadoutModel(dataclasses.replace(cell, **varied) if varied else cell, task.output_size)
         if not index:
             _check(cell_name, model, task)
-        trainer = training.Trainer(model, config.batch_size, config.learning_rate, config.clip_norm)
+        trainer = training.Trainer(
+            model, config.batch_size, training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
+        )
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)
         runs.append(Run(task_name, cell_name, initialisation, not index, task, trainer, steps))
     return runs

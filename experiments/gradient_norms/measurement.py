@@ -96,7 +96,7 @@ def measure(
         steps = min(length, run.steps - done)
         start = time.perf_counter()
         state, metrics = training.run(trainer, run.task, state, steps)
-        pieces.append(training.StepMetrics(*map(np.asarray, metrics)))
+        pieces.append(jax.tree.map(np.asarray, metrics))
         seconds.append((time.perf_counter() - start) / steps)
         diverged = set(np.flatnonzero(np.asarray(state.diverged)).tolist())
         for seed in sorted(diverged - told):
@@ -113,7 +113,7 @@ def measure(
 
 
 def _joined(pieces: list[training.StepMetrics]) -> training.StepMetrics:
-    return training.StepMetrics(*(np.concatenate(parts, axis=1) for parts in zip(*pieces, strict=True)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
 
 
 def _common_lags(batch: tasks.Batch) -> int:

@@ -15,7 +15,8 @@ from experiments.throughput.peers import REFERENCE, ours
 from experiments.throughput.peers.contestant import Contestant
 from rnn_jax import LSTM, Adding, ReadoutModel, training
 
-LENGTH, HIDDEN, BATCH, LEARNING_RATE, CLIP_NORM = 200, 64, 32, 1e-3, 1.0
+LENGTH, HIDDEN, BATCH = 200, 64, 32
+OPTIMIZER, CLIP = training.Adam(1e-3), training.ClipByNorm(1.0)
 SEEDS = (1, 8)
 STEPS = 10  # a call makes so many
 
@@ -27,7 +28,7 @@ def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
 
 def _compare(config: Config, peers: Sequence[Contestant]) -> list[Record]:
     task = Adding(min(LENGTH, config.longest))
-    trainer = training.Trainer(ReadoutModel(LSTM(task.input_size, HIDDEN), 1), BATCH, LEARNING_RATE, CLIP_NORM)
+    trainer = training.Trainer(ReadoutModel(LSTM(task.input_size, HIDDEN), 1), BATCH, OPTIMIZER, CLIP)
     calls: dict[tuple[str, int], timing.Call] = {(ours.DEFAULT, n): _ours(task, trainer, n, config.seed) for n in SEEDS}
     for peer in peers:
         calls |= {(peer.name, n): _torch(peer, task, trainer, n, config.seed) for n in SEEDS}

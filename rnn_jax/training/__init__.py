@@ -1,6 +1,20 @@
 """Training: many seeds in one compiled program."""
 
+from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
 from rnn_jax.training.loop import StepMetrics, Trainer, TrainState, init, run
+from rnn_jax.training.optimizers import SGD, Adam
 
-__all__ = ["StepMetrics", "TrainState", "Trainer", "evaluate", "init", "run"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "ClipAdaptively",
+    "ClipByNorm",
+    "ClipByValue",
+    "StepMetrics",
+    "TrainState",
+    "Trainer",
+    "evaluate",
+    "init",
+    "run",
+]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -13,41 +12,38 @@ from rnn_jax import checks
 from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import over_seeds, place
 from rnn_jax.tasks import Task
+from rnn_jax.training.clipping import Clipping
+from rnn_jax.training.optimizers import Optimizer
 
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
     """What is fixed over a run; compared by value, so that an equal trainer is compiled once.
 
-    The optimizer is Adam (Kingma & Ba 2015) behind clipping by the global norm (Pascanu et al. 2013):
-    g <- g * min(1, clip_norm / ||g||).
-
     Args:
       model: the cell and its readout.
       batch_size: sequences a step.
-      learning_rate: Adam's.
-      clip_norm: the largest global gradient norm that reaches Adam.
+      optimizer: what makes a step of a gradient.
+      clip: what keeps large gradients from the optimizer; None: nothing.
 
     Raises:
-      ValueError: where a number is not positive.
+      ValueError: where batch_size is not a positive integer.
     """
 
     model: ReadoutModel
     batch_size: int
-    learning_rate: float
-    clip_norm: float
+    optimizer: Optimizer
+    clip: Clipping | None
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
-        for name in ("learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ValueError(f"Trainer: {name} must be a positive number, got {value!r}")
 
     @property
-    def optimizer(self) -> optax.GradientTransformation:
+    def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+        """Of optax: the clipping, which has no state, and the optimizer."""
+        clip = optax.identity() if self.clip is None else self.clip.transformation
         # As one vector: a cell's many small arrays would each cost kernels of their own.
-        return optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(self.learning_rate)))
+        return clip, optax.flatten(self.optimizer.transformation)
 
 
 class TrainState(NamedTuple):
@@ -65,7 +61,14 @@ class StepMetrics(NamedTuple):
 
     loss: Any
     grad_norm: Any  # global, before clipping
-    clipped: Any
+    grad_norms: dict[str, Any]  # of each parameter by its name, before clipping
+    clipped: Any  # whether clipping changed anything
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """A pytree's leaves by their names: `cell.w_h`, `readout.params.kernel`."""
+    leaves = jax.tree.leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 @functools.partial(jax.jit, static_argnames="trainer")
@@ -84,8 +87,9 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
 
     def init_one(key: jax.Array) -> TrainState:
         key_params, key_batches = jax.random.split(key)
+        _, optimizer = trainer.transformations
         params = trainer.model.init(key_params)
-        return TrainState(params, trainer.optimizer.init(params), key_batches, jnp.array(0), jnp.array(False))
+        return TrainState(params, optimizer.init(params), key_batches, jnp.array(0), jnp.array(False))
 
     return over_seeds(init_one, keys)
 
@@ -107,6 +111,8 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
 
 @functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
 def _run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
+    clip, optimizer = trainer.transformations
+
     def loss_fn(params: Any, task: Task, key: jax.Array, key_noise: jax.Array) -> jax.Array:
         batch = task.sample(key, trainer.batch_size)
         _, outputs = trainer.model.apply(params, batch.inputs, key=key_noise)
@@ -116,7 +122,8 @@ def _run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[T
         key, key_batch, key_noise = jax.random.split(state.key, 3)
         loss, grads = jax.value_and_grad(loss_fn)(state.params, task, key_batch, key_noise)
         grad_norm = optax.tree.norm(grads)
-        updates, opt_state = trainer.optimizer.update(grads, state.opt_state, state.params)
+        clipped, _ = clip.update(grads, clip.init(state.params), state.params)
+        updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         diverged = state.diverged | ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
         params, opt_state, step = jax.tree.map(
@@ -126,7 +133,10 @@ def _run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[T
         )
         # At the step that diverges the metrics say how; after it there is nothing to record.
         nan_after = jnp.where(state.diverged, jnp.nan, 0)
-        metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, ~diverged & (grad_norm > trainer.clip_norm))
+        norms = {name: jnp.linalg.norm(jnp.ravel(g)) + nan_after for name, g in named_leaves(grads).items()}
+        changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))
+        changed = ~diverged & jnp.any(jnp.stack(changes))
+        metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, norms, changed)
         return TrainState(params, opt_state, key, step, diverged), metrics
 
     def of_seed(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:

@@ -13,11 +13,13 @@ def loop(device: str, seed: int, task: Adding, trainer: training.Trainer, steps:
     the loss reads.
     """
     length, batch, hidden = task.length, trainer.batch_size, trainer.model.cell.hidden_size
+    assert isinstance(trainer.clip, training.ClipByNorm)  # the one way of clipping that is written out below
+    limit = trainer.clip.limit
     generator = torch.Generator(device).manual_seed(seed)
     core = torch.nn.LSTM(task.input_size, hidden, device=device)
     readout = torch.nn.Linear(hidden, task.output_size, device=device)
     parameters = [*core.parameters(), *readout.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=trainer.learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=trainer.optimizer.learning_rate)
 
     def draw() -> tuple[torch.Tensor, torch.Tensor]:
         values = torch.rand(length, batch, generator=generator, device=device)
@@ -33,7 +35,7 @@ def loop(device: str, seed: int, task: Adding, trainer: training.Trainer, steps:
             outputs = readout(core(xs)[0][-1])
             loss = torch.nn.functional.mse_loss(outputs[:, 0], targets)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, trainer.clip_norm)
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
             optimizer.step()
         return loss.item()
 

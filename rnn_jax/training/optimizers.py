@@ -1,0 +1,48 @@
+"""What a gradient becomes: the optimizers of optax as values, so that a run's config can hold one."""
+
+import dataclasses
+
+import optax
+
+from rnn_jax import checks
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980), `optax.adam` with its defaults.
+
+    Raises:
+      ValueError: where the learning rate is not a positive number.
+    """
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        checks.positive(self.learning_rate, "Adam: learning_rate")
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent, theta <- theta - learning_rate m, m <- g + momentum m: `optax.sgd`.
+
+    Raises:
+      ValueError: where the learning rate is not a positive number, or momentum not in [0, 1).
+    """
+
+    learning_rate: float
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks.positive(self.learning_rate, "SGD: learning_rate")
+        checks.rate(self.momentum, "SGD: momentum")
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        return optax.sgd(self.learning_rate, self.momentum or None)
+
+
+Optimizer = Adam | SGD
