@@ -18,6 +18,7 @@ from rnn_jax.cells import (
     VanillaRNN,
 )
 from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan
+from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
 from rnn_jax.layers import (
     Bidirectional,
     Dropout,
@@ -33,10 +34,14 @@ from rnn_jax.tasks import Adding, Adding1997, Copying, TemporalOrder, digits, mn
 from rnn_jax.unroll import unroll
 
 __all__ = [
+    "BPTT",
     "CELLS",
     "GRU",
     "LRU",
     "LSTM",
+    "RTRL",
+    "TBPTT",
+    "UORO",
     "Adding",
     "Adding1997",
     "Associative",
@@ -46,6 +51,7 @@ __all__ = [
     "Copying",
     "CoupledLSTM",
     "Dropout",
+    "EProp",
     "GRUResetBefore",
     "Hoisted",
     "LayerNormGRU",
@@ -61,6 +67,7 @@ __all__ = [
     "RecurrentDropout",
     "Residual",
     "Scan",
+    "SnAp",
     "Stack",
     "TemporalOrder",
     "VanillaRNN",

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from rnn_jax import checks
+from rnn_jax.gradients import BPTT, Estimator, task_loss
 from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import over_seeds, place
 from rnn_jax.tasks import Task
@@ -25,6 +26,7 @@ class Trainer:
       batch_size: sequences a step.
       optimizer: what makes a step of a gradient.
       clip: what keeps large gradients from the optimizer; None: nothing.
+      estimator: of the gradient, each batch of sequences one stretch.
 
     Raises:
       ValueError: where batch_size is not a positive integer.
@@ -34,6 +36,7 @@ class Trainer:
     batch_size: int
     optimizer: Optimizer
     clip: Clipping | None
+    estimator: Estimator = BPTT()
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
@@ -113,14 +116,14 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
 def _run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     clip, optimizer = trainer.transformations
 
-    def loss_fn(params: Any, task: Task, key: jax.Array, key_noise: jax.Array) -> jax.Array:
-        batch = task.sample(key, trainer.batch_size)
-        _, outputs = trainer.model.apply(params, batch.inputs, key=key_noise)
-        return task.loss(outputs, batch)
+    model, estimator = trainer.model, trainer.estimator
 
     def train_step(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
         key, key_batch, key_noise = jax.random.split(state.key, 3)
-        loss, grads = jax.value_and_grad(loss_fn)(state.params, task, key_batch, key_noise)
+        batch = task.sample(key_batch, trainer.batch_size)
+        carry = estimator.init(model.cell, state.params, batch.inputs, key=key_noise)
+        of_batch = task_loss(model, task, batch)
+        loss, grads, _ = estimator(model.cell, of_batch, state.params, carry, batch.inputs, batch)
         grad_norm = optax.tree.norm(grads)
         clipped, _ = clip.update(grads, clip.init(state.params), state.params)
         updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)

@@ -1,0 +1,352 @@
+"""Estimators of the gradient: exact ones against BPTT, approximations against their definitions, UORO in the mean."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import flatten_util
+
+from rnn_jax import CELLS, GRU, LSTM, Cell, Dropout, LearnedInitialState, Scan, Stack, VanillaRNN, masking, unroll
+from rnn_jax.diagnostics.coordinates import ravel
+from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
+from rnn_jax.models.readout import ReadoutParams
+
+T, B, D, H = 11, 2, 3, 4
+STACK = Stack([GRU(D, 3), LearnedInitialState(LSTM(3, 2))])
+EVERY = {name: make(D, H) for name, make in CELLS.items()} | {"stack": STACK}
+LENGTHS = jnp.array([T, 6])
+RESETS = jnp.zeros((T, B), bool).at[4, 0].set(True).at[3, 1].set(True)
+RAGGED = {"lengths": LENGTHS, "resets": RESETS}
+
+
+def loss(readout, ys, targets):
+    """A sum over steps in which every output and every step counts differently."""
+    return jnp.sum(jnp.sin(ys @ readout["v"]) * targets)
+
+
+@functools.cache
+def problem(cell):
+    rng = np.random.default_rng(0)
+    params = jax.jit(cell.init)(jax.random.key(0))
+    params = jax.tree.map(lambda leaf: leaf + 0.3 * jnp.asarray(rng.normal(size=leaf.shape)), params)
+    readout = {"v": jnp.asarray(rng.normal(size=(cell.output_size, 1)))}
+    xs, targets = (jnp.asarray(rng.normal(size=(T, B, n))) for n in (D, 1))
+    # Beyond a sequence's end nothing counts.
+    return ReadoutParams(params, readout), xs, targets * masking.before_end(LENGTHS, T)[..., None]
+
+
+@functools.partial(jax.jit, static_argnames=("estimator", "cell", "stretches"))
+def run(estimator, cell, params, xs, targets, lengths=None, resets=None, state=None, key=None, stretches=(T,)):
+    """The sum over stretches of value and gradient, and the last carry."""
+    carry = estimator.init(cell, params, xs[: stretches[0]], state, key)
+    value, gradient, start = 0.0, jax.tree.map(jnp.zeros_like, params), 0
+    for steps in stretches:
+        here = slice(start, start + steps)
+        left = None if lengths is None else jnp.clip(lengths - start, 0, steps)
+        of_resets = None if resets is None else resets[here]
+        estimate = estimator(cell, loss, params, carry, xs[here], targets[here], lengths=left, resets=of_resets)
+        value, carry, start = value + estimate.value, estimate.carry, start + steps
+        gradient = jax.tree.map(jnp.add, gradient, estimate.gradient)
+    return value, gradient, carry
+
+
+def assert_close(got, wanted, tolerance=1e-9):
+    """Relative to the largest number of each array."""
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(g, w, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(w), initial=0))))
+
+
+@functools.cache
+def exact(cell, ragged):
+    return run(BPTT(Scan()), cell, *problem(cell), **(RAGGED if ragged else {}))[:2]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_rtrl_is_bptt(name):
+    cell = EVERY[name]
+    assert_close(run(RTRL(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
+
+
+@pytest.mark.parametrize("estimator", [RTRL(), SnAp(1), SnAp(2), EProp(), TBPTT(3, T), TBPTT(2)], ids=str)
+def test_stretches_are_the_whole(estimator):
+    cell = EVERY["lstm"]
+    # Those of TBPTT must be the same: with overlapping windows the first is the short one, else the last.
+    stretches = (5, 6) if estimator == TBPTT(3, T) else (4, 7)
+    whole = run(estimator, cell, *problem(cell), **RAGGED)
+    assert_close(run(estimator, cell, *problem(cell), **RAGGED, stretches=stretches)[:2], whole[:2])
+
+
+def test_bptt_goes_through_any_engine_and_cuts_between_stretches():
+    cell = STACK
+    assert_close(run(BPTT(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
+    cut = run(BPTT(), cell, *problem(cell), stretches=(4, 7))[:2]
+    assert_close(cut, by_hand(cell, [(0, 4, 0), (4, 11, 4)]))
+
+
+@pytest.mark.parametrize(("name", "segment_length"), [("lstm", 1), ("gru_reset_before", 4), ("stack", 3), ("stack", T)])
+def test_a_window_of_the_whole_is_bptt(name, segment_length):
+    cell = EVERY[name]
+    assert_close(run(TBPTT(segment_length, T), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
+
+
+def by_hand(cell, segments):
+    """Of each (begin, end, cut): the losses of steps begin..end, back to an explicit stop_gradient before `cut`."""
+    params, xs, targets = problem(cell)
+
+    @jax.jit
+    def found(params):
+        value, gradient = 0.0, jax.tree.map(jnp.zeros_like, params)
+        for begin, end, cut in segments:
+
+            def of(params, begin=begin, end=end, cut=cut):
+                state = None
+                if cut:
+                    state, _ = unroll(cell, params.cell, xs[:cut], engine=Scan())
+                    state = jax.lax.stop_gradient(state)
+                _, ys = unroll(cell, params.cell, xs[cut:end], state, engine=Scan())
+                return loss(params.readout, ys[begin - cut :], targets[begin:end])
+
+            more = jax.value_and_grad(of)(params)
+            value, gradient = jax.tree.map(jnp.add, (value, gradient), more)
+        return value, gradient
+
+    return found(params)
+
+
+@pytest.mark.parametrize("cell", [EVERY["gru"], STACK], ids=["gru", "stack"])
+def test_truncation_is_an_explicit_stop_gradient(cell):
+    wanted = by_hand(cell, [(0, 3, 0), (3, 6, 3), (6, 9, 6), (9, 11, 9)])
+    assert_close(run(TBPTT(3), cell, *problem(cell))[:2], wanted)
+    of_truth = flatten_util.ravel_pytree(exact(cell, False)[1])[0]
+    assert np.max(np.abs(flatten_util.ravel_pytree(wanted[1])[0] - of_truth)) > 0.01
+
+
+def test_overlapping_windows_are_an_explicit_stop_gradient():
+    cell = STACK
+    # k = 3, w = 7: of 11 steps the first segment has 2.
+    wanted = by_hand(cell, [(0, 2, 0), (2, 5, 0), (5, 8, 1), (8, 11, 4)])
+    assert_close(run(TBPTT(3, 7), cell, *problem(cell))[:2], wanted)
+
+
+def test_all_segments_are_one_compiled_loop():
+    cell = EVERY["lstm"]
+    params, _, _ = problem(cell)
+
+    def size(steps, estimator):
+        xs, targets = jnp.zeros((steps, B, D)), jnp.zeros((steps, B, 1))
+        jaxpr = jax.make_jaxpr(lambda p: run(estimator, cell, p, xs, targets, stretches=(steps,)))(params)
+        return str(jaxpr).count("tanh")
+
+    for estimator in (TBPTT(5), TBPTT(5, 8)):
+        assert size(10, estimator) == size(500, estimator)
+
+
+def test_a_given_state_is_where_it_starts_and_has_no_gradient():
+    cell = LearnedInitialState(VanillaRNN(D, H))
+    params, xs, targets = problem(cell)
+    state = jnp.full((B, H), 0.3)
+    for estimator in (BPTT(), RTRL(), TBPTT(3, T), TBPTT(4), SnAp(2)):
+        value, gradient, _ = run(estimator, cell, params, xs, targets, state=state)
+        wanted = run(BPTT(Scan()), cell, params, xs, targets, state=state)
+        np.testing.assert_allclose(value, wanted[0], rtol=1e-12)
+        assert not np.any(flatten_util.ravel_pytree(gradient.cell.state)[0])
+        if estimator != TBPTT(4):
+            assert_close(gradient, wanted[1])
+
+
+# Approximations, by their definitions with dense matrices
+
+
+def dense(cell, estimate, kept):
+    """sum_t dL_t/ds_t M_t with M_t = kept * (D M + F) in a Python loop; `estimate` gives D of (theta, s, x)."""
+    params, xs, targets = problem(cell)
+    theta, back = flatten_util.ravel_pytree(params.cell)
+
+    @jax.jit
+    def one(state, influence, x, target):
+        s, unravel = ravel(state)
+        step = lambda theta, s: ravel(cell.step(back(theta), unravel(s), cell.project(back(theta), x)))[0]  # noqa: E731
+        of_theta, after = jax.jacrev(step)(theta, s), step(theta, s)
+        influence = kept * (estimate(back, unravel, theta, s, x) @ influence + of_theta)
+        read = lambda s: loss(params.readout, cell.output(params.cell, unravel(s), x), target)  # noqa: E731
+        return unravel(after), influence, jax.grad(read)(after) @ influence
+
+    found = jnp.zeros_like(theta)
+    for row in range(B):
+        state = cell.initial_state(params.cell)
+        influence = jnp.zeros((ravel(state)[0].size, theta.size))
+        for t in range(T):
+            state, influence, more = one(state, influence, xs[t, row], targets[t, row])
+            found += more
+    return back(found)
+
+
+def full_jacobian(cell):
+    return lambda back, unravel, theta, s, x: jax.jacrev(
+        lambda s: ravel(cell.step(back(theta), unravel(s), cell.project(back(theta), x)))[0]
+    )(s)
+
+
+def own_unit(cell, gates, components):
+    """[S, P] of a cell with w_i, w_h and b, `gates` blocks of H columns: a unit's own weights move its own state."""
+    params, _, _ = problem(cell)
+    units = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.tile(jnp.arange(H), gates), leaf.shape), params.cell)
+    of_parameter = flatten_util.ravel_pytree(units)[0]
+    return jnp.tile(jnp.arange(H), components)[:, None] == of_parameter[None]
+
+
+def test_snap_1_of_an_lstm_keeps_a_unit_to_itself():
+    cell = EVERY["lstm"]
+    # The output gate's weights cannot reach c within one step: zero in F, and D brings nothing of h's to c but by W_h.
+    kept = own_unit(cell, 4, 2)
+    params, _, _ = problem(cell)
+    output = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.arange(4 * H) >= 3 * H, leaf.shape), params.cell)
+    of_c = jnp.repeat(jnp.array([name == "c" for name in cell.initial_state(params.cell)._fields]), H)
+    kept &= ~(of_c[:, None] & flatten_util.ravel_pytree(output)[0][None])
+    found = run(SnAp(1), cell, *problem(cell))[1].cell
+    assert_close(found, dense(cell, full_jacobian(cell), kept))
+    assert np.max(np.abs(found.w_h - exact(cell, False)[1].cell.w_h)) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["gru", "lru", "stack"])
+def test_snap_2_of_a_dense_layer_is_rtrl(name):
+    assert_close(run(SnAp(2), EVERY[name], *problem(EVERY[name]), **RAGGED)[:2], exact(EVERY[name], True))
+
+
+def test_snap_1_is_exact_where_units_do_not_meet():
+    assert_close(run(SnAp(1), EVERY["min_gru"], *problem(EVERY["min_gru"]))[:2], exact(EVERY["min_gru"], False))
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaky(Cell):
+    """h_t = (1 - a) h_{t-1} + a tanh(x_t W_i + h_{t-1} W_h): what RFLO is written for."""
+
+    a: float = 0.3
+
+    def init(self, key):
+        shapes = {"w_i": (self.input_size, self.hidden_size), "w_h": (self.hidden_size, self.hidden_size)}
+        return {name: 0.5 * jax.random.normal(key, shape) for name, shape in shapes.items()}
+
+    def initial_state(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.hidden_size))
+
+    def project(self, params, x):
+        return x @ params["w_i"]
+
+    def recurrent(self, params, state):
+        return state @ params["w_h"]
+
+    def activate(self, params, state, drive, r):
+        return (1 - self.a) * state + self.a * jnp.tanh(drive + r)
+
+
+def test_eprop_of_a_leaky_network_is_rflo():
+    # Murray 2019, equations 4 and 5: p_t = (1 - a) p_{t-1} + a tanh'(u_t) h_{t-1}, one trace a weight; feedback is the
+    # readout's own.
+    cell = Leaky(D, H)
+    params, xs, targets = problem(cell)
+    w_i, w_h, v = (np.asarray(w) for w in (params.cell["w_i"], params.cell["w_h"], params.readout["v"]))
+    h, wanted = np.zeros((B, H)), {"w_i": 0, "w_h": 0}
+    traces = {"w_i": np.zeros((B, D, H)), "w_h": np.zeros((B, H, H))}
+    for x, target in zip(np.asarray(xs), np.asarray(targets), strict=True):
+        u = x @ w_i + h @ w_h
+        slope = 1 - np.tanh(u) ** 2
+        for name, source in (("w_i", x), ("w_h", h)):
+            traces[name] = (1 - cell.a) * traces[name] + cell.a * source[:, :, None] * slope[:, None, :]
+        h = (1 - cell.a) * h + cell.a * np.tanh(u)
+        signal = (np.cos(h @ v) * target) @ v.T
+        wanted = {name: wanted[name] + np.sum(signal[:, None, :] * traces[name], axis=0) for name in wanted}
+    found = run(EProp(), cell, params, xs, targets)[1].cell
+    assert_close(found, wanted)
+    assert np.max(np.abs(found["w_h"] - exact(cell, False)[1].cell["w_h"])) > 0.01
+
+
+def test_eprop_of_an_lstm_leaves_out_the_recurrent_product():
+    cell = EVERY["lstm"]
+
+    def inside(back, unravel, theta, s, x):
+        params = back(theta)
+        r = cell.recurrent(params, unravel(s))
+        return jax.jacfwd(lambda s: ravel(cell.activate(params, unravel(s), cell.project(params, x), r))[0])(s)
+
+    assert_close(run(EProp(), cell, *problem(cell))[1].cell, dense(cell, inside, 1.0))
+
+
+# UORO
+
+
+@functools.cache
+def draws(count):
+    """Estimates of the cell's gradient by as many keys, [count, P], and the exact one."""
+    cell = LearnedInitialState(LSTM(D, H))
+    params, xs, targets = problem(cell)
+
+    @jax.jit
+    def one(keys):
+        of = lambda key: run(UORO(), cell, params, xs, targets, key=key, **RAGGED)[1]  # noqa: E731
+        return jax.lax.map(lambda k: flatten_util.ravel_pytree(of(k).cell)[0], keys, batch_size=64)
+
+    wanted = run(BPTT(Scan()), cell, params, xs, targets, **RAGGED)[1]
+    found = one(jax.random.split(jax.random.key(1), count))
+    return np.asarray(found), np.asarray(flatten_util.ravel_pytree(wanted.cell)[0])
+
+
+def test_uoro_is_unbiased_and_its_mean_converges_at_one_over_root_n():
+    found, wanted = draws(4096)
+
+    def error(n):
+        """Root mean square error of a mean over n keys."""
+        return np.sqrt(np.mean(np.sum((found.reshape(-1, n, len(wanted)).mean(1) - wanted[None]) ** 2, axis=-1)))
+
+    assert 0.85 < error(4) / error(64) / 4 < 1.15
+    # The mean of all is as far from the truth as its own spread says: the sum of squares over its expectation is 1,
+    # give or take, as few directions hold most of the noise.
+    spread = np.sum(found.var(0)) / len(found)
+    assert np.sum((found.mean(0) - wanted) ** 2) / spread < 4
+    assert np.linalg.norm(found.mean(0) - wanted) < 0.2 * np.linalg.norm(wanted)  # one alone: 2.4
+
+
+def test_uoro_has_the_exact_value_and_readout_gradient_and_is_random_in_the_rest():
+    cell = EVERY["gru"]
+    first, second = (run(UORO(), cell, *problem(cell), key=jax.random.key(k)) for k in (1, 2))
+    for value, gradient, _ in (first, second):
+        np.testing.assert_allclose(value, exact(cell, False)[0], rtol=1e-12)
+        assert_close(gradient.readout, exact(cell, False)[1].readout)
+    assert np.max(np.abs(first[1].cell.w_h - second[1].cell.w_h)) > 1e-3
+
+
+# Noise
+
+
+@pytest.mark.parametrize("estimator", [BPTT(), RTRL(), TBPTT(4), TBPTT(3, T), SnAp(1)], ids=str)
+def test_noise_is_drawn_by_the_key_and_the_gradient_is_of_what_was_drawn(estimator):
+    cell = Dropout(VanillaRNN(D, H), 0.5)
+    params, xs, targets = problem(cell)
+    values = [run(estimator, cell, params, xs, targets, key=jax.random.key(k))[:2] for k in (1, 1, 2)]
+    assert_close(values[0], values[1], 0)
+    assert values[0][0] != values[2][0]
+    # The readout's gradient is exact, so it tells whether the same noise was in value and gradient.
+    move = 1e-6
+
+    def at(v):
+        return run(estimator, cell, params._replace(readout={"v": v}), xs, targets, key=jax.random.key(1))[0]
+
+    v = params.readout["v"]
+    slope = (at(v.at[0, 0].add(move)) - at(v.at[0, 0].add(-move))) / (2 * move)
+    np.testing.assert_allclose(values[0][1].readout["v"][0, 0], slope, rtol=1e-6)
+
+
+def test_a_window_of_the_whole_is_bptt_of_the_same_noise():
+    # The noise of the steps that are run again must be the one they had.
+    cell = Dropout(VanillaRNN(D, H), 0.5)
+    params, xs, targets = problem(cell)
+    found = run(TBPTT(3, T), cell, params, xs, targets, key=jax.random.key(1))
+    _, key = jax.random.split(jax.random.key(1))
+    wanted: Any = jax.value_and_grad(
+        lambda p: loss(p.readout, unroll(cell, p.cell, xs, key=key, engine=Scan())[1], targets)
+    )(params)
+    assert_close(found[:2], wanted)
