@@ -94,7 +94,9 @@ class Sequences(NamedTuple):
     shape: tuple[int, ...]  # [T, *batch]
 
 
-def checked(cell: Cell, params: Params, xs: Any, state: State | None, *, lengths: Any, resets: Any) -> Sequences:
+def checked(
+    cell: Cell, params: Params, xs: Any, state: State | None = None, *, lengths: Any = None, resets: Any = None
+) -> Sequences:
     """The arguments of `unroll`, refused where it refuses them."""
     shape = _check_inputs(cell, xs)
     steps, batch_shape = shape[0], shape[1:]

@@ -1,5 +1,10 @@
-"""Instruments that say how far a cell's gradient reaches."""
+"""Instruments that say how far a cell's gradient reaches, and what its states do on the way."""
 
+from rnn_jax.diagnostics.doctor import diagnose
+from rnn_jax.diagnostics.evidence import Evidence, Look, common_lags, examine, not_finite
+from rnn_jax.diagnostics.findings import Finding, Severity
+from rnn_jax.diagnostics.horizon import effective_horizon
+from rnn_jax.diagnostics.jacobians import jacobian_norm_bound, jacobian_singular_values, step_jacobians
 from rnn_jax.diagnostics.lag_gradients import (
     Decay,
     Perturbed,
@@ -8,18 +13,37 @@ from rnn_jax.diagnostics.lag_gradients import (
     gradient_norms,
     state_gradients,
 )
+from rnn_jax.diagnostics.lyapunov import lyapunov_spectrum
+from rnn_jax.diagnostics.omega import omega
 from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
+from rnn_jax.diagnostics.saturation import Saturation, saturation
 from rnn_jax.diagnostics.spectral import recurrent_blocks, spectral_radius
 
 __all__ = [
     "Decay",
+    "Evidence",
+    "Finding",
+    "Look",
     "Perturbed",
+    "Saturation",
+    "Severity",
     "align_to_last",
+    "common_lags",
+    "diagnose",
+    "effective_horizon",
+    "examine",
     "fit_decay",
     "gradient_norms",
     "gradient_reach",
+    "jacobian_norm_bound",
+    "jacobian_singular_values",
     "linearised_reach",
+    "lyapunov_spectrum",
+    "not_finite",
+    "omega",
     "recurrent_blocks",
+    "saturation",
     "spectral_radius",
     "state_gradients",
+    "step_jacobians",
 ]
