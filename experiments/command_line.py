@@ -22,7 +22,13 @@ def setting(default: Any, help_text: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": help_text})
 
 
-def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], workdir: str) -> None:
+def launch(
+    config_class: type,
+    quick: Any,
+    run: Callable[[Any, str], None],
+    workdir: str,
+    workdir_help: str = "Folder for the results; made where it is not there.",
+) -> None:
     """Defines the flags, builds the config and runs the experiment. Call it under `__main__` only.
 
     Every field of the config is a flag, beside `--workdir` and `--quick`. A flag given on the command line wins over
@@ -30,10 +36,11 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
 
     Args:
       config_class: a frozen dataclass whose fields are int, float, str or tuple[str, ...] (a comma list), or None.
-      quick: the config that `--quick` starts from.
+      quick: the config that `--quick` starts from; None: there is no such flag.
       run: the experiment. A `UserError` it raises ends the program with its message and status 2, an interrupt with
         status 130.
       workdir: default of `--workdir`.
+      workdir_help: what `--help` says of it.
     """
     define: dict[type, Callable[..., Any]] = {
         int: flags.DEFINE_integer,
@@ -44,10 +51,13 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
     for field in dataclasses.fields(config_class):
         default = field.default if not isinstance(field.default, tuple) else list(field.default)
         define[_plain_type(field.type)](field.name, default, field.metadata["help"])
-    flags.DEFINE_string("workdir", workdir, "Folder for the results; made where it is not there.")
-    flags.DEFINE_bool("quick", False, "A small version that ends within a minute; to see that everything works.")
+    flags.DEFINE_string("workdir", workdir, workdir_help)
+    names = [*(field.name for field in dataclasses.fields(config_class)), "workdir"]
+    if quick is not None:
+        flags.DEFINE_bool("quick", False, "A small version that ends within a minute; to see that everything works.")
+        names.append("quick")
 
-    for name in (*(field.name for field in dataclasses.fields(config_class)), "workdir", "quick"):
+    for name in names:
         # `--help` lists the flags of the script, and these were defined here.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
@@ -56,7 +66,7 @@ def launch(config_class: type, quick: Any, run: Callable[[Any, str], None], work
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
         # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find.
         logging.getLogger("jax").setLevel(logging.WARNING)
-        config = quick if flags.FLAGS.quick else config_class()
+        config = quick if quick is not None and flags.FLAGS.quick else config_class()
         given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config_class) if flags.FLAGS[f.name].present}
         values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}
         try:

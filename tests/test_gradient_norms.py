@@ -67,7 +67,19 @@ def test_results_hold_a_flat_record_for_every_seed(finished: Path) -> None:
     assert content["config"]["cells"] == ["rnn", "lstm"]
     records = content["results"]
     assert len(records) == 4 * 2 * 2
-    wanted = {"parameters", "baseline", "clipped_percent", "ms_per_step", "solved", "after/loss", "before/loss"}
+    wanted = {
+        "run",
+        "dependency",
+        "optimizer",
+        "clip",
+        "parameters",
+        "baseline",
+        "clipped_percent",
+        "ms_per_step",
+        "solved",
+        "after/loss",
+        "before/loss",
+    }
     for record in records:
         components = {"h", "together"} | ({"c"} if record["cell"] == "lstm" else set())
         for loss in ("last_step", "task"):
@@ -87,6 +99,11 @@ def test_arrays_hold_every_curve(finished: Path) -> None:
     loss = arrays["adding/rnn/orthogonal/training/loss"]
     assert loss.shape == (2, 2)
     assert np.isfinite(loss).all()
+    for name in ("cell.w_i", "cell.w_h", "cell.b", "readout.params.kernel", "readout.params.bias"):
+        assert (arrays[f"adding/rnn/orthogonal/training/grad_norms/{name}"] > 0).all()
+        assert (arrays[f"adding/rnn/orthogonal/after/not_finite/{name}"] == 0).all()
+    shares = [arrays[f"copying/lstm/bias 1/before/saturation/logistic 3/{share}"] for share in ("low", "high", "dead")]
+    assert all(share.shape == (2,) and (share < 1).all() for share in shares)
     norms = arrays["copying/lstm/bias 1/before/task/c"]
     assert norms.shape == (2, 30)
     # Read at every step, the loss of copying reaches c at every step but the last, whose c nobody reads.
@@ -148,6 +165,7 @@ def test_a_diverged_seed_says_so_and_the_run_ends_well(tmp_path: Path, capsys: p
     gradient_norms.run(config, str(tmp_path))
     told = " ".join(capsys.readouterr().out.split())
     assert re.search(r"adding/rnn/orthogonal: seed 0 diverged at step \d: loss (inf|nan), gradient norm", told)
+    assert re.search(r"the step before [\d.]+; gradient not finite in cell\.b, cell\.w_h, cell\.w_i, readout", told)
     # Both seeds diverge at the same step here: none is left to go on.
     assert told.count("0 seeds go on") == 2
     records = json.loads((tmp_path / "results.json").read_text())["results"]

@@ -13,15 +13,12 @@ and 0.09 in a GRU and an LSTM with chrono biases, 5e-6 in an LSTM with forget bi
 and 2e-12 in a GRU. After it every gated network has learnt to keep half of it and more.
 """
 
-import concurrent.futures
-import threading
+import functools
 from typing import Any
 
-import jax
-from rich import progress
 from rich.console import Console
-from rich.text import Text
 
+from experiments import side_by_side
 from experiments.command_line import writable
 from experiments.gradient_norms import summary
 from experiments.gradient_norms.config import QUICK, Config, Run, plan
@@ -43,39 +40,26 @@ def run(config: Config, workdir: str) -> None:
     folder = writable(workdir)
     console = Console()
     environment = report.environment()
-    # A small program keeps about one core busy: on a CPU as many run side by side as there are cores.
-    at_a_time = environment["cpus"] if jax.default_backend() == "cpu" else 1
+    at_a_time = side_by_side.programs_at_a_time()
     header = {"config": config, "environment": {**environment, "programs_at_a_time": at_a_time}}
     report.write_json(folder / "config.json", config)
 
     outcomes: dict[int, Outcome] = {}
     records: dict[int, list[dict[str, Any]]] = {}
-    stop = threading.Event()
-    with _progress(console) as bars, concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
-        bar = bars.add_task("", total=sum(r.steps for r in runs), done=f"0/{len(runs)} runs")
+    # The defaults first: when another initialisation's turn comes, the programs they share are compiled.
+    order = sorted(range(len(runs)), key=lambda i: not runs[i].is_default)
 
-        def advance(steps: int) -> None:
-            bars.advance(bar, steps)
+    def tell(text: str) -> None:
+        console.print(text, style="red", markup=False)
 
-        def tell(text: str) -> None:
-            bars.console.print(text, style="red", markup=False)
+    def finished(place: int, outcome: Outcome) -> None:
+        index = order[place]
+        outcomes[index], records[index] = outcome, summary.records(runs[index], outcome)
+        found = [record for i in sorted(records) for record in records[i]]
+        report.write_json(folder / "results.json", {**header, "results": found})
 
-        # The defaults first: when another initialisation's turn comes, the programs they share are compiled.
-        order = sorted(range(len(runs)), key=lambda i: not runs[i].is_default)
-        running = {pool.submit(measure, runs[i], config, advance, tell, stop): i for i in order}
-        try:
-            for future in concurrent.futures.as_completed(running):
-                outcome = future.result()
-                assert outcome is not None  # only a stopped run has none
-                index = running[future]
-                outcomes[index], records[index] = outcome, summary.records(runs[index], outcome)
-                bars.update(bar, done=f"{len(outcomes)}/{len(runs)} runs")
-                finished = [record for i in sorted(records) for record in records[i]]
-                report.write_json(folder / "results.json", {**header, "results": finished})
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    jobs = [functools.partial(measure, runs[i], config, tell) for i in order]
+    side_by_side.run(jobs, sum(r.steps for r in runs), at_a_time, console, finished)
     pairs: list[tuple[Run, Outcome]] = [(r, outcomes[i]) for i, r in enumerate(runs)]
     report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
     figures = summary.figures(pairs)
@@ -84,25 +68,3 @@ def run(config: Config, workdir: str) -> None:
     files.write(folder / "summary.html", summary.page(pairs, figures, header))
     summary.show(console, pairs, at_a_time)
     console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(figures)} (.png), summary.html")
-
-
-class _Rate(progress.ProgressColumn):
-    """Optimization steps a second."""
-
-    def render(self, task: progress.Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} steps/s" if speed else "compiling")
-
-
-def _progress(console: Console) -> progress.Progress:
-    return progress.Progress(
-        progress.TextColumn("{task.fields[done]}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("steps"),
-        _Rate(),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("left"),
-        console=console,
-        speed_estimate_period=60,
-    )

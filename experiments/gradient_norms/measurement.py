@@ -4,12 +4,14 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
+from experiments import side_by_side
 from experiments.gradient_norms.config import Config, Run
-from rnn_jax import diagnostics, initializers, tasks, training
+from rnn_jax import diagnostics, initializers, training
 
 LOG_POINTS = 10  # pieces in which a run reports progress; one compiled program runs each
 MEASURED_SEQUENCES = 64  # over which gradient norms are averaged
@@ -22,6 +24,8 @@ class Phase:
 
     reach: dict[str, dict[str, np.ndarray]]  # loss -> component -> [seeds, lags]; `diagnostics.gradient_reach`
     metrics: dict[str, np.ndarray]  # on the test set, [seeds]
+    saturation: dict[str, diagnostics.Saturation]  # nonlinearity -> shares, [seeds]; `diagnostics.saturation`
+    not_finite: dict[str, np.ndarray]  # parameter -> numbers that are NaN or infinite, [seeds]
     spectral_radius: np.ndarray  # [seeds]
     theory: np.ndarray  # [seeds, lags]; `diagnostics.linearised_reach`
 
@@ -38,52 +42,59 @@ class Outcome:
 
 
 def divergence(history: training.StepMetrics, seed: int) -> str | None:
-    """Says at which step, counted from 1, a seed's loss or gradient was not finite, and the gradient norm before."""
+    """Says at which step, counted from 1, a seed's loss or gradient was not finite, in which parameters, and before."""
     losses, norms = history.loss[seed], history.grad_norm[seed]
     bad = ~(np.isfinite(losses) & np.isfinite(norms))
     if not bad.any():
         return None
     step = int(np.argmax(bad))
     before = f"{norms[step - 1]:.3g}" if step else "not measured yet"
+    where = [name for name, each in history.grad_norms.items() if not np.isfinite(each[seed, step])]
     return (
         f"seed {seed} diverged at step {step + 1}: loss {losses[step]:.3g}, gradient norm {norms[step]:.3g}, "
-        f"the step before {before}"
+        f"the step before {before}; gradient not finite in {', '.join(where) or 'no parameter alone'}"
     )
 
 
 def measure(
-    run: Run, config: Config, advance: Callable[[int], None], tell: Callable[[str], None], stop: threading.Event
+    run: Run, config: Config, tell: Callable[[str], None], advance: Callable[[int], None], stop: threading.Event
 ) -> Outcome | None:
     """Measures, trains and measures again.
 
     Args:
       run: what to run.
       config: of the whole experiment.
-      advance: called with the number of steps just done.
       tell: called with a line of text at the log point after a seed has diverged.
+      advance: called with the number of steps just done.
       stop: once set, the run ends at its next log point.
 
     Returns:
       The outcome; None where it was stopped.
     """
     key_seeds, key_measured, key_test = jax.random.split(jax.random.key(config.seed), 3)
-    state = training.init(run.trainer, jax.random.split(key_seeds, config.seeds))
+    with side_by_side.ONE_QR:
+        state = jax.block_until_ready(training.init(run.trainer, jax.random.split(key_seeds, config.seeds)))
     # Initialisations of a cell share its compiled programs.
     trainer = initializers.without_initializers(run.trainer)
     model = trainer.model
     batch = run.task.sample(key_measured, MEASURED_SEQUENCES)
-    lags = _common_lags(batch)
+    lags = diagnostics.common_lags(batch)
 
     def look() -> Phase:
         reach = diagnostics.gradient_reach(model, run.task, state.params, batch)
         metrics = training.evaluate(model, run.task, state.params, key_test, TEST_BATCH)
-        params = jax.tree.map(np.asarray, state.params.cell)
+        params = jax.tree.map(np.asarray, state.params)
         each = [jax.tree.map(lambda leaf, s=s: leaf[s], params) for s in range(config.seeds)]
+        cells = [p.cell for p in each]
         return Phase(
             reach=jax.tree.map(lambda norms: np.asarray(norms)[:, :lags], reach),
             metrics=metrics,
-            spectral_radius=np.array([diagnostics.spectral_radius(model.cell, params) for params in each]),
-            theory=np.array([diagnostics.linearised_reach(model.cell, p, lags) for p in each]),
+            saturation=_stacked([diagnostics.saturation(model.cell, p, batch.inputs) for p in cells]),
+            not_finite=_stacked(
+                [diagnostics.not_finite(p) | diagnostics.not_finite({"inputs": batch.inputs}) for p in each]
+            ),
+            spectral_radius=np.array([diagnostics.spectral_radius(model.cell, p) for p in cells]),
+            theory=np.array([diagnostics.linearised_reach(model.cell, p, lags) for p in cells]),
         )
 
     before = look()
@@ -116,7 +127,6 @@ def _joined(pieces: list[training.StepMetrics]) -> training.StepMetrics:
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
 
 
-def _common_lags(batch: tasks.Batch) -> int:
-    """How many lags every sequence of a batch has, counted back from its last step of positive weight."""
-    read = np.asarray(batch.weights) > 0
-    return read.shape[0] - int(np.max(np.argmax(read[::-1], axis=0)))
+def _stacked(of_seeds: list[Any]) -> Any:
+    """Pytrees of numbers, one a seed, as one of arrays [seeds]."""
+    return jax.tree.map(lambda *values: np.stack(values), *of_seeds)

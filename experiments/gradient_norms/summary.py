@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from experiments import run_files
 from experiments.gradient_norms import findings, quantities
 from experiments.gradient_norms.config import Run
 from experiments.gradient_norms.measurement import Outcome, Phase, divergence
@@ -18,8 +19,11 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
     """One flat record a seed; `LOSS/PHASE/COMPONENT/QUANTITY` for the decay of the gradient."""
     found = []
     solved = quantities.solved(run, outcome)
+    phases = {"before": outcome.before, "after": outcome.after}
     for seed in range(len(outcome.history.loss)):
+        metrics = {name: {m: values[seed] for m, values in p.metrics.items()} for name, p in phases.items()}
         record: dict[str, Any] = {
+            **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved[seed]),
             "task": run.task_name,
             "variant": run.task.variant,
             "length": run.task.length,
@@ -28,17 +32,13 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
             "definition": run.trainer.model.cell,
             "initialisation": run.initialisation,
             "default_initialisation": run.is_default,
-            "seed": seed,
             "parameters": outcome.parameters,
             "steps": run.steps,
             "ms_per_step": outcome.ms_per_step,
-            "baseline": run.task.baseline,
             "clipped_percent": 100 * float(np.mean(outcome.history.clipped[seed])),
             "diverged": divergence(outcome.history, seed),
-            "solved": solved[seed],
         }
-        for name, phase in (("before", outcome.before), ("after", outcome.after)):
-            record |= {f"{name}/{metric}": values[seed] for metric, values in phase.metrics.items()}
+        for name, phase in phases.items():
             record[f"{name}/spectral_radius"] = phase.spectral_radius[seed]
             for loss, norms in phase.reach.items():
                 for component, by_lag in norms.items():
@@ -49,14 +49,13 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
-    """The curves: gradient norms and theory [seeds, lags], training metrics [seeds, steps]."""
+    """The curves: gradient norms and theory [seeds, lags], training metrics [seeds, steps]; shares [seeds]."""
     found: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
-        found |= {f"{run.name}/training/{k}": v for k, v in outcome.history._asdict().items()}
+        found |= run_files.of_training(run.name, outcome.history)
         for name, phase in (("before", outcome.before), ("after", outcome.after)):
+            found |= run_files.of_moment(run.name, name, phase.reach, phase.saturation, phase.not_finite)
             found[f"{run.name}/{name}/theory"] = phase.theory
-            for loss, norms in phase.reach.items():
-                found |= {f"{run.name}/{name}/{loss}/{component}": n for component, n in norms.items()}
     return found
 
 

@@ -1,0 +1,13 @@
+"""The command line of the doctor."""
+
+from experiments import command_line, doctor
+
+__doc__ = doctor.__doc__  # what --help opens with
+
+command_line.launch(
+    doctor.Config,
+    None,
+    doctor.run,
+    "runs/gradient_norms",
+    "Folder of a finished run, in which doctor.json is written.",
+)

@@ -1,0 +1,393 @@
+"""The doctor: runs broken on purpose are named by their own cause, healthy ones are left in peace."""
+
+import dataclasses
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import doctor, gradient_norms, run_files
+from experiments.command_line import UserError
+from rnn_jax import GRU, LSTM, Adding, Copying, ReadoutModel, VanillaRNN, diagnostics, initializers, training
+from rnn_jax.diagnostics import Severity
+from rnn_jax.models.readout import identity
+
+ROOT = Path(__file__).parents[1]
+SHORT, LONG = Adding(10), Adding(50)
+ADAM = training.Adam(0.01)
+CLIP = training.ClipByNorm(1.0)
+
+
+def model(cell, task=SHORT):
+    return ReadoutModel(cell, task.output_size)
+
+
+def tanh(**fields):
+    return VanillaRNN(2, 8, **fields)
+
+
+def lstm(forget_bias):
+    return LSTM(2, 16, forget_bias, initializers.Uniform())  # compiles faster than orthogonal matrices
+
+
+def relu(gain=1.0):
+    return VanillaRNN(2, 8, jax.nn.relu, initializers.ScaledIdentity(gain), initializers.Normal(0.3))
+
+
+def spoil(params, value, what="w_h"):
+    """One number of a parameter of the cell."""
+    leaf = getattr(params.cell, what)
+    return params._replace(cell=params.cell._replace(**{what: leaf.at[(0,) * leaf.ndim].set(value)}))
+
+
+@functools.cache
+def fresh(cell, task):
+    return jax.jit(model(cell, task).init)(jax.random.key(0))
+
+
+def live(cell, task=SHORT, change=lambda params: params, spoil_batch=lambda batch: batch):
+    """A fresh model, not trained."""
+    plain = model(initializers.without_initializers(cell), task)
+    return diagnostics.examine(plain, task, change(fresh(cell, task)), spoil_batch(sequences(task)))
+
+
+@functools.cache
+def sequences(task):
+    return task.sample(jax.random.key(1), 128)
+
+
+def trained(cell, task=SHORT, change=lambda params: params, steps=100, optimizer=ADAM, clip=CLIP):
+    """A run: looked at, trained, looked at again."""
+    params, key = change(fresh(cell, task)), jax.random.key(2)
+    trainer = training.Trainer(model(cell, task), 16, optimizer, clip)
+    opt_state = trainer.transformations[1].init(params)
+    state = training.TrainState(params, opt_state, key, jnp.array(0), jnp.array(False))
+    state = jax.tree.map(lambda leaf: leaf[None], state)
+    trainer = initializers.without_initializers(trainer)
+    before = diagnostics.examine(trainer.model, task, params, sequences(task))
+    state, history = training.run(trainer, task, state, steps)
+    history = jax.tree.map(lambda leaf: np.asarray(leaf[0]), history)
+    now = diagnostics.examine(trainer.model, task, jax.tree.map(lambda leaf: leaf[0], state.params), sequences(task))
+    return dataclasses.replace(
+        now,
+        before=before.now,
+        solved=task.solved({task.metric: now.now.loss, "accuracy": 0.0}),
+        optimizer=repr(optimizer),
+        clip=None if clip is None else repr(clip),
+        **history._asdict(),
+    )
+
+
+def with_bias(value):
+    return lambda params: params._replace(cell=params.cell._replace(b=jnp.full_like(params.cell.b, value)))
+
+
+# Each broken in one way; what the doctor must name first, and what it may say that follows from it.
+BROKEN = {
+    "exploding: gain 2, no clipping, to NaN": (
+        lambda: trained(relu(2.0), LONG, optimizer=training.SGD(0.01), clip=None),
+        "exploding gradient",
+    ),
+    "exploding at the start": (
+        lambda: live(relu(1.5), LONG),
+        "exploding gradient",
+    ),
+    "vanishing: a tanh network on a long task": (
+        lambda: trained(tanh(recurrent_init=initializers.Uniform()), LONG, steps=200),
+        "vanishing gradient",
+    ),
+    "vanishing at the start": (
+        lambda: live(tanh(recurrent_init=initializers.Uniform()), LONG),
+        "vanishing gradient",
+    ),
+    "closed gates: forget bias -3": (lambda: live(lstm(-3.0), Adding(20)), "saturation"),
+    "saturated: huge input weights": (
+        lambda: trained(tanh(input_init=initializers.Normal(30.0)), LONG, steps=200),
+        "saturation",
+    ),
+    "dead ReLU: a very negative bias": (
+        lambda: trained(relu(), LONG, change=with_bias(-5.0), optimizer=training.SGD(0.01), clip=None),
+        "dead ReLU",
+    ),
+    "learning rate 100 times too high": (
+        lambda: trained(tanh(), optimizer=training.Adam(1.0)),
+        "learning rate too high",
+    ),
+    "learning rate that diverges": (
+        lambda: trained(tanh(), optimizer=training.SGD(10.0), clip=None),
+        "learning rate too high",
+    ),
+    "clipped at 1e-4": (
+        lambda: trained(tanh(), optimizer=training.SGD(0.01), clip=training.ClipByNorm(1e-4)),
+        "clipping always active",
+    ),
+    "plateau: copying with a sound gradient": (
+        lambda: trained(VanillaRNN(10, 8, identity), Copying(20), steps=320, clip=None),
+        "memoryless plateau",
+    ),
+    "NaN in a parameter": (lambda: trained(tanh(), change=lambda p: spoil(p, jnp.nan), steps=400), "bad numbers"),
+    "NaN in the data": (
+        lambda: live(tanh(), spoil_batch=lambda b: b._replace(inputs=b.inputs.at[3, 0, 0].set(jnp.nan))),
+        "bad numbers",
+    ),
+}
+
+HEALTHY = {
+    "GRU, adding solved": lambda: trained(GRU(2, 16, recurrent_init=initializers.Uniform()), Adding(20), steps=1000),
+    "LSTM, chrono": lambda: trained(lstm(initializers.Chrono(19)), Adding(20), steps=400),
+    "RNN, orthogonal, short": lambda: trained(tanh(), steps=400),
+    "fresh LSTM": lambda: live(lstm(1.0), Adding(20)),
+    "fresh GRU": lambda: live(GRU(2, 16, recurrent_init=initializers.Uniform()), Adding(20)),
+    "fresh RNN": lambda: live(tanh()),
+    "fresh IRNN": lambda: live(relu(), LONG),
+}
+
+# What each cause brings about in those runs: told as its consequence, never as a cause beside it.
+CONSEQUENCES = {
+    "exploding: gain 2, no clipping, to NaN": {"diverged"},
+    "vanishing: a tanh network on a long task": {"memoryless plateau"},
+    "closed gates: forget bias -3": {"vanishing gradient"},
+    "saturated: huge input weights": {"vanishing gradient", "memoryless plateau"},
+    "dead ReLU: a very negative bias": {"vanishing gradient"},
+    "learning rate that diverges": {"diverged"},
+    "NaN in a parameter": {"diverged"},
+}
+
+
+@functools.cache
+def findings(name):
+    return diagnostics.diagnose(BROKEN[name][0]())
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_run_is_named_by_its_own_cause(name):
+    found = findings(name)
+    assert [f.cause for f in found if f.follows is None] == [BROKEN[name][1]]
+    assert {f.cause for f in found if f.follows == found[0].cause} >= CONSEQUENCES.get(name, set())
+    assert all(f.remedy and f.evidence for f in found)
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_run_is_left_in_peace(name):
+    assert diagnostics.diagnose(HEALTHY[name]()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "remedy"),
+    [
+        ("exploding: gain 2, no clipping, to NaN", "as large at lag 49 as at lag 0: e-fold every 1.4 steps", "ClipBy"),
+        ("vanishing: a tanh network on a long task", "of the gradient at lag 0 is left at lag 49", "Chrono(49)"),
+        ("closed gates: forget bias -3", "closed (under 0.05)", "LSTM(forget_bias=initializers.Chrono(19))"),
+        ("dead ReLU: a very negative bias", "100% of the units are active at no step", "a bias that is not negative"),
+        ("learning rate 100 times too high", "loss", "a tenth of the learning rate of Adam(learning_rate=1.0)"),
+        ("clipped at 1e-4", "ClipByNorm(limit=0.0001) changed 100% of the gradients", "clip=training.ClipByNorm("),
+        ("NaN in a parameter", "cell.w_h (1)", "jax_debug_nans"),
+        ("NaN in the data", "inputs (1)", "jax_debug_nans"),
+    ],
+)
+def test_the_numbers_and_the_knob_are_told(name, numbers, remedy):
+    first = findings(name)[0]
+    assert numbers in first.evidence
+    assert remedy in first.remedy
+
+
+def test_a_step_that_is_not_finite_is_told_with_its_parameters():
+    (diverged,) = (f for f in findings("NaN in a parameter") if f.cause == "diverged")
+    assert diverged.evidence.startswith("at step 1: loss nan, gradient norm nan, not finite in cell.b, cell.w_h")
+
+
+def test_what_has_not_learnt_is_graver_than_what_may():
+    assert findings("vanishing: a tanh network on a long task")[0].severity == Severity.BROKEN
+    assert findings("vanishing at the start")[0].severity == Severity.WARNING
+    # A cause is as grave as what it brings about.
+    assert findings("NaN in a parameter")[0].severity == Severity.BROKEN
+
+
+# By curves alone, as a run of other making may have them.
+
+
+def curves(loss, grad_norm=None, **fields):
+    loss = np.asarray(loss, float)
+    return diagnostics.Evidence(
+        baseline=1.0, loss=loss, grad_norm=np.ones_like(loss) if grad_norm is None else np.asarray(grad_norm), **fields
+    )
+
+
+def causes(evidence):
+    return {f.cause: f.follows for f in diagnostics.diagnose(evidence)}
+
+
+def test_a_cliff_is_an_explosion_and_not_a_learning_rate():
+    # The gradient is enormous while the loss still is what it was: no step too long has made it.
+    loss = [*[1.0] * 60, *[50.0] * 40]
+    norms = [*[1.0] * 59, 1e5, *[50.0] * 40]
+    names = {"cell.w_h": np.asarray(norms), "cell.b": np.ones(100)}
+    (found,) = diagnostics.diagnose(curves(loss, norms, grad_norms=names))
+    assert found.cause == "exploding gradient"
+    assert "gradient norm 1e+05 at step 60, 1 in the median before, largest in cell.w_h" in found.evidence
+    # The other way round the loss has jumped first, and taken the gradient with it.
+    norms = [*[1.0] * 60, *[1e5] * 40]
+    assert causes(curves(loss, norms)) == {"learning rate too high": None}
+    # A gradient that is not finite where the loss is what it was.
+    norms = [*[1.0] * 60, np.inf, *[np.nan] * 39]
+    assert causes(curves([*[1.0] * 61, *[np.nan] * 39], norms)) == {
+        "exploding gradient": None,
+        "diverged": "exploding gradient",
+    }
+    # A plateau that is left raises the gradient too, and the loss falls.
+    assert causes(curves([*[1.0] * 60, *[0.95] * 30], [*[0.001] * 60, *[10.0] * 30])) == {"memoryless plateau": None}
+
+
+def test_what_holds_first_is_the_cause():
+    # Units that were dead before anything was trained explain a saturation seen later; not one that was there before.
+    dead, sound = (diagnostics.Saturation(share, 0.0, share) for share in (1.0, 0.4))
+    look = lambda relu: diagnostics.Look(saturation={"max": relu}, reach=np.asarray([1.0, 1e-9]))  # noqa: E731
+    flat = np.ones(100)
+    always = curves(flat, before=look(dead), now=look(dead))
+    died = curves(flat, before=look(sound), now=look(dead))
+    assert causes(always) == {"dead ReLU": None, "vanishing gradient": "dead ReLU", "memoryless plateau": "dead ReLU"}
+    assert causes(died)["vanishing gradient"] is None
+
+
+def test_a_gradient_that_vanished_only_before_training_is_a_warning():
+    look = lambda left: diagnostics.Look(reach=np.asarray([1.0, left]))  # noqa: E731
+    evidence = curves([0.5] * 100, before=look(1e-9), now=look(0.5))
+    (found,) = diagnostics.diagnose(evidence)
+    assert (found.cause, found.severity) == ("vanishing before training", Severity.WARNING)
+    assert diagnostics.diagnose(dataclasses.replace(evidence, solved=True)) == []
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        diagnostics.Evidence(),
+        curves([3.0] * 10 + [0.1] * 90),
+        curves([0.5] * 50 + [5.0] + [0.5] * 49),  # one batch of bad luck
+        curves([1.0] * 20),  # too few steps to be stuck
+        curves([2.0] * 100),  # above the baseline, and never below: it may be slow
+        curves([1.0] * 100, solved=True),
+    ],
+    ids=["nothing known", "learns", "a spike", "few steps", "slow", "solved"],
+)
+def test_what_is_not_known_or_not_sure_is_not_said(evidence):
+    assert diagnostics.diagnose(evidence) == []
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    config = gradient_norms.Config(
+        tasks=("adding",), cells=("rnn",), length=30, hidden_size=4, batch_size=3, steps=60, seeds=2, learning_rate=1e25
+    )
+    gradient_norms.run(dataclasses.replace(config, inits="default"), str(folder))
+    return folder
+
+
+def test_a_run_on_disk_is_read_as_it_was_written(finished):
+    (seeds,) = run_files.read(str(finished)).values()
+    assert list(seeds) == [0, 1]
+    e = seeds[1]
+    assert (e.baseline, e.dependency, e.solved, e.steps) == (pytest.approx(1 / 6), 29, False, 60)
+    assert e.optimizer == "Adam(learning_rate=1e+25)"
+    assert e.clip == "ClipByNorm(limit=1.0)"
+    assert {"cell.w_h", "readout.params.kernel"} < set(e.grad_norms)
+    assert e.grad_norms["cell.w_h"].shape == e.grad_norm.shape == e.clipped.shape == (60,)
+    assert e.before.reach.shape == (30,)
+    assert set(e.before.not_finite) == {*e.grad_norms, "inputs"}
+    (tanh_shares,) = e.before.saturation.values()
+    assert 0 <= tanh_shares.low < 1
+    assert 0.5 < e.before.loss < 10
+
+
+def test_the_command_names_the_cause_and_writes_it_beside_the_run(finished):
+    done = command(f"--workdir={finished}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    told = " ".join(done.stdout.split())
+    assert "adding/rnn/orthogonal, 2 seeds" in told
+    assert "learning rate too high: 2 of 2 seeds" in told
+    assert "remedy: a tenth of the learning rate of Adam(learning_rate=1e+25)" in told
+    assert "learning rate too high → diverged: 2 of 2 seeds" in told
+    assert "0 of 1 runs are healthy" in told
+    records = json.loads((finished / "doctor.json").read_text())["results"]
+    first = records[0]
+    assert (first["run"], first["seed"], first["severity"]) == ("adding/rnn/orthogonal", 0, "broken")
+    assert {r["cause"]: r["follows"] for r in records if r["seed"] == 1} == {
+        "learning rate too high": None,
+        "diverged": "learning rate too high",
+    }
+
+
+def test_healthy_runs_are_a_line_each(finished, tmp_path, capsys):
+    shutil.copy(finished / "arrays.npz", tmp_path)
+    content = json.loads((finished / "results.json").read_text())
+    # Of a run whose arrays have another name nothing is known, so nothing is found.
+    for record in content["results"]:
+        record["run"] = "mine"
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    doctor.run(doctor.Config(), str(tmp_path))
+    assert capsys.readouterr().out.splitlines() == ["mine, 2 seeds: healthy", "1 of 1 runs are healthy."]
+    assert json.loads((tmp_path / "doctor.json").read_text())["results"] == []
+
+
+def command(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.doctor", *flags], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+
+def damage(folder, name, content):
+    (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("results.json", None, "results.json: no such file; is .* the --workdir of a run?"),
+        ("results.json", b'{"results": [', "results.json cannot be read: Expecting value"),
+        ("results.json", b"\xff\xfe", "results.json cannot be read: 'utf-8' codec"),
+        ("results.json", b"[]", "results.json holds no run that the doctor can read"),
+        ("results.json", b'{"results": []}', "results.json holds no run that the doctor can read"),
+        ("results.json", b'{"results": [{"task": "adding"}]}', "wants records with the fields run and seed"),
+        (
+            "results.json",
+            b'{"results": [{"run": "adding/rnn/orthogonal", "seed": 7}]}',
+            "do not fit together at run 'adding/rnn/orthogonal', seed 7: IndexError",
+        ),
+        ("arrays.npz", None, "arrays.npz: no such file; the run has not finished"),
+        ("arrays.npz", b"", "arrays.npz cannot be read"),
+        ("arrays.npz", b"PK\x03\x04 and no more", "arrays.npz cannot be read"),
+    ],
+)
+def test_a_folder_that_holds_no_sound_run_is_refused(finished, tmp_path, name, content, message):
+    for file in ("results.json", "arrays.npz"):
+        shutil.copy(finished / file, tmp_path)
+    damage(tmp_path, name, content)
+    with pytest.raises(UserError, match=message):
+        doctor.run(doctor.Config(), str(tmp_path))
+    assert not (tmp_path / "doctor.json").exists()
+
+
+def test_half_of_an_arrays_file_is_refused(finished, tmp_path):
+    shutil.copy(finished / "results.json", tmp_path)
+    content = (finished / "arrays.npz").read_bytes()
+    for keep in (len(content) // 2, len(content) - 30):
+        (tmp_path / "arrays.npz").write_bytes(content[:keep])
+        with pytest.raises(UserError, match=r"arrays\.npz cannot be read"):
+            doctor.run(doctor.Config(), str(tmp_path))
+
+
+def test_the_command_line_tells_a_mistake_in_one_line():
+    done = command("--workdir=/nowhere")
+    assert (done.returncode, done.stderr) == (2, "error: --workdir '/nowhere': no such folder\n")
+    assert "Unknown command line flag 'quick'" in command("--quick").stderr
