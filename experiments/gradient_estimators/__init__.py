@@ -1,0 +1,71 @@
+"""Which gradient? Exact, truncated and online estimators side by side: how near, how dear, and what is learnt by them.
+
+python -m experiments.gradient_estimators
+"""
+
+import functools
+from typing import Any
+
+from rich.console import Console
+
+from experiments import side_by_side
+from experiments.command_line import writable
+from experiments.gradient_estimators import cost, figures, learning, quality, summary
+from experiments.gradient_estimators.config import QUICK, Config, Problem, lengths, plan
+from experiments.gradient_estimators.results import Results, short
+from rnn_jax import files, report
+
+__all__ = ["QUICK", "Config", "plan", "run"]
+
+
+def run(config: Config, workdir: str) -> None:
+    """Runs the experiment and writes config.json, results.json, arrays.npz and a figure a cell.
+
+    `results.json` is written anew after every piece, so that what is interrupted keeps what it has.
+
+    Raises:
+      UserError: where the config cannot be run or `workdir` cannot be written.
+    """
+    problems, steps_timed = plan(config), lengths(config)
+    folder = writable(workdir)
+    console = Console()
+    header = {"config": config, "environment": report.environment()}
+    report.write_json(folder / "config.json", config)
+    results = Results(config, problems)
+
+    def keep() -> None:
+        report.write_json(folder / "results.json", {**header, "results": summary.records(results)})
+
+    # Timed first, while nothing else runs.
+    first_task = problems[0].task_name
+    with console.status("timing"):
+        for problem in (p for p in problems if p.task_name == first_task):
+            for steps in steps_timed:
+                results.costs.extend(cost.measure(problem, config, steps))
+                keep()
+
+    jobs: list[side_by_side.Job[Any]] = []
+    places: list[tuple[Problem, str]] = []
+    for problem in problems:
+        jobs.append(functools.partial(quality.measure, problem, config))
+        places.append((problem, "BPTT"))
+    for problem in problems:
+        for name, estimator in problem.estimators(config).items():
+            if name != "BPTT":
+                jobs.append(functools.partial(learning.measure, problem, estimator, config))
+                places.append((problem, name))
+
+    def finished(index: int, outcome: Any) -> None:
+        problem, name = places[index]
+        results.add(problem, name, outcome)
+        keep()
+
+    at_a_time = side_by_side.programs_at_a_time()
+    side_by_side.run(jobs, config.steps * len(jobs), at_a_time, console, finished)
+    report.write_arrays(folder / "arrays.npz", summary.arrays(results))
+    drawn = {name: figures.figure(results, name) for name in config.cells}
+    for name, png in drawn.items():
+        files.write(folder / f"{short(name)}.png", png)
+    summary.show(console, results)
+    names = ", ".join(short(name) for name in drawn)
+    console.print(f"{folder}: config.json, results.json, arrays.npz, {names} (.png)")

@@ -1,0 +1,93 @@
+"""What a run leaves behind and shows: records, arrays, the tables."""
+
+import functools
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from experiments.gradient_estimators import findings
+from experiments.gradient_estimators.results import Results, final_loss, short
+from rnn_jax import report
+
+Row = tuple[str, str]  # cell, estimator
+
+
+def records(results: Results) -> list[dict[str, Any]]:
+    """Flat, one a measurement; `part` says of what: cost, quality (a seed each) or learning (a seed each)."""
+    found: list[dict[str, Any]] = [
+        {
+            "part": "cost",
+            "cell": c.cell_name,
+            "estimator": c.estimator,
+            "steps": c.steps,
+            "median_ms": c.milliseconds,
+            "temporary_bytes": c.temporary_bytes,
+        }
+        for c in results.costs
+    ]
+    for (task, cell), moment, estimator, quality in results.qualities():
+        for seed in range(len(quality.cosine)):
+            of = {"part": "quality", "task": task, "cell": cell, "estimator": estimator, "moment": moment}
+            found.append(of | {"seed": seed} | {k: v[seed] for k, v in quality._asdict().items()})
+    for (task, cell, estimator), losses in results.losses.items():
+        of = {"part": "learning", "task": task, "cell": cell, "estimator": estimator}
+        of_all = {"steps": losses.shape[1], "baseline": results.baselines[task]}
+        for seed, loss in enumerate(final_loss(losses)):
+            found.append({**of, **of_all, "seed": seed, "final_loss": float(loss)})
+    return found
+
+
+def arrays(results: Results) -> dict[str, np.ndarray]:
+    """The learning curves, TASK/CELL/ESTIMATOR [seeds, steps]."""
+    return {"/".join(name): losses for name, losses in results.losses.items()}
+
+
+def show(console: Console, results: Results) -> None:
+    """Prints the table and the findings."""
+    console.print(_table(results), highlight=False)
+    for sentence in findings.sentences(results):
+        console.print(f"- {sentence}", markup=False, highlight=False)
+
+
+def _table(results: Results) -> Any:
+    tasks = list(dict.fromkeys(p.task_name for p in results.problems))
+    longest = max(c.steps for c in results.costs)
+
+    def quality(row: Row, task: str, what: str) -> str:
+        cell, estimator = row
+        if estimator == "BPTT":
+            return "1" if what == "cosine" else "0"
+        found = results.quality[task, cell]
+        return "→".join(f"{np.median(getattr(of[estimator], what)):.2g}" for of in (found.before, found.after))
+
+    def loss(row: Row, task: str) -> str:
+        cell, estimator = row
+        if task == "characters" and estimator == "BPTT":
+            return "-"
+        return f"{np.median(final_loss(results.losses[task, cell, estimator])):.3f}"
+
+    def times(row: Row) -> str:
+        return f"{results.cost(*row)[-1].milliseconds / results.cost(row[0], 'BPTT')[-1].milliseconds:.1f}"
+
+    columns = [report.Column("estimator", lambda row: row[1], right=False)]
+    for task in tasks:
+        name = task.replace("characters", "chars")
+        columns.append(report.Column(f"cos {name}", functools.partial(quality, task=task, what="cosine")))
+    for what in ("bias", "spread"):
+        columns.append(report.Column(what, functools.partial(quality, task=tasks[0], what=what)))
+    for task in tasks:
+        name = task.replace("characters", "chars")
+        columns.append(report.Column(f"loss {name}", functools.partial(loss, task=task)))
+    columns.append(report.Column("time", times))
+    columns.append(report.Column("MB", lambda row: f"{results.cost(*row)[-1].temporary_bytes / 1e6:.2g}"))
+    sections = {short(c): [(c, e) for e in results.estimators(c)] for c in results.config.cells}
+    baselines = ", ".join(f"{t.replace('characters', 'chars')} {b:.3f}" for t, b in results.baselines.items())
+    caption = (
+        "cos, bias, spread: of the cell's gradient beside the exact one, fresh→trained parameters: cosine of one "
+        f"estimate; on {tasks[0]}, distance of the mean and deviation, as shares of the exact norm. loss: of the last "
+        f"tenth of {results.config.steps} steps; without memory {baselines}; characters are a stream, learnt after "
+        f"every {results.config.segment}. time, MB: of one gradient at T = {longest}, time as a multiple of BPTT's. "
+        "Medians over seeds.\n"
+    )
+    return report.text_tables(columns, sections, caption)

@@ -1,0 +1,121 @@
+"""The experiment on estimators: what it measures, what it leaves behind, what it refuses."""
+
+import dataclasses
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import gradient_estimators
+from experiments.command_line import UserError
+from experiments.gradient_estimators import cost, quality, text
+from rnn_jax import RTRL, TBPTT, UORO
+
+TINY = dataclasses.replace(
+    gradient_estimators.QUICK,
+    tasks=("characters",),
+    cells=("rnn",),
+    hidden_size=4,
+    batch_size=2,
+    steps=6,
+    lengths=("12", "24"),
+    draws=4,
+    seeds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("estimators")
+    gradient_estimators.run(TINY, str(folder))
+    return folder
+
+
+def test_a_tiny_run_leaves_its_files_and_a_record_of_everything(ran):
+    results = json.loads((ran / "results.json").read_text())["results"]
+    names = ["BPTT", "TBPTT 5", "TBPTT 5, 10", "RTRL", "SnAp-1", "e-prop", "UORO"]
+    costs, qualities, learnt = (
+        {
+            (r["estimator"], r.get("steps") if part == "cost" else r.get("seed"), r.get("moment")): r
+            for r in results
+            if r["part"] == part
+        }
+        for part in ("cost", "quality", "learning")
+    )
+    assert set(costs) == {(name, steps, None) for name in names for steps in (12, 24)}
+    assert set(qualities) == {(n, seed, m) for n in names[1:] for seed in range(2) for m in ("before", "after")}
+    assert set(learnt) == {(name, seed, None) for name in names for seed in range(2)}
+    for (name, _, _), record in qualities.items():
+        assert record["spread"] == 0 or name == "UORO"
+        assert record["bias"] > 1e-3 or name in ("RTRL", "UORO")
+        if name == "RTRL":
+            assert record["cosine"] == pytest.approx(1, abs=1e-5)
+            assert record["bias"] < 1e-5
+    curves = np.load(ran / "arrays.npz")
+    assert {key: curves[key].shape for key in curves} == {f"characters/rnn/{name}": (2, 6) for name in names}
+    for record in learnt.values():
+        tail = curves[f"characters/rnn/{record['estimator']}"][record["seed"], -1:]
+        assert record["final_loss"] == pytest.approx(float(tail.mean()))
+        assert 0 < record["baseline"] < record["final_loss"] < 2 * math.log(27)
+    assert (ran / "rnn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_bias_of_an_unbiased_estimate_is_only_chance_and_its_spread_is_not():
+    config = dataclasses.replace(TINY, tasks=("adding",))
+    (problem,) = gradient_estimators.plan(config)
+    params = jax.vmap(problem.model.init)(jax.random.split(jax.random.key(0), 1))
+    batch = problem.task.sample(jax.random.key(1), 4)
+
+    def of(estimator, draws):
+        return quality.compare(problem.model, estimator, draws, problem.task, params, batch, jax.random.key(2))
+
+    random, exact, cut = of(UORO(), 256), of(RTRL(), 1), of(TBPTT(1), 1)
+    assert random.spread[0] > 0.3
+    assert random.bias[0] < 3 * random.spread[0] / math.sqrt(256)
+    assert exact.bias[0] < 1e-5 < 1e-3 < cut.bias[0]
+
+
+def test_text_is_folded_and_its_bigrams_counted():
+    task = text.Characters.of("Ab, aB!ab\nAB", 3)
+    assert "".join(text.SYMBOLS[c] for c in task.codes) == "ab ab ab ab"
+    # After a always b, after b always a space, after a space always a.
+    assert task.bigram == pytest.approx(0)
+    mixed = text.Characters.of("abacabac" * 100, 3)
+    # After a, b and c alike; after those a.
+    assert mixed.bigram == pytest.approx(math.log(2) / 2, rel=1e-2)
+    batch = task.piece(jnp.array(1), 3)
+    assert np.argmax(batch.inputs, axis=-1).tolist() == [2, 0, 1]
+    assert batch.targets.tolist() == [0, 1, 2]
+
+
+def test_memory_of_a_cost_is_the_programs(ran):
+    (problem,) = gradient_estimators.plan(TINY)
+    records = [r for r in json.loads((ran / "results.json").read_text())["results"] if r["part"] == "cost"]
+    lowered = cost._lower(problem, RTRL(), 24)
+    wanted = lowered.compile().memory_analysis().temp_size_in_bytes
+    assert [r["temporary_bytes"] for r in records if (r["estimator"], r["steps"]) == ("RTRL", 24)] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "--seeds must be positive, got 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate must be positive, got nan"),
+        ({"tasks": ("chess",)}, "unknown task 'chess': known are adding, copying, characters"),
+        ({"cells": ("rnn", "rnn")}, "--cells must name at least one and none twice, got 'rnn,rnn'"),
+        ({"cells": ("lstn",)}, "lstn"),
+        ({"segment": 11}, "--segment must be at most 10, got 11"),
+        ({"lengths": ("9",)}, "--lengths must be numbers of at least 10 steps, got '9'"),
+        ({"lengths": ("ten",)}, "--lengths must be numbers of at least 10 steps, got 'ten'"),
+        ({"text": "no/such/file"}, "--text 'no/such/file' cannot be read: "),
+        ({"steps": 10**6}, "characters; --batch_size streams of --steps times --segment want 10000002"),
+    ],
+)
+def test_wrong_flags_are_refused_by_name(changes, message, tmp_path):
+    with pytest.raises(UserError) as refused:
+        gradient_estimators.run(dataclasses.replace(TINY, **changes), str(tmp_path))
+    assert message in str(refused.value)
+    assert not list(tmp_path.iterdir())
