@@ -21,11 +21,11 @@ class Config:
     cells: tuple[str, ...] = setting(
         ("rnn", "lstm", "gru"), f"Comma list of {', '.join(cells.CELLS)}, or your own as module:Class."
     )
-    hidden_size: int = setting(16, "Units of the hidden state.")
-    batch_size: int = setting(16, "Sequences (or streams of characters) an optimization step.")
+    hidden_size: int = setting(12, "Units of the hidden state.")
+    batch_size: int = setting(8, "Sequences (or streams of characters) an optimization step.")
     segment: int = setting(5, "Segment of truncated BPTT, in steps; characters are learnt after each so many.")
-    steps: int = setting(600, "Optimization steps.")
-    learning_rate: float = setting(0.003, "Adam's learning rate; gradients are clipped at norm 1.")
+    steps: int = setting(400, "Optimization steps.")
+    learning_rate: float = setting(0.01, "Adam's learning rate; gradients are clipped at norm 1.")
     lengths: tuple[str, ...] = setting(("32", "128", "512"), "Comma list of T at which a gradient is timed, in steps.")
     draws: int = setting(64, "Keys over which the mean and the spread of random estimates are taken.")
     text: str | None = setting(None, "File of the characters, UTF-8; by default the source of Python's argparse.")

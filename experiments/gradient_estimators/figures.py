@@ -26,6 +26,7 @@ def figure(results: Results, cell_name: str) -> bytes:
             if (problem.task_name, name) != ("characters", "BPTT"):
                 _curve(axis, results.losses[problem.task_name, cell_name, name], colors[name])
         axis.axhline(problem.task.baseline, color="black", linestyle=":", lw=1)
+        axis.set_ylim(0, 1.5 * problem.task.baseline)  # the first steps, from wherever a network began, say nothing
         axis.set(title=f"{problem.task_name}, {problem.task.sequence_length} steps", xlabel="optimization step")
         if problem.task_name == "characters":
             axis.set_title(f"characters, a stream, {results.config.segment} a step")
@@ -74,6 +75,10 @@ def _quality(axis: Axes, results: Results, tasks: list[str], cell_name: str, col
                 axis.plot(x, np.median(quality.cosine), "_", ms=9, mew=2.5, color=colors[name])
     axis.axhline(1, color=colors["BPTT"], lw=1)
     axis.axhline(0, color="black", lw=0.8)
-    axis.set(title="one estimate beside the gradient: left fresh, right trained", ylabel="cosine", ylim=(-1.05, 1.08))
+    axis.set(
+        title="cosine of one estimate and the gradient\n(left fresh, right trained parameters)",
+        ylabel="cosine",
+        ylim=(-1.05, 1.08),
+    )
     axis.set_xticks(range(len(tasks)), tasks)
     axis.grid(alpha=0.3, axis="y")

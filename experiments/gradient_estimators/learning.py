@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import side_by_side
 from experiments.gradient_estimators.config import Config, Problem
+from experiments.gradient_estimators.quality import begin
 from experiments.gradient_estimators.text import Characters
 from rnn_jax import training
 from rnn_jax.gradients import Estimator, task_loss
@@ -25,9 +25,7 @@ def measure(
     if stop.is_set():
         return None
     trainer = problem.trainer(config, estimator)
-    key_seeds, _, _ = jax.random.split(jax.random.key(config.seed), 3)
-    with side_by_side.ONE_QR:
-        state = jax.block_until_ready(training.init(trainer, jax.random.split(key_seeds, config.seeds)))
+    state = begin(problem, config)
     if isinstance(problem.task, Characters):
         loss = _stream(trainer, problem.task, config.segment, config.steps, place(state))
     else:

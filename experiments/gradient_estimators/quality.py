@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import flatten_util
 
@@ -36,21 +35,28 @@ class Outcome:
     loss: np.ndarray  # of BPTT's training, [seeds, steps]
 
 
+def begin(problem: Problem, config: Config) -> training.TrainState:
+    """Fresh networks, the same for every estimator."""
+    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+    with side_by_side.ONE_QR:
+        return jax.block_until_ready(training.init(problem.trainer(config, BPTT()), keys))
+
+
 def measure(problem: Problem, config: Config, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:
     """Compares all estimators, trains by BPTT, compares again."""
-    key_seeds, key_measured, key_draws = jax.random.split(jax.random.key(config.seed), 3)
+    key_measured, key_draws = jax.random.split(jax.random.key(config.seed + 1))
     trainer = problem.trainer(config, BPTT())
-    with side_by_side.ONE_QR:
-        state = jax.block_until_ready(training.init(trainer, jax.random.split(key_seeds, config.seeds)))
+    state = begin(problem, config)
     batch = problem.task.sample(key_measured, MEASURED)
 
     def look() -> dict[str, Quality]:
+        args = problem.task, place(state.params), batch
+        exact = np.asarray(gradients(problem.model, BPTT(), 1, *args, key_draws))[:, 0]
         found = {}
         for name, estimator in problem.estimators(config).items():
             if name != "BPTT":
                 draws = config.draws if isinstance(estimator, UORO) else 1
-                args = (problem.model, estimator, draws, problem.task, place(state.params), batch, key_draws)
-                found[name] = jax.tree.map(np.asarray, compare(*args))
+                found[name] = compare(np.asarray(gradients(problem.model, estimator, draws, *args, key_draws)), exact)
         return found
 
     before = look()
@@ -67,27 +73,31 @@ def measure(problem: Problem, config: Config, advance: Callable[[int], None], st
     static_argnames=("model", "estimator", "draws"),
     compiler_options={"xla_backend_optimization_level": 0},
 )
-def compare(
+def gradients(
     model: Any, estimator: Estimator, draws: int, task: Any, params: Any, batch: Batch, key: jax.Array
-) -> Quality:
-    """The quality of an estimator at parameters [seeds, ...] on a batch."""
+) -> jax.Array:
+    """An estimator's gradient of the cell at parameters [seeds, ...] on a batch, by several keys: [seeds, draws, P]."""
 
-    def of_seed(params: Any, task: Any, batch: Batch, keys: jax.Array) -> Quality:
+    def of_seed(params: Any, task: Any, batch: Batch, keys: jax.Array) -> jax.Array:
         loss = task_loss(model, task, batch)
 
-        def gradient(estimator: Estimator, key: jax.Array) -> jax.Array:
+        def of_key(key: jax.Array) -> jax.Array:
             carry = estimator.init(model.cell, params, batch.inputs, key=key)
             estimate = estimator(model.cell, loss, params, carry, batch.inputs, batch)
             return flatten_util.ravel_pytree(estimate.gradient.cell)[0]
 
-        exact = gradient(BPTT(), keys[0])
-        found = jax.lax.map(lambda key: gradient(estimator, key), keys)
-        norm = jnp.linalg.norm(exact)
-        cosines = found @ exact / (jnp.linalg.norm(found, axis=1) * norm)
-        mean = jnp.mean(found, axis=0)
-        variance = jnp.sum(jnp.var(found, axis=0)) * draws / max(1, draws - 1)
-        # The mean of n draws is off by variance / n, squared and in the mean, though nothing be wrong.
-        off = jnp.sum((mean - exact) ** 2) - variance / draws
-        return Quality(jnp.mean(cosines), jnp.sqrt(jnp.maximum(off, 0)) / norm, jnp.sqrt(variance) / norm)
+        return jax.lax.map(of_key, keys)
 
     return over_seeds(of_seed, params, task, batch, jax.random.split(key, draws))
+
+
+def compare(found: np.ndarray, exact: np.ndarray) -> Quality:
+    """The quality of estimates [seeds, draws, P] beside gradients [seeds, P]."""
+    draws = found.shape[1]
+    norm = np.linalg.norm(exact, axis=-1)
+    cosines = np.einsum("sdp,sp->sd", found, exact) / (np.linalg.norm(found, axis=-1) * norm[:, None])
+    mean = np.mean(found, axis=1)
+    variance = np.sum(np.var(found, axis=1, ddof=1), axis=-1) if draws > 1 else np.zeros_like(norm)
+    # The mean of n draws is off by variance / n, squared and in the mean, though nothing be wrong.
+    off = np.sum((mean - exact) ** 2, axis=-1) - variance / draws
+    return Quality(np.mean(cosines, axis=1), np.sqrt(np.maximum(off, 0)) / norm, np.sqrt(variance) / norm)

@@ -44,26 +44,49 @@ def arrays(results: Results) -> dict[str, np.ndarray]:
 
 
 def show(console: Console, results: Results) -> None:
-    """Prints the table and the findings."""
-    console.print(_table(results), highlight=False)
+    """Prints the tables and the findings."""
+    console.print(_quality_table(results), highlight=False)
+    console.print(_cost_table(results), highlight=False)
     for sentence in findings.sentences(results):
         console.print(f"- {sentence}", markup=False, highlight=False)
 
 
-def _table(results: Results) -> Any:
-    tasks = list(dict.fromkeys(p.task_name for p in results.problems))
-    longest = max(c.steps for c in results.costs)
+def _tasks(results: Results) -> dict[str, str]:
+    """The tasks, and their names in a table."""
+    return {name: name.replace("characters", "chars") for name in results.baselines}
 
+
+def _sections(results: Results) -> dict[str, list[Row]]:
+    return {short(c): [(c, e) for e in results.estimators(c)] for c in results.config.cells}
+
+
+def _quality_table(results: Results) -> Any:
     def quality(row: Row, task: str, what: str) -> str:
         cell, estimator = row
         if estimator == "BPTT":
             return "1" if what == "cosine" else "0"
         found = results.quality[task, cell]
-        return "→".join(f"{np.median(getattr(of[estimator], what)):.2g}" for of in (found.before, found.after))
+        return "→".join(f"{np.median(getattr(of[estimator], what)):.2f}" for of in (found.before, found.after))
+
+    columns = [report.Column("estimator", lambda row: row[1], right=False)]
+    for task, name in _tasks(results).items():
+        columns.append(report.Column(f"cos {name}", functools.partial(quality, task=task, what="cosine")))
+    first, name = next(iter(_tasks(results).items()))
+    for what in ("bias", "spread"):
+        columns.append(report.Column(f"{what} {name}", functools.partial(quality, task=first, what=what)))
+    caption = (
+        "Of the cell's gradient beside the exact one, fresh→trained parameters: cosine of one estimate; distance of "
+        "the mean and deviation, as shares of the exact norm. Medians over seeds.\n"
+    )
+    return report.text_tables(columns, _sections(results), caption)
+
+
+def _cost_table(results: Results) -> Any:
+    longest = max(c.steps for c in results.costs)
 
     def loss(row: Row, task: str) -> str:
         cell, estimator = row
-        if task == "characters" and estimator == "BPTT":
+        if (task, estimator) == ("characters", "BPTT"):
             return "-"
         return f"{np.median(final_loss(results.losses[task, cell, estimator])):.3f}"
 
@@ -71,23 +94,14 @@ def _table(results: Results) -> Any:
         return f"{results.cost(*row)[-1].milliseconds / results.cost(row[0], 'BPTT')[-1].milliseconds:.1f}"
 
     columns = [report.Column("estimator", lambda row: row[1], right=False)]
-    for task in tasks:
-        name = task.replace("characters", "chars")
-        columns.append(report.Column(f"cos {name}", functools.partial(quality, task=task, what="cosine")))
-    for what in ("bias", "spread"):
-        columns.append(report.Column(what, functools.partial(quality, task=tasks[0], what=what)))
-    for task in tasks:
-        name = task.replace("characters", "chars")
+    for task, name in _tasks(results).items():
         columns.append(report.Column(f"loss {name}", functools.partial(loss, task=task)))
     columns.append(report.Column("time", times))
-    columns.append(report.Column("MB", lambda row: f"{results.cost(*row)[-1].temporary_bytes / 1e6:.2g}"))
-    sections = {short(c): [(c, e) for e in results.estimators(c)] for c in results.config.cells}
-    baselines = ", ".join(f"{t.replace('characters', 'chars')} {b:.3f}" for t, b in results.baselines.items())
+    columns.append(report.Column("MB", lambda row: f"{results.cost(*row)[-1].temporary_bytes / 1e6:.2f}"))
+    baselines = ", ".join(f"{_tasks(results)[t]} {b:.3f}" for t, b in results.baselines.items())
     caption = (
-        "cos, bias, spread: of the cell's gradient beside the exact one, fresh→trained parameters: cosine of one "
-        f"estimate; on {tasks[0]}, distance of the mean and deviation, as shares of the exact norm. loss: of the last "
-        f"tenth of {results.config.steps} steps; without memory {baselines}; characters are a stream, learnt after "
-        f"every {results.config.segment}. time, MB: of one gradient at T = {longest}, time as a multiple of BPTT's. "
-        "Medians over seeds.\n"
+        f"loss: of the last tenth of {results.config.steps} steps; without memory {baselines}; characters are a "
+        f"stream, learnt after every {results.config.segment}. time, MB: of one gradient at T = {longest}, time as a "
+        "multiple of BPTT's, memory beside inputs. Medians over seeds.\n"
     )
-    return report.text_tables(columns, sections, caption)
+    return report.text_tables(columns, _sections(results), caption)

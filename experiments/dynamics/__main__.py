@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, dynamics
+
+__doc__ = dynamics.__doc__  # what --help opens with
+
+command_line.launch(dynamics.Config, dynamics.QUICK, dynamics.run, "runs/dynamics")

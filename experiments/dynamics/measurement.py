@@ -1,0 +1,103 @@
+"""One run: trains all seeds of a cell and measures its dynamics at every checkpoint.
+
+The state follows the task's inputs, s_t = step(s_{t-1}, x_t). Along it, J_t = ds_t/ds_{t-1}:
+
+    lambda_i    Lyapunov exponents, growth per step of the i-th direction over the whole sequence
+    sigma_i     singular values of J_T ... J_{T-k+1} = ds_T/ds_{T-k}
+    reach       ||dL/ds_{T-k}||, of the loss at the last step
+"""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.dynamics.config import MEASURED_SEQUENCES, Config, Run
+from rnn_jax import diagnostics, initializers, tasks, training
+
+TEST_BATCH = 256
+WARMUP = 5  # the first fifth of a sequence counts nothing in its exponents
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What is measured at one checkpoint; [seeds] first."""
+
+    step: int  # optimization steps done
+    lyapunov: np.ndarray  # [seeds, n] nats per step, descending; mean over sequences
+    log_singular_values: np.ndarray  # [seeds, lags, n] of the lags in `lags_of`, descending; mean over sequences
+    reach: np.ndarray  # [seeds, T], by lag
+    horizon: np.ndarray  # [seeds] steps; `diagnostics.effective_horizon` of the reach
+    saturation: dict[str, diagnostics.Saturation]  # nonlinearity -> shares [seeds]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """All that a run gave."""
+
+    looks: list[Look]
+    history: training.StepMetrics  # of NumPy arrays, [seeds, steps]
+    metrics: dict[str, dict[str, np.ndarray]]  # moment -> on the test set, [seeds]
+
+
+def lags_of(task: tasks.Task) -> list[int]:
+    """1, 2, 5, 10, 20, ... up to the task's longest dependency, which comes last."""
+    lags = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
+    return [*(lag for lag in lags if lag < task.dependency), task.dependency]
+
+
+def measure(run: Run, config: Config, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:
+    """Trains and measures.
+
+    Args:
+      run: what to run.
+      config: of the whole experiment.
+      advance: called with the number of optimization steps just done.
+      stop: once set, the run ends at its next checkpoint.
+
+    Returns:
+      The outcome; None where it was stopped.
+    """
+    key_seeds, key_measured, key_test = jax.random.split(jax.random.key(config.seed), 3)
+    state = training.init(run.trainer, jax.random.split(key_seeds, config.seeds))
+    # Initialisations of a cell share its compiled programs.
+    trainer = initializers.without_initializers(run.trainer)
+    batch = run.task.sample(key_measured, MEASURED_SEQUENCES)
+
+    def test() -> dict[str, np.ndarray]:
+        return training.evaluate(trainer.model, run.task, state.params, key_test, TEST_BATCH)
+
+    metrics = {"before": test()}
+    looks, pieces = [_look(trainer, config, run.task, state.params, batch, 0)], []
+    for done in range(run.steps, config.steps + 1, run.steps):
+        if stop.is_set():
+            return None
+        state, piece = training.run(trainer, run.task, state, run.steps)
+        pieces.append(jax.tree.map(np.asarray, piece))
+        looks.append(_look(trainer, config, run.task, state.params, batch, done))
+        advance(run.steps)
+    metrics["after"] = test()
+    return Outcome(looks, jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces), metrics)
+
+
+def _look(
+    trainer: training.Trainer, config: Config, task: tasks.Task, params: Any, batch: tasks.Batch, step: int
+) -> Look:
+    cell, lags = trainer.model.cell, lags_of(task)
+    reach = np.asarray(diagnostics.gradient_reach(trainer.model, task, params, batch)["last_step"]["together"])
+    reach = reach[:, : diagnostics.common_lags(batch)]
+    cells = jax.tree.map(np.asarray, params.cell)
+    xs = batch.inputs[:, : config.sequences]
+    each = []
+    for seed in range(config.seeds):
+        own = jax.tree.map(lambda leaf, s=seed: leaf[s], cells)
+        # Each is fetched before the next is begun: both have QR decompositions (see `side_by_side`).
+        exponents = np.asarray(diagnostics.lyapunov_spectrum(cell, own, xs, len(xs) // WARMUP))
+        logs = np.asarray(diagnostics.jacobian_singular_values(cell, own, xs, lags))
+        shares = diagnostics.saturation(cell, own, batch.inputs)
+        each.append((np.mean(exponents, axis=0), np.mean(logs, axis=1), shares))
+    spectrum, singular, saturation = jax.tree.map(lambda *seeds: np.stack(seeds), *each)
+    return Look(step, spectrum, singular, reach, diagnostics.effective_horizon(reach), saturation)

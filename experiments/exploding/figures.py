@@ -1,0 +1,117 @@
+"""The figures: the boundary at initialisation, and what becomes of the trainings on either side of it."""
+
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from experiments.exploding import quantities
+from experiments.exploding.boundary import Boundary, critical_gain
+from experiments.exploding.config import MATRICES
+from experiments.exploding.quantities import Findings
+
+COLORS = {"tanh": "C0", "relu": "C1", "linear": "C2"}
+FATES = {
+    "sound": ("#cfe8cf", "finite, within 10 % of the baseline or better"),
+    "late": ("#f6dfa4", "finite, but worse than that"),
+    "shut": ("#d3d3d3", "finite, but over 90 % of the activations shut: no gradient passes"),
+    "lost": ("#eda9a0", "at least half of the seeds met NaN or infinity"),
+}
+LABELS = {"none": "none", "norm": "by norm", "value": "by value", "adaptive": "adaptive"}
+
+
+def boundary_figure(found: Findings) -> bytes:
+    """Slope over gain, a panel a kind of matrix: measured (median and range over seeds) and theory. Returns a PNG."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(MATRICES), sharey=True)
+    for axis, matrix in zip(axes, MATRICES, strict=True):
+        _boundary_panel(axis, [b for b in found.boundaries if b.matrix == matrix], found.gains)
+    axes[0].set_ylabel("slope of ln ||dL/ds(T-k)|| over lag k (nats per step)")
+    for word, y, side in (("explodes", 0.02, "bottom"), ("vanishes", -0.02, "top")):
+        axes[0].text(0.02, y, word, transform=axes[0].get_yaxis_transform(), va=side, color="gray")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(
+        f"One step back multiplies the gradient by e^slope: at initialisation, adding T = {found.task.length}, "
+        f"{found.config.hidden_size} units, {found.config.seeds} seeds"
+    )
+    return _png(figure)
+
+
+def _boundary_panel(axis: Axes, boundaries: list[Boundary], gains: list[float]) -> None:
+    axis.axhline(0, color="black", lw=1)
+    for boundary in boundaries:
+        color = COLORS[boundary.activation]
+        middle = np.median(boundary.slope, axis=1)
+        critical = critical_gain(gains, middle)
+        axis.plot(gains, middle, "o-", color=color, ms=4, label=f"{boundary.activation}, measured")
+        axis.fill_between(gains, *(of(boundary.slope, axis=1) for of in (np.min, np.max)), color=color, alpha=0.2, lw=0)
+        if np.isfinite(critical):
+            axis.plot(critical, 0, "D", color=color, ms=9, mec="black", zorder=3)
+            offset = {"linear": (-8, 12), "tanh": (10, -18), "relu": (-8, 12)}[boundary.activation]
+            axis.annotate(
+                f"{critical:.2f}", (critical, 0), offset, textcoords="offset points", color=color, ha="center"
+            )
+    theory = {
+        "upper bound: ln of largest singular value": (np.median(boundaries[0].bound, axis=1), (0, (1, 1)), "black"),
+        "at rest, no unit saturated": (np.median(boundaries[0].at_rest, axis=1), "--", "gray"),
+        "half of the units on: ln (g / √2)": (np.log(np.asarray(gains) / np.sqrt(2)), "-.", COLORS["relu"]),
+    }
+    for label, (slopes, style, color) in theory.items():
+        axis.plot(gains, slopes, linestyle=style, color=color, lw=1.3, label=label)
+    title = {"orthogonal": "W_h = g x orthogonal", "gaussian": "W_h = g x Gaussian of variance 1/H"}
+    axis.set(xlabel="recurrent gain g", title=title[boundaries[0].matrix])
+    axis.grid(alpha=0.3)
+
+
+def training_figure(found: Findings) -> bytes:
+    """Clipping by gain, a panel an activation: how many seeds stay finite, until when, and the loss. Returns a PNG."""
+    figure = Figure(figsize=(12, 1.2 + 2.6 * len(found.config.activations)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(found.config.activations), 1, squeeze=False)[:, 0]
+    for axis, activation in zip(axes, found.config.activations, strict=True):
+        _training_panel(axis, found, activation)
+    axes[-1].set_xlabel("recurrent gain g at initialisation (W_h = g x orthogonal)")
+    handles = [Patch(facecolor=color, label=label) for color, label in FATES.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    config = found.config
+    figure.suptitle(
+        f"SGD, learning rate {config.learning_rate:g}, {config.steps} steps on adding T = {found.task.length}: seeds "
+        f"still finite of {config.seeds},\nand below them the step of divergence (median), or the last loss (median; "
+        f"baseline {found.task.baseline:.3f})"
+    )
+    return _png(figure)
+
+
+def _training_panel(axis: Axes, found: Findings, activation: str) -> None:
+    rows = [(t, o) for t, o in found.trainings if t.activation == activation]
+    fates = list(FATES)
+    grid = np.zeros((len(rows), len(found.gains)))
+    for row, (_, outcome) in enumerate(rows):
+        for column in range(len(found.gains)):
+            square = quantities.square(outcome, column)
+            fate = square.fate(found.task.baseline)
+            grid[row, column] = fates.index(fate)
+            lost = square.finite == 0 or fate == "lost"
+            below = f"at step {square.diverged_at:.0f}" if lost else f"loss {quantities.number(square.loss)}"
+            axis.text(column, row, f"{square.finite}/{square.seeds}\n{below}", ha="center", va="center", fontsize=9)
+    colors = ListedColormap([color for color, _ in FATES.values()])
+    axis.imshow(grid, cmap=colors, vmin=-0.5, vmax=len(fates) - 0.5, aspect="auto")
+    axis.set_xticks(range(len(found.gains)), [f"{gain:g}" for gain in found.gains])
+    axis.set_yticks(range(len(rows)), [LABELS[t.clipping] for t, _ in rows])
+    axis.set_xticks(np.arange(len(found.gains)) + 0.5, minor=True)
+    axis.set_yticks(np.arange(len(rows)) + 0.5, minor=True)
+    axis.grid(which="minor", color="white", lw=2)
+    axis.tick_params(which="both", length=0)
+    axis.set(title=activation, ylabel="clipping")
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,118 @@
+"""The experiment on dynamics over training: what it writes, what its records say, what it refuses."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments import dynamics, run_files
+from experiments.command_line import UserError
+from experiments.dynamics.findings import _rank_correlation
+from experiments.dynamics.measurement import lags_of
+from rnn_jax import tasks
+
+TINY = dynamics.Config(
+    cells=("irnn",),
+    length=8,
+    hidden_size=4,
+    batch_size=3,
+    steps=2,
+    checkpoints=2,
+    sequences=2,
+    seeds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("run")
+    dynamics.run(TINY, str(folder))
+    return folder, json.loads((folder / "results.json").read_text())["results"]
+
+
+def test_writes_its_files(finished: tuple[Path, list]) -> None:
+    folder, records = finished
+    figures = {"spectrum.png", "training.png"}
+    assert {p.name for p in folder.iterdir()} == figures | {"config.json", "results.json", "arrays.npz"}
+    for figure in figures:
+        assert (folder / figure).read_bytes().startswith(b"\x89PNG")
+    places = [(r["run"], r["seed"], r["step"]) for r in records]
+    assert places == [(c, seed, step) for c in TINY.cells for seed in range(2) for step in range(3)]
+
+
+def test_records_agree_with_the_arrays(finished: tuple[Path, list]) -> None:
+    folder, records = finished
+    arrays = np.load(folder / "arrays.npz")
+    assert arrays["irnn/training/loss"].shape == (2, 2)
+    np.testing.assert_array_equal(arrays["irnn/dynamics/lag"], [1, 2, 5, 7])
+    assert arrays["irnn/dynamics/lyapunov"].shape == (2, 3, 4)
+    for record in records:
+        exponents = arrays[f"{record['run']}/dynamics/lyapunov"][record["seed"], record["step"]]
+        logs = arrays[f"{record['run']}/dynamics/log_singular_values"][record["seed"], record["step"]]
+        assert float(record["lyapunov/largest"]) == pytest.approx(np.max(exponents))
+        assert record["lyapunov/memories"] == np.sum(exponents > -1 / 7)
+        assert [float(record[f"log_singular_value/lag {k}"]) for k in (1, 2, 5, 7)] == pytest.approx(logs[:, 0])
+        assert 0 <= float(record["reach/horizon"]) <= 7
+
+
+def test_training_changes_what_is_measured(finished: tuple[Path, list]) -> None:
+    exponents = np.load(finished[0] / "arrays.npz")["irnn/dynamics/lyapunov"]
+    assert (exponents[:, 0] != exponents[:, 1]).any()
+    assert (exponents[:, 1] != exponents[:, 2]).any()
+
+
+def test_an_irnn_at_the_start_keeps_everything_that_its_relus_let_through(finished: tuple[Path, list]) -> None:
+    # W_h is the identity: every exponent is 0, or -inf where a unit is off; the largest singular value is 1.
+    start = [r for r in finished[1] if r["run"] == "irnn" and r["step"] == 0]
+    exponents = np.load(finished[0] / "arrays.npz")["irnn/dynamics/lyapunov"][:, 0]
+    assert set(np.unique(np.where(np.isfinite(exponents), np.round(exponents, 5) + 0.0, -np.inf))) <= {0, -np.inf}
+    on = [r for r in start if float(r["lyapunov/largest"]) == pytest.approx(0, abs=1e-5)]
+    assert on
+    for record in on:
+        assert record["log_singular_value/lag 7"] == pytest.approx(0, abs=1e-5)
+
+
+def test_the_doctors_reader_knows_every_run(finished: tuple[Path, list]) -> None:
+    evidence = run_files.read(str(finished[0]))
+    assert {name: set(seeds) for name, seeds in evidence.items()} == {name: {0, 1} for name in TINY.cells}
+    one = evidence["irnn"][1]
+    assert one.before.reach.shape == one.now.reach.shape == (8,)
+    assert set(one.now.saturation) == {"max"}
+
+
+def test_the_lags_end_with_the_tasks_dependency() -> None:
+    assert lags_of(tasks.Adding(100)) == [1, 2, 5, 10, 20, 50, 99]
+    assert lags_of(tasks.Adding(11)) == [1, 2, 5, 10]
+
+
+def test_rank_correlation_sees_order_alone() -> None:
+    values = np.array([3.0, -1.0, 2.0, 10.0])
+    assert _rank_correlation(values, np.exp(values)) == pytest.approx(1)
+    assert _rank_correlation(values, -(values**3)) == pytest.approx(-1)
+    # Spearman's of a permutation of four: 1 - 6 sum(d^2) / (n (n^2 - 1)), d = (0, 0, 1, -1).
+    assert _rank_correlation(np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 4, 3])) == pytest.approx(1 - 12 / 60)
+
+
+BAD_CONFIGS = [
+    ({"cells": ("rnn", "lstmm")}, "--cells: unknown 'lstmm': known are rnn, irnn, lstm_bias_0"),
+    ({"cells": ("rnn", "rnn")}, "--cells must name at least one and none twice, got 'rnn,rnn'"),
+    ({"cells": ()}, "--cells must name at least one"),
+    ({"task": "digits"}, "--task must be one of adding, adding_1997, copying"),
+    ({"task": "adding_1997", "length": 19}, "--length 19: adding_1997: length must be an integer of at least 20"),
+    ({"length": 2}, "--length 2: a dependency of at least 3 steps is wanted, got 1"),
+    ({"steps": 10, "checkpoints": 4}, "--steps must be a multiple of --checkpoints 4, got 10"),
+    ({"checkpoints": 0}, "--checkpoints must be positive, got 0"),
+    ({"sequences": 0}, "--sequences must be positive, got 0"),
+    ({"sequences": 65}, "--sequences must be at most 64, got 65"),
+    ({"learning_rate": float("nan")}, "--learning_rate must be a positive number, got nan"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD_CONFIGS, ids=[str(fields) for fields, _ in BAD_CONFIGS])
+def test_bad_settings_are_refused_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        dynamics.run(dynamics.Config(**fields), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
