@@ -161,6 +161,9 @@ def _evidence(fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ev
             loss=number(f"{moment}/loss"),
         )
 
+    loss, before, now = array("training/loss"), look("before"), look("after")
+    if loss is None and now.reach is None:  # never trained: as it was before is as it is
+        before, now = Look(), before
     dependency = number("dependency")
     return Evidence(
         baseline=number("baseline"),
@@ -168,10 +171,10 @@ def _evidence(fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ev
         solved=fields.get("solved"),
         optimizer=fields.get("optimizer"),
         clip=fields.get("clip"),
-        loss=array("training/loss"),
+        loss=loss,
         grad_norm=array("training/grad_norm"),
         grad_norms=under("training/grad_norms"),
         clipped=array("training/clipped"),
-        before=look("before"),
-        now=look("after"),
+        before=before,
+        now=now,
     )

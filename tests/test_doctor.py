@@ -309,6 +309,14 @@ def test_a_run_on_disk_is_read_as_it_was_written(finished):
     assert 0.5 < e.before.loss < 10
 
 
+def test_a_run_that_was_never_trained_is_as_it_was(tmp_path):
+    record = {"run": "fresh", "seed": 0, "dependency": 29}
+    (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
+    np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/together": 0.1 ** np.arange(30.0)[None]})
+    evidence = run_files.read(str(tmp_path))["fresh"][0]
+    assert [finding.cause for finding in diagnostics.diagnose(evidence)] == ["vanishing gradient"]
+
+
 def test_the_command_names_the_cause_and_writes_it_beside_the_run(finished):
     done = command(f"--workdir={finished}")
     assert (done.returncode, done.stderr) == (0, "")

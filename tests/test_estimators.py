@@ -133,6 +133,16 @@ def test_wrong_sequences_are_refused_as_by_unroll(estimator):
         estimator.init(MODEL.cell, params, batch.inputs, jnp.zeros((3, 4)), key)
 
 
+def test_lengths_are_taken_without_jit_too():
+    params, batch = _given(MODEL)
+    loss = task_loss(MODEL, TASK, batch)
+    for estimator in (TBPTT(5), TBPTT(12)):  # of 12 steps the last segment has 2, and none of any sequence
+        carry = estimator.init(MODEL.cell, params, batch.inputs)
+        found = estimator(MODEL.cell, loss, params, carry, batch.inputs, batch, lengths=np.array([0, 3, 9]))
+        _, ys = MODEL.apply(params, batch.inputs, lengths=np.array([0, 3, 9]))
+        np.testing.assert_allclose(found.value, TASK.loss(ys, batch), rtol=1e-5)
+
+
 @pytest.mark.parametrize("estimator", [TBPTT(4, 12), RTRL()], ids=str)
 def test_a_trainer_uses_the_estimator_it_is_given(estimator):
     task = rnn_jax.Adding(12)

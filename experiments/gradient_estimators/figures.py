@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from experiments.gradient_estimators.results import Results, short
 
@@ -24,7 +25,8 @@ def figure(results: Results, cell_name: str) -> bytes:
     for axis, problem in zip(np.atleast_1d(above.subplots(1, len(problems))), problems, strict=True):
         for name in names:
             if (problem.task_name, name) != ("characters", "BPTT"):
-                _curve(axis, results.losses[problem.task_name, cell_name, name], colors[name])
+                width = 5.0 if name == "BPTT" else 1.5  # RTRL lies on it
+                _curve(axis, results.losses[problem.task_name, cell_name, name], colors[name], width)
         axis.axhline(problem.task.baseline, color="black", linestyle=":", lw=1)
         axis.set_ylim(0, 1.5 * problem.task.baseline)  # the first steps, from wherever a network began, say nothing
         axis.set(title=f"{problem.task_name}, {problem.task.sequence_length} steps", xlabel="optimization step")
@@ -43,6 +45,8 @@ def figure(results: Results, cell_name: str) -> bytes:
         axis.set(xscale="log", yscale="log", xlabel="T (steps)", ylabel=f"{what.split('_')[0]} ({unit})", xticks=steps)
         axis.set_xticks([], minor=True)
         axis.set_xticklabels(map(str, steps))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
     memory.set(title="memory of a gradient, beside inputs", ylabel="temporary memory (MB)")
     time.set(title="time of a gradient", ylabel="time (ms)")
@@ -55,12 +59,12 @@ def figure(results: Results, cell_name: str) -> bytes:
     return buffer.getvalue()
 
 
-def _curve(axis: Axes, losses: np.ndarray, color: str) -> None:
+def _curve(axis: Axes, losses: np.ndarray, color: str, width: float) -> None:
     """The median over seeds of running means, and their range."""
-    width = min(SMOOTHED, losses.shape[1])
-    smooth = np.array([np.convolve(loss, np.ones(width) / width, mode="valid") for loss in losses])
-    steps = np.arange(width, losses.shape[1] + 1)
-    axis.plot(steps, np.median(smooth, axis=0), color=color)
+    window = min(SMOOTHED, losses.shape[1])
+    smooth = np.array([np.convolve(loss, np.ones(window) / window, mode="valid") for loss in losses])
+    steps = np.arange(window, losses.shape[1] + 1)
+    axis.plot(steps, np.median(smooth, axis=0), color=color, lw=width, alpha=0.5 if width > 2 else 1)
     axis.fill_between(steps, np.min(smooth, axis=0), np.max(smooth, axis=0), color=color, alpha=0.12, lw=0)
 
 
@@ -78,7 +82,7 @@ def _quality(axis: Axes, results: Results, tasks: list[str], cell_name: str, col
     axis.set(
         title="cosine of one estimate and the gradient\n(left fresh, right trained parameters)",
         ylabel="cosine",
-        ylim=(-1.05, 1.08),
+        ylim=(-0.3, 1.08),
     )
     axis.set_xticks(range(len(tasks)), tasks)
     axis.grid(alpha=0.3, axis="y")

@@ -3,7 +3,7 @@
 The textbook sentence is that gates keep the gradient. Measured here: ||dL/ds_t|| for every step t, at initialisation
 and after training, under several initialisations of each cell, on tasks whose answer lies up to 100 steps back.
 
-    python -m experiments.gradient_norms                                        # 3.5 minutes on two cores
+    python -m experiments.gradient_norms                                        # 4 minutes on two cores
     python -m experiments.gradient_norms --quick                                # under 30 seconds
     python -m experiments.gradient_norms --cells=rnn,lstm,my_module:MyCell      # your own cell beside them
     python -m experiments.gradient_norms --tasks=mnist --mnist=FOLDER --steps=2000

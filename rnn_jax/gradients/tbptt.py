@@ -121,7 +121,8 @@ class TBPTT:
         segments = count + bool(tail)
         left, keys = None, None
         if given.lengths is not None and not self.overlap:
-            left = given.lengths[None] - jnp.reshape(jnp.arange(segments) * k, (-1,) + (1,) * given.lengths.ndim)
+            starts = jnp.reshape(jnp.arange(segments) * k, (-1,) + (1,) * given.lengths.ndim)
+            left = jnp.clip(given.lengths[None] - starts, 0, k)
         if key is not None and not self.overlap:
             keys = jax.random.split(key, segments)
 
