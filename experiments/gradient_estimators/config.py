@@ -19,7 +19,7 @@ class Config:
 
     tasks: tuple[str, ...] = setting(TASKS, f"Comma list of {', '.join(TASKS)}.")
     cells: tuple[str, ...] = setting(
-        ("rnn", "lstm", "gru"), f"Comma list of {', '.join(cells.CELLS)}, or your own as module:Class."
+        ("lstm", "gru"), f"Comma list of {', '.join(cells.CELLS)}, or your own as module:Class."
     )
     hidden_size: int = setting(12, "Units of the hidden state.")
     batch_size: int = setting(8, "Sequences (or streams of characters) an optimization step.")

@@ -67,12 +67,7 @@ def measure(problem: Problem, config: Config, advance: Callable[[int], None], st
     return Outcome(before, look(), np.asarray(metrics.loss))
 
 
-# Run a few times only: optimizing the program takes longer than running it.
-@functools.partial(
-    jax.jit,
-    static_argnames=("model", "estimator", "draws"),
-    compiler_options={"xla_backend_optimization_level": 0},
-)
+@functools.partial(jax.jit, static_argnames=("model", "estimator", "draws"))
 def gradients(
     model: Any, estimator: Estimator, draws: int, task: Any, params: Any, batch: Batch, key: jax.Array
 ) -> jax.Array:
