@@ -97,7 +97,7 @@ def test_the_doctors_reader_knows_every_run(finished: tuple[Path, list]) -> None
     evidence = run_files.read(str(folder))
     assert set(evidence) == {r["run"] for r in records}
     assert evidence["relu/adaptive/gain 0.5"][1].loss.shape == (2,)
-    assert evidence["initial/gaussian/tanh/gain 0.5"][0].before.reach.shape == (20,)
+    assert evidence["initial/gaussian/tanh/gain 0.5"][0].now.reach.shape == (20,)
 
 
 def test_divergence_is_counted_from_one_and_zero_means_never() -> None:

@@ -1,4 +1,4 @@
-"""Runs tests/float64 in a process of its own: JAX takes its float width when it starts."""
+"""Runs tests/float64 in processes of their own: JAX takes its float width when it starts."""
 
 import os
 import pathlib
@@ -6,10 +6,16 @@ import subprocess
 import sys
 import warnings
 
+import pytest
 
-def test_float64_suite_passes():
+FOLDER = pathlib.Path(__file__).parent / "float64"
+
+
+# A process a file: one that compiles thousands of programs runs out of memory maps, and dies.
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("test_*.py")))
+def test_float64_suite_passes(name):
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/float64", "-q", "-n0", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", f"tests/float64/{name}", "-q", "-n0", "-p", "no:cacheprovider"],
         cwd=pathlib.Path(__file__).parents[1],
         env={**os.environ, "JAX_ENABLE_X64": "1"},
         stdout=subprocess.PIPE,
