@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import flatten_util
 
-from rnn_jax import CELLS, GRU, LSTM, Cell, Dropout, LearnedInitialState, Scan, Stack, VanillaRNN, masking, unroll
+from rnn_jax import CELLS, GRU, LSTM, Cell, Dropout, LearnedInitialState, Scan, Stack, VanillaRNN, unroll
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
 from rnn_jax.models.readout import ReadoutParams
@@ -35,8 +35,8 @@ def problem(cell):
     params = jax.tree.map(lambda leaf: leaf + 0.3 * jnp.asarray(rng.normal(size=leaf.shape)), params)
     readout = {"v": jnp.asarray(rng.normal(size=(cell.output_size, 1)))}
     xs, targets = (jnp.asarray(rng.normal(size=(T, B, n))) for n in (D, 1))
-    # Beyond a sequence's end nothing counts.
-    return ReadoutParams(params, readout), xs, targets * masking.before_end(LENGTHS, T)[..., None]
+    # Targets beyond a sequence's end as well: outputs are zero there, and so is their loss.
+    return ReadoutParams(params, readout), xs, targets
 
 
 @functools.partial(jax.jit, static_argnames=("estimator", "cell", "stretches"))
@@ -77,6 +77,7 @@ def test_stretches_are_the_whole(estimator):
     # Those of TBPTT must be the same: with overlapping windows the first is the short one, else the last.
     stretches = (5, 6) if estimator == TBPTT(3, T) else (4, 7)
     whole = run(estimator, cell, *problem(cell), **RAGGED)
+    np.testing.assert_allclose(whole[0], exact(cell, True)[0], rtol=1e-9)  # the loss is no estimate
     assert_close(run(estimator, cell, *problem(cell), **RAGGED, stretches=stretches)[:2], whole[:2])
 
 
@@ -284,19 +285,20 @@ def draws(count):
     """Estimates of the cell's gradient by as many keys, [count, P], and the exact one."""
     cell = LearnedInitialState(LSTM(D, H))
     params, xs, targets = problem(cell)
+    xs, targets, resets = xs[:4], targets[:4], RESETS[:4]  # few steps: the spread grows with their number
 
     @jax.jit
     def one(keys):
-        of = lambda key: run(UORO(), cell, params, xs, targets, key=key, **RAGGED)[1]  # noqa: E731
+        of = lambda key: run(UORO(), cell, params, xs, targets, key=key, resets=resets)[1]  # noqa: E731
         return jax.lax.map(lambda k: flatten_util.ravel_pytree(of(k).cell)[0], keys, batch_size=64)
 
-    wanted = run(BPTT(Scan()), cell, params, xs, targets, **RAGGED)[1]
+    wanted = run(BPTT(Scan()), cell, params, xs, targets, resets=resets)[1]
     found = one(jax.random.split(jax.random.key(1), count))
     return np.asarray(found), np.asarray(flatten_util.ravel_pytree(wanted.cell)[0])
 
 
 def test_uoro_is_unbiased_and_its_mean_converges_at_one_over_root_n():
-    found, wanted = draws(4096)
+    found, wanted = draws(16384)
 
     def error(n):
         """Root mean square error of a mean over n keys."""
@@ -306,8 +308,8 @@ def test_uoro_is_unbiased_and_its_mean_converges_at_one_over_root_n():
     # The mean of all is as far from the truth as its own spread says: the sum of squares over its expectation is 1,
     # give or take, as few directions hold most of the noise.
     spread = np.sum(found.var(0)) / len(found)
-    assert np.sum((found.mean(0) - wanted) ** 2) / spread < 4
-    assert np.linalg.norm(found.mean(0) - wanted) < 0.2 * np.linalg.norm(wanted)  # one alone: 2.4
+    assert np.sum((found.mean(0) - wanted) ** 2) / spread < 3
+    assert np.linalg.norm(found.mean(0) - wanted) < 0.1 * np.linalg.norm(wanted)  # one alone: 6
 
 
 def test_uoro_has_the_exact_value_and_readout_gradient_and_is_random_in_the_rest():
