@@ -163,7 +163,7 @@ CONSEQUENCES = {
 
 @functools.cache
 def findings(name):
-    return diagnostics.diagnose(BROKEN[name][0]())
+    return diagnostics.doctor(BROKEN[name][0]())
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -176,7 +176,7 @@ def test_a_broken_run_is_named_by_its_own_cause(name):
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_run_is_left_in_peace(name):
-    assert diagnostics.diagnose(HEALTHY[name]()) == []
+    assert diagnostics.doctor(HEALTHY[name]()) == []
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def curves(loss, grad_norm=None, **fields):
 
 
 def causes(evidence):
-    return {f.cause: f.follows for f in diagnostics.diagnose(evidence)}
+    return {f.cause: f.follows for f in diagnostics.doctor(evidence)}
 
 
 def test_a_cliff_is_an_explosion_and_not_a_learning_rate():
@@ -229,7 +229,7 @@ def test_a_cliff_is_an_explosion_and_not_a_learning_rate():
     loss = [*[1.0] * 60, *[50.0] * 40]
     norms = [*[1.0] * 59, 1e5, *[50.0] * 40]
     names = {"cell.w_h": np.asarray(norms), "cell.b": np.ones(100)}
-    (found,) = diagnostics.diagnose(curves(loss, norms, grad_norms=names))
+    (found,) = diagnostics.doctor(curves(loss, norms, grad_norms=names))
     assert found.cause == "exploding gradient"
     assert "gradient norm 1e+05 at step 60, 1 in the median before, largest in cell.w_h" in found.evidence
     # The other way round the loss has jumped first, and taken the gradient with it.
@@ -259,9 +259,9 @@ def test_what_holds_first_is_the_cause():
 def test_a_gradient_that_vanished_only_before_training_is_a_warning():
     look = lambda left: diagnostics.Look(reach=np.asarray([1.0, left]))  # noqa: E731
     evidence = curves([0.5] * 100, before=look(1e-9), now=look(0.5))
-    (found,) = diagnostics.diagnose(evidence)
+    (found,) = diagnostics.doctor(evidence)
     assert (found.cause, found.severity) == ("vanishing before training", Severity.WARNING)
-    assert diagnostics.diagnose(dataclasses.replace(evidence, solved=True)) == []
+    assert diagnostics.doctor(dataclasses.replace(evidence, solved=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_gradient_that_vanished_only_before_training_is_a_warning():
     ids=["nothing known", "learns", "a spike", "few steps", "slow", "solved"],
 )
 def test_what_is_not_known_or_not_sure_is_not_said(evidence):
-    assert diagnostics.diagnose(evidence) == []
+    assert diagnostics.doctor(evidence) == []
 
 
 # The command
@@ -314,7 +314,7 @@ def test_a_run_that_was_never_trained_is_as_it_was(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
     np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/together": 0.1 ** np.arange(30.0)[None]})
     evidence = run_files.read(str(tmp_path))["fresh"][0]
-    assert [finding.cause for finding in diagnostics.diagnose(evidence)] == ["vanishing gradient"]
+    assert [finding.cause for finding in diagnostics.doctor(evidence)] == ["vanishing gradient"]
 
 
 def test_the_command_names_the_cause_and_writes_it_beside_the_run(finished):

@@ -17,7 +17,7 @@ EXAMPLES = {
 
 
 def test_the_readme_has_examples():
-    assert set(EXAMPLES) == {"Sequences of different lengths", "Load PyTorch weights"}
+    assert set(EXAMPLES) == {"Which gradient?", "Sequences of different lengths", "Load PyTorch weights"}
 
 
 @pytest.mark.parametrize("section", EXAMPLES)

@@ -20,7 +20,7 @@ from experiments import run_files
 from experiments.command_line import writable
 from experiments.doctor import findings
 from rnn_jax import report
-from rnn_jax.diagnostics import Finding, diagnose
+from rnn_jax.diagnostics import Finding, doctor
 
 __all__ = ["Config", "run"]
 
@@ -39,7 +39,7 @@ def run(config: Config, workdir: str) -> None:
     del config
     runs = run_files.read(workdir)
     folder = writable(workdir)
-    found = {name: {seed: diagnose(e) for seed, e in seeds.items()} for name, seeds in runs.items()}
+    found = {name: {seed: doctor(e) for seed, e in seeds.items()} for name, seeds in runs.items()}
     report.write_json(folder / "doctor.json", {"environment": report.environment(), "results": _records(found)})
     findings.show(Console(), found)
 

@@ -1,6 +1,6 @@
 """Instruments that say how far a cell's gradient reaches, and what its states do on the way."""
 
-from rnn_jax.diagnostics.doctor import diagnose
+from rnn_jax.diagnostics.doctor import doctor
 from rnn_jax.diagnostics.evidence import Evidence, Look, common_lags, examine, not_finite
 from rnn_jax.diagnostics.findings import Finding, Severity
 from rnn_jax.diagnostics.horizon import effective_horizon
@@ -29,7 +29,7 @@ __all__ = [
     "Severity",
     "align_to_last",
     "common_lags",
-    "diagnose",
+    "doctor",
     "effective_horizon",
     "examine",
     "fit_decay",

@@ -47,7 +47,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def diagnose(evidence: Evidence) -> list[Finding]:
+def doctor(evidence: Evidence) -> list[Finding]:
     """What is wrong with one seed.
 
     A seed that has solved its task has nothing wrong with it, whatever its gates and gradients look like; but that it
