@@ -1,4 +1,4 @@
-"""Programs side by side in threads, under one progress bar of optimization steps.
+"""Programs side by side in threads, under one progress bar.
 
 A small program keeps about one core busy, so that on a CPU as many may run at a time as there are cores. Not those
 with a QR decomposition in them: jaxlib 0.10.2 hands it to the threads that all programs share and waits in one of them;
@@ -7,16 +7,18 @@ where as many do so as there are threads, they wait for ever. That of an orthogo
 """
 
 import concurrent.futures
+import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import jax
 from rich import progress
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from rnn_jax import report
 
+ESTIMATED_OVER = 300.0  # seconds whose speed tells the time that is left: some programs report twice a minute
 ONE_QR = threading.Lock()  # held while a program with a QR decomposition runs, until its result is there
 
 Outcome = TypeVar("Outcome")
@@ -28,22 +30,36 @@ def programs_at_a_time() -> int:
     return report.cores() if jax.default_backend() == "cpu" else 1
 
 
+class _Progress(progress.Progress):
+    """A bar with something below it that is drawn anew as the bar is."""
+
+    below: Callable[[], RenderableType] | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.below is not None:
+            yield self.below()
+
+
 def run(
     jobs: Sequence[Job[Outcome]],
-    steps: int,
+    work: Sequence[int],
     at_a_time: int,
     console: Console,
     finished: Callable[[int, Outcome], None],
+    below: Callable[[], RenderableType] | None = None,
 ) -> None:
     """Runs every job, in order as threads come free.
 
     Args:
-      jobs: each is called with a function to tell the steps it has just done, and an event; once that is set it returns
+      jobs: each is called with a function to tell the work it has just done, and an event; once that is set it returns
         None as soon as it can.
-      steps: of all jobs together.
+      work: of each job at the most, in any unit, such as optimization steps; what it has left undone at its end is
+        taken off the bar.
       at_a_time: how many run side by side.
       console: where the bar is shown.
       finished: called in this thread with a job's place and outcome, as soon as it has ended.
+      below: what is to be shown below the bar; on a terminal only.
 
     Raises:
       Whatever a job or `finished` raises, after the others have been stopped; an interrupt as well.
@@ -52,20 +68,30 @@ def run(
     columns = (
         progress.TextColumn("{task.fields[done]}"),
         progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("steps,"),
+        progress.TaskProgressColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("gone,"),
         progress.TimeRemainingColumn(),
         progress.TextColumn("left"),
     )
-    with progress.Progress(*columns, console=console) as bars, concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
-        bar = bars.add_task("", total=steps, done=f"0/{len(jobs)} runs")
-        running = {pool.submit(job, lambda done: bars.advance(bar, done), stop): i for i, job in enumerate(jobs)}
+    done = [0] * len(jobs)
+    bars = _Progress(*columns, console=console, speed_estimate_period=ESTIMATED_OVER)
+    bars.below = below if console.is_terminal else None
+    with bars, concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        bar = bars.add_task("", total=sum(work), done=f"0/{len(jobs)} runs")
+
+        def advance(place: int, amount: int) -> None:
+            done[place] += amount
+            bars.advance(bar, amount)
+
+        running = {pool.submit(job, functools.partial(advance, i), stop): i for i, job in enumerate(jobs)}
         try:
             for count, future in enumerate(concurrent.futures.as_completed(running), 1):
-                outcome = future.result()
+                place, outcome = running[future], future.result()
                 assert outcome is not None  # only a stopped job has none
-                finished(running[future], outcome)
-                bars.update(bar, done=f"{count}/{len(jobs)} runs")
+                finished(place, outcome)
+                left = [w - d for f, w, d in zip(running, work, done, strict=True) if not f.done()]
+                bars.update(bar, done=f"{count}/{len(jobs)} runs", total=sum(done) + sum(left))
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -2,10 +2,21 @@
 
 import os
 
+# The tests compile thousands of programs and run each for microseconds: LLVM's optimizations take half of the time.
+# `XLA_FLAGS= python -m pytest` has them.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+
 import jax
+import pytest
 
 # Several test processes share a GPU, where there is one: none may take most of its memory at the start, as JAX does.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+pytest.register_assert_rewrite("tests.drawing")  # a failure there shows the values, as it does in a test
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 3)  # an even number of seeds is spread over all but one

@@ -100,7 +100,7 @@ BAD_CONFIGS = [
     ({"cells": ("rnn", "lstmm")}, "--cells: unknown 'lstmm': known are rnn, irnn, lstm_bias_0"),
     ({"cells": ("rnn", "rnn")}, "--cells must name at least one and none twice, got 'rnn,rnn'"),
     ({"cells": ()}, "--cells must name at least one"),
-    ({"task": "digits"}, "--task must be one of adding, adding_1997, copying"),
+    ({"task": "digits"}, "--task must be one of adding, adding_1997, "),
     ({"task": "adding_1997", "length": 19}, "--length 19: adding_1997: length must be an integer of at least 20"),
     ({"length": 2}, "--length 2: a dependency of at least 3 steps is wanted, got 1"),
     ({"steps": 10, "checkpoints": 4}, "--steps must be a multiple of --checkpoints 4, got 10"),

@@ -231,7 +231,16 @@ def test_variants_name_their_definitions():
     assert {name: make(T).variant for name, make in SYNTHETIC.items()} == {
         "adding": "2015/2016",
         "adding_1997": "H&S 1997",
+        "associative_recall": "Ba 2016",
         "copying": "Arjovsky 2016",
+        "copying_selective": "Jing 2019",
+        "copying_variable": "Tallec 2018",
+        "multiplication": "H&S 1997",
+        "n_back": "Kirchner 1958",
+        "parity": "Delétang 2023",
         "temporal_order_6a": "H&S 1997 6a",
         "temporal_order_6b": "H&S 1997 6b",
+        "two_symbol_2a": "H&S 1997 2a",
+        "two_symbol_2b": "H&S 1997 2b",
+        "two_symbol_2c": "H&S 1997 2c",
     }

@@ -52,7 +52,7 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [functools.partial(measure, r, config) for r in runs]
     # One at a time: Lyapunov exponents and singular values are had by QR decompositions.
-    side_by_side.run(jobs, config.steps * len(jobs), 1, console, finished)
+    side_by_side.run(jobs, [config.steps] * len(jobs), 1, console, finished)
     pairs = [(r, outcomes[i]) for i, r in enumerate(runs)]
     report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
     files.write(folder / "spectrum.png", figures.spectrum_figure(pairs))

@@ -2,33 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 
-import jax
-
+from experiments import networks
 from experiments.command_line import UserError, setting
-from rnn_jax import Cell, ReadoutModel, cells, initializers, tasks, training
+from rnn_jax import Cell, tasks, training
 
 MEASURED_SEQUENCES = 64  # over which the gradient's norms and saturation are averaged
 
-# Of (input size, units, the longest lag that the task asks for).
-NETWORKS: dict[str, Callable[[int, int, int], Cell]] = {
-    "rnn": lambda d, h, _: cells.VanillaRNN(d, h),
-    "irnn": lambda d, h, _: cells.VanillaRNN(
-        d, h, jax.nn.relu, initializers.ScaledIdentity(), initializers.Normal(0.001)
-    ),
-    "lstm_bias_0": lambda d, h, _: cells.LSTM(d, h, forget_bias=0.0),
-    "lstm_bias_1": lambda d, h, _: cells.LSTM(d, h, forget_bias=1.0),
-    "lstm_chrono": lambda d, h, lag: cells.LSTM(d, h, forget_bias=initializers.Chrono(lag)),
-    "gru": lambda d, h, _: cells.GRU(d, h),
-}
+NETWORKS = ("rnn", "irnn", "lstm_bias_0", "lstm_bias_1", "lstm_chrono", "gru")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """What is run; every field is a flag."""
 
-    cells: tuple[str, ...] = setting(tuple(NETWORKS), f"Comma list of {', '.join(NETWORKS)}.")
+    cells: tuple[str, ...] = setting(NETWORKS, f"Comma list of {', '.join(NETWORKS)}.")
     task: str = setting("adding", f"One of {', '.join(tasks.SYNTHETIC)}.")
     length: int = setting(100, "T, in steps.")
     hidden_size: int = setting(32, "Units of the hidden state.")
@@ -86,7 +74,7 @@ def plan(config: Config) -> list[Run]:
         task = tasks.find(config.task, config.length)
         if task.dependency < 3:
             raise ValueError(f"a dependency of at least 3 steps is wanted, got {task.dependency}")
-        makes = {name: NETWORKS[name](task.input_size, config.hidden_size, task.dependency) for name in config.cells}
+        models = {name: networks.make(name, task, config.hidden_size) for name in config.cells}
     except ValueError as error:
         raise UserError(f"--length {config.length}: {error}") from error
     optimizer, clip = training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
@@ -94,8 +82,8 @@ def plan(config: Config) -> list[Run]:
         Run(
             name,
             task,
-            training.Trainer(ReadoutModel(cell, task.output_size), config.batch_size, optimizer, clip),
+            training.Trainer(model, config.batch_size, optimizer, clip),
             config.steps // config.checkpoints,
         )
-        for name, cell in makes.items()
+        for name, model in models.items()
     ]

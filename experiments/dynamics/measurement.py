@@ -80,7 +80,7 @@ def measure(run: Run, config: Config, advance: Callable[[int], None], stop: thre
         looks.append(_look(trainer, config, run.task, state.params, batch, done))
         advance(run.steps)
     metrics["after"] = test()
-    return Outcome(looks, jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces), metrics)
+    return Outcome(looks, training.join(pieces), metrics)
 
 
 def _look(

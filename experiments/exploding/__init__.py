@@ -67,7 +67,7 @@ def run(config: Config, workdir: str) -> None:
     state = jax.block_until_ready(training.init(trainings[0].trainer, jax.random.split(key_init, config.seeds)))
     jobs = [functools.partial(survival.measure, t, config, task, gains, state, key_training) for t in trainings]
     at_a_time = side_by_side.programs_at_a_time()
-    side_by_side.run(jobs, config.steps * len(jobs), at_a_time, console, finished)
+    side_by_side.run(jobs, [config.steps] * len(jobs), at_a_time, console, finished)
 
     found = Findings(config, task, gains, boundaries, [(t, outcomes[i]) for i, t in enumerate(trainings)])
     report.write_arrays(folder / "arrays.npz", summary.arrays(found))

@@ -97,7 +97,7 @@ def measure(
         pieces.append(jax.tree.map(np.asarray, piece))
         advance(steps)
     look("after")
-    history = jax.tree.map(lambda *parts: by_gain(np.concatenate(parts, axis=1)), *pieces)
+    history = jax.tree.map(by_gain, training.join(pieces))
     metrics, reaches, saturation = ({m: parts[i] for m, parts in moments.items()} for i in range(3))
     return Outcome(
         history=history,

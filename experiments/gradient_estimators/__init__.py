@@ -72,7 +72,7 @@ def run(config: Config, workdir: str) -> None:
         keep()
 
     at_a_time = side_by_side.programs_at_a_time()
-    side_by_side.run(jobs, config.steps * len(jobs), at_a_time, console, finished)
+    side_by_side.run(jobs, [config.steps] * len(jobs), at_a_time, console, finished)
     report.write_arrays(folder / "arrays.npz", summary.arrays(results))
     drawn = {name: figures.figure(results, name) for name in config.cells}
     for name, png in drawn.items():

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from experiments import networks
 from experiments.command_line import UserError, setting
 from experiments.gradient_estimators import text
 from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, ReadoutModel, SnAp, cells, tasks, training
@@ -95,11 +96,9 @@ def plan(config: Config) -> list[Problem]:
     for task_name in config.tasks:
         task = _task(config, task_name)
         for cell_name in config.cells:
-            try:
-                cell = cells.find(cell_name)(task.input_size, config.hidden_size)
-            except ValueError as error:
-                raise UserError(str(error)) from error
-            problems.append(Problem(task_name, cell_name, task, ReadoutModel(cell, task.output_size)))
+            model = networks.make(cell_name, task, config.hidden_size)
+            networks.check(cell_name, model, task)
+            problems.append(Problem(task_name, cell_name, task, model))
     return problems
 
 

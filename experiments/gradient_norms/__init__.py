@@ -59,7 +59,7 @@ def run(config: Config, workdir: str) -> None:
         report.write_json(folder / "results.json", {**header, "results": found})
 
     jobs = [functools.partial(measure, runs[i], config, tell) for i in order]
-    side_by_side.run(jobs, sum(r.steps for r in runs), at_a_time, console, finished)
+    side_by_side.run(jobs, [runs[i].steps for i in order], at_a_time, console, finished)
     pairs: list[tuple[Run, Outcome]] = [(r, outcomes[i]) for i, r in enumerate(runs)]
     report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
     figures = summary.figures(pairs)

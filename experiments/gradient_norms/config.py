@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
+from experiments import networks
 from experiments.command_line import UserError, setting
-from rnn_jax import Cell, ReadoutModel, cells, diagnostics, initializers, tasks, training
+from rnn_jax import cells, initializers, tasks, training
 
 # What is varied in a cell's initialisation, given the task's longest dependency; the first is the cell's default.
 INITIALISATIONS: dict[str, dict[str, Callable[[int], dict[str, Any]]]] = {
@@ -113,44 +113,14 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
     for index, (initialisation, fields) in enumerate(variants.items()):
         if index and config.inits == "default":
             break
-        cell = _make(cell_name, task, config.hidden_size)
-        varied = fields(task.dependency)
-        model = ReadoutModel(dataclasses.replace(cell, **varied) if varied else cell, task.output_size)
+        model = networks.make(cell_name, task, config.hidden_size)
         if not index:
-            _check(cell_name, model, task)
+            networks.check(cell_name, model, task)
+        if varied := fields(task.dependency):
+            model = dataclasses.replace(model, cell=dataclasses.replace(model.cell, **varied))
         trainer = training.Trainer(
             model, config.batch_size, training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
         )
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)
         runs.append(Run(task_name, cell_name, initialisation, not index, task, trainer, steps))
     return runs
-
-
-def _make(name: str, task: tasks.Task, hidden_size: int) -> Cell:
-    make = cells.find(name)
-    try:
-        cell = make(task.input_size, hidden_size)
-    except Exception as error:  # a user's own code
-        raise UserError(f"cell {name!r} cannot be made as (input_size, hidden_size): {error}") from error
-    if not isinstance(cell, Cell):
-        raise UserError(f"cell {name!r} must make a rnn_jax.Cell, got {type(cell).__name__}")
-    try:
-        hash(cell)
-    except TypeError as error:
-        raise UserError(f"cell {name!r} must be hashable, as cells are compared by value: {error}") from error
-    return cell
-
-
-def _check(name: str, model: ReadoutModel, task: tasks.Task) -> None:
-    """Traces what is done with a cell, so that what a user's own raises is told before anything is written."""
-    xs = jax.ShapeDtypeStruct((task.sequence_length, 1, task.input_size), jnp.result_type(float))
-
-    def gradients(key: jax.Array, xs: jax.Array) -> Any:
-        params = model.init(key)
-        model.apply(params, xs)  # first, as its messages are the plainer ones
-        return diagnostics.state_gradients(model.cell, params.cell, xs, lambda hs: jnp.sum(model.read(params, hs)))
-
-    try:
-        jax.eval_shape(gradients, jax.random.key(0), xs)
-    except Exception as error:  # a user's own code
-        raise UserError(f"cell {name!r} cannot be unrolled: {type(error).__name__}: {error}") from error

@@ -41,21 +41,6 @@ class Outcome:
     ms_per_step: float  # of all seeds together; median of the pieces after the first, which compiles
 
 
-def divergence(history: training.StepMetrics, seed: int) -> str | None:
-    """Says at which step, counted from 1, a seed's loss or gradient was not finite, in which parameters, and before."""
-    losses, norms = history.loss[seed], history.grad_norm[seed]
-    bad = ~(np.isfinite(losses) & np.isfinite(norms))
-    if not bad.any():
-        return None
-    step = int(np.argmax(bad))
-    before = f"{norms[step - 1]:.3g}" if step else "not measured yet"
-    where = [name for name, each in history.grad_norms.items() if not np.isfinite(each[seed, step])]
-    return (
-        f"seed {seed} diverged at step {step + 1}: loss {losses[step]:.3g}, gradient norm {norms[step]:.3g}, "
-        f"the step before {before}; gradient not finite in {', '.join(where) or 'no parameter alone'}"
-    )
-
-
 def measure(
     run: Run, config: Config, tell: Callable[[str], None], advance: Callable[[int], None], stop: threading.Event
 ) -> Outcome | None:
@@ -111,20 +96,17 @@ def measure(
         seconds.append((time.perf_counter() - start) / steps)
         diverged = set(np.flatnonzero(np.asarray(state.diverged)).tolist())
         for seed in sorted(diverged - told):
-            tell(f"{run.name}: {divergence(_joined(pieces), seed)}; {config.seeds - len(diverged)} seeds go on")
+            lost = training.divergence(training.join(pieces), seed)
+            tell(f"{run.name}: {lost}; {config.seeds - len(diverged)} seeds go on")
         told = diverged
         advance(steps)
     return Outcome(
         before=before,
         after=look(),
-        history=_joined(pieces),
+        history=training.join(pieces),
         parameters=sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
         ms_per_step=1e3 * float(np.median(seconds[1:])) if len(seconds) > 1 else float("nan"),
     )
-
-
-def _joined(pieces: list[training.StepMetrics]) -> training.StepMetrics:
-    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
 
 
 def _stacked(of_seeds: list[Any]) -> Any:

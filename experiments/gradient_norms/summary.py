@@ -9,9 +9,9 @@ from rich.console import Console
 from experiments import run_files
 from experiments.gradient_norms import findings, quantities
 from experiments.gradient_norms.config import Run
-from experiments.gradient_norms.measurement import Outcome, Phase, divergence
+from experiments.gradient_norms.measurement import Outcome, Phase
 from experiments.gradient_norms.quantities import Pair
-from rnn_jax import plotting, report
+from rnn_jax import plotting, report, training
 from rnn_jax.diagnostics import fit_decay
 
 
@@ -36,7 +36,7 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
             "steps": run.steps,
             "ms_per_step": outcome.ms_per_step,
             "clipped_percent": 100 * float(np.mean(outcome.history.clipped[seed])),
-            "diverged": divergence(outcome.history, seed),
+            "diverged": training.divergence(outcome.history, seed),
         }
         for name, phase in phases.items():
             record[f"{name}/spectral_radius"] = phase.spectral_radius[seed]

@@ -5,21 +5,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rnn_jax.tasks.adding import Adding, Adding1997
-from rnn_jax.tasks.copying import Copying
+from rnn_jax.tasks.associative_recall import AssociativeRecall
+from rnn_jax.tasks.copying import Copying, VariableCopying
+from rnn_jax.tasks.multiplication import Multiplication
+from rnn_jax.tasks.n_back import NBack
+from rnn_jax.tasks.parity import Parity
 from rnn_jax.tasks.pixels import PixelSequences, digits, mnist
+from rnn_jax.tasks.selective_copying import SelectiveCopying
 from rnn_jax.tasks.task import Batch, Task
 from rnn_jax.tasks.temporal_order import TemporalOrder
+from rnn_jax.tasks.two_symbol import TwoSymbol, TwoSymbolTriggered
 
 __all__ = [
     "IMAGES",
     "SYNTHETIC",
     "Adding",
     "Adding1997",
+    "AssociativeRecall",
     "Batch",
     "Copying",
+    "Multiplication",
+    "NBack",
+    "Parity",
     "PixelSequences",
+    "SelectiveCopying",
     "Task",
     "TemporalOrder",
+    "TwoSymbol",
+    "TwoSymbolTriggered",
+    "VariableCopying",
     "digits",
     "find",
     "mnist",
@@ -29,9 +43,18 @@ __all__ = [
 SYNTHETIC: dict[str, Callable[[int], Task]] = {
     "adding": Adding,
     "adding_1997": Adding1997,
+    "associative_recall": AssociativeRecall,
     "copying": Copying,
+    "copying_selective": SelectiveCopying,
+    "copying_variable": VariableCopying,
+    "multiplication": Multiplication,
+    "n_back": NBack,
+    "parity": Parity,
     "temporal_order_6a": TemporalOrder,
     "temporal_order_6b": functools.partial(TemporalOrder, symbols=3),
+    "two_symbol_2a": TwoSymbol,
+    "two_symbol_2b": functools.partial(TwoSymbol, random=True),
+    "two_symbol_2c": TwoSymbolTriggered,
 }
 
 # Made from images: those in scikit-learn, or MNIST's files in a folder.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
+from rnn_jax.tasks.pairs import MarkedPairs
 from rnn_jax.tasks.task import Batch, Regression, pick
 
 
@@ -72,7 +73,7 @@ class Adding(Regression):
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Adding1997(Regression):
+class Adding1997(MarkedPairs):
     """Adding as in Hochreiter & Schmidhuber 1997, section 5.4.
 
     Between T and T + T/10 pairs (value, marker), the number drawn uniformly; values uniform in [-1, 1). One of the
@@ -89,53 +90,15 @@ class Adding1997(Regression):
       ValueError: where T < 20: the first ten pairs must lie in the first half.
     """
 
-    length: int = 100
+    name = "adding_1997"
+    low = -1.0
 
-    def __post_init__(self) -> None:
-        checks.integer_at_least(20, self.length, "adding_1997: length", " steps, for ten pairs in the first half")
-
-    @property
-    def variant(self) -> str:
-        return "H&S 1997"
-
-    @property
-    def input_size(self) -> int:
-        return 2
-
-    @property
-    def output_size(self) -> int:
-        return 1
-
-    @property
-    def sequence_length(self) -> int:
-        return self.length + self.length // 10
-
-    @property
-    def dependency(self) -> int:
-        return self.sequence_length - 2
+    def answer(self, values: jax.Array, counts: jax.Array) -> jax.Array:
+        return 0.5 + jnp.sum(jnp.where(counts, values, 0)) / 4
 
     @property
     def baseline(self) -> float:
-        first_picked = 1 / 10 + (9 / 10) / (self.length // 2 - 1)
-        return (2 - first_picked) / 48
-
-    def sequence(self, key: jax.Array) -> Batch:
-        u = jax.random.uniform(key, (self.sequence_length + 3,))
-        steps = jnp.arange(self.sequence_length)
-        end = pick(u[-3], self.length, self.sequence_length + 1) - 1
-        values = jnp.where(steps <= end, 2 * u[: self.sequence_length] - 1, 0)
-        first = pick(u[-2], 0, 10)
-        # The first T/2 pairs less the one picked leave T/2 - 1: draw among those, stepping over the one picked.
-        second = pick(u[-1], 0, self.length // 2 - 1)
-        second = jnp.where(second >= first, second + 1, second)
-        marks = (steps == first) | (steps == second)
-        marks = jnp.where((steps == 0) | (steps == end), -1, marks).astype(values.dtype)
-        target = 0.5 + jnp.sum(jnp.where(marks > 0, values, 0)) / 4
-        return Batch(
-            inputs=jnp.stack([values, marks], axis=-1),
-            targets=jnp.full((self.sequence_length, 1), target),
-            weights=(steps == end).astype(values.dtype),
-        )
+        return (2 - self.first_picked) / 48
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["error"] < 0.01 and metrics["wrong"] == 0

@@ -28,7 +28,8 @@ class Task(abc.ABC):
       input_size, output_size: widths of an input and of a model's output (logits for classes).
       sequence_length: steps of a batch, padding included.
       dependency: the longest lag, in steps, between an input and the output that needs it.
-      baseline: the expected loss of the best answer that ignores the inputs before the step it answers at.
+      baseline: the expected loss of the best answer that ignores the inputs before the step it answers at, knowing only
+        whether the step is one to recall something at.
       test_size: sequences in the test set.
     """
 

@@ -2,8 +2,9 @@
 
 from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
+from rnn_jax.training.history import divergence, join
 from rnn_jax.training.loop import StepMetrics, Trainer, TrainState, init, run
-from rnn_jax.training.optimizers import SGD, Adam
+from rnn_jax.training.optimizers import SGD, Adam, RMSProp
 
 __all__ = [
     "SGD",
@@ -11,10 +12,13 @@ __all__ = [
     "ClipAdaptively",
     "ClipByNorm",
     "ClipByValue",
+    "RMSProp",
     "StepMetrics",
     "TrainState",
     "Trainer",
+    "divergence",
     "evaluate",
     "init",
+    "join",
     "run",
 ]

@@ -12,8 +12,10 @@ from rnn_jax.seeds import over_seeds, place
 from rnn_jax.tasks import Batch, Task
 
 
-def evaluate(model: ReadoutModel, task: Task, params: Any, key: jax.Array, batch_size: int) -> dict[str, np.ndarray]:
-    """The task's metrics over its test set.
+def evaluate(
+    model: ReadoutModel, task: Task, params: Any, key: jax.Array, batch_size: int, batches: int | None = None
+) -> dict[str, np.ndarray]:
+    """The task's metrics over its test set, or over the first batches of it.
 
     Args:
       model: compared by value: an equal one is not compiled again.
@@ -21,13 +23,14 @@ def evaluate(model: ReadoutModel, task: Task, params: Any, key: jax.Array, batch
       params: [seeds, ...].
       key: draws the test set of a synthetic task, the same for every seed.
       batch_size: sequences at a time.
+      batches: how many at the most; None: the whole test set.
 
     Returns:
       Each metric [seeds].
     """
     params = place(params)
     found = []
-    for index in range(-(-task.test_size // batch_size)):
+    for index in range(-(-task.test_size // batch_size))[:batches]:
         batch = _test_batch(task, key, jnp.array(index), batch_size)
         found.append((_metrics(model, task, params, batch), jnp.sum(batch.weights)))
     weights = np.array([weight for _, weight in found])

@@ -45,4 +45,28 @@ class SGD:
         return optax.sgd(self.learning_rate, self.momentum or None)
 
 
-Optimizer = Adam | SGD
+@dataclasses.dataclass(frozen=True)
+class RMSProp:
+    """v <- decay v + (1 - decay) g^2, theta <- theta - learning_rate g / (sqrt(v) + 1e-8): `optax.rmsprop`.
+
+    Tieleman & Hinton 2012, with epsilon where PyTorch has it; PyTorch's decay is 0.99 by default.
+
+    Raises:
+      ValueError: where the learning rate is not a positive number, or decay or momentum not in [0, 1).
+    """
+
+    learning_rate: float
+    decay: float = 0.9
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks.positive(self.learning_rate, "RMSProp: learning_rate")
+        checks.rate(self.decay, "RMSProp: decay")
+        checks.rate(self.momentum, "RMSProp: momentum")
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        return optax.rmsprop(self.learning_rate, self.decay, eps_in_sqrt=False, momentum=self.momentum or None)
+
+
+Optimizer = Adam | SGD | RMSProp

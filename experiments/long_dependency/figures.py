@@ -1,0 +1,116 @@
+"""The figures: losses beside the memoryless baseline, and how far each cell gets."""
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from experiments.long_dependency.result import Result, by_length, by_task
+
+COLUMNS = 4  # panels a row at the most
+
+
+def figures(results: Sequence[Result]) -> dict[str, bytes]:
+    """A PNG of losses a task, and one of how far the cells get for each task of two lengths and more."""
+    colors = {cell: f"C{i % 10}" for i, cell in enumerate(dict.fromkeys(r.cell for r in results))}
+    found = {}
+    for task, of_task in by_task(results).items():
+        found[task] = losses(of_task, colors)
+        if len(by_length(of_task)) > 1:
+            found[f"{task}_reach"] = reach(of_task, colors)
+    return found
+
+
+def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
+    """Test loss over the sequences seen, a panel a T: median and range over seeds."""
+    lengths = by_length(results)
+    columns = min(COLUMNS, len(lengths))
+    rows = -(-len(lengths) // columns)
+    figure = Figure(figsize=(max(7, 3.4 * columns + 2), 3.4 * rows + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axis, (length, of_length) in zip(axes, lengths.items(), strict=False):
+        for result in of_length:
+            curves = np.array(result.curves["loss"])
+            seen = np.array(result.steps) * result.batch_size
+            color = colors[result.cell]
+            axis.plot(seen, np.median(curves, axis=0), color=color)
+            axis.fill_between(seen, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, lw=0)
+            if math.isfinite(result.sequences_until_solved):
+                index = result.steps.index(int(result.sequences_until_solved) // result.batch_size)
+                axis.plot(seen[index], np.median(curves, axis=0)[index], "o", color=color, ms=6)
+        axis.axhline(of_length[0].baseline, color="black", linestyle="--", lw=1)
+        axis.set(title=f"T = {length}", yscale="log", xlabel="training sequences")
+        axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
+        axis.grid(alpha=0.3)
+    for axis in axes[len(lengths) :]:
+        axis.remove()
+    unit = "mean squared error" if results[0].metric == "mse" else "cross-entropy (nats a step)"
+    axes[0].set_ylabel(f"loss on the test set, {unit}")
+    # An unlucky first look of a network that explodes would leave no room for the rest.
+    lowest = min(np.nanmin(r.curves["loss"]) for r in results)
+    axes[0].set_ylim(max(lowest / 1.5, 1e-6), 4 * max(r.baseline for r in results))
+    for cell in dict.fromkeys(r.cell for r in results):
+        axes[0].plot([], [], color=colors[cell], label=cell)
+    axes[0].plot([], [], color="black", linestyle="--", lw=1, label="without memory")
+    axes[0].plot([], [], "o", color="gray", ms=6, label="solved (median)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.suptitle(f"{results[0].task} ({results[0].variant}), {results[0].seeds} seeds")
+    return _png(figure)
+
+
+def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
+    """Sequences until solved over T on the left, the largest T that was solved on the right."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
+    lengths = list(by_length(results))
+    _sequences_over_length(left, results, colors)
+    left.set(xticks=lengths, xticklabels=[str(t) for t in lengths])
+    left.minorticks_off()
+
+    cells = list(dict.fromkeys(r.cell for r in results))
+    solved = [max((r.length for r in results if r.cell == c and 2 * r.solving > r.seeds), default=0) for c in cells]
+    bars = right.barh(range(len(cells)), solved, color=[colors[c] for c in cells])
+    right.bar_label(bars, [str(t) if t else "none" for t in solved], padding=4)
+    right.set(
+        yticks=range(len(cells)),
+        yticklabels=cells,
+        xlabel="largest T solved by most seeds (steps)",
+        xlim=(0, 1.15 * max(lengths)),
+    )
+    right.invert_yaxis()
+    figure.suptitle(f"{results[0].task} ({results[0].variant}): how far each cell gets, {results[0].seeds} seeds")
+    return _png(figure)
+
+
+def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[str, str]) -> None:
+    for cell in dict.fromkeys(r.cell for r in results):
+        of_cell = sorted((r for r in results if r.cell == cell), key=lambda r: r.length)
+        known = [r for r in of_cell if math.isfinite(r.sequences_until_solved)]
+        axis.plot(
+            [r.length for r in known], [r.sequences_until_solved for r in known], "o-", color=colors[cell], label=cell
+        )
+        unsolved = [r for r in of_cell if r not in known]
+        axis.plot(
+            [r.length for r in unsolved],
+            [r.steps[-1] * r.batch_size for r in unsolved],
+            "x",
+            color=colors[cell],
+            ms=8,
+            label=None if known else cell,
+        )
+    axis.set(xscale="log", yscale="log", xlabel="T (steps)", ylabel="training sequences until solved (median)")
+    axis.plot([], [], "x", color="gray", ms=8, label="not solved in so many")
+    axis.legend(frameon=False, fontsize=8)
+    axis.grid(alpha=0.3)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

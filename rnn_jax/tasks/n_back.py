@@ -1,0 +1,75 @@
+"""The n-back task: is this symbol the one that came n steps ago?"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax import checks
+from rnn_jax.tasks.task import Batch, Classification, pick
+
+_SYMBOLS = 8
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class NBack(Classification):
+    """The psychologists' n-back (Kirchner 1958) with n = T, of eight symbols as the letters of Jaeggi et al. 2008.
+
+    Inputs, 2 T one-hot steps of 8 symbols. The first T are drawn uniformly; each later one is, by a fair coin, the
+    symbol T steps before it or, uniformly, one of the seven others. Target at each of the last T steps: class 1 where
+    the symbol matches, else 0; the first T steps have weight zero. Each symbol alone is uniform, and only the symbol T
+    steps back tells the answer. Guessing costs ln 2 nats a step that counts. With people fewer steps match (six of some
+    twenty in Jaeggi et al.), so that never answering "match" would be right more often than not; here a half does.
+    Solved (this project's criterion): 99 % right on the test set.
+
+    Args:
+      length: T, how many steps back.
+
+    Raises:
+      ValueError: where T < 1.
+    """
+
+    length: int = 100
+
+    def __post_init__(self) -> None:
+        checks.integer_at_least(1, self.length, "n_back: length")
+
+    @property
+    def variant(self) -> str:
+        return "Kirchner 1958"
+
+    @property
+    def input_size(self) -> int:
+        return _SYMBOLS
+
+    @property
+    def output_size(self) -> int:
+        return 2
+
+    @property
+    def sequence_length(self) -> int:
+        return 2 * self.length
+
+    @property
+    def dependency(self) -> int:
+        return self.length
+
+    @property
+    def baseline(self) -> float:
+        return math.log(2)
+
+    def sequence(self, key: jax.Array) -> Batch:
+        u_first, u_match, u_shift = jax.random.uniform(key, (3, self.length))
+        first, match = pick(u_first, 0, _SYMBOLS), pick(u_match, 0, 2)
+        # Around the circle of symbols by 1 to 7 places: each of the seven others is as likely.
+        other = (first + pick(u_shift, 1, _SYMBOLS)) % _SYMBOLS
+        return Batch(
+            inputs=jax.nn.one_hot(jnp.concatenate([first, jnp.where(match, first, other)]), _SYMBOLS),
+            targets=jnp.concatenate([jnp.zeros_like(match), match]),
+            weights=(jnp.arange(2 * self.length) >= self.length).astype(u_first.dtype),
+        )
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        return metrics["accuracy"] >= 0.99

@@ -1,0 +1,327 @@
+"""The long-dependency benchmark: what it writes, how it goes on, what it counts, its presets, what it refuses."""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments import long_dependency, networks, run_files
+from experiments.command_line import UserError
+from experiments.long_dependency import board, findings, measurement
+from experiments.long_dependency.config import plan
+from experiments.long_dependency.presets import PRESETS
+from experiments.long_dependency.recipe import Published
+from experiments.long_dependency.result import Result, ranked
+from rnn_jax import diagnostics, report, tasks
+
+ROOT = Path(__file__).parents[1]
+TINY = long_dependency.Config(
+    tasks=("adding",),
+    cells=("rnn", "lstm_chrono"),
+    lengths=("10", "20"),
+    hidden_size=4,
+    batch_size=3,
+    steps=5,
+    evaluate_every=2,
+    seeds=2,
+)
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    return json.loads((folder / "results.json").read_text())["results"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    long_dependency.run(TINY, str(folder))
+    return folder
+
+
+def test_writes_its_files(finished: Path) -> None:
+    figures = {"adding.png", "adding_reach.png"}
+    others = {"items", "config.json", "results.json", "arrays.npz", "summary.html"}
+    assert {p.name for p in finished.iterdir()} == figures | others
+    names = [f"adding-{length}-{cell}" for length in (10, 20) for cell in ("rnn", "lstm_chrono")]
+    assert {p.name for p in (finished / "items").iterdir()} == {f"{n}.{e}" for n in names for e in ("json", "npz")}
+    for figure in figures:
+        assert (finished / figure).read_bytes().startswith(b"\x89PNG")
+    page = (finished / "summary.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_results_hold_a_flat_record_for_every_seed(finished: Path) -> None:
+    records = records_of(finished)
+    assert [(r["run"], r["seed"]) for r in records] == [
+        (f"adding/{length}/{cell}", seed) for length in (10, 20) for cell in ("rnn", "lstm_chrono") for seed in (0, 1)
+    ]
+    for record in records:
+        assert record["steps"] == 5
+        assert record["solved"] is False
+        assert record["sequences_until_solved"] is None
+        assert 0 < record["after/loss"] < 10
+        assert record["sequences_per_second"] > 0
+    assert len({r["after/loss"] for r in records}) == len(records)
+
+
+def test_the_test_set_is_looked_at_as_often_as_asked_and_at_the_end(finished: Path) -> None:
+    content = json.loads((finished / "items" / "adding-10-rnn.json").read_text())
+    assert content["result"]["steps"] == [2, 4, 5]
+    assert {len(curve) for seeds in content["result"]["curves"].values() for curve in seeds} == {3}
+    assert content["environment"]["jax"]
+
+
+def test_the_doctor_reads_it(finished: Path) -> None:
+    evidence = run_files.read(str(finished))["adding/20/lstm_chrono"][1]
+    assert evidence.loss.shape == (5,)
+    assert evidence.dependency == 19
+    assert isinstance(diagnostics.doctor(evidence), list)
+
+
+def test_a_finished_item_is_not_run_again_and_a_missing_one_is_the_same_again(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kept in ("adding-10-rnn", "adding-10-lstm_chrono", "adding-20-rnn"):
+        for ending in ("json", "npz"):
+            (tmp_path / "items").mkdir(exist_ok=True)
+            (tmp_path / "items" / f"{kept}.{ending}").write_bytes(
+                (finished / "items" / f"{kept}.{ending}").read_bytes()
+            )
+    ran = []
+
+    def measure(item: Any, *rest: Any) -> Any:
+        ran.append(item.name)
+        return measurement.measure(item, *rest)
+
+    monkeypatch.setattr(long_dependency, "measure", measure)
+    long_dependency.run(TINY, str(tmp_path))
+    assert ran == ["adding/20/lstm_chrono"]
+    assert "3 of 4 items are there" in " ".join(capsys.readouterr().out.split())
+    again, before = (np.load(folder / "arrays.npz") for folder in (tmp_path, finished))
+    assert set(again.files) == set(before.files)
+    for name in again.files:
+        np.testing.assert_array_equal(again[name], before[name], err_msg=name)
+    timed = ("seconds", "sequences_per_second")
+    for one, other in zip(records_of(tmp_path), records_of(finished), strict=True):
+        assert {k: v for k, v in one.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
+
+
+def test_an_item_does_not_depend_on_what_else_is_run(finished: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, cells=("lstm_chrono",), lengths=("20",))
+    long_dependency.run(config, str(tmp_path))
+    again, before = (np.load(folder / "items" / "adding-20-lstm_chrono.npz") for folder in (tmp_path, finished))
+    np.testing.assert_array_equal(again["adding/20/lstm_chrono/training/loss"], before[again.files[0]])
+
+
+@pytest.mark.parametrize(
+    ("fields", "differing"), [({"steps": 6}, "steps 5"), ({"seed": 1}, "seed 0"), ({"hidden_size": 5}, "network")]
+)
+def test_items_made_otherwise_are_refused(fields: dict, differing: str, finished: Path) -> None:
+    before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match=f"adding-10-rnn.json was made otherwise.*{differing}.*another --workdir"):
+        long_dependency.run(dataclasses.replace(TINY, **fields), str(finished))
+    assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b'{"made_by": {}, "result": {}}', b"\xff"])
+def test_a_damaged_item_is_refused_by_name(damage: bytes, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "items").mkdir()
+    (tmp_path / "items" / "adding-10-rnn.json").write_bytes(damage)
+    with pytest.raises(UserError, match=r"adding-10-rnn\.json cannot be read.*delete it, and it is run again"):
+        long_dependency.run(TINY, str(tmp_path))
+
+
+def an_item(**fields: Any) -> Any:
+    (item,) = plan(dataclasses.replace(TINY, cells=("rnn",), lengths=("10",), **fields))
+    return item
+
+
+def measured(item: Any, seeds: int = 2) -> tuple[measurement.Outcome, list[Result], list[int]]:
+    standings: list[Result] = []
+    work: list[int] = []
+    outcome = measurement.measure(item, seeds, 0, standings.append, work.append, threading.Event())
+    assert outcome is not None
+    return outcome, standings, work
+
+
+def test_it_ends_when_all_seeds_have_solved_it_and_counts_sequences_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of two seeds, at each look of a batch of the test set and then of what counts: at step 4 a batch says yes for seed
+    # 0, the whole set no.
+    looks = iter([False] * 4 + [True, False, False, False] + [True] * 4)
+    monkeypatch.setattr(tasks.Adding, "solved", lambda self, metrics: next(looks))
+    outcome, standings, _ = measured(an_item(steps=50))
+    assert outcome.result.steps == [2, 4, 6]
+    assert outcome.result.solved == [[False, False, True]] * 2
+    assert outcome.result.sequences_until_solved == 6 * 3
+    assert [r.finished for r in standings] == [False, False, True]
+
+
+def test_a_solved_seed_stays_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([True, False, True, False, False, True, False, True])
+    monkeypatch.setattr(tasks.Adding, "solved", lambda self, metrics: next(looks))
+    result = measured(an_item(steps=50))[0].result
+    assert result.steps == [2, 4]
+    assert result.solved_at == [2, 4]
+    assert result.sequences_until_solved == 4 * 3
+
+
+def test_the_whole_test_set_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+    evaluate = measurement.training.evaluate
+
+    def counted(*args: Any, batches: int | None = None) -> Any:
+        asked.append(batches)
+        return evaluate(*args, batches=batches)
+
+    monkeypatch.setattr(measurement.training, "evaluate", counted)
+    measured(an_item(steps=4))
+    assert asked == [1, 1, None]  # the last look is at all of it
+
+
+def test_a_seed_that_diverges_is_told_and_ends_the_item_where_all_did() -> None:
+    outcome, _, _ = measured(an_item(steps=50, learning_rate=1e25))
+    result = outcome.result
+    assert all("diverged at step" in str(told) for told in result.diverged)
+    assert result.steps[-1] < 50
+    assert result.solving == 0
+    assert "diverged at step" in findings.of_item(result)
+
+
+def a_result(**fields: Any) -> Result:
+    of_seeds = {"curves": {"loss": [[0.2, 0.1]] * 3, "mse": [[0.2, 0.1]] * 3}, "steps": [10, 20]}
+    done = {"finished": True, "seconds": 61.0, "sequences_per_second": 1234.5, "parameters": 100}
+    return dataclasses.replace(Result.waiting(an_item(), 3), **of_seeds | done | fields)
+
+
+def test_the_median_seed_decides_when_it_is_solved() -> None:
+    solved = [[False, True], [True, True], [False, False]]
+    assert a_result(solved=solved).sequences_until_solved == 20 * 3
+    assert a_result(solved=[*solved[:2], [True, True]]).sequences_until_solved == 10 * 3
+    assert a_result(solved=[[False, True], [False, False], [False, False]]).sequences_until_solved == math.inf
+
+
+def test_the_board_ranks_by_seeds_solved_then_sequences_then_loss() -> None:
+    none, one, every = [[False, False]] * 3, [[False, True], *[[False, False]] * 2], [[False, True]] * 3
+    results = [
+        a_result(cell="lost", solved=none, curves={"loss": [[math.nan]] * 3}),
+        a_result(cell="worse", solved=none, curves={"loss": [[0.3]] * 3}),
+        a_result(cell="better", solved=none, curves={"loss": [[0.2]] * 3}),
+        a_result(cell="one", solved=one),
+        a_result(cell="late", solved=every),
+        a_result(cell="early", solved=[[True, True]] * 3),
+    ]
+    assert [r.cell for r in ranked(results)] == ["early", "late", "one", "better", "worse", "lost"]
+
+
+def test_the_board_fits_a_terminal_and_says_what_is_published() -> None:
+    paper = Published("Le et al. 2015", "mse", 1 / 6)
+    shown = [a_result(), a_result(cell="my_module:LongName", published=paper, solved=[[True, True]] * 3)]
+    console = Console(file=io.StringIO(), width=110)
+    console.print(report.text_tables(board.COLUMNS, board.sections(shown), board.caption(shown, 2)))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 110
+    for words in ("LongName", "0.167 mse", "3/3", "0/3", ">60", "1,234", "1:01", "0.1 ±0"):
+        assert words in text
+    assert "…" not in text
+    assert "…" in board._state(a_result(finished=False))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "word"),
+    [("mse", 0.2, "met"), ("mse", 0.05, "missed"), ("sequences", 30, "met"), ("sequences", 29, "missed")],
+)
+def test_the_papers_number_is_met_or_missed(quantity: str, value: float, word: str) -> None:
+    result = a_result(published=Published("a paper", quantity, value), solved=[[True, True]] * 3)
+    assert findings.sentences([result])[-1].endswith(f": {word}.")
+
+
+def test_results_read_back_from_json_as_they_were() -> None:
+    result = a_result(
+        published=Published("a paper", "mse", 0.5), sequences_per_second=math.inf, curves={"loss": [[math.inf]] * 3}
+    )
+    assert Result.read(json.loads(json.dumps(report.plain(result)))) == result
+
+
+def test_every_preset_is_made_of_known_things() -> None:
+    for name, recipes in PRESETS.items():
+        assert recipes, name
+        names = [(r.task, r.length, r.cell) for r in recipes]
+        assert len(set(names)) == len(names), name
+        for recipe in recipes:
+            assert recipe.steps >= recipe.evaluate_every
+            task = tasks.find("digits" if recipe.task in tasks.IMAGES else recipe.task, recipe.length)
+            networks.make(recipe.cell, task, recipe.hidden_size, recipe.layers)
+            quantities = {"sequences", "loss", task.metric}
+            assert recipe.published is None or recipe.published.quantity in quantities
+
+
+def test_a_preset_is_filtered_by_tasks_cells_and_lengths() -> None:
+    every = plan(long_dependency.Config(preset="adding"))
+    some = plan(long_dependency.Config(preset="adding", cells=("gru",), lengths=("200", "750")))
+    assert [item.name for item in some] == ["adding/200/gru", "adding/750/gru"]
+    assert {item.recipe for item in some} < {item.recipe for item in every}
+
+
+def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    path = [str(ROOT), *([str(extra_path)] if extra_path else [])]
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.long_dependency", *flags],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path), "COLUMNS": "110"},
+        timeout=300,
+    )
+
+
+def test_a_users_own_cell_is_on_the_board(tmp_path: Path) -> None:
+    (tmp_path / "my_module.py").write_text(
+        "import rnn_jax\n\ndef MyCell(input_size, hidden_size):\n    return rnn_jax.LSTM(input_size, hidden_size)\n"
+    )
+    flags = ["--cells=rnn,my_module:MyCell", "--lengths=10", "--hidden_size=4", "--steps=2", "--seeds=2"]
+    done = command_line(*flags, f"--workdir={tmp_path / 'run'}", cwd=tmp_path, extra_path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {r["cell"] for r in records_of(tmp_path / "run")} == {"rnn", "my_module:MyCell"}
+    assert (tmp_path / "run" / "items" / "adding-10-my_module-MyCell.json").exists()
+    assert max(map(len, done.stdout.splitlines())) <= 110
+    assert "MyCell" in done.stdout
+
+
+BAD_CONFIGS = [
+    ({"preset": "adding_all"}, "unknown preset 'adding_all': known are adding"),
+    (
+        {"preset": "adding", "hidden_size": 3, "steps": 9},
+        "--preset=adding has its own values for --hidden_size, --steps",
+    ),
+    ({"preset": "adding", "cells": ("lru",)}, "--cells: 'lru' is not in preset adding, which has rnn, irnn"),
+    ({"preset": "bai"}, "--mnist=FOLDER"),
+    ({"cells": ("rnm",)}, "unknown cell 'rnm': known are rnn, irnn, lstm"),
+    ({"cells": ("rnm",)}, "gru_chrono, and your own as module:Class"),
+    ({"tasks": ("addition",)}, "unknown task 'addition'"),
+    ({"lengths": ("ten",)}, "--lengths must be positive integers, got 'ten'"),
+    ({"lengths": ("10", "10")}, "--lengths must name at least one and none twice"),
+    ({"lengths": ("1",)}, "adding: length must be an integer of at least 2 steps"),
+    ({"cells": ("lstm_chrono",), "lengths": ("2",)}, "Chrono: max_lag must be an integer of at least 3"),
+    ({"steps": 0}, "--steps must be a positive number, got 0"),
+    ({"seeds": -1}, "--seeds must be a positive number, got -1"),
+    ({"learning_rate": math.inf}, "--learning_rate must be a positive number, got inf"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD_CONFIGS, ids=[str(fields) for fields, _ in BAD_CONFIGS])
+def test_bad_settings_are_refused_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        long_dependency.run(long_dependency.Config(**fields), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
