@@ -30,7 +30,22 @@ from rnn_jax.layers import (
     Zoneout,
 )
 from rnn_jax.models import ReadoutModel
-from rnn_jax.tasks import Adding, Adding1997, Copying, TemporalOrder, digits, mnist
+from rnn_jax.tasks import (
+    Adding,
+    Adding1997,
+    AssociativeRecall,
+    Copying,
+    Multiplication,
+    NBack,
+    Parity,
+    SelectiveCopying,
+    TemporalOrder,
+    TwoSymbol,
+    TwoSymbolTriggered,
+    VariableCopying,
+    digits,
+    mnist,
+)
 from rnn_jax.unroll import unroll
 
 __all__ = [
@@ -45,6 +60,7 @@ __all__ = [
     "Adding",
     "Adding1997",
     "Associative",
+    "AssociativeRecall",
     "Bidirectional",
     "Cell",
     "Checkpointed",
@@ -61,16 +77,23 @@ __all__ = [
     "MinGRU",
     "MinLSTM",
     "MixedPrecision",
+    "Multiplication",
+    "NBack",
+    "Parity",
     "PeepholeLSTM",
     "ProjectedLSTM",
     "ReadoutModel",
     "RecurrentDropout",
     "Residual",
     "Scan",
+    "SelectiveCopying",
     "SnAp",
     "Stack",
     "TemporalOrder",
+    "TwoSymbol",
+    "TwoSymbolTriggered",
     "VanillaRNN",
+    "VariableCopying",
     "Zoneout",
     "digits",
     "mnist",

@@ -2,14 +2,6 @@
 
 import os
 
-# The tests compile thousands of programs and run each for microseconds: LLVM's optimizations take half of the time.
-# `XLA_FLAGS= python -m pytest` has them.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
-
 import jax
 import pytest
 
@@ -23,3 +15,14 @@ jax.config.update("jax_num_cpu_devices", 3)  # an even number of seeds is spread
 
 # Those tests need 64-bit floats from the start of a process; tests/test_float64.py runs them in one of their own.
 collect_ignore = [] if jax.config.jax_enable_x64 else ["float64"]
+
+
+@pytest.fixture(scope="module")
+def unoptimized():
+    """For modules that compile much and run it for microseconds: LLVM's optimizations take half of their time.
+
+    Not for those that train, measure, or compare bit for bit.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

@@ -17,6 +17,8 @@ from rnn_jax import GRU, LRU, LSTM, Cell, LearnedInitialState, Scan
 from rnn_jax.engines import adjoint
 from rnn_jax.engines.hoisted import floats, refill
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 T, B, D, H = 5, 2, 3, 4
 
 

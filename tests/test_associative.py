@@ -31,6 +31,8 @@ from rnn_jax import (
 from rnn_jax.linear import Diagonal
 from rnn_jax.wrapper import Wrapper
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 D, H, B = 3, 8, 4
 CELLS = {cell.__name__: cell(D, H) for cell in (MinGRU, MinLSTM, LRU, LinearRNN)}
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)

@@ -14,6 +14,8 @@ from experiments.dynamics.findings import _rank_correlation
 from experiments.dynamics.measurement import lags_of
 from rnn_jax import tasks
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 TINY = dynamics.Config(
     cells=("irnn",),
     length=8,

@@ -16,6 +16,8 @@ from experiments.command_line import UserError
 from experiments.exploding.boundary import critical_gain
 from experiments.exploding.survival import divergence_steps
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 ROOT = Path(__file__).parents[1]
 # A ReLU network of gain 20 overflows within 20 steps of a sequence.
 TINY = exploding.Config(

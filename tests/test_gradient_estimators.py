@@ -14,6 +14,8 @@ from experiments.command_line import UserError
 from experiments.gradient_estimators import cost, quality, text
 from rnn_jax import BPTT, RTRL, TBPTT, UORO
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 TINY = dataclasses.replace(
     gradient_estimators.QUICK,
     tasks=("characters",),

@@ -27,6 +27,8 @@ from rnn_jax import (
 )
 from rnn_jax.cells.lstm import LSTMState
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 T, B, D, H = 5, 3, 4, 6
 
 unroll = jax.jit(

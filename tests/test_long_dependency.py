@@ -25,6 +25,8 @@ from experiments.long_dependency.recipe import Published
 from experiments.long_dependency.result import Result, ranked
 from rnn_jax import diagnostics, report, tasks
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 ROOT = Path(__file__).parents[1]
 TINY = long_dependency.Config(
     tasks=("adding",),
@@ -281,7 +283,7 @@ def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subp
         cwd=cwd,
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path), "COLUMNS": "110"},
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "110"},
         timeout=300,
     )
 

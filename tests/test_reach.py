@@ -12,6 +12,8 @@ from rnn_jax import CELLS, GRU, LSTM, Adding, Cell, Copying, ReadoutModel, Tempo
 from rnn_jax.initializers import Chrono, Normal, Orthogonal, ScaledIdentity, without_initializers
 from rnn_jax.models.readout import identity
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 
 def reach(cell, task, seeds=2):
     model = ReadoutModel(cell, task.output_size)

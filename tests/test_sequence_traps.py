@@ -11,6 +11,8 @@ import pytest
 import rnn_jax
 from rnn_jax import GRU, LSTM, Bidirectional, Stack, unroll
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 T, B, D, H = 6, 4, 3, 5
 LENGTHS = np.array([6, 1, 0, 3])
 LAYERS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()} | {

@@ -13,6 +13,8 @@ from rnn_jax import initializers, training
 from rnn_jax.diagnostics import Perturbed
 from rnn_jax.engines import Scan
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 T, B, D, H = 4, 2, 3, 5
 RNN, LSTM = rnn_jax.VanillaRNN(D, H), rnn_jax.LSTM(D, H)
 

@@ -15,6 +15,7 @@ from experiments.long_dependency.result import Result
 from rnn_jax import initializers, tasks, training
 
 TEST_BATCH = 256
+LONGEST_PIECE = 50  # optimization steps
 
 
 class Outcome(NamedTuple):
@@ -40,7 +41,7 @@ def measure(
       seed: from which every random number follows; items do not depend on what else is run.
       standing: called with what is known after every look at the test set.
       advance: called with the steps of the recurrence that were just done.
-      stop: once set, the item ends at its next look.
+      stop: once set, the item ends within `LONGEST_PIECE` steps.
 
     Returns:
       The outcome; None where it was stopped.
@@ -64,25 +65,32 @@ def measure(
 
     pieces: list[training.StepMetrics] = []
     speeds: list[float] = []
-    for done in range(0, recipe.steps, recipe.evaluate_every):
+    done = 0
+    while True:
         if stop.is_set():
             return None
-        steps = min(recipe.evaluate_every, recipe.steps - done)
+        to_look = recipe.evaluate_every - done % recipe.evaluate_every
+        steps = min(_piece(recipe.evaluate_every), to_look, recipe.steps - done)
         began = time.perf_counter()
         state, metrics = training.run(trainer, task, state, steps)
         pieces.append(jax.tree.map(np.asarray, metrics))
         speeds.append(steps * recipe.batch_size * seeds / (time.perf_counter() - began))
-        last = done + steps == recipe.steps or bool(np.all(state.diverged))
-        result = _looked(item, result, done + steps, pieces, look(last))
+        done += steps
+        advance(steps * task.sequence_length)
+        lost = np.asarray(state.diverged)
+        last = done == recipe.steps or bool(lost.all())
+        if steps < to_look and not last:
+            continue
         result = dataclasses.replace(
-            result,
+            _looked(task, result, done, look(last)),
+            diverged=[training.divergence(training.join(pieces), n) if lost[n] else None for n in range(seeds)],
             seconds=time.perf_counter() - start,
             sequences_per_second=float(np.median(speeds[1:] or speeds)),
         )
-        if last or (recipe.until_solved and result.solving + sum(d is not None for d in result.diverged) == seeds):
+        over = all(step is not None or gone for step, gone in zip(result.solved_at, lost, strict=True))
+        if last or (recipe.until_solved and over):
             break
         standing(result)
-        advance(steps * task.sequence_length)
     result = dataclasses.replace(result, finished=True)
     standing(result)
     return Outcome(result, training.join(pieces))
@@ -94,18 +102,17 @@ def _solved(task: tasks.Task, found: dict[str, np.ndarray]) -> list[bool]:
     return [bool(task.solved({metric: float(values[seed]) for metric, values in found.items()})) for seed in seeds]
 
 
-def _looked(
-    item: Item, result: Result, step: int, pieces: list[training.StepMetrics], found: dict[str, np.ndarray]
-) -> Result:
-    """The result with one look more."""
+def _looked(task: tasks.Task, result: Result, step: int, found: dict[str, np.ndarray]) -> Result:
+    """The result with one look more at the test set."""
     none: list[list[float]] = [[] for _ in range(result.seeds)]
     curves = {
         metric: [[*curve, float(v)] for curve, v in zip(result.curves.get(metric, none), values, strict=True)]
         for metric, values in found.items()
     }
-    solved = [[*looks, now] for looks, now in zip(result.solved, _solved(item.task, found), strict=True)]
-    diverged = [
-        told or (training.divergence(pieces[-1], seed) and training.divergence(training.join(pieces), seed))
-        for seed, told in enumerate(result.diverged)
-    ]
-    return dataclasses.replace(result, steps=[*result.steps, step], curves=curves, solved=solved, diverged=diverged)
+    solved = [[*looks, now] for looks, now in zip(result.solved, _solved(task, found), strict=True)]
+    return dataclasses.replace(result, steps=[*result.steps, step], curves=curves, solved=solved)
+
+
+def _piece(evaluate_every: int) -> int:
+    """Steps of one call: few, as an interrupt waits for its end; of one number, as each other is compiled anew."""
+    return max(n for n in range(1, LONGEST_PIECE + 1) if evaluate_every % n == 0)

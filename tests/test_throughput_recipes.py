@@ -1,0 +1,128 @@
+"""PyTorch's loops train what ours train: batches of the same layout and distribution, the same loss, and it falls."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from experiments.throughput import recipes
+from experiments.throughput.training import loops, program
+from rnn_jax import GRU, LSTM, ReadoutModel, VanillaRNN, initializers, interop, tasks, training
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from experiments.throughput.peers import pytorch, pytorch_training  # noqa: E402
+from experiments.throughput.peers.pytorch_tasks import WRITTEN  # noqa: E402
+
+BATCH = 1000
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Beside other test processes, torch's threads wait for each other more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+NAMES = [recipe.task for recipe in recipes.RECIPES]
+
+
+def drawn(task, batch):
+    """A batch of PyTorch's, and the same as one of ours: weight one at the steps that it reads."""
+    theirs = WRITTEN[type(task)].drawing(task, batch, torch.Generator().manual_seed(0))()
+    places = np.arange(task.sequence_length * batch).reshape(-1, batch)
+    read = theirs.read(torch.tensor(places)[..., None])[:, 0].numpy()
+    targets = np.zeros((places.size, *theirs.targets.shape[1:]), theirs.targets.numpy().dtype)
+    targets[read] = theirs.targets.numpy()
+    weights = np.isin(places, read).astype(np.float32)
+    return theirs, tasks.Batch(theirs.inputs.numpy(), targets.reshape(*places.shape, *targets.shape[1:]), weights)
+
+
+def wanted(name, task, inputs):
+    """What every sequence of inputs [T, B, input_size] asks for, told from them alone: [B], or [T, B]."""
+    symbols = np.where(inputs.any(-1), inputs.argmax(-1), -1)
+    if name == "adding":
+        return np.sum(inputs[..., 0] * inputs[..., 1], axis=0)
+    if name == "copying":
+        return np.concatenate([np.full((len(inputs) - 10, inputs.shape[1]), 8), symbols[:10]])
+    if name == "temporal_order_6a":
+        first, second = np.where(symbols >= 6, symbols - 6, 0).T[(symbols >= 6).T].reshape(-1, 2).T
+        return 2 * first + second
+    labels = {bytes(image): label for image, label in zip(*map(np.asarray, training_set(task)), strict=True)}
+    return np.array([labels[bytes(image)] for image in np.round(inputs[..., 0].T * 16).astype(np.uint8)])
+
+
+def training_set(task):
+    return task.train_images, task.train_labels
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_are_drawn_as_ours(name):
+    task = tasks.find(name, 20)
+    _, theirs = drawn(task, BATCH)
+    ours = jax.tree.map(np.asarray, task.sample(jax.random.key(1), BATCH))
+    for got, of_ours in zip(theirs, ours, strict=True):
+        assert got.shape == of_ours.shape
+    for batch in (theirs, ours):
+        every = np.broadcast_to(wanted(name, task, batch.inputs), batch.weights.shape)
+        targets = batch.targets.reshape(batch.weights.shape)
+        np.testing.assert_allclose(targets[batch.weights > 0], every[batch.weights > 0], rtol=1e-6)
+    for got, of_ours in zip((theirs.inputs, theirs.weights), (ours.inputs, ours.weights), strict=True):
+        # At every step the same mean, within 5 standard errors of a difference.
+        error = np.sqrt((got.var(axis=1) + of_ours.var(axis=1)) / BATCH)
+        assert np.all(np.abs(got.mean(axis=1) - of_ours.mean(axis=1)) <= 5 * error)
+
+
+@pytest.mark.parametrize(("name", "cell"), [*((name, LSTM) for name in NAMES), ("adding", VanillaRNN)])
+def test_the_same_weights_and_batch_come_to_our_loss(name, cell, monkeypatch):
+    """After three steps: the readout's places, the loss, clipping and Adam are ours."""
+    task, steps = tasks.find(name, 20), 3
+    batch, as_ours = drawn(task, 7)
+    model = ReadoutModel(cell(task.input_size, 5), task.output_size)
+    trainer = training.Trainer(model, 7, training.Adam(0.03), training.ClipByNorm(0.1))
+    params = model.init(jax.random.key(0))
+
+    def network(model, device):
+        core, readout = made(model, device)
+        weights = interop.to_pytorch(model.cell, params.cell)
+        core.load_state_dict({n: torch.tensor(np.array(a)) for n, a in weights.items()})
+        core.bias_hh_l0.requires_grad_(False)  # two biases that are trained move twice as far as our one
+        dense = params.readout["params"]
+        readout.load_state_dict(
+            {"weight": torch.tensor(np.array(dense["kernel"].T)), "bias": torch.zeros(len(readout.bias))}
+        )
+        return core, readout
+
+    made = pytorch_training.network
+    monkeypatch.setattr(pytorch_training, "network", network)
+    fixed = dataclasses.replace(WRITTEN[type(task)], drawing=lambda *_: lambda: batch)
+    monkeypatch.setitem(WRITTEN, type(task), fixed)
+    theirs = pytorch_training.loop("cpu", 0, task, trainer, steps)()
+
+    clip, optimizer = trainer.transformations
+    of_params = jax.jit(jax.value_and_grad(lambda p: task.loss(model.apply(p, as_ours.inputs)[1], as_ours)))
+    moments = optimizer.init(params)
+    losses = []
+    for _ in range(steps):
+        loss, grads = of_params(params)
+        losses.append(float(loss))
+        grads, _ = clip.update(grads, clip.init(params), params)
+        updates, moments = optimizer.update(grads, moments, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(theirs, losses[-1], rtol=1e-4)
+    assert losses[-1] < losses[0] * 0.99
+
+
+def test_both_learn_alike():
+    task, seeds, steps = tasks.Adding(10), 3, 150
+    as_torch = {"input_init": initializers.Uniform(), "recurrent_init": initializers.Uniform()}
+    model = ReadoutModel(GRU(task.input_size, 16, **as_torch), task.output_size)
+    trainer = training.Trainer(model, 20, training.Adam(0.01), training.ClipByNorm(1.0))
+    ours = np.mean(program(task, trainer, seeds, 0, steps)())
+    theirs = np.mean(loops(pytorch.PyTorch("cpu"), task, trainer, seeds, 0, steps)())
+    assert max(ours, theirs) < task.baseline / 4
+    assert 1 / 2 < ours / theirs < 2
