@@ -18,12 +18,14 @@ from experiments import throughput
 from experiments.command_line import UserError
 from experiments.throughput import (
     compilation,
+    figures,
     floor,
     layers,
     lengths,
     memory,
     peers,
     quantities,
+    recipes,
     seeds,
     tables,
     timing,
@@ -32,6 +34,8 @@ from experiments.throughput import (
 from experiments.throughput.job import Job
 from experiments.throughput.peers import ours
 from experiments.throughput.problem import Problem, Shape
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 TINY = throughput.Config(cells=("gru",), shapes=("2x5x3x4",), repeats=2, seconds=0.0)
 SMALL = Problem("lstm", Shape(2, 5, 3, 4))
@@ -43,6 +47,9 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "LENGTH", 10)
     monkeypatch.setattr(training, "SEEDS", (1, 2))
     monkeypatch.setattr(training, "STEPS", 2)
+    monkeypatch.setattr(recipes, "RECIPES", (recipes.Recipe("adding", 10),))
+    monkeypatch.setattr(recipes, "SEEDS", 3)  # not to be spread over two devices, in programs side by side
+    monkeypatch.setattr(recipes, "STEPS", 2)
     monkeypatch.setattr(memory, "STEPS", (100,))
     monkeypatch.setattr(compilation, "STEPS", (5, 10))
     monkeypatch.setattr(compilation, "LAYERS", (1, 2))
@@ -50,8 +57,8 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     with jax.numpy_rank_promotion("allow"):  # Flax and Haiku promote ranks
         throughput.run(TINY, str(tmp_path))
 
-    figures = {"layers.png", "lengths.png", "memory.png", "compilation.png", "seeds.png"}
-    assert {p.name for p in tmp_path.iterdir()} == figures | {"config.json", "results.json", "summary.html"}
+    pngs = {"layers.png", "lengths.png", "recipes.png", "memory.png", "compilation.png", "seeds.png"}
+    assert {p.name for p in tmp_path.iterdir()} == pngs | {"config.json", "results.json", "summary.html"}
     content = json.loads((tmp_path / "results.json").read_text())
     assert set(content) == {"config", "environment", "versions", "missing", "results"}
     records = content["results"]
@@ -68,6 +75,12 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
         assert record["outputs_difference"] < 1e-5
     assert {r["steps"] for r in quantities.select(records, part="lengths")} == {7}
     assert [r["seeds"] for r in quantities.select(records, part="training", contestant=ours.DEFAULT)] == [1, 2]
+    of_recipes = quantities.select(records, part="recipes")
+    assert [r["contestant"] for r in of_recipes] == [ours.DEFAULT, *names & {"torch"}]
+    for record in of_recipes:
+        # One cell, 3 seeds, 2 steps of 20 sequences.
+        assert record["sequences_per_second"] * record["median_ms"] == pytest.approx(120 * 1e3)
+    assert set(quantities.recipe_ratios(records)) == ({"adding"} if "torch" in names else set())
     assert [r["way"] for r in quantities.select(records, part="memory")] == list(memory.WAYS)
     assert len(quantities.select(records, part="compilation")) == (2 + 2) * 2
     of_seeds = quantities.select(records, part="seeds")
@@ -86,13 +99,15 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     for version in content["versions"].values():
         assert version in told
     page = (tmp_path / "summary.html").read_text()
-    assert page.count("data:image/png;base64,") == len(figures)
+    assert page.count("data:image/png;base64,") == len(pngs)
     assert not re.search(r'(src|href)="(?!data:)', page)
     # The file alone tells the tables, and without PyTorch there is another reference.
     made = tables.tables(records)
     assert list(made) == list(throughput.MODULES)
     without = [r for r in records if r.get("contestant") != "torch"]
     assert tables.tables(without)["layers"].columns[2].header == "Scan ms"
+    assert not quantities.recipe_ratios(without)
+    assert "recipes" in figures.figures(quantities.select(without, part="recipes"))
 
 
 def test_in_bfloat16_every_library_is_near_float32_and_ours_is_nearest():

@@ -11,9 +11,9 @@ checked first.
     pip install ".[peers]"                                                # PyTorch, Keras, Haiku to compare with
 
 Parts: `layers` (forward, forward and backward, of each cell and shape, in each library), `lengths` (the same over T),
-`training` (a whole optimization step, 1 and 8 seeds), `memory` (of each engine over T, and of truncated
-backpropagation), `compilation` (over T, over layers), `seeds` (time per seed in one program), `floor` (the matrix
-products alone).
+`training` (a whole optimization step, 1 and 8 seeds), `recipes` (the long-dependency benchmark's trainings beside the
+same in a plain PyTorch loop), `memory` (of each engine over T, and of truncated backpropagation), `compilation` (over
+T, over layers), `seeds` (time per seed in one program), `floor` (the matrix products alone).
 
 To expect, at T 16 times longer: 16 times the memory with `Scan`, 3.9 times with `Checkpointed`, the same with truncated
 backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
@@ -27,9 +27,22 @@ from rich import progress
 from rich.console import Console
 
 from experiments.command_line import writable
-from experiments.throughput import compilation, figures, floor, layers, lengths, memory, peers, seeds, summary, training
+from experiments.throughput import (
+    compilation,
+    figures,
+    floor,
+    layers,
+    lengths,
+    memory,
+    peers,
+    recipes,
+    seeds,
+    summary,
+    training,
+)
 from experiments.throughput.config import PARTS, QUICK, Config, check
 from experiments.throughput.job import Record
+from experiments.throughput.problem import PRECISION
 from rnn_jax import files, report
 
 __all__ = ["QUICK", "Config", "run"]
@@ -38,6 +51,7 @@ MODULES: dict[str, Any] = {
     "layers": layers,
     "lengths": lengths,
     "training": training,
+    "recipes": recipes,
     "memory": memory,
     "compilation": compilation,
     "seeds": seeds,
@@ -71,7 +85,7 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [(part, job) for part in PARTS if part in config.parts for job in MODULES[part].jobs(config, contestants)]
     records: list[Record] = []
-    with _progress(console) as bars, jax.default_matmul_precision("highest"):
+    with _progress(console) as bars, jax.default_matmul_precision(PRECISION):
         bar = bars.add_task("", total=len(jobs))
         for part, job in jobs:
             bars.update(bar, description=f"{part}: {job.title}", refresh=True)

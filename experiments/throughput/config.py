@@ -6,7 +6,7 @@ from experiments.command_line import UserError, setting
 from experiments.throughput.problem import CELLS, DTYPES, Shape
 
 # In the order of the run and of the page; each is a module of this package.
-PARTS = ("layers", "lengths", "training", "memory", "compilation", "seeds", "floor")
+PARTS = ("layers", "lengths", "training", "recipes", "memory", "compilation", "seeds", "floor")
 
 SHAPES = (
     "32x100x128x128",
@@ -23,7 +23,7 @@ class Config:
     """What is run; every field is a flag."""
 
     parts: tuple[str, ...] = setting(PARTS, f"Comma list of {', '.join(PARTS)}.")
-    cells: tuple[str, ...] = setting(CELLS, f"Comma list of {', '.join(CELLS)}; for layers and floor.")
+    cells: tuple[str, ...] = setting(CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor.")
     shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
     longest: int = setting(10_000, "Steps; what has more is left out of every sweep over T.")
     dtype: str = setting("float32", f"One of {', '.join(DTYPES)}; for layers and lengths.")

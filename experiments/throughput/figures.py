@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.throughput import quantities
 from experiments.throughput.job import Record
+from experiments.throughput.peers import ours
 
 MARKS = "osv^DPX*"
 
@@ -20,6 +21,7 @@ def figures(records: Sequence[Record]) -> dict[str, bytes]:
     makers: dict[str, Callable[[Sequence[Record]], Figure]] = {
         "layers": _layers,
         "lengths": _lengths,
+        "recipes": _recipes,
         "memory": _memory,
         "compilation": _compilation,
         "seeds": _seeds,
@@ -37,6 +39,7 @@ def figures(records: Sequence[Record]) -> dict[str, bytes]:
 TITLES = {
     "layers": "Forward and backward, each cell and shape",
     "lengths": "Time over T",
+    "recipes": "Trainings of the long-dependency benchmark",
     "memory": "Temporary memory over T",
     "compilation": "Time to compile",
     "seeds": "Time per seed",
@@ -89,6 +92,30 @@ def _lengths(records: Sequence[Record]) -> Figure:
     sizes = f"B = {first['batch']}, D = {first['input_size']}, H = {first['hidden_size']}"
     axes[0, 0].set(xlabel="T (steps)", ylabel="median time (ms)", title=f"LSTM, {sizes}, forward and backward")
     axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def _recipes(records: Sequence[Record]) -> Figure:
+    """Bars of sequences a second, a group a task, with the ratio of the times above ours."""
+    figure, axes = _figure(1, 1, (7.5, 4.2))
+    axis, ratios = axes[0, 0], quantities.recipe_ratios(records)
+    tasks, names = quantities.values(records, "task"), quantities.values(records, "contestant")
+    for number, name in enumerate(names):
+        of_name = quantities.select(records, contestant=name)
+        places = np.arange(len(tasks)) + (number - (len(names) - 1) / 2) * 0.8 / len(names)
+        bars = axis.bar(places, [r["sequences_per_second"] for r in of_name], 0.8 / len(names), label=name)
+        if name == ours.DEFAULT and ratios:
+            axis.bar_label(bars, [f"in {quantities.number(ratios[task])} of the time" for task in tasks], fontsize=8)
+    lengths = [quantities.select(records, task=task)[0]["steps"] for task in tasks]
+    axis.set_xticks(range(len(tasks)), [f"{task}\nT = {steps}" for task, steps in zip(tasks, lengths, strict=True)])
+    first = records[0]
+    axis.set(
+        ylabel="training sequences (1/s)",
+        title=f"All of {first['cells']}, {first['seeds']} seeds each, B = {first['batch']}, H = {first['hidden_size']}",
+    )
+    axis.margins(y=0.12)
+    axis.grid(alpha=0.3, axis="y")
+    axis.legend(frameon=False)
     return figure
 
 

@@ -16,7 +16,9 @@ def sentences(records: Sequence[Record], missing: dict[str, str]) -> list[str]:
     found = [f"{name} did not take part: {why}." for name, why in missing.items()]
     for mode, title in MODES.items():
         found += _against(title, records, mode)
-    return found + _training(records) + _memory(records) + _compilation(records) + _seeds(records) + _floor(records)
+    for of_part in (_training, _recipes, _memory, _compilation, _seeds, _floor):
+        found += of_part(records)
+    return found
 
 
 def _against(title: str, records: Sequence[Record], mode: str) -> list[str]:
@@ -54,6 +56,18 @@ def _training(records: Sequence[Record]) -> list[str]:
                 seeds = "one seed" if record["seeds"] == 1 else f"{record['seeds']} seeds"
                 told.append(f"{seeds} {number(ratio)} ({verdict})")
     return [f"An optimization step, {ours.DEFAULT} against torch, time a seed: {', '.join(told)}."] if told else []
+
+
+def _recipes(records: Sequence[Record]) -> list[str]:
+    ratios = quantities.recipe_ratios(records)
+    if not ratios:
+        return []
+    told = [f"{task} {number(ratio)} ({'won' if ratio < 1 else 'lost'})" for task, ratio in ratios.items()]
+    mean = number(quantities.geometric_mean(ratios.values()))
+    return [
+        f"Trainings of the long-dependency benchmark, {ours.DEFAULT} against torch: {', '.join(told)} times its time; "
+        f"{mean} in the geometric mean."
+    ]
 
 
 def _memory(records: Sequence[Record]) -> list[str]:

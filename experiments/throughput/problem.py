@@ -12,6 +12,7 @@ from experiments.command_line import UserError
 
 CELLS = ("rnn", "lstm", "gru")  # tanh; with one forget gate; with the reset after the product
 DTYPES = ("float32", "bfloat16")
+PRECISION = "highest"  # of float32 products in JAX: float32, on every device
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,6 +49,14 @@ def ratios_to_best_jax_library(of_contestants: dict[Place, dict[str, float]]) ->
     return found
 
 
+def recipe_ratios(records: Sequence[Record]) -> dict[str, float]:
+    """Our time for a task's trainings as a multiple of PyTorch's, where it took part."""
+    found: dict[str, dict[str, float]] = {}
+    for record in select(records, part="recipes"):
+        found.setdefault(record["task"], {})[record["contestant"]] = record["median_ms"]
+    return {task: ms[ours.DEFAULT] / ms[REFERENCE] for task, ms in found.items() if REFERENCE in ms}
+
+
 def floor_shares(records: Sequence[Record]) -> dict[Place, float]:
     """The floor's time as a share of our time."""
     return ratios(times(records, part="floor"), floor.FLOOR, ours.DEFAULT)

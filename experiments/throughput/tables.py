@@ -28,6 +28,7 @@ def tables(records: Sequence[Record]) -> dict[str, TableOf]:
         "layers": _layers,
         "lengths": _lengths,
         "training": _training,
+        "recipes": _recipes,
         "memory": _memory,
         "compilation": _compilation,
         "seeds": _seeds,
@@ -120,6 +121,37 @@ def _training(records: Sequence[Record]) -> TableOf:
         {title: records},
         f"Data drawn, loss, gradient, clipping, Adam. Medians of {_rounds(records)} of {first['steps_a_call']} steps. "
         "torch: a loop that reads the last step only, seeds one after the other.",
+    )
+
+
+def _recipes(records: Sequence[Record]) -> TableOf:
+    first = records[0]
+    ratios = quantities.recipe_ratios(records)
+
+    def ratio(record: Record) -> str:
+        told = record["contestant"] == ours.DEFAULT and record["task"] in ratios
+        return number(ratios[record["task"]]) if told else ""
+
+    title = (
+        f"trainings of the long-dependency benchmark: {first['cells']}, {first['seeds']} seeds each, "
+        f"B = {first['batch']}, H = {first['hidden_size']}"
+    )
+    return TableOf(
+        [
+            Column("task", lambda r: r["task"], right=False),
+            Column("T", lambda r: str(r["steps"])),
+            Column("program", lambda r: r["contestant"], right=False),
+            Column("s", lambda r: number(r["median_ms"] / 1e3)),
+            Column("sequences/s", lambda r: number(r["sequences_per_second"])),
+            Column("ratio", ratio),
+            Column("first s", lambda r: number(r["first_call_ms"] / 1e3)),
+            Column("loss after", lambda r: f"{r['loss_after'] / r['baseline']:.2f}"),
+        ],
+        {title: records},
+        f"s: {first['steps_a_call']} optimization steps of every cell and seed, data drawn, loss, gradient, clipping, "
+        f"Adam; medians of {_rounds(records)}. ratio: of that time to torch's. first s: the first time, initialisation "
+        f"and compilation included. loss after: over the baseline's, mean of all. {ours.DEFAULT}: a program a cell, "
+        f"{first['programs_at_a_time']} side by side; torch: a loop, one cell and seed after the other.",
     )
 
 

@@ -13,7 +13,8 @@ from experiments.throughput.config import Config
 from experiments.throughput.job import Job, Record
 from experiments.throughput.peers import REFERENCE, ours
 from experiments.throughput.peers.contestant import Contestant
-from rnn_jax import LSTM, Adding, ReadoutModel, training
+from experiments.throughput.problem import PRECISION
+from rnn_jax import LSTM, Adding, ReadoutModel, initializers, tasks, training
 
 LENGTH, HIDDEN, BATCH = 200, 64, 32
 OPTIMIZER, CLIP = training.Adam(1e-3), training.ClipByNorm(1.0)
@@ -29,9 +30,11 @@ def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
 def _compare(config: Config, peers: Sequence[Contestant]) -> list[Record]:
     task = Adding(min(LENGTH, config.longest))
     trainer = training.Trainer(ReadoutModel(LSTM(task.input_size, HIDDEN), 1), BATCH, OPTIMIZER, CLIP)
-    calls: dict[tuple[str, int], timing.Call] = {(ours.DEFAULT, n): _ours(task, trainer, n, config.seed) for n in SEEDS}
+    calls: dict[tuple[str, int], timing.Call] = {
+        (ours.DEFAULT, n): program(task, trainer, n, config.seed, STEPS) for n in SEEDS
+    }
     for peer in peers:
-        calls |= {(peer.name, n): _torch(peer, task, trainer, n, config.seed) for n in SEEDS}
+        calls |= {(peer.name, n): loops(peer, task, trainer, n, config.seed, STEPS) for n in SEEDS}
     names = {f"{name}, {seeds}": (name, seeds) for name, seeds in calls}
     times = timing.interleave({n: calls[key] for n, key in names.items()}, config.repeats, config.seconds)
     records = []
@@ -45,24 +48,33 @@ def _compare(config: Config, peers: Sequence[Contestant]) -> list[Record]:
     return records
 
 
-def _ours(task: Adding, trainer: training.Trainer, seeds: int, seed: int) -> timing.Call:
-    state = jax.jit(training.init, static_argnames="trainer")(trainer, jax.random.split(jax.random.key(seed), seeds))
+def program(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int) -> timing.Call:
+    """A call, in whatever thread, that trains all seeds for `steps` more steps and returns their last losses [seeds].
+
+    Once called, it is compiled.
+    """
+    state = training.init(trainer, jax.random.split(jax.random.key(seed), seeds))
+    trainer = initializers.without_initializers(trainer)  # as the experiments have it
 
     def run() -> np.ndarray:
         nonlocal state
-        state, metrics = training.run(trainer, task, state, STEPS)
-        return np.asarray(jax.block_until_ready(metrics.loss)[:, -1])
+        with jax.default_matmul_precision(PRECISION):  # a new thread begins with JAX's own
+            state, metrics = training.run(trainer, task, state, steps)
+        return np.asarray(metrics.loss[:, -1])
 
     return run
 
 
-def _torch(peer: Contestant, task: Adding, trainer: training.Trainer, seeds: int, seed: int) -> timing.Call:
+def loops(
+    peer: Contestant, task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int
+) -> timing.Call:
+    """The same in PyTorch, one seed after the other."""
     from experiments.throughput.peers import pytorch, pytorch_training  # only where torch is
 
     assert isinstance(peer, pytorch.PyTorch)
-    loops = [pytorch_training.loop(peer.device, seed + n, task, trainer, STEPS) for n in range(seeds)]
+    found = [pytorch_training.loop(peer.device, seed + n, task, trainer, steps) for n in range(seeds)]
 
     def run() -> list[float]:
-        return [loop() for loop in loops]
+        return [loop() for loop in found]
 
     return run

@@ -1,42 +1,53 @@
-"""A training loop as one writes it in PyTorch: the adding problem, an LSTM, clipping, Adam."""
+"""A training loop as one writes it in PyTorch: one cell, a readout of what the loss reads, clipping, Adam."""
+
+from collections.abc import Callable
 
 import torch
 
+from experiments.throughput.peers.pytorch_tasks import WRITTEN
 from experiments.throughput.timing import Call
-from rnn_jax import Adding, training
+from rnn_jax import Cell, ReadoutModel, cells, tasks, training
+
+CORES: dict[type[Cell], Callable[..., torch.nn.RNNBase]] = {
+    cells.VanillaRNN: torch.nn.RNN,
+    cells.LSTM: torch.nn.LSTM,
+    cells.GRU: torch.nn.GRU,
+}
 
 
-def loop(device: str, seed: int, task: Adding, trainer: training.Trainer, steps: int) -> Call:
+def network(model: ReadoutModel, device: str) -> tuple[torch.nn.RNNBase, torch.nn.Linear]:
+    """The cell and the readout, with weights as PyTorch draws them."""
+    cell = model.cell
+    core = CORES[type(cell)](cell.input_size, cell.hidden_size, device=device)
+    return core, torch.nn.Linear(cell.hidden_size, model.output_size, device=device)
+
+
+def loop(device: str, seed: int, task: tasks.Task, trainer: training.Trainer, steps: int) -> Call:
     """A call that makes `steps` more optimization steps of one seed and returns the last loss, read from the device.
 
-    The same as `training.run(trainer, task, ...)`, but that the readout runs at the last step only, which is all that
-    the loss reads.
+    The same as `training.run(trainer, task, ...)`, but that the weights begin as PyTorch draws them, and the readout
+    runs only at the steps that the loss reads.
     """
-    length, batch, hidden = task.length, trainer.batch_size, trainer.model.cell.hidden_size
-    assert isinstance(trainer.clip, training.ClipByNorm)  # the one way of clipping that is written out below
-    limit = trainer.clip.limit
-    generator = torch.Generator(device).manual_seed(seed)
-    core = torch.nn.LSTM(task.input_size, hidden, device=device)
-    readout = torch.nn.Linear(hidden, task.output_size, device=device)
+    clip, optimizer = trainer.clip, trainer.optimizer
+    # What is written out below, and nothing else.
+    assert isinstance(clip, training.ClipByNorm)
+    assert isinstance(optimizer, training.Adam)
+    torch.manual_seed(seed)  # of the weights
+    core, readout = network(trainer.model, device)
     parameters = [*core.parameters(), *readout.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=trainer.optimizer.learning_rate)
-
-    def draw() -> tuple[torch.Tensor, torch.Tensor]:
-        values = torch.rand(length, batch, generator=generator, device=device)
-        first = torch.randint(0, length // 2, (1, batch), generator=generator, device=device)
-        second = torch.randint(length // 2, length, (1, batch), generator=generator, device=device)
-        marks = torch.zeros_like(values).scatter_(0, torch.cat([first, second]), 1.0)
-        return torch.stack([values, marks], dim=-1), (values * marks).sum(0)
+    adam = torch.optim.Adam(parameters, lr=optimizer.learning_rate)
+    written = WRITTEN[type(task)]
+    draw = written.drawing(task, trainer.batch_size, torch.Generator(device).manual_seed(seed))
 
     def run() -> float:
         for _ in range(steps):
-            xs, targets = draw()
-            optimizer.zero_grad()
-            outputs = readout(core(xs)[0][-1])
-            loss = torch.nn.functional.mse_loss(outputs[:, 0], targets)
+            batch = draw()
+            adam.zero_grad()
+            outputs = readout(batch.read(core(batch.inputs)[0]))
+            loss = written.loss(outputs, batch.targets)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, limit)
-            optimizer.step()
+            torch.nn.utils.clip_grad_norm_(parameters, clip.limit)
+            adam.step()
         return loss.item()
 
     return run
