@@ -292,6 +292,7 @@ def test_on_a_cpu_no_allocator_counts():
         ({"parts": ()}, "--parts must name at least one and none twice, got ''"),
         ({"cells": ("lstm", "lstm")}, "--cells must name at least one and none twice, got 'lstm,lstm'"),
         ({"cells": ("peephole",)}, "--cells: unknown 'peephole', known are rnn, lstm, gru"),
+        ({"tasks": ("parity",)}, "--tasks: unknown 'parity', known are adding, copying, temporal_order_6a, digits"),
         ({"shapes": ("32x100x128",)}, "a shape is BATCHxSTEPSxINPUTSxHIDDEN as in 32x100x128x128, got '32x100x128'"),
         ({"shapes": ("32x0x1x1",)}, "got '32x0x1x1'"),
         ({"repeats": 0}, "--repeats must be positive, got 0"),
@@ -310,3 +311,4 @@ def test_the_defaults_are_those_of_the_question():
     assert [str(shape) for shape in throughput.Config().problem_shapes()] == list(throughput.Config().shapes)
     assert throughput.Config().lengths(*lengths.STEPS) == [100, 316, 1000, 3162, 10_000]
     assert throughput.QUICK.lengths(*lengths.STEPS) == [100]
+    assert tuple(recipe.task for recipe in recipes.RECIPES) == throughput.Config().tasks

@@ -19,22 +19,21 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _spread(values: np.ndarray) -> str:
-    """The median, and half the range over seeds."""
+def _median(values: np.ndarray) -> str:
     known = values[np.isfinite(values)]
-    if not known.size:
-        return "-"
-    middle = number(float(np.median(values)))
-    return middle if known.size < 2 else f"{middle} ±{number(float(np.ptp(known)) / 2)}"
+    return number(float(np.median(known))) if known.size else "-"
 
 
-def _steps(result: Result, sequences: bool) -> str:
+def _half_range(values: np.ndarray) -> str:
+    known = values[np.isfinite(values)]
+    return number(float(np.ptp(known)) / 2) if known.size else "-"
+
+
+def _sequences(result: Result) -> str:
     """Until solved, median over seeds; where it was not, what was spent."""
-    found, scale = result.sequences_until_solved, result.batch_size
-    if math.isfinite(found):
-        return f"{found if sequences else found / scale:,.0f}"
-    done = result.steps[-1] if result.steps else 0
-    return f">{done * scale if sequences else done:,.0f}" if done else "-"
+    if math.isfinite(result.sequences_until_solved):
+        return f"{result.sequences_until_solved:,.0f}"
+    return f">{result.steps[-1] * result.batch_size:,}" if result.steps else "-"
 
 
 def ours(result: Result) -> float:
@@ -50,7 +49,7 @@ def _published(result: Result) -> str:
     if result.published is None:
         return ""
     if result.published.quantity == "sequences":
-        return f"{result.published.value:,.0f} seq"
+        return f"{result.published.value:,.0f}"
     return f"{number(result.published.value)} {result.published.quantity}"
 
 
@@ -58,21 +57,19 @@ def _state(result: Result) -> str:
     if not result.steps:
         return "waiting"
     lost = sum(told is not None for told in result.diverged)
-    told = f"{result.solving}/{result.seeds}" + (f" ({lost} NaN)" if lost else "")
+    told = f"{result.solving}/{result.seeds}" + (f" {lost} NaN" if lost else "")
     return told if result.finished else f"{told} …"
 
 
 COLUMNS = [
     report.Column("cell", lambda r: r.cell.rpartition(":")[2], right=False),
     report.Column("solved", _state, right=False),
-    report.Column("steps", lambda r: _steps(r, sequences=False)),
-    report.Column("sequences", lambda r: _steps(r, sequences=True)),
-    report.Column("loss", lambda r: _spread(r.last("loss"))),
-    report.Column("/baseline", lambda r: number(float(np.median(r.last("loss"))) / r.baseline)),
-    report.Column("metric", lambda r: _spread(r.last(r.metric))),
+    report.Column("sequences", _sequences),
     report.Column("published", _published),
-    report.Column("params", lambda r: f"{r.parameters:,}" if r.parameters else "-"),
-    report.Column("seq/s", lambda r: number(r.sequences_per_second)),
+    report.Column("loss", lambda r: _median(r.last("loss"))),
+    report.Column("±", lambda r: _half_range(r.last("loss"))),
+    report.Column("/base", lambda r: number(float(np.median(r.last("loss"))) / r.baseline)),
+    report.Column("metric", lambda r: _median(r.last(r.metric))),
     report.Column("time", lambda r: _time(r.seconds) if r.seconds else "-"),
 ]
 
@@ -93,10 +90,10 @@ def sections(results: Sequence[Result]) -> dict[str, list[Result]]:
 def caption(results: Sequence[Result], at_a_time: int) -> str:
     """What the columns mean."""
     return (
-        "solved: seeds that met the task's criterion. steps, sequences: until then, median over seeds (>: not solved "
-        "in so many). loss, metric: on the test set after training, median ± half their range. seq/s: training "
-        f"sequences of all {results[0].seeds} seeds together a second, {at_a_time} such programs side by side. time: "
-        "minutes, all included.\n"
+        "solved: seeds that met the task's criterion. sequences: of training until then, median over seeds (>: not "
+        "solved in so many). published: sequences, or what is said. loss, metric: on the test set after training, "
+        "median; ±: half the range of the loss over seeds; /base: the loss over the baseline. "
+        f"time: minutes, all included, {at_a_time} such programs side by side.\n"
     )
 
 

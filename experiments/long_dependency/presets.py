@@ -35,9 +35,9 @@ HOCHREITER_ADDING: Recipes = tuple(
 )
 
 TEMPORAL_ORDER: Recipes = tuple(
-    Recipe(task, 100, cell, 32, 20, sequences // 20, 50, Adam(5e-3), CLIP, published=_sequences(sequences))
+    Recipe(task, 100, cell, 32, 20, sequences // 20, 50, Adam(1e-2), CLIP, published=_sequences(sequences))
     for task, sequences in (("temporal_order_6a", 31_390), ("temporal_order_6b", 571_100))
-    for cell in ("lstm_chrono", "gru")
+    for cell in ("lstm_chrono", "gru_chrono")
 )
 
 MULTIPLICATION: Recipes = tuple(

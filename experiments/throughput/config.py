@@ -17,6 +17,8 @@ SHAPES = (
     "256x50x256x512",  # nearly all of it matrix products
 )
 
+TASKS = ("adding", "copying", "temporal_order_6a", "digits")  # each has its sizes in `recipes.RECIPES`
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -25,6 +27,7 @@ class Config:
     parts: tuple[str, ...] = setting(PARTS, f"Comma list of {', '.join(PARTS)}.")
     cells: tuple[str, ...] = setting(CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor.")
     shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
+    tasks: tuple[str, ...] = setting(TASKS, f"Comma list of {', '.join(TASKS)}; for recipes.")
     longest: int = setting(10_000, "Steps; what has more is left out of every sweep over T.")
     dtype: str = setting("float32", f"One of {', '.join(DTYPES)}; for layers and lengths.")
     repeats: int = setting(5, "Rounds of a comparison, at least.")
@@ -39,7 +42,7 @@ class Config:
         return [steps for steps in wanted if steps <= self.longest]
 
 
-QUICK = Config(cells=("lstm",), shapes=("8x50x16x32",), longest=100, repeats=1, seconds=0.1)
+QUICK = Config(cells=("lstm",), shapes=("8x50x16x32",), tasks=("digits",), longest=100, repeats=1, seconds=0.1)
 
 SHORTEST = 100  # T with which every sweep begins
 
@@ -50,7 +53,7 @@ def check(config: Config) -> None:
     Raises:
       UserError: with the flag, the value got and what is wanted.
     """
-    for name, known in (("parts", PARTS), ("cells", CELLS), ("shapes", None)):
+    for name, known in (("parts", PARTS), ("cells", CELLS), ("shapes", None), ("tasks", TASKS)):
         values = getattr(config, name)
         if not values or len(set(values)) < len(values):
             raise UserError(f"--{name} must name at least one and none twice, got {','.join(values)!r}")

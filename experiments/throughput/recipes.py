@@ -46,7 +46,11 @@ STEPS = 20  # a call makes so many
 def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
     """A comparison a task, ours and PyTorch's in turn."""
     torch = [peer for peer in peers if peer.name == REFERENCE]
-    return [Job(recipe.task, functools.partial(_compare, config, recipe, torch)) for recipe in RECIPES]
+    return [
+        Job(recipe.task, functools.partial(_compare, config, recipe, torch))
+        for recipe in RECIPES
+        if recipe.task in config.tasks
+    ]
 
 
 def _compare(config: Config, recipe: Recipe, peers: Sequence[Contestant]) -> list[Record]:
