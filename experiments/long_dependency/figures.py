@@ -102,7 +102,6 @@ def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[s
             "x",
             color=colors[cell],
             ms=8,
-            label=None if known else cell,
         )
     axis.set(xscale="log", yscale="log", xlabel="T (steps)", ylabel="training sequences until solved (median)")
     axis.plot([], [], "x", color="gray", ms=8, label="not solved in so many")
