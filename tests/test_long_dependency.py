@@ -21,7 +21,7 @@ from experiments.command_line import UserError
 from experiments.long_dependency import board, findings, measurement
 from experiments.long_dependency.config import plan
 from experiments.long_dependency.presets import PRESETS
-from experiments.long_dependency.recipe import Published
+from experiments.long_dependency.recipe import Plateau, Published
 from experiments.long_dependency.result import Result, ranked
 from rnn_jax import diagnostics, report, tasks
 
@@ -254,11 +254,26 @@ def test_the_papers_number_is_met_or_missed(quantity: str, value: float, word: s
     assert findings.sentences([result])[-1].endswith(f": {word}.")
 
 
+@pytest.mark.parametrize(
+    ("left", "share", "sentence"),
+    [
+        (False, 1.02, "at the baseline (1.02 of it), as Le has it."),
+        (True, 0.5, "past the baseline (0.5 of it), as Le has it."),
+        (True, 0.95, "at the baseline (0.95 of it), where Le is past it."),
+        (False, 0.5, "past the baseline (0.5 of it), where Le is at it."),
+    ],
+)
+def test_a_papers_plateau_is_shared_or_not(left: bool, share: float, sentence: str) -> None:
+    loss = share * a_result().baseline
+    result = a_result(published=Plateau("Le", left), curves={"loss": [[9.0, loss]] * 3, "mse": [[9.0, loss]] * 3})
+    assert findings.sentences([result])[-1].endswith(sentence)
+    assert board._published(result) == ("past baseline" if left else "baseline")
+
+
 def test_results_read_back_from_json_as_they_were() -> None:
-    result = a_result(
-        published=Published("a paper", "mse", 0.5), sequences_per_second=math.inf, curves={"loss": [[math.inf]] * 3}
-    )
-    assert Result.read(json.loads(json.dumps(report.plain(result)))) == result
+    paper = Published("a paper", "mse", 0.5)
+    result = a_result(published=paper, sequences_per_second=math.inf, curves={"loss": [[math.inf]] * 3})
+    assert Result.read(json.loads(json.dumps(report.plain(result))), paper) == result
 
 
 def test_every_preset_is_made_of_known_things() -> None:
@@ -270,8 +285,8 @@ def test_every_preset_is_made_of_known_things() -> None:
             assert recipe.steps >= recipe.evaluate_every
             task = tasks.find("digits" if recipe.task in tasks.IMAGES else recipe.task, recipe.length)
             networks.make(recipe.cell, task, recipe.hidden_size, recipe.layers)
-            quantities = {"sequences", "loss", task.metric}
-            assert recipe.published is None or recipe.published.quantity in quantities
+            if isinstance(recipe.published, Published):
+                assert recipe.published.quantity in {"sequences", "loss", task.metric}
 
 
 def test_a_preset_is_filtered_by_tasks_cells_and_lengths() -> None:

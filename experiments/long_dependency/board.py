@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import RenderableType
 
+from experiments.long_dependency.recipe import Plateau
 from experiments.long_dependency.result import Result, by_length, by_task, ranked
 from rnn_jax import report
 
@@ -36,21 +37,15 @@ def _sequences(result: Result) -> str:
     return f">{result.steps[-1] * result.batch_size:,}" if result.steps else "-"
 
 
-def ours(result: Result) -> float:
-    """The number to stand beside the published one: median over seeds."""
-    if result.published is None:
-        return math.nan
-    if result.published.quantity == "sequences":
-        return result.sequences_until_solved
-    return float(np.median(result.last(result.published.quantity)))
-
-
 def _published(result: Result) -> str:
-    if result.published is None:
+    paper = result.published
+    if paper is None:
         return ""
-    if result.published.quantity == "sequences":
-        return f"{result.published.value:,.0f}"
-    return f"{number(result.published.value)} {result.published.quantity}"
+    if isinstance(paper, Plateau):
+        return "past baseline" if paper.left else "baseline"
+    if paper.quantity == "sequences":
+        return f"{paper.value:,.0f}"
+    return f"{number(paper.value)} {paper.quantity}"
 
 
 def _state(result: Result) -> str:
@@ -91,9 +86,9 @@ def caption(results: Sequence[Result], at_a_time: int) -> str:
     """What the columns mean."""
     return (
         "solved: seeds that met the task's criterion. sequences: of training until then, median over seeds (>: not "
-        "solved in so many). published: sequences, or what is said. loss, metric: on the test set after training, "
-        "median; ±: half the range of the loss over seeds; /base: the loss over the baseline. "
-        f"time: minutes, all included, {at_a_time} such programs side by side.\n"
+        "solved in so many). published: sequences, or what it says; (past) baseline: where a paper's curve ends. "
+        "loss, metric: on the test set after training, median; ±: half the range of the loss over seeds; /base: the "
+        f"loss over the baseline. time: minutes, all included, {at_a_time} such programs side by side.\n"
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.long_dependency import board
+from experiments.long_dependency.recipe import Plateau, Published
 from experiments.long_dependency.result import Result, by_length, by_task
-
-PASSED = 0.9  # a loss under this share of the baseline is past it
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
@@ -38,7 +37,7 @@ def _solvers(results: Sequence[Result]) -> str:
             group = "solved by"
         elif result.solving:
             group = "solved by some seeds of"
-        elif np.median(result.last("loss")) < PASSED * result.baseline:
+        elif result.beyond_baseline:
             group = "past the baseline, not solved:"
         else:
             group = "at the baseline:"
@@ -47,17 +46,20 @@ def _solvers(results: Sequence[Result]) -> str:
 
 
 def _beside_the_papers(results: Sequence[Result]) -> list[str]:
-    found = []
-    for result in results:
-        paper = result.published
-        if paper is None:
-            continue
-        ours = board.ours(result)
-        # Of accuracy more is better, of all else less.
-        better = ours >= paper.value if paper.quantity == "accuracy" else ours <= paper.value
-        number = "not solved" if math.isinf(ours) else board.number(ours)
-        found.append(
-            f"{result.name}: {paper.quantity} {number}, {paper.source} has {board.number(paper.value)}: "
-            f"{'met' if better else 'missed'}."
-        )
-    return found
+    return [f"{result.name}: {_beside(result, result.published)}." for result in results if result.published]
+
+
+def _beside(result: Result, paper: Published | Plateau) -> str:
+    if isinstance(paper, Plateau):
+        share = board.number(float(np.median(result.last("loss"))) / result.baseline)
+        place, theirs = ("past" if left else "at" for left in (result.beyond_baseline, paper.left))
+        agrees = f"as {paper.source} has it" if place == theirs else f"where {paper.source} is {theirs} it"
+        return f"{place} the baseline ({share} of it), {agrees}"
+    if paper.quantity == "sequences":
+        ours = result.sequences_until_solved
+    else:
+        ours = float(np.median(result.last(paper.quantity)))
+    # Of accuracy more is better, of all else less.
+    better = ours >= paper.value if paper.quantity == "accuracy" else ours <= paper.value
+    number = "not solved" if math.isinf(ours) else board.number(ours)
+    return f"{paper.quantity} {number}, {paper.source} has {board.number(paper.value)}: {'met' if better else 'missed'}"

@@ -1,6 +1,6 @@
 """Recipes by name: what the papers compare, at sizes that two cores manage, and as published for an accelerator."""
 
-from experiments.long_dependency.recipe import Published, Recipe
+from experiments.long_dependency.recipe import Plateau, Published, Recipe
 from rnn_jax.training import Adam, ClipByNorm, RMSProp
 
 Recipes = tuple[Recipe, ...]
@@ -12,7 +12,7 @@ ADDING: Recipes = tuple(
     Recipe("adding", length, cell, 64, 20, 6000, 100, optimizer, CLIP, published=published)
     for length in (100, 200, 400, 750)
     for cell, optimizer, published in (
-        ("rnn", ADAM, Published("Le et al. 2015", "mse", 1 / 6)),
+        ("rnn", ADAM, Plateau("Le et al. 2015", left=False)),
         ("irnn", Adam(5e-4), None),
         ("lstm", ADAM, None),
         ("lstm_chrono", ADAM, None),

@@ -22,6 +22,19 @@ class Published:
 
 
 @dataclasses.dataclass(frozen=True)
+class Plateau:
+    """What a paper shows by a curve: whether its network leaves the memoryless baseline.
+
+    Args:
+      source: the paper.
+      left: it does; otherwise it stays there.
+    """
+
+    source: str
+    left: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """What is trained.
 
@@ -51,4 +64,4 @@ class Recipe:
     clip: Clipping | None
     layers: int = 1
     until_solved: bool = True
-    published: Published | None = None
+    published: Published | Plateau | None = None

@@ -8,7 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from experiments.long_dependency.config import Item
-from experiments.long_dependency.recipe import Published
+from experiments.long_dependency.recipe import Plateau, Published
+
+BEYOND = 0.9  # a loss under this share of the baseline is past it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Result:
     batch_size: int
     budget: int
     parameters: int
-    published: Published | None
+    published: Published | Plateau | None
     steps: list[int]
     curves: dict[str, list[list[float]]]
     solved: list[list[bool]]
@@ -78,8 +80,10 @@ class Result:
         )
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Self:
+    def read(cls, fields: Mapping[str, Any], published: Published | Plateau | None) -> Self:
         """Of `report.plain(result)` after JSON; NaN and the infinities are strings there.
+
+        What is published is the recipe's: it may have been corrected since.
 
         Raises:
           KeyError, TypeError, ValueError: where the fields are not those of a result.
@@ -87,8 +91,6 @@ class Result:
         known = {f.name: fields[f.name] for f in dataclasses.fields(cls)}
         numbers = ("seconds", "sequences_per_second", "baseline")
         curves = {m: [[float(v) for v in curve] for curve in seeds] for m, seeds in known["curves"].items()}
-        told = known["published"]
-        published = None if told is None else Published(told["source"], told["quantity"], float(told["value"]))
         return cls(**known | {n: float(known[n]) for n in numbers} | {"curves": curves, "published": published})
 
     @property
@@ -117,6 +119,11 @@ class Result:
     def solving(self) -> int:
         """Seeds that were found solved at some look."""
         return sum(step is not None for step in self.solved_at)
+
+    @property
+    def beyond_baseline(self) -> bool:
+        """Whether most seeds ended with a loss clearly below that of answering without memory."""
+        return float(np.median(self.last("loss"))) < BEYOND * self.baseline
 
     @property
     def sequences_until_solved(self) -> float:

@@ -40,7 +40,7 @@ class Store:
         try:
             content = json.loads(path.read_text())
             made = content["made_by"]
-            result = Result.read(content["result"])
+            result = Result.read(content["result"], item.recipe.published)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{path} cannot be read ({error}): delete it, and it is run again") from error
         wanted = self._made_by(item)
