@@ -11,11 +11,19 @@ import pytest
 FOLDER = pathlib.Path(__file__).parent / "float64"
 
 
+FILES = sorted(FOLDER.glob("test_*.py"))
+SLOW = [path for path in FILES if "mark.slow" in path.read_text()]
+
+
 # A process a file: one that compiles thousands of programs runs out of memory maps, and dies.
-@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("test_*.py")))
-def test_float64_suite_passes(name):
+@pytest.mark.parametrize(
+    ("name", "marked"),
+    [(path.name, "not slow") for path in FILES]
+    + [pytest.param(path.name, "slow", marks=pytest.mark.slow) for path in SLOW],
+)
+def test_float64_suite_passes(name, marked):
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", f"tests/float64/{name}", "-q", "-n0", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", f"tests/float64/{name}", "-m", marked, "-q", "-n0", "-p", "no:cacheprovider"],
         cwd=pathlib.Path(__file__).parents[1],
         env={**os.environ, "JAX_ENABLE_X64": "1"},
         stdout=subprocess.PIPE,

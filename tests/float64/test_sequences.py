@@ -123,9 +123,24 @@ LAYERS = layers(D, H)
 CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
 NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
 
-every_linear_layer = pytest.mark.parametrize("layer", LINEAR_LAYERS.values(), ids=LINEAR_LAYERS)
-every_carried_layer = pytest.mark.parametrize("layer", CARRIED.values(), ids=CARRIED)
-every_noisy_layer = pytest.mark.parametrize("layer", NOISY.values(), ids=NOISY)
+# One of each kind of state, output and layer, and what has been wrong before; the others are slow, being many.
+REPRESENTATIVE = {
+    "rnn", "lstm", "gru_reset_before", "lstm_projected", "lru", "min_gru", "own", "learned own", "zoneout own",
+    "zoneout complex", "dropout", "recurrent dropout", "stack, stepped", "bidirectional", "residual bidirectional",
+}  # fmt: skip
+
+
+def each(layers, *more):
+    """The layers, and what else a test is given of each, as parameters."""
+    return [
+        pytest.param(layer, *of_layer, id=name, marks=[] if name in REPRESENTATIVE else [pytest.mark.slow])
+        for (name, layer), *of_layer in zip(layers.items(), *more, strict=True)
+    ]
+
+
+every_linear_layer = pytest.mark.parametrize("layer", each(LINEAR_LAYERS))
+every_carried_layer = pytest.mark.parametrize("layer", each(CARRIED))
+every_noisy_layer = pytest.mark.parametrize("layer", each(NOISY))
 property_test = settings(
     max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -302,9 +317,7 @@ def flags(count):
 
 # Each layer in two ways, by turns: every way has half of the layers.
 @pytest.mark.parametrize(
-    ("layer", "ways"),
-    [(layer, (WAYS[n % 4], WAYS[(n + 1) % 4])) for n, layer in enumerate(LAYERS.values())],
-    ids=list(LAYERS),
+    ("layer", "ways"), each(LAYERS, [(WAYS[n % 4], WAYS[(n + 1) % 4]) for n in range(len(LAYERS))])
 )
 @property_test
 @given(st.integers(0, 1), st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9))
@@ -324,6 +337,7 @@ def test_a_batch_in_parallel_is_its_pieces_each_run_alone(layer, way, lengths, r
     assert_equals_its_pieces(layer, make_case(layer, way.batch_shape, lengths, resets, seed), way)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(st.data())
 def test_sizes_are_free(data):
