@@ -17,6 +17,13 @@ jax.config.update("jax_num_cpu_devices", 3)  # an even number of seeds is spread
 collect_ignore = [] if jax.config.jax_enable_x64 else ["float64"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """Drops compiled programs after each module: some thousands take all memory maps of a process, and it dies."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def unoptimized():
     """For modules that compile much and run it for microseconds: LLVM's optimizations take half of their time.

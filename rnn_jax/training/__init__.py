@@ -4,7 +4,7 @@ from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.loop import StepMetrics, Trainer, TrainState, init, run
-from rnn_jax.training.optimizers import SGD, Adam, RMSProp
+from rnn_jax.training.optimizers import SGD, Adam, CosineDecay, RMSProp
 
 __all__ = [
     "SGD",
@@ -12,6 +12,7 @@ __all__ = [
     "ClipAdaptively",
     "ClipByNorm",
     "ClipByValue",
+    "CosineDecay",
     "RMSProp",
     "StepMetrics",
     "TrainState",

@@ -69,4 +69,27 @@ class RMSProp:
         return optax.rmsprop(self.learning_rate, self.decay, eps_in_sqrt=False, momentum=self.momentum or None)
 
 
-Optimizer = Adam | SGD | RMSProp
+@dataclasses.dataclass(frozen=True)
+class CosineDecay:
+    """An optimizer whose steps shrink to nothing (Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts).
+
+    Step k is scaled by (1 + cos(pi k / steps)) / 2, from `steps` on by 0: `optax.cosine_decay_schedule`. For Adam, SGD
+    and RMSProp that is the learning rate scaled.
+
+    Raises:
+      ValueError: where steps is no positive integer.
+    """
+
+    optimizer: Adam | SGD | RMSProp
+    steps: int
+
+    def __post_init__(self) -> None:
+        checks.integer_at_least(1, self.steps, "CosineDecay: steps")
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        decay = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, self.steps))
+        return optax.chain(self.optimizer.transformation, decay)
+
+
+Optimizer = Adam | SGD | RMSProp | CosineDecay

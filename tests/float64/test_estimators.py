@@ -65,7 +65,15 @@ def exact(cell, ragged):
     return run(BPTT(Scan()), cell, *problem(cell), **(RAGGED if ragged else {}))[:2]
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name in ("rnn", "lstm", "gru_reset_before", "lru", "stack")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in EVERY
+    ],
+)
 def test_rtrl_is_bptt(name):
     cell = EVERY[name]
     assert_close(run(RTRL(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))

@@ -13,8 +13,11 @@ from rnn_jax import GRU, LSTM, GRUResetBefore, Hoisted, Scan, VanillaRNN, diagno
 
 @pytest.mark.parametrize(
     ("order", "mode", "engine"),
-    [(1, "fwd", Scan()), (1, "rev", Hoisted()), (2, "rev", Hoisted())],
-    ids=["forward", "first", "second"],
+    [
+        pytest.param(1, "fwd", Scan(), id="forward"),
+        pytest.param(1, "rev", Hoisted(), id="first"),
+        pytest.param(2, "rev", Hoisted(), id="second", marks=pytest.mark.slow),
+    ],
 )
 def test_unroll_against_finite_differences(problem, weigh, order, mode, engine):
     cell, params, state, xs = problem
