@@ -64,6 +64,8 @@ def run(
     Raises:
       Whatever a job or `finished` raises, after the others have been stopped; an interrupt as well.
     """
+    if not jobs:
+        return
     stop = threading.Event()
     columns = (
         progress.TextColumn("{task.fields[done]}"),

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -104,6 +105,9 @@ def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[s
             ms=8,
         )
     axis.set(xscale="log", yscale="log", xlabel="T (steps)", ylabel="training sequences until solved (median)")
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.yaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    axis.yaxis.set_minor_formatter(ticker.NullFormatter())
     axis.plot([], [], "x", color="gray", ms=8, label="not solved in so many")
     axis.legend(frameon=False, fontsize=8)
     axis.grid(alpha=0.3)
