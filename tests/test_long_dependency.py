@@ -23,7 +23,7 @@ from experiments.long_dependency.config import plan
 from experiments.long_dependency.presets import PRESETS
 from experiments.long_dependency.recipe import Plateau, Published
 from experiments.long_dependency.result import Result, ranked
-from rnn_jax import diagnostics, report, tasks
+from rnn_jax import diagnostics, report, tasks, training
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -296,6 +296,15 @@ def test_a_preset_is_filtered_by_tasks_cells_and_lengths() -> None:
     assert {item.recipe for item in some} < {item.recipe for item in every}
 
 
+def test_a_share_of_a_preset_is_shorter_and_decays_sooner() -> None:
+    whole, half = (plan(long_dependency.Config(preset="bai", share=share))[0].recipe for share in (1.0, 0.5))
+    assert whole.optimizer == training.CosineDecay(training.Adam(3e-3), whole.steps)
+    assert half.optimizer == training.CosineDecay(training.Adam(3e-3), whole.steps // 2)
+    assert dataclasses.replace(half, steps=whole.steps, optimizer=whole.optimizer) == whole
+    (few,) = plan(long_dependency.Config(preset="copying", lengths=("100",), cells=("gru_chrono",), share=1e-9))
+    assert (few.recipe.steps, few.recipe.evaluate_every) == (1, 1)
+
+
 def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subprocess.CompletedProcess[str]:
     path = [str(ROOT), *([str(extra_path)] if extra_path else [])]
     return subprocess.run(
@@ -336,6 +345,8 @@ BAD_CONFIGS = [
     ({"lengths": ("10", "10")}, "--lengths must name at least one and none twice"),
     ({"lengths": ("1",)}, "adding: length must be an integer of at least 2 steps"),
     ({"cells": ("lstm_chrono",), "lengths": ("2",)}, "Chrono: max_lag must be an integer of at least 3"),
+    ({"preset": "adding", "share": 0.0}, "--share must be above 0 and at most 1, got 0.0"),
+    ({"share": 0.5}, "--share is of a preset's steps"),
     ({"steps": 0}, "--steps must be a positive number, got 0"),
     ({"seeds": -1}, "--seeds must be a positive number, got -1"),
     ({"learning_rate": math.inf}, "--learning_rate must be a positive number, got inf"),

@@ -35,6 +35,7 @@ class Config:
     evaluate_every: int | None = setting(None, "Steps between two looks at the test set; 100 by default.")
     learning_rate: float | None = setting(None, "Adam's learning rate; 0.002 by default.")
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
+    share: float = setting(1.0, "Of a preset's optimization steps, those that are made: 0.05 is a twentieth.")
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
     seed: int = setting(0, "From which every random number follows.")
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
@@ -90,6 +91,10 @@ def plan(config: Config) -> list[Item]:
         value = getattr(config, name)
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"--{name} must be a positive number, got {value}")
+    if not 0 < config.share <= 1:
+        raise UserError(f"--share must be above 0 and at most 1, got {config.share}")
+    if config.preset is None and config.share < 1:
+        raise UserError("--share is of a preset's steps: give --preset, or --steps instead")
     for name in ("tasks", "cells", "lengths"):
         values = getattr(config, name)
         if values is not None and (not values or len(set(values)) < len(values)):
@@ -159,4 +164,4 @@ def _of_preset(config: Config, name: str) -> list[Recipe]:
         recipes = tuple(recipe for recipe in recipes if str(getattr(recipe, field)) in wanted)
     if not recipes:
         raise UserError(f"preset {name} has no recipe with all of --tasks, --cells and --lengths")
-    return list(recipes)
+    return [recipe.shortened(config.share) for recipe in recipes]

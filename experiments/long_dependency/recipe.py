@@ -1,9 +1,10 @@
 """A recipe: one network on one task and how it is trained, as data, beside what a paper has for it."""
 
 import dataclasses
+from typing import Self
 
 from rnn_jax.training.clipping import Clipping
-from rnn_jax.training.optimizers import Optimizer
+from rnn_jax.training.optimizers import CosineDecay, Optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,3 +66,14 @@ class Recipe:
     layers: int = 1
     until_solved: bool = True
     published: Published | Plateau | None = None
+
+    def shortened(self, share: float) -> Self:
+        """Trained for a share of the steps, over which the learning rate, where it decays, does so."""
+        if share == 1:
+            return self
+        steps = max(1, round(share * self.steps))
+        optimizer = self.optimizer
+        if isinstance(optimizer, CosineDecay):
+            optimizer = CosineDecay(optimizer.optimizer, max(1, round(share * optimizer.steps)))
+        every = min(self.evaluate_every, steps)
+        return dataclasses.replace(self, steps=steps, evaluate_every=every, optimizer=optimizer)
