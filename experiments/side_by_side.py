@@ -16,7 +16,7 @@ import jax
 from rich import progress
 from rich.console import Console, RenderableType
 
-from rnn_jax import report
+from rnn_jax import machine
 
 ESTIMATED_OVER = 300.0  # seconds whose speed tells the time that is left: some programs report twice a minute
 ONE_QR = threading.Lock()  # held while a program with a QR decomposition runs, until its result is there
@@ -27,7 +27,7 @@ Job = Callable[[Callable[[int], None], threading.Event], Outcome | None]
 
 def programs_at_a_time() -> int:
     """As many as there are cores; on an accelerator one after the other."""
-    return report.cores() if jax.default_backend() == "cpu" else 1
+    return machine.cores() if jax.default_backend() == "cpu" else 1
 
 
 class _Progress(progress.Progress):

@@ -8,7 +8,6 @@ import importlib.metadata
 import io
 import json
 import math
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from rnn_jax import files
+from rnn_jax import files, machine
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,14 +67,9 @@ def environment() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "processor": _processor(),
         "devices": jax.device_count(),
-        "cpus": cores(),
+        "cpus": machine.cores(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
-
-
-def cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

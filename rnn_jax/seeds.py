@@ -1,10 +1,15 @@
 """Many seeds in one program: over all local devices; on each, vmapped, or one after the other where that is faster."""
 
+import concurrent.futures
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rnn_jax import machine
 
 _SPLIT, _WHOLE = PartitionSpec("seeds"), PartitionSpec()
 
@@ -56,3 +61,36 @@ def _mesh(of_seeds: Any) -> Mesh:
         # its product's parts to be done in others, and none is left, XLA waits for ever (jaxlib 0.10.2).
         most = max(1, most - 1)
     return Mesh(devices[: max(n for n in range(1, most + 1) if seeds % n == 0)], ("seeds",))
+
+
+def in_groups(function: Callable[[Any], Any], of_seeds: Any) -> Any:
+    """`function(of_seeds)`, on a CPU by as many groups of seeds side by side as there are cores and divide them.
+
+    A small recurrence keeps one core busy; the groups are run from threads, as a CPU device runs the programs of one
+    thread one after the other. Each seed is what it is without groups, bit for bit. Seeds on several devices are left
+    as they are. JAX's context managers hold in the thread that entered them: not for the groups.
+
+    Args:
+      function: compiled; of a pytree of [seeds, ...], with results [seeds, ...], of which each is its own seed's.
+      of_seeds: where `place` has put it.
+    """
+    devices, seeds = _mesh(of_seeds).devices, len(jax.tree.leaves(of_seeds)[0])
+    most = machine.cores() if devices.size == 1 and devices.flat[0].platform == "cpu" else 1
+    count = max(n for n in range(1, most + 1) if seeds % n == 0)
+    if count == 1:
+        return function(of_seeds)
+    first, *others = _split(of_seeds, count)
+    done = function(first)  # compiled here, once, and under way when this returns
+    with concurrent.futures.ThreadPoolExecutor(len(others)) as pool:
+        return _join([done, *pool.map(function, others)])
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _split(of_seeds: Any, count: int) -> list[Any]:
+    parts = jax.tree.map(lambda leaf: jnp.split(leaf, count), of_seeds)
+    return [jax.tree.map(lambda _, part, n=n: part[n], of_seeds, parts) for n in range(count)]
+
+
+@jax.jit
+def _join(parts: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

@@ -2,13 +2,15 @@
 
 import functools
 import re
+import threading
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax.seeds import over_seeds
+from rnn_jax import machine
+from rnn_jax.seeds import in_groups, over_seeds, place
 
 
 def weighted(of_seed, shared, scale):
@@ -44,3 +46,41 @@ def test_a_gradient_goes_through():
     got = jax.grad(lambda w: loss(w, over_seeds))(w)
     wanted = jax.grad(lambda w: loss(w, lambda f, xs, w: jax.vmap(f, (0, None))(xs, w)))(w)
     np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere seeds are one batch")
+@pytest.mark.parametrize(("seeds", "cores", "each"), [(9, 4, 3), (3, 2, 3), (5, 8, 1), (3, 1, 3)])
+def test_groups_are_as_many_as_divide_the_seeds_and_no_more_than_cores(seeds, cores, each, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    of_seeds = place(
+        {"x": jnp.arange(2.0 * seeds).reshape(seeds, 2), "key": jax.random.split(jax.random.key(0), seeds)}
+    )
+    threads, traced = set(), []
+
+    @jax.jit
+    def compiled(of_group):
+        traced.append(len(of_group["x"]))
+        return {"x": 2 * of_group["x"], "key": of_group["key"]}
+
+    def function(of_group):
+        threads.add(threading.get_ident())
+        return compiled(of_group)
+
+    got = in_groups(function, of_seeds)
+    np.testing.assert_array_equal(got["x"], 2 * of_seeds["x"])
+    np.testing.assert_array_equal(jax.random.key_data(got["key"]), jax.random.key_data(of_seeds["key"]))
+    assert traced == [each]  # one program, compiled once
+    assert (len(threads) == 1) == (each == seeds)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere seeds are one batch")
+def test_what_goes_wrong_in_a_group_is_raised(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    with pytest.raises(RuntimeError, match="the second"):
+        in_groups(_fails_at_one, place(jnp.arange(3)))
+
+
+def _fails_at_one(of_group):
+    if of_group[0] == 1:
+        raise RuntimeError("the second")
+    return of_group

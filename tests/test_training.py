@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax import initializers, training
+from rnn_jax import initializers, machine, training
 from rnn_jax.training import loop
 
 SEEDS, STEPS = 3, 5
@@ -220,6 +220,11 @@ def test_training_lowers_the_loss():
     assert np.mean(last.loss) < TASK.baseline
     scores = training.evaluate(MODEL, TASK, state.params, jax.random.key(1), TASK.test_size)
     assert np.all(scores["mse"] < TASK.baseline)
+
+
+def test_seeds_side_by_side_are_the_seeds_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: SEEDS)
+    assert_equal(run(fresh()), segment())
 
 
 def test_a_segment_does_not_talk_to_the_host():

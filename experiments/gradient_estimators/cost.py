@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from experiments.gradient_estimators.config import Config, Problem
 from experiments.throughput import timing
-from rnn_jax import report
+from rnn_jax import machine
 from rnn_jax.gradients import Estimator
 
 BATCH = 8
@@ -30,7 +30,7 @@ class Cost:
 def measure(problem: Problem, config: Config, steps: int) -> list[Cost]:
     """All estimators of a problem's cell at one length, in turn. Nothing else should run beside it."""
     programs = {name: _lower(problem, e, steps) for name, e in problem.estimators(config).items()}
-    with concurrent.futures.ThreadPoolExecutor(report.cores()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(machine.cores()) as pool:
         compiled = dict(zip(programs, pool.map(lambda lowered: lowered.compile(), programs.values()), strict=True))
     key = jax.random.key(config.seed)
     params, xs = problem.model.init(key), jax.random.normal(key, (steps, BATCH, problem.task.input_size))

@@ -11,7 +11,7 @@ import optax
 from rnn_jax import checks
 from rnn_jax.gradients import BPTT, Estimator, task_loss
 from rnn_jax.models import ReadoutModel
-from rnn_jax.seeds import over_seeds, place
+from rnn_jax.seeds import in_groups, over_seeds, place
 from rnn_jax.tasks import Task
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.optimizers import Optimizer
@@ -100,6 +100,8 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
 def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     """Trains all seeds for `steps` optimization steps, in one program without a transfer to the host.
 
+    On a CPU that program is run for groups of seeds side by side, one a core, where the cores divide the seeds.
+
     Args:
       trainer: static.
       task: drawn from inside the program.
@@ -109,7 +111,7 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
     Returns:
       The new state, and the metrics of every step, [seeds, steps].
     """
-    return _run(trainer, task, place(state), steps)
+    return in_groups(lambda of_group: _run(trainer, task, of_group, steps), place(state))
 
 
 @functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
