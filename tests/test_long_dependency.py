@@ -254,6 +254,16 @@ def test_the_papers_number_is_met_or_missed(quantity: str, value: float, word: s
     assert findings.sentences([result])[-1].endswith(f": {word}.")
 
 
+def test_what_diverged_is_said_to_have_and_fits_the_board() -> None:
+    lost = a_result(curves={"loss": [[4e17]] * 3, "mse": [[4e17]] * 3}, diverged=["so", "so", None])
+    assert findings.sentences([lost])[0].endswith("diverged: rnn.")
+    assert findings.sentences([dataclasses.replace(lost, diverged=[None, None, "so"])])[0].endswith(
+        "at the baseline: lstm."
+    )
+    assert board.number(4e17) == "4e+17"
+    assert board.number(1_273_000) == "1,273,000"
+
+
 @pytest.mark.parametrize(
     ("left", "share", "sentence"),
     [

@@ -12,10 +12,10 @@ from rnn_jax import report
 
 
 def number(value: float) -> str:
-    """Three figures; a power of ten below a thousandth."""
+    """Three figures; a power of ten below a thousandth and from ten millions on."""
     if math.isnan(value):
         return "-"
-    if value and abs(value) < 1e-3:
+    if value and not 1e-3 <= abs(value) < 1e7:
         return f"{value:.0e}"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 

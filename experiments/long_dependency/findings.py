@@ -37,6 +37,8 @@ def _solvers(results: Sequence[Result]) -> str:
             group = "solved by"
         elif result.solving:
             group = "solved by some seeds of"
+        elif sum(told is not None for told in result.diverged) > result.seeds / 2:
+            group = "diverged:"
         elif result.beyond_baseline:
             group = "past the baseline, not solved:"
         else:
