@@ -258,7 +258,7 @@ def test_what_diverged_is_said_to_have_and_fits_the_board() -> None:
     lost = a_result(curves={"loss": [[4e17]] * 3, "mse": [[4e17]] * 3}, diverged=["so", "so", None])
     assert findings.sentences([lost])[0].endswith("diverged: rnn.")
     assert findings.sentences([dataclasses.replace(lost, diverged=[None, None, "so"])])[0].endswith(
-        "at the baseline: lstm."
+        "at the baseline: rnn."
     )
     assert board.number(4e17) == "4e+17"
     assert board.number(1_273_000) == "1,273,000"
