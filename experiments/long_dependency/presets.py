@@ -14,7 +14,7 @@ ADDING: Recipes = tuple(
     for recipe in (
         Recipe("adding", length, "rnn", 64, 20, 6000, 100, ADAM, CLIP, published=Plateau("Le et al. 2015", left=False)),
         # 128 units, more sequences and a small rate: it oscillates otherwise. Of the long ones a part of the budget.
-        Recipe("adding", length, "irnn", 128, 50, 10_000 if length < 400 else 4000, 200, Adam(3e-4), CLIP),
+        Recipe("adding", length, "irnn", 128, 50, 10_000 if length < 400 else 1500, 200, Adam(3e-4), CLIP),
         *(Recipe("adding", length, cell, 64, 20, 6000, 100, ADAM, CLIP) for cell in ("lstm", "lstm_chrono", "gru")),
     )
 )
