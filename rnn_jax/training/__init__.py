@@ -3,8 +3,9 @@
 from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
 from rnn_jax.training.history import divergence, join
-from rnn_jax.training.loop import StepMetrics, Trainer, TrainState, init, run
+from rnn_jax.training.loop import run
 from rnn_jax.training.optimizers import SGD, Adam, CosineDecay, RMSProp
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState, init
 
 __all__ = [
     "SGD",
