@@ -69,7 +69,8 @@ class TopK:
 class Nucleus:
     """The fewest, most probable tokens that have probability p together, at a temperature, in their proportions.
 
-    "Top-p" of Holtzman et al. 2020 (arXiv:1904.09751): p is the least that they must have. The temperature comes first: p is of the distribution that it makes.
+    "Top-p" of Holtzman et al. 2020 (arXiv:1904.09751); they have p or just more. The temperature comes first: p is of
+    the distribution that it makes.
 
     Raises:
       ValueError: where p is not in (0, 1], or the temperature not a positive number.
