@@ -115,8 +115,8 @@ def caption(plan: Plan) -> str:
     """Of the table."""
     unknown = plan.corpus.unknown
     return (
-        f"Nats and bits per character. {len(plan.corpus.vocabulary)} tokens, those of the training part; not among them {unknown['validation']} "
-        f"characters of the validation part and {unknown['test']} of the test part."
+        f"Nats and bits per character. {len(plan.corpus.vocabulary)} tokens, those of the training part; not among "
+        f"them {unknown['validation']} characters of the validation part and {unknown['test']} of the test part."
     )
 
 
