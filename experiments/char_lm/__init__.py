@@ -67,7 +67,7 @@ def run(config: Config, workdir: str) -> None:
     record = summary.finished_record(ready, config, baselines, outcome)
     report.write_json(folder / "results.json", {**header, "results": [record]})
     report.write_arrays(folder / "arrays.npz", summary.arrays(config, outcome))
-    png = figures.loss_figure(ready, baselines, outcome)
+    png = figures.loss_figure(ready, baselines, outcome, config.dropout > 0)
     files.write(folder / "loss.png", png)
     rows, words = summary.rows(config, baselines, outcome), summary.sentences(ready, baselines, outcome)
     table = report.html_table(summary.COLUMNS, {summary.title(ready): rows}, summary.caption(ready))

@@ -40,10 +40,10 @@ class Config:
     layers: int = setting(1, "Layers, one above the other.")
     segment: int = setting(64, "Steps that the gradient goes back at the most; the state goes on.")
     batch_size: int = setting(32, "Streams that the training part is cut into.")
-    epochs: float = setting(15.0, "Times that the training part is read, up to the next multiple of --checkpoints.")
+    epochs: float = setting(10.0, "Times that the training part is read, up to the next multiple of --checkpoints.")
     steps: int | None = setting(None, "Optimization steps, one a segment; in place of --epochs.")
     checkpoints: int = setting(20, "How often, over training, the validation part is looked at.")
-    learning_rate: float = setting(2e-3, "Adam's learning rate at the start; it falls to 0 along a cosine.")
+    learning_rate: float = setting(5e-3, "Adam's learning rate at the start; it falls to 0 along a cosine.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     dropout: float = setting(
         0.2, "Share of the units dropped, in the recurrence (one mask a segment) and between layers."
@@ -51,7 +51,7 @@ class Config:
     seed: int = setting(0, "From which every random number follows.")
 
 
-QUICK = Config(hidden_size=96, segment=32, steps=800, checkpoints=8, learning_rate=5e-3, dropout=0.0)
+QUICK = Config(hidden_size=96, segment=32, steps=800, checkpoints=8, learning_rate=0.01, dropout=0.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

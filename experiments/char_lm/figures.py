@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -16,13 +15,21 @@ from experiments.char_lm.measurement import ORDER, Baselines, Outcome
 WINDOWS = 200  # means of the training loss that are drawn at the most
 
 
-def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome) -> bytes:
-    """Nats per character over steps (below) and epochs (above), bits per character on the right. Returns a PNG."""
+def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome, dropout: bool) -> bytes:
+    """Nats per character over steps (below) and epochs (above), bits per character on the right. Returns a PNG.
+
+    Args:
+      plan: what was run.
+      baselines: the lines to be compared with.
+      outcome: what came of it.
+      dropout: whether units were dropped in training, which raises its loss.
+    """
     figure = Figure(figsize=(9, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     progress, epoch = outcome.progress, plan.streams["training"].segments
-    axis.plot(*_smooth(outcome.history.loss[0]), color="C0", lw=1, label="training (dropout on), mean of a window")
+    steps, losses = _smooth(outcome.history.loss[0])
+    axis.plot(steps, losses, color="C0", lw=1, label=f"training{', dropout on' if dropout else ''}")
     axis.plot(progress.steps, progress.validation, color="C1", marker="o", ms=4, label="validation")
     best = progress.best_look
     axis.plot(
@@ -33,8 +40,10 @@ def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome) -> bytes:
     )
     for part, color in (("validation", "C1"), ("test", "C2")):
         axis.axhline(baselines.ngram[part], color=color, lw=1.2, ls="--", label=f"{ORDER}-gram (Kneser-Ney), {part}")
-    _limits(axis, [*progress.validation, outcome.test, *baselines.ngram.values(), baselines.unigram["validation"]])
-    axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, plan.steps))
+    told = [*progress.validation, outcome.test, *baselines.ngram.values()]
+    # The first training losses, of a network that knows nothing yet, are left out.
+    axis.set_ylim(min(*told, *losses) - 0.05, max(told) + 0.25)
+    axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
     axis.secondary_yaxis("right", functions=_scale(math.log(2))).set(ylabel="bits/character")
     axis.secondary_xaxis("top", functions=_scale(epoch)).set(xlabel=f"epochs of {plan.characters:,} characters")
@@ -47,12 +56,6 @@ def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome) -> bytes:
 def _scale(unit: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """To an axis in units of something, and back."""
     return lambda value: value / unit, lambda count: count * unit
-
-
-def _limits(axis: Axes, shown: list[float]) -> None:
-    """The first losses, of a network that knows nothing, may be left out; all else is shown."""
-    low, high = np.min(shown), np.max(shown)
-    axis.set_ylim(low - 0.15 * (high - low), high)
 
 
 def _smooth(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,8 @@ from rnn_jax.tasks.task import weighted_mean
 class LanguageModel:
     """p(x_{t+1} = v | x_1 .. x_t) = softmax(h_t V + c)_v, with h_t the output of a cell that has read x_1 .. x_t.
 
+    The cell reads ids as `Encoded` gives them.
+
     Mikolov et al. 2010, "Recurrent neural network based language model". For dropout put it around the cells, as
     `rnn_jax.Dropout` and `rnn_jax.RecurrentDropout` (Zaremba et al. 2014, arXiv:1409.2329). Compares and hashes by
     value, so that an equal model is compiled once.
