@@ -210,9 +210,12 @@ BAD = [
     ({"data": "nowhere.txt"}, "--data: nowhere.txt: cannot be read: No such file or directory"),
     (
         {"batch_size": 200},
-        "too short: its training part must have --batch_size 200 x --segment 8 + 1 = 1,601 characters",
+        "too short: 200 streams of --segment=8 steps need 1,601 characters in its training part, which has 1,403",
     ),
-    ({"split": ("94", "3", "3")}, "too short: its validation part must have 16 streams x --segment 8 + 1 = 129 char"),
+    (
+        {"split": ("94", "3", "3")},
+        "too short: 16 streams of --segment=8 steps need 129 characters in its validation part, which",
+    ),
     ({"split": ("90", "10")}, "split: shares must be 3 numbers, of training, validation, test, got 2"),
     ({"split": ("90", "5", "x")}, "--split must be three numbers, got '90,5,x'"),
     ({"cell": "lstmm"}, "unknown cell 'lstmm': known are rnn, irnn"),

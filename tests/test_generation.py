@@ -159,7 +159,8 @@ def test_a_sequence_does_not_depend_on_those_beside_it():
     assert write(Temperature(2.0), prompts=others)[0] == together[0]
     # What stands in the padding is not read.
     junk = np.where(np.arange(5)[:, None] < PROMPTS.lengths, PROMPTS.values, 99)
-    assert write(Temperature(2.0), prompts=junk) == together
+    for count in (1, 6):
+        assert write(Temperature(2.0), prompts=junk, count=count) == write(Temperature(2.0), count=count)
 
 
 def test_keys_decide_and_nothing_else_does():

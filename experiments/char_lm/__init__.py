@@ -4,12 +4,14 @@ A character language model by truncated BPTT: the text is cut into streams that 
 segment; the gradient ends at a segment's beginning, the state does not. Split before anything is counted; the
 parameters kept are those that are best on the validation part, and the test part is looked at once, at the end.
 
-    python -m experiments.char_lm                                  # Python's own source; TIME
-    python -m experiments.char_lm --data=FILE                      # any UTF-8 text
-    python -m experiments.char_lm --data=FILE --cell=gru --hidden_size=256 --epochs=8
-    python -m experiments.char_lm --quick                          # under 30 seconds
+    python -m experiments.char_lm --data=FILE              # any UTF-8 text; of a million characters, about 15 minutes
+    python -m experiments.char_lm --data=FILE --hidden_size=256 --epochs=4 --dropout=0               # two minutes
+    python -m experiments.char_lm                          # Python's own source; about 15 minutes
+    python -m experiments.char_lm --quick                  # under 30 seconds
 
-To expect: EXPECTED
+To expect, in nats per character of Shakespeare's plays (karpathy/char-rnn's tinyshakespeare, 90/5/5): 1.518 on the
+validation part and 1.640 on the test part by the 5-gram model, 1.454 and 1.564 by the network of the second command.
+What `--quick` trains is too small, for too short a time, to come to the 5-gram model.
 """
 
 import functools

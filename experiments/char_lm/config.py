@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments import networks
 from experiments.command_line import UserError, setting
@@ -91,9 +92,9 @@ def plan(config: Config) -> Plan:
         raise UserError(f"--steps must be a multiple of --checkpoints {config.checkpoints}, got {config.steps}")
     source, parts = _parts(config)
     corpus = Corpus.of(*parts)
+    counts = {"training": config.batch_size} | dict.fromkeys(PARTS_LOOKED_AT, EVALUATED_STREAMS)
     streams = {
-        part: _streams(source, part, ids, config, "--batch_size" if part == "training" else None)
-        for part, ids in (("training", corpus.training), ("validation", corpus.validation), ("test", corpus.test))
+        part: _streams(source, part, getattr(corpus, part), count, config.segment) for part, count in counts.items()
     }
     model = _model(config, len(corpus.vocabulary))
     steps = config.steps
@@ -124,15 +125,13 @@ def _parts(config: Config) -> tuple[str, tuple[str, str, str]]:
         raise UserError(f"--split={','.join(config.split)}, {source}: {error}") from error
 
 
-def _streams(source: str, part: str, ids: Any, config: Config, flag: str | None) -> Streams:
-    batch_size = EVALUATED_STREAMS if flag is None else config.batch_size
+def _streams(source: str, part: str, ids: np.ndarray, count: int, segment: int) -> Streams:
     try:
-        return Streams.of(ids, batch_size, config.segment)
+        return Streams.of(ids, count, segment)
     except ValueError as error:
-        streams = f"{batch_size} streams" if flag is None else f"{flag} {batch_size}"
         raise UserError(
-            f"{source}: too short: its {part} part must have {streams} x --segment {config.segment} + 1 = "
-            f"{batch_size * config.segment + 1:,} characters, got {len(ids):,}"
+            f"{source}: too short: {count} streams of --segment={segment} steps need {count * segment + 1:,} "
+            f"characters in its {part} part, which has {len(ids):,}; a smaller --segment or --batch_size needs less"
         ) from error
 
 

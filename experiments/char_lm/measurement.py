@@ -18,7 +18,7 @@ from rnn_jax.data import Vocabulary
 from rnn_jax.models import Nucleus, generate
 
 ORDER = 5  # of the n-gram model
-CALLS = (10, 5, 2, 1)  # programs from one look to the next, at each of which the bar moves and an interrupt is heard
+CALLS = 12  # from one look to the next at the most; at each the bar moves and an interrupt is heard
 SAMPLE = 600  # characters
 STRATEGY = Nucleus(0.95)
 
@@ -90,7 +90,7 @@ def measure(
     trainer, streams = plan.trainer, plan.streams
     state = training.begin_stream(trainer, streams["training"], training.init(trainer, key_init[None]))
     between = plan.steps // config.checkpoints
-    calls = next(count for count in CALLS if between % count == 0)
+    calls = max(count for count in range(1, CALLS + 1) if between % count == 0)  # all of one length: one program
     progress, pieces = Progress([], [], None), []
     for look in range(1, config.checkpoints + 1):
         for _ in range(calls):
