@@ -32,10 +32,16 @@ def make(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -> Read
     Raises:
       UserError: where there is no such network, it cannot be made, or it is not a hashable `rnn_jax.Cell`.
     """
-    found = [_cell(name, task.input_size, hidden_size, task.dependency)]
+    found = cells_of(name, task.input_size, hidden_size, task.dependency, layers)
+    return ReadoutModel(found[0] if layers == 1 else Stack(found), task.output_size)
+
+
+def cells_of(name: str, input_size: int, hidden_size: int, lag: int, layers: int) -> tuple[Cell, ...]:
+    """The cells of the network called `name`, the lowest first; arguments and errors as `make`."""
+    found = [_cell(name, input_size, hidden_size, lag)]
     for _ in range(layers - 1):
-        found.append(_cell(name, found[-1].output_size, hidden_size, task.dependency))
-    return ReadoutModel(found[0] if layers == 1 else Stack(tuple(found)), task.output_size)
+        found.append(_cell(name, found[-1].output_size, hidden_size, lag))
+    return tuple(found)
 
 
 def _cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:

@@ -29,7 +29,7 @@ from rnn_jax.layers import (
     Stack,
     Zoneout,
 )
-from rnn_jax.models import ReadoutModel
+from rnn_jax.models import Encoded, LanguageModel, ReadoutModel
 from rnn_jax.tasks import (
     Adding,
     Adding1997,
@@ -68,8 +68,10 @@ __all__ = [
     "CoupledLSTM",
     "Dropout",
     "EProp",
+    "Encoded",
     "GRUResetBefore",
     "Hoisted",
+    "LanguageModel",
     "LayerNormGRU",
     "LayerNormLSTM",
     "LearnedInitialState",

@@ -15,6 +15,7 @@ from rnn_jax import (
     Bidirectional,
     Cell,
     Dropout,
+    Encoded,
     LearnedInitialState,
     RecurrentDropout,
     Residual,
@@ -26,6 +27,7 @@ from rnn_jax import (
     training,
 )
 from rnn_jax.cells.lstm import LSTMState
+from rnn_jax.data import Embedding
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -211,6 +213,7 @@ LAYERS = {
     "recurrent dropout": RecurrentDropout(GRU(D, H), 0.5),
     "zoneout": Zoneout(LSTM(D, H), LSTMState(0.1, 0.2)),
     "learned": LearnedInitialState(LSTM(D, H)),
+    "encoded": Encoded(GRU(3, H), Embedding(D, 3)),
 }
 every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 

@@ -50,6 +50,11 @@ class OneHot:
         places, known = _checked(ids, self.size, "OneHot")
         return jnp.where(known[..., None], jax.nn.one_hot(places, self.size), jnp.nan)
 
+    def of_one_hot(self, params: tuple[()], x: jax.Array) -> jax.Array:
+        """The vectors of ids that are given as unit vectors x [..., size] already."""
+        del params
+        return x
+
 
 @dataclasses.dataclass(frozen=True)
 class Embedding:
@@ -81,8 +86,16 @@ class Embedding:
         rows: Any = self._embed().apply(params, places.ravel())
         return jnp.where(known[..., None], rows.reshape(*places.shape, self.features), jnp.nan)
 
+    def of_one_hot(self, params: Any, x: jax.Array) -> jax.Array:
+        """The rows [..., features] of ids that are given as unit vectors x [..., size]: the product with the table."""
+        return x @ params["params"]["embedding"]
+
     def _embed(self) -> nn.Embed:
         return nn.Embed(self.size, self.features, param_dtype=jnp.result_type(float))
+
+
+# Any of them.
+Encoder = OneHot | Embedding
 
 
 def _checked(ids: Any, size: int, who: str) -> tuple[jax.Array, jax.Array]:

@@ -3,8 +3,10 @@
 from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
 from rnn_jax.training.history import divergence, join
-from rnn_jax.training.loop import StepMetrics, Trainer, TrainState, init, run
+from rnn_jax.training.loop import run
 from rnn_jax.training.optimizers import SGD, Adam, CosineDecay, RMSProp
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState, init, named_leaves
+from rnn_jax.training.stream import StreamState, begin_stream, evaluate_stream, run_stream
 
 __all__ = [
     "SGD",
@@ -15,11 +17,16 @@ __all__ = [
     "CosineDecay",
     "RMSProp",
     "StepMetrics",
+    "StreamState",
     "TrainState",
     "Trainer",
+    "begin_stream",
     "divergence",
     "evaluate",
+    "evaluate_stream",
     "init",
     "join",
+    "named_leaves",
     "run",
+    "run_stream",
 ]

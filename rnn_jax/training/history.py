@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from rnn_jax.training.loop import StepMetrics
+from rnn_jax.training.step import StepMetrics
 
 
 def join(pieces: Sequence[StepMetrics]) -> StepMetrics:

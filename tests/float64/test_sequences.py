@@ -24,6 +24,7 @@ from rnn_jax import (
     Bidirectional,
     Cell,
     Dropout,
+    Encoded,
     GRUResetBefore,
     LearnedInitialState,
     LinearRNN,
@@ -39,6 +40,7 @@ from rnn_jax import (
     unroll,
 )
 from rnn_jax.cells.lstm import LSTMState
+from rnn_jax.data import Embedding, OneHot
 from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, hoisted
 from rnn_jax.linear import Diagonal
 
@@ -101,6 +103,8 @@ def layers(d, h):
         "bidirectional sum": Bidirectional(LearnedInitialState(GRU(d, h)), merge="sum"),
         "nested": Stack([Bidirectional(Stack([GRU(d, h), Bidirectional(VanillaRNN(h, 2))])), Zoneout(LSTM(8, h), 0.1)]),
         "residual bidirectional": Dropout(Residual(Bidirectional(VanillaRNN(d, d), merge="mean")), 0.5),
+        "encoded": Encoded(Stack([Dropout(LearnedInitialState(GRU(2, h)), 0.3)]), Embedding(d, 2)),
+        "encoded, stepped": Zoneout(Encoded(LSTM(d, h), OneHot(d)), 0.2),
     }
 
 
@@ -113,6 +117,7 @@ def linear_layers(d, h):
         "zoneout complex": Zoneout(LearnedInitialState(LRU(d, h)), 0.2),
         "stack": Stack([LRU(d, h), Residual(Dropout(LearnedInitialState(LinearRNN(h, h)), 0.3))]),
         "bidirectional": Bidirectional(MinLSTM(d, h), Zoneout(LRU(d, h), 0.1)),
+        "encoded": Zoneout(Encoded(LearnedInitialState(LRU(2, h)), Embedding(d, 2)), 0.2),
     }
 
 

@@ -1,0 +1,85 @@
+"""How well does a recurrent network tell the next character of a text, beside a model that counts the last four?
+
+A character language model by truncated BPTT: the text is cut into streams that are read side by side, segment by
+segment; the gradient ends at a segment's beginning, the state does not. Split before anything is counted; the
+parameters kept are those that are best on the validation part, and the test part is looked at once, at the end.
+
+    python -m experiments.char_lm --data=FILE              # any UTF-8 text; of a million characters, about 15 minutes
+    python -m experiments.char_lm --data=FILE --hidden_size=256 --epochs=4 --dropout=0               # two minutes
+    python -m experiments.char_lm                          # Python's own source; about 15 minutes
+    python -m experiments.char_lm --quick                  # under 30 seconds
+
+To expect, in nats per character of Shakespeare's plays (karpathy/char-rnn's tinyshakespeare, 90/5/5): 1.518 on the
+validation part and 1.640 on the test part by the 5-gram model, 1.454 and 1.564 by the network of the second command.
+What `--quick` trains is too small, for too short a time, to come to the 5-gram model.
+"""
+
+import functools
+import threading
+
+from rich.console import Console
+from rich.text import Text
+
+from experiments import side_by_side
+from experiments.char_lm import figures, measurement, summary
+from experiments.char_lm.config import QUICK, Config, plan
+from experiments.char_lm.measurement import ORDER, Outcome, Progress
+from experiments.command_line import writable
+from rnn_jax import files, report
+
+__all__ = ["QUICK", "Config", "run"]
+
+
+def run(config: Config, workdir: str) -> None:
+    """Runs the experiment and writes config.json, results.json, arrays.npz, parameters.npz, loss.png and summary.html.
+
+    `results.json` is written anew after every look at the validation part, and `parameters.npz` where it was the best,
+    so that what is interrupted keeps what it has.
+
+    Raises:
+      UserError: where the config cannot be run or `workdir` cannot be written.
+    """
+    ready = plan(config)
+    folder = writable(workdir)
+    console = Console()
+    header = {"config": config, "environment": report.environment()}
+    report.write_json(folder / "config.json", config)
+    baselines = measurement.baselines(ready)
+    lock, standing = threading.Lock(), [f"{ORDER}-gram: {baselines.ngram['validation']:.4f} nats/character"]
+
+    def looked(progress: Progress) -> None:
+        record = summary.record(ready, config, baselines, progress)
+        report.write_json(folder / "results.json", {**header, "results": [record]})
+        if progress.best_look == len(progress.steps) - 1:
+            report.write_arrays(folder / "parameters.npz", summary.parameters(progress.best))
+        with lock:
+            standing[1:] = [
+                f"step {progress.steps[-1]:,}: validation {progress.validation[-1]:.4f}, at the best "
+                f"{min(progress.validation):.4f} nats/character"
+            ]
+
+    def below() -> Text:
+        with lock:
+            return Text("\n".join(standing))
+
+    outcomes: list[Outcome] = []
+    job = functools.partial(measurement.measure, ready, config, looked)
+    side_by_side.run([job], [ready.steps], 1, console, lambda _, outcome: outcomes.append(outcome), below)
+    (outcome,) = outcomes
+    record = summary.finished_record(ready, config, baselines, outcome)
+    report.write_json(folder / "results.json", {**header, "results": [record]})
+    report.write_arrays(folder / "arrays.npz", summary.arrays(config, outcome))
+    png = figures.loss_figure(ready, baselines, outcome, config.dropout > 0)
+    files.write(folder / "loss.png", png)
+    rows, words = summary.rows(config, baselines, outcome), summary.sentences(ready, baselines, outcome)
+    table = report.html_table(summary.COLUMNS, {summary.title(ready): rows}, summary.caption(ready))
+    page = report.page(
+        "A character language model",
+        [*words, f"A sample: {outcome.sample}"],
+        table,
+        {"Loss over the training": png},
+        header,
+    )
+    files.write(folder / "summary.html", page)
+    summary.show(console, ready, rows, words, outcome.sample)
+    console.print(f"{folder}: config.json, results.json, arrays.npz, parameters.npz, loss.png, summary.html")

@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import char_lm, command_line
+
+__doc__ = char_lm.__doc__  # what --help opens with
+
+command_line.launch(char_lm.Config, char_lm.QUICK, char_lm.run, "runs/char_lm")

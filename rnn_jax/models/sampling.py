@@ -1,0 +1,104 @@
+"""How the next token is chosen from a model's logits: strategies, each a map to the logits of what is drawn from.
+
+A strategy is a frozen dataclass. Called with logits [..., V] it returns the logits [..., V] of the distribution that a
+token is to be drawn from, -inf where a token never is; so its probabilities can be read, and `jax.random.categorical`
+draws. Of equal logits the lower id comes first.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax import checks
+
+
+@dataclasses.dataclass(frozen=True)
+class Greedy:
+    """The most probable token, always."""
+
+    def __call__(self, logits: jax.Array) -> jax.Array:
+        best = jnp.argmax(logits, axis=-1)
+        return jnp.where(jax.nn.one_hot(best, logits.shape[-1], dtype=bool), 0.0, -jnp.inf).astype(logits.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Temperature:
+    """q(v) = p(v)^(1/t) / sum_u p(u)^(1/t): t = 1 is the model's own distribution, t -> 0 the greedy choice.
+
+    Ackley, Hinton & Sejnowski 1985, "A learning algorithm for Boltzmann machines".
+
+    Raises:
+      ValueError: where the temperature is not a positive number.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.positive(self.temperature, "Temperature: temperature")
+
+    def __call__(self, logits: jax.Array) -> jax.Array:
+        return logits / self.temperature
+
+
+@dataclasses.dataclass(frozen=True)
+class TopK:
+    """The k most probable tokens, at a temperature, in their proportions; Fan et al. 2018 (arXiv:1805.04833).
+
+    Raises:
+      ValueError: where k is not a positive integer, or the temperature not a positive number; by a call, where the
+        vocabulary has not k tokens.
+    """
+
+    k: int
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.integer_at_least(1, self.k, "TopK: k")
+        checks.positive(self.temperature, "TopK: temperature")
+
+    def __call__(self, logits: jax.Array) -> jax.Array:
+        if self.k > logits.shape[-1]:
+            raise ValueError(f"TopK: k must be at most the vocabulary's size, {logits.shape[-1]}, got {self.k}")
+        return jnp.where(_ranks(logits) < self.k, logits / self.temperature, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nucleus:
+    """The fewest, most probable tokens that have probability p together, at a temperature, in their proportions.
+
+    "Top-p" of Holtzman et al. 2020 (arXiv:1904.09751); they have p or just more. The temperature comes first: p is of
+    the distribution that it makes.
+
+    Raises:
+      ValueError: where p is not in (0, 1], or the temperature not a positive number.
+    """
+
+    p: float
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.p, int | float) or isinstance(self.p, bool) or not 0 < self.p <= 1:
+            raise ValueError(f"Nucleus: p must be a number above 0 and at most 1, got {self.p!r}")
+        checks.positive(self.temperature, "Nucleus: temperature")
+
+    def __call__(self, logits: jax.Array) -> jax.Array:
+        logits = logits / self.temperature
+        ranks = _ranks(logits)
+        descending = jnp.flip(jnp.sort(jax.nn.softmax(logits), axis=-1), axis=-1)
+        # A token belongs to it if those before it have less than p: if it and those after it have more than 1 - p. The
+        # sum from the least on is exact where it is small, so that p = 1 keeps all that have a probability above 0.
+        after = jnp.flip(jnp.cumsum(jnp.flip(descending, axis=-1), axis=-1), axis=-1)
+        kept = jnp.sum(after > 1 - self.p, axis=-1, keepdims=True)
+        return jnp.where(ranks < jnp.maximum(kept, 1), logits, -jnp.inf)
+
+
+# Of these or your own, hashable by value.
+Strategy = Callable[[jax.Array], jax.Array]
+
+
+def _ranks(logits: jax.Array) -> Any:
+    """0 for the largest of [..., V], 1 for the next, and so on."""
+    return jnp.argsort(jnp.argsort(logits, axis=-1, descending=True), axis=-1)

@@ -1,0 +1,128 @@
+"""One optimization step, and all of a run that it changes: from a gradient to parameters, unless it diverges."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnn_jax import checks
+from rnn_jax.gradients import BPTT, Estimator
+from rnn_jax.models import ReadoutModel
+from rnn_jax.seeds import over_seeds
+from rnn_jax.training.clipping import Clipping
+from rnn_jax.training.optimizers import Optimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """What is fixed over a run; compared by value, so that an equal trainer is compiled once.
+
+    Args:
+      model: the cell and its readout.
+      batch_size: sequences a step.
+      optimizer: what makes a step of a gradient.
+      clip: what keeps large gradients from the optimizer; None: nothing.
+      estimator: of the gradient, each batch of sequences one stretch.
+
+    Raises:
+      ValueError: where batch_size is not a positive integer.
+    """
+
+    model: ReadoutModel
+    batch_size: int
+    optimizer: Optimizer
+    clip: Clipping | None
+    estimator: Estimator = BPTT()
+
+    def __post_init__(self) -> None:
+        checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
+
+    @property
+    def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+        """Of optax: the clipping, which has no state, and the optimizer."""
+        clip = optax.identity() if self.clip is None else self.clip.transformation
+        # As one vector: a cell's many small arrays would each cost kernels of their own.
+        return clip, optax.flatten(self.optimizer.transformation)
+
+
+class TrainState(NamedTuple):
+    """All of a run that changes. With seeds, every leaf has a leading [seeds] axis."""
+
+    params: Any
+    opt_state: Any
+    key: jax.Array  # of the batches and noise still to be drawn
+    step: jax.Array  # optimization steps done
+    diverged: jax.Array  # whether a loss or gradient norm was NaN or infinite; the parameters stay as before
+
+
+class StepMetrics(NamedTuple):
+    """Recorded at every step; [seeds, steps]. NaN and False after a run has diverged."""
+
+    loss: Any
+    grad_norm: Any  # global, before clipping
+    grad_norms: dict[str, Any]  # of each parameter by its name, before clipping
+    clipped: Any  # whether clipping changed anything
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """A pytree's leaves by their names: `cell.w_h`, `readout.params.kernel`."""
+    leaves = jax.tree.leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+@functools.partial(jax.jit, static_argnames="trainer")
+def init(trainer: Trainer, keys: jax.Array) -> TrainState:
+    """Fresh states for the seeds of `keys` [seeds].
+
+    Raises:
+      TypeError: where a parameter is complex: JAX's gradient of it is the conjugate of the direction of ascent.
+    """
+    for path, leaf in jax.tree.leaves_with_path(jax.eval_shape(trainer.model.init, jax.random.key(0))):
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            name = jax.tree_util.keystr(path)
+            raise TypeError(
+                f"training: params{name} must be real, got {leaf.dtype}: keep its two parts apart, as LRU does"
+            )
+
+    def init_one(key: jax.Array) -> TrainState:
+        key_params, key_batches = jax.random.split(key)
+        _, optimizer = trainer.transformations
+        params = trainer.model.init(key_params)
+        return TrainState(params, optimizer.init(params), key_batches, jnp.array(0), jnp.array(False))
+
+    return over_seeds(init_one, keys)
+
+
+def descend(
+    trainer: Trainer, state: TrainState, key: jax.Array, loss: jax.Array, grads: Any
+) -> tuple[TrainState, StepMetrics]:
+    """The state after a step down the gradient, clipped; as it was before where loss or gradient is not finite.
+
+    Args:
+      trainer: gives clipping and optimizer.
+      state: of one seed.
+      key: what the new state holds.
+      loss: scalar.
+      grads: like the parameters.
+    """
+    clip, optimizer = trainer.transformations
+    grad_norm = optax.tree.norm(grads)
+    clipped, _ = clip.update(grads, clip.init(state.params), state.params)
+    updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    diverged = state.diverged | ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
+    params, opt_state, step = jax.tree.map(
+        lambda new, old: jnp.where(diverged, old, new),
+        (params, opt_state, state.step + 1),
+        (state.params, state.opt_state, state.step),
+    )
+    # At the step that diverges the metrics say how; after it there is nothing to record.
+    nan_after = jnp.where(state.diverged, jnp.nan, 0)
+    norms = {name: jnp.linalg.norm(jnp.ravel(g)) + nan_after for name, g in named_leaves(grads).items()}
+    changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))
+    changed = ~diverged & jnp.any(jnp.stack(changes))
+    metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, norms, changed)
+    return TrainState(params, opt_state, key, step, diverged), metrics

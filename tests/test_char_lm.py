@@ -1,0 +1,251 @@
+"""The character language model: the n-gram baseline, what a run writes, what it refuses."""
+
+import collections
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import char_lm, run_files
+from experiments.char_lm import config as configs
+from experiments.char_lm import measurement
+from experiments.char_lm.ngram import NGram
+from experiments.command_line import UserError
+from rnn_jax import Dropout, RecurrentDropout, training
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_bigram_by_hand():
+    # ab twice, ba and bc once: D_2 = 2 / (2 + 2). Each letter follows one other: D_1 = 3 / 3, p_1 = p_0 = 1/3.
+    model = NGram.fit(np.array([0, 1, 0, 1, 2]), 3, 2)
+    a, b, c = 0, 1, 2
+    for (history, token), wanted in {
+        (a, b): (2 - 0.5) / 2 + 0.5 * 1 / 2 / 3,
+        (b, a): (1 - 0.5) / 2 + 0.5 * 2 / 2 / 3,
+        (b, c): (1 - 0.5) / 2 + 0.5 * 2 / 2 / 3,
+        (b, b): 0.5 * 2 / 2 / 3,
+        (c, a): 1 / 3,  # nothing was seen after c
+    }.items():
+        assert model.probabilities(np.array([history, token]))[0] == pytest.approx(wanted)
+    assert model.loss(np.array([a, b, c])) == pytest.approx(-(math.log(0.75 + 1 / 12) + math.log(0.25 + 1 / 6)) / 2)
+
+
+def kneser_ney(ids, size, n):
+    """The same with dictionaries, one probability at a time; Chen & Goodman 1999, equation 18 and its recursion."""
+    counts = {n: collections.Counter(zip(*(ids[i:] for i in range(n)), strict=False))}
+    for order in range(n - 1, 0, -1):
+        counts[order] = collections.Counter(gram[1:] for gram in counts[order + 1])
+    discounts = {}
+    for order, grams in counts.items():
+        of_counts = collections.Counter(grams.values())
+        discounts[order] = of_counts[1] / (of_counts[1] + 2 * of_counts[2]) if of_counts[1] else 0.5
+
+    def p(token, history, order):
+        if order == 0:
+            return 1 / size
+        history = history[len(history) - order + 1 :]
+        after = {gram: count for gram, count in counts[order].items() if gram[:-1] == history}
+        lower = p(token, history, order - 1)
+        if not after:
+            return lower
+        kept = max(after.get((*history, token), 0) - discounts[order], 0)
+        return (kept + discounts[order] * len(after) * lower) / sum(after.values())
+
+    return lambda token, history: p(token, tuple(history), min(n, len(history) + 1))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_probabilities_are_kneser_neys_and_sum_to_one(n):
+    rng = np.random.default_rng(n)
+    size, ids, new = 4, rng.integers(0, 3, 60), rng.integers(0, 4, 12)  # id 3 does not come in what is counted
+    model, wanted = NGram.fit(ids, size, n), kneser_ney(ids.tolist(), size, n)
+    got = model.probabilities(new)
+    for i in range(1, len(new)):
+        history = new[max(0, i - n + 1) : i].tolist()
+        assert got[i - 1] == pytest.approx(wanted(new[i], history), rel=1e-9)
+    for history in itertools.product(range(size), repeat=max(1, n - 1)):
+        each = [model.probabilities(np.array([*history, token]))[-1] for token in range(size)]
+        assert sum(each) == pytest.approx(1)
+        assert min(each) > 0
+
+
+def test_an_n_gram_model_refuses_what_it_cannot_count():
+    with pytest.raises(ValueError, match="5-grams need at least 5 ids, got 4"):
+        NGram.fit(np.zeros(4, int), 2, 5)
+    with pytest.raises(ValueError, match="a vocabulary of 10000 has too many 5-grams"):
+        NGram.fit(np.zeros(9, int), 10_000, 5)
+
+
+TEXT = "".join(np.random.default_rng(0).choice(list("abc \n"), 2000)) + "abcé"
+TINY = char_lm.Config(
+    split=("70", "15", "15"), hidden_size=4, segment=8, batch_size=4, steps=4, checkpoints=2, layers=2, cell="gru"
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return str(path)
+
+
+def with_(data, **fields):
+    return char_lm.Config(**{**vars(TINY), "data": data, **fields})
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    char_lm.run(with_(data, prompt="ab"), str(folder))
+    (record,) = json.loads((folder / "results.json").read_text())["results"]
+    return folder, record
+
+
+def test_writes_its_files(finished):
+    folder, _ = finished
+    names = {"config.json", "results.json", "arrays.npz", "parameters.npz", "loss.png", "summary.html"}
+    assert {p.name for p in folder.iterdir()} == names
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert "5-gram" in (folder / "summary.html").read_text()
+
+
+def test_the_record_tells_the_run(finished):
+    folder, record = finished
+    assert record["finished"]
+    assert (record["run"], record["seed"], record["steps"]) == ("gru", 0, 4)
+    assert record["vocabulary"] == 5 + 4
+    assert [record[f"{part}/unknown_characters"] for part in ("training", "validation", "test")] == [0, 0, 1]
+    assert [record[f"{part}/characters"] for part in ("training", "validation", "test")] == [1403, 300, 301]
+    for model in ("", "5-gram/", "unigram/"):
+        for part in ("validation", "test"):
+            nats, bits = (record[f"{model}{part}/{unit}_per_character"] for unit in ("nats", "bits"))
+            assert bits == pytest.approx(nats / math.log(2))
+            assert 1.5 < nats < 3  # five characters at random: log 5
+    assert record["sample"].startswith("ab")
+    arrays = np.load(folder / "arrays.npz")
+    assert arrays["gru/training/loss"].shape == (1, 4)
+    assert arrays["gru/validation/step"].tolist() == [2, 4]
+    assert record["validation/nats_per_character"] == pytest.approx(arrays["gru/validation/loss"].min())
+    assert record["best_step"] == 2 * (1 + np.argmin(arrays["gru/validation/loss"]))
+    parameters = np.load(folder / "parameters.npz")
+    assert sum(leaf.size for leaf in parameters.values()) == record["parameters"]
+
+
+def test_the_doctors_reader_knows_the_run(finished):
+    evidence = run_files.read(str(finished[0]))["gru"][0]
+    assert evidence.loss.shape == (4,)
+    assert evidence.baseline == pytest.approx(finished[1]["unigram/test/nats_per_character"])
+
+
+def measure(plan, config):
+    return measurement.measure(plan, config, lambda progress: None, lambda steps: None, threading.Event())
+
+
+def test_the_kept_parameters_are_the_best_on_validation_and_tested_once(data, monkeypatch):
+    config = with_(data, checkpoints=4)
+    seen, told = [], [3.0, 1.0, 2.0, 1.5, 7.0]
+
+    def scripted(model, streams, params):
+        seen.append(jax.tree.map(np.array, params))
+        return np.array([told[len(seen) - 1]])
+
+    monkeypatch.setattr(training, "evaluate_stream", scripted)
+    outcome = measure(configs.plan(config), config)
+    assert (outcome.progress.validation, outcome.progress.best_look, outcome.test) == (told[:4], 1, 7.0)
+    for params in (outcome.progress.best, seen[4]):
+        jax.tree.map(np.testing.assert_array_equal, params, seen[1])
+    assert len(seen) == 5
+    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (seen[1], seen[3])), strict=True))
+
+
+def test_a_training_that_diverges_at_once_says_so(data, monkeypatch):
+    fresh = training.init
+
+    def spoilt(trainer, keys):
+        state = fresh(trainer, keys)
+        return state._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, state.params))
+
+    monkeypatch.setattr(training, "init", spoilt)
+    with pytest.raises(UserError, match="a lower --learning_rate may help: seed 0 diverged at step 1: loss nan"):
+        measure(configs.plan(with_(data)), with_(data))
+
+
+def test_dropout_is_in_the_recurrence_and_between_layers(data):
+    low, high = configs.plan(with_(data, dropout=0.3)).model.cell.layers
+    assert isinstance(low, RecurrentDropout)
+    assert isinstance(high, Dropout)
+    assert isinstance(high.cell, RecurrentDropout)
+    assert (low.rate, high.rate, high.cell.rate) == (0.3, 0.3, 0.3)
+    plain = configs.plan(with_(data, dropout=0.0, layers=1)).model.cell
+    assert type(plain).__name__ == "GRU"
+
+
+def test_epochs_and_steps(data):
+    plan = configs.plan(with_(data, steps=None, epochs=1.5))
+    segments = plan.streams["training"].segments
+    assert segments == math.ceil(math.ceil(1402 / 4) / 8)
+    assert plan.steps == 2 * math.ceil(1.5 * segments / 2)
+    assert configs.plan(with_(data)).steps == 4
+
+
+def test_the_default_corpus_needs_nothing():
+    plan = configs.plan(char_lm.QUICK)
+    assert plan.source == "Python's standard library"
+    assert len(plan.corpus.training) == 900_000
+    assert len(plan.prompt) == configs.PROMPT
+
+
+BAD = [
+    ({"data": "nowhere.txt"}, "--data: nowhere.txt: cannot be read: No such file or directory"),
+    (
+        {"batch_size": 200},
+        "too short: 200 streams of --segment=8 steps need 1,601 characters in its training part, which has 1,403",
+    ),
+    (
+        {"split": ("94", "3", "3")},
+        "too short: 16 streams of --segment=8 steps need 129 characters in its validation part, which",
+    ),
+    ({"split": ("90", "10")}, "split: shares must be 3 numbers, of training, validation, test, got 2"),
+    ({"split": ("90", "5", "x")}, "--split must be three numbers, got '90,5,x'"),
+    ({"cell": "lstmm"}, "unknown cell 'lstmm': known are rnn, irnn"),
+    ({"cell": "lru", "dropout": 0.1}, "--cell=lru goes with --dropout=0 alone: RecurrentDropout: LRU does not say"),
+    ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
+    ({"prompt": "abz"}, "--prompt holds 'z', which does not come in the training part"),
+    ({"prompt": ""}, "--prompt must hold at least one character"),
+    ({"steps": 5}, "--steps must be a multiple of --checkpoints 2, got 5"),
+    ({"segment": 0}, "--segment must be positive, got 0"),
+    ({"epochs": float("nan")}, "--epochs must be a positive number, got nan"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(fields) for fields, _ in BAD])
+def test_bad_settings_are_refused_before_anything_is_written(fields, message, data, tmp_path):
+    with pytest.raises(UserError, match=re.escape(message)):
+        char_lm.run(with_(**{"data": data, **fields}), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_no_text_ends_the_program_without_a_traceback(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("zwölf".encode("latin-1"))
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.char_lm", f"--data={path}", f"--workdir={tmp_path / 'run'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith(f"error: --data: {path}: must be a UTF-8 text, got byte 0xf6 at 2")
+    assert "Traceback" not in done.stderr

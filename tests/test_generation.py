@@ -1,0 +1,255 @@
+"""Sampling strategies against their definitions, and generation against a loop over the growing sequence."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax
+from rnn_jax import initializers
+from rnn_jax.data import Embedding, OneHot, pad, unpad
+from rnn_jax.models import Greedy, LanguageModel, Nucleus, Temperature, TopK, generate, generation
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+SIZE = 7
+LOGITS = np.random.default_rng(0).normal(0, 2, (40, SIZE)).astype(np.float32)
+STRATEGIES = [
+    Greedy(),
+    Temperature(),
+    Temperature(0.3),
+    Temperature(4.0),
+    TopK(1),
+    TopK(3),
+    TopK(SIZE, 2.0),
+    Nucleus(0.3),
+    Nucleus(0.9, 1.5),
+    Nucleus(1.0),
+]
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+
+
+def softmax(logits):
+    e = np.exp(np.asarray(logits, np.float64) - np.max(logits, axis=-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def kept(p, count):
+    """The distribution with all but the `count` most probable taken away."""
+    q = np.zeros_like(p)
+    best = np.argsort(-p, kind="stable")[:count]
+    q[best] = p[best]
+    return q / q.sum()
+
+
+def definition(strategy, logits):
+    """Of one row, in NumPy."""
+    match strategy:
+        case Greedy():
+            return np.eye(SIZE)[np.argmax(logits)]
+        case Temperature(t):
+            p = softmax(logits) ** (1 / t)
+            return p / p.sum()
+        case TopK(k, t):
+            return kept(softmax(np.asarray(logits, np.float64) / t), k)
+        case Nucleus(mass, t):
+            p = softmax(np.asarray(logits, np.float64) / t)
+            sums = np.cumsum(np.sort(p)[::-1])
+            return kept(p, next((n for n in range(1, SIZE + 1) if sums[n - 1] >= mass), SIZE))
+    raise AssertionError(strategy)
+
+
+@every_strategy
+def test_probabilities_are_those_of_the_definition(strategy):
+    got = jax.nn.softmax(strategy(jnp.asarray(LOGITS)))
+    np.testing.assert_allclose(got, [definition(strategy, row) for row in LOGITS], rtol=2e-5, atol=1e-7)
+    one = jax.nn.softmax(strategy(jnp.asarray(LOGITS[3])))  # any leading shape
+    np.testing.assert_allclose(one, got[3], rtol=1e-6, atol=1e-7)
+
+
+def test_the_limits_of_each_are_others():
+    logits = jnp.asarray(LOGITS)
+    np.testing.assert_array_equal(jax.nn.softmax(TopK(1, 3.0)(logits)), jax.nn.softmax(Greedy()(logits)))
+    np.testing.assert_array_equal(jax.nn.softmax(Nucleus(1e-6)(logits)), jax.nn.softmax(Greedy()(logits)))
+    np.testing.assert_allclose(jax.nn.softmax(Temperature(1e-3)(logits)), jax.nn.softmax(Greedy()(logits)), atol=1e-6)
+    for t in (0.5, 1.0, 2.0):
+        np.testing.assert_array_equal(Nucleus(1.0, t)(logits), Temperature(t)(logits))
+        np.testing.assert_array_equal(TopK(SIZE, t)(logits), Temperature(t)(logits))
+    np.testing.assert_array_equal(Temperature()(logits), logits)
+
+
+def test_of_equal_logits_the_lower_ids_come_first():
+    logits = jnp.array([1.0, 2.0, 2.0, 0.0, 2.0, 2.0, 1.0])
+    for strategy, wanted in ((Greedy(), [1]), (TopK(2), [1, 2]), (TopK(5), [0, 1, 2, 4, 5]), (Nucleus(0.5), [1, 2, 4])):
+        assert np.flatnonzero(np.isfinite(strategy(logits))).tolist() == wanted
+
+
+def test_a_nucleus_ends_at_the_token_that_reaches_p():
+    logits = jnp.log(jnp.array([0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0, 0.0]))
+    for p, wanted in ((0.49, 1), (0.51, 2), (0.74, 2), (0.76, 3), (0.87, 3), (0.88, 4), (0.95, 5), (1.0, 5)):
+        assert np.sum(np.isfinite(Nucleus(p)(logits))) == wanted, p
+
+
+BAD_STRATEGIES = [
+    (lambda: Temperature(0), "Temperature: temperature must be a positive number, got 0"),
+    (lambda: Temperature(-1.0), "got -1.0"),
+    (lambda: Temperature(float("nan")), "got nan"),
+    (lambda: TopK(0), "TopK: k must be a positive integer, got 0"),
+    (lambda: TopK(2.0), "TopK: k must be a positive integer, got 2.0"),
+    (lambda: TopK(2, 0.0), "TopK: temperature must be a positive number, got 0.0"),
+    (lambda: TopK(SIZE + 1)(jnp.zeros(SIZE)), "TopK: k must be at most the vocabulary's size, 7, got 8"),
+    (lambda: Nucleus(0.0), "Nucleus: p must be a number above 0 and at most 1, got 0.0"),
+    (lambda: Nucleus(1.1), "Nucleus: p must be a number above 0 and at most 1, got 1.1"),
+    (lambda: Nucleus(float("nan")), "got nan"),
+    (lambda: Nucleus(0.5, -1), "Nucleus: temperature must be a positive number, got -1"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD_STRATEGIES, ids=[message for _, message in BAD_STRATEGIES])
+def test_bad_strategies_are_refused(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+
+
+UNIFORM = initializers.Uniform()  # compiles faster than an orthogonal matrix
+STACK = rnn_jax.Stack((rnn_jax.GRU(3, 4, recurrent_init=UNIFORM), rnn_jax.LSTM(4, 4, recurrent_init=UNIFORM)))
+MODEL = LanguageModel(Embedding(SIZE, 3), STACK)
+PARAMS = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1)))  # so that it prefers some tokens
+KEY = jax.random.key(2)
+PROMPTS = pad([np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 1, 2])])
+LENGTH = 16
+
+
+def write(strategy, key=KEY, prompts=PROMPTS.values, lengths=PROMPTS.lengths, params=PARAMS, count=6, end=None):
+    found = generate(MODEL, params, strategy, key, prompts, lengths, count=count, end=end, max_length=LENGTH)
+    assert np.all(np.asarray(found.tokens)[np.arange(LENGTH)[:, None] >= np.asarray(found.lengths)] == 0)
+    return [sequence.tolist() for sequence in unpad(*found)]
+
+
+@jax.jit
+def read(sequence, length):
+    """The logits after a sequence, padded so that all are one program."""
+    return MODEL.apply(PARAMS, sequence, lengths=length)[1][length - 1]
+
+
+def after(sequence):
+    return read(np.pad(np.array(sequence), (0, LENGTH - len(sequence))), len(sequence))
+
+
+@pytest.mark.parametrize("strategy", [Greedy(), Temperature(1.5), TopK(3), Nucleus(0.8)], ids=repr)
+def test_it_is_a_loop_over_the_growing_sequence(strategy):
+    got = write(strategy)
+    for row, prompt in enumerate(unpad(*PROMPTS)):
+        sequence = prompt.tolist()
+        for _ in range(6):
+            logits = after(sequence)
+            key = jax.random.fold_in(jax.random.fold_in(KEY, row), len(sequence))
+            sequence.append(int(jax.random.categorical(key, strategy(logits))))
+        assert got[row] == sequence
+
+
+def test_a_sequence_does_not_depend_on_those_beside_it():
+    together = write(Temperature(2.0))
+    alone = write(Temperature(2.0), prompts=PROMPTS.values[:3, :1], lengths=None)
+    assert together[0] == alone[0]
+    others = PROMPTS.values.copy()
+    others[:, 1:] = 3
+    assert write(Temperature(2.0), prompts=others)[0] == together[0]
+    # What stands in the padding is not read.
+    junk = np.where(np.arange(5)[:, None] < PROMPTS.lengths, PROMPTS.values, 99)
+    for count in (1, 6):
+        assert write(Temperature(2.0), prompts=junk, count=count) == write(Temperature(2.0), count=count)
+
+
+def test_keys_decide_and_nothing_else_does():
+    assert write(Temperature(2.0)) == write(Temperature(2.0))
+    assert write(Temperature(2.0)) != write(Temperature(2.0), key=jax.random.key(3))
+    assert write(Greedy()) == write(Greedy(), key=jax.random.key(3))
+
+
+def test_more_tokens_go_on_from_fewer():
+    longer, shorter = write(Temperature(2.0), count=9), write(Temperature(2.0), count=2)
+    for a, b, prompt in zip(longer, shorter, unpad(*PROMPTS), strict=True):
+        assert a[: len(b)] == b
+        assert (len(a), len(b)) == (len(prompt) + 9, len(prompt) + 2)
+
+
+def test_an_end_ends_its_sequence_alone():
+    free = write(Temperature(2.0), count=10)
+    end = free[0][4]
+    for prompt, whole, got in zip(unpad(*PROMPTS), free, write(Temperature(2.0), count=10, end=end), strict=True):
+        drawn = whole[len(prompt) :]  # one in the prompt ends nothing
+        stop = drawn.index(end) + 1 if end in drawn else len(drawn)
+        assert got == whole[: len(prompt) + stop]
+    assert len(write(Temperature(2.0), count=10, end=end)[0]) in (4, 5)
+
+
+def test_one_program_for_every_prompt_and_length():
+    write(TopK(2))
+    compiled = generation._generate._cache_size()
+    for prompts, lengths, count, end, seed in (
+        ([[1, 2, 3]], None, 1, None, 0),
+        ([[1, 2, 3], [0, 0, 0], [4, 4, 4]], [1, 3, 2], 13, 5, 1),
+        (np.ones((15, 3), np.int64), None, 1, 0, 2),
+    ):
+        write(TopK(2), jax.random.key(seed), prompts, lengths, count=count, end=end)
+    assert generation._generate._cache_size() == compiled
+
+
+def test_draws_have_the_frequencies_of_the_strategy():
+    # 20,000 first tokens after the same one; each count within 4.5 standard deviations of its mean.
+    draws = 20_000
+    logits = after([3])
+    for strategy in (Temperature(1.3), TopK(3), Nucleus(0.7)):
+        found = generate(MODEL, PARAMS, strategy, KEY, np.full((1, draws), 3), count=1, max_length=2)
+        counts = np.bincount(np.asarray(found.tokens[1]), minlength=SIZE)
+        q = definition(strategy, np.asarray(logits))
+        assert np.all(counts[q == 0] == 0)
+        assert np.all(np.abs(counts - draws * q) <= 4.5 * np.sqrt(draws * q * (1 - q)))
+
+
+def test_it_runs_under_jit_and_vmap():
+    traced = jax.jit(lambda p, n: generate(MODEL, PARAMS, Temperature(2.0), KEY, p, n, count=6, max_length=LENGTH))
+    got = traced(PROMPTS.values, PROMPTS.lengths)
+    assert [s.tolist() for s in unpad(*got)] == write(Temperature(2.0))
+
+
+def test_a_network_that_has_diverged_writes_minus_one_and_stops():
+    spoilt = jax.tree.map(lambda leaf: leaf * jnp.nan, PARAMS)
+    assert [s[-1] for s in write(Temperature(), params=spoilt)] == [-1] * 3
+    assert [len(s) for s in write(Temperature(), params=spoilt)] == [4, 2, 6]
+
+
+def unsteppable():
+    model = LanguageModel(OneHot(SIZE), rnn_jax.Bidirectional(rnn_jax.GRU(SIZE, 2)))
+    generate(model, model.init(KEY), Greedy(), KEY, [[1]], count=1)
+
+
+BAD_CALLS = [
+    ({"count": 0}, ValueError, "generate: count must be a positive integer, got 0"),
+    ({"end": SIZE}, ValueError, "generate: end must be a token, in [0, 7), got 7"),
+    ({"end": -1}, ValueError, "generate: end must be an integer of at least 0, got -1"),
+    ({"prompts": [1, 2]}, ValueError, "prompts must be [P, B] with B of at least 1, got shape [2]"),
+    ({"prompts": np.zeros((3, 0), int)}, ValueError, "got shape [3, 0]"),
+    ({"prompts": np.zeros((0, 3), int), "lengths": None}, ValueError, "prompts must hold 1 to P = 0 tokens each"),
+    ({"lengths": [1, 0, 2]}, ValueError, "prompts must hold 1 to P = 5 tokens each (begin an empty one with BEGIN)"),
+    ({"lengths": [1, 6, 2]}, ValueError, "got lengths [1, 6, 2]"),
+    ({"lengths": [1, 2]}, ValueError, "lengths must be [3], as prompts has columns, got [2]"),
+    ({"lengths": [1.0, 2.0, 3.0]}, TypeError, "lengths must be integers, got float64"),
+    ({"prompts": np.full((5, 3), 0.5)}, TypeError, "prompts must be integers, got float64"),
+    ({"prompts": PROMPTS.values + 2}, ValueError, "tokens in [0, 7), got 7 at step 0 of prompt 2"),
+    ({"count": 12}, ValueError, "prompt and count together must be at most max_length = 16 tokens, got 17"),
+]
+
+
+@pytest.mark.parametrize(("given", "error", "message"), BAD_CALLS, ids=[message for *_, message in BAD_CALLS])
+def test_bad_calls_are_refused_by_name(given, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        write(Greedy(), **given)
+
+
+def test_a_cell_that_cannot_be_stepped_is_refused():
+    with pytest.raises(TypeError, match="can be unrolled, not stepped"):
+        unsteppable()
