@@ -131,7 +131,8 @@ NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) f
 # One of each kind of state, output and layer, and what has been wrong before; the others are slow, being many.
 REPRESENTATIVE = {
     "rnn", "lstm", "gru_reset_before", "lstm_projected", "lru", "min_gru", "own", "learned own", "zoneout own",
-    "zoneout complex", "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional", "residual bidirectional",
+    "zoneout complex", "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional",
+    "residual bidirectional",
 }  # fmt: skip
 
 
