@@ -48,12 +48,12 @@ _TALLEC = "Tallec & Ollivier 2018"
 
 # Which beginning leaves the plateau, with one optimizer for all. Theirs (RMSprop 1e-3) leaves it too, but later.
 COPYING: Recipes = tuple(
-    Recipe("copying", length, cell, 64, 20, steps[length], 200, Adam(5e-3), CLIP, published=published)
-    for length in (100, 200, 500)
-    for cell, steps, published in (
-        ("lstm_bias_1", {100: 6000, 200: 6000, 500: 10_000}, Plateau(_TALLEC, left=False)),
-        ("lstm_chrono", {100: 6000, 200: 6000, 500: 10_000}, Plateau(_TALLEC, left=True)),
-        ("gru_chrono", {100: 6000, 200: 6000, 500: 4000}, None),
+    Recipe("copying", length, cell, 64, 20, steps, 200, Adam(5e-3), CLIP, published=published)
+    for length, steps in ((100, 6000), (200, 6000), (500, 4000))
+    for cell, published in (
+        ("lstm_bias_1", Plateau(_TALLEC, left=False)),
+        ("lstm_chrono", Plateau(_TALLEC, left=True)),
+        ("gru_chrono", None),
     )
 )
 
