@@ -4,6 +4,7 @@ import os
 
 import jax
 import pytest
+import threadpoolctl
 
 # Several test processes share a GPU, where there is one: none may take most of its memory at the start, as JAX does.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -33,3 +34,10 @@ def unoptimized():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """OpenBLAS's threads spin while they wait: on cores shared with other tests they take a hundred times as long."""
+    with threadpoolctl.threadpool_limits(1):
+        yield

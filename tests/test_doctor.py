@@ -2,24 +2,16 @@
 
 import dataclasses
 import functools
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import doctor, gradient_norms, run_files
-from experiments.command_line import UserError
 from rnn_jax import GRU, LSTM, Adding, Copying, ReadoutModel, VanillaRNN, diagnostics, initializers, training
 from rnn_jax.diagnostics import Severity
 from rnn_jax.models.readout import identity
 
-ROOT = Path(__file__).parents[1]
 SHORT, LONG = Adding(10), Adding(50)
 ADAM = training.Adam(0.01)
 CLIP = training.ClipByNorm(1.0)
@@ -278,124 +270,3 @@ def test_a_gradient_that_vanished_only_before_training_is_a_warning():
 )
 def test_what_is_not_known_or_not_sure_is_not_said(evidence):
     assert diagnostics.doctor(evidence) == []
-
-
-# The command
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    config = gradient_norms.Config(
-        tasks=("adding",), cells=("rnn",), length=30, hidden_size=4, batch_size=3, steps=60, seeds=2, learning_rate=1e25
-    )
-    gradient_norms.run(dataclasses.replace(config, inits="default"), str(folder))
-    return folder
-
-
-def test_a_run_on_disk_is_read_as_it_was_written(finished):
-    (seeds,) = run_files.read(str(finished)).values()
-    assert list(seeds) == [0, 1]
-    e = seeds[1]
-    assert (e.baseline, e.dependency, e.solved, e.steps) == (pytest.approx(1 / 6), 29, False, 60)
-    assert e.optimizer == "Adam(learning_rate=1e+25)"
-    assert e.clip == "ClipByNorm(limit=1.0)"
-    assert {"cell.w_h", "readout.params.kernel"} < set(e.grad_norms)
-    assert e.grad_norms["cell.w_h"].shape == e.grad_norm.shape == e.clipped.shape == (60,)
-    assert e.before.reach.shape == (30,)
-    assert set(e.before.not_finite) == {*e.grad_norms, "inputs"}
-    (tanh_shares,) = e.before.saturation.values()
-    assert 0 <= tanh_shares.low < 1
-    assert 0.5 < e.before.loss < 10
-
-
-def test_a_run_that_was_never_trained_is_as_it_was(tmp_path):
-    record = {"run": "fresh", "seed": 0, "dependency": 29}
-    (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
-    np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/together": 0.1 ** np.arange(30.0)[None]})
-    evidence = run_files.read(str(tmp_path))["fresh"][0]
-    assert [finding.cause for finding in diagnostics.doctor(evidence)] == ["vanishing gradient"]
-
-
-def test_the_command_names_the_cause_and_writes_it_beside_the_run(finished):
-    done = command(f"--workdir={finished}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert max(map(len, done.stdout.splitlines())) <= 100
-    told = " ".join(done.stdout.split())
-    assert "adding/rnn/orthogonal, 2 seeds" in told
-    assert "learning rate too high: 2 of 2 seeds" in told
-    assert "remedy: a tenth of the learning rate of Adam(learning_rate=1e+25)" in told
-    assert "learning rate too high → diverged: 2 of 2 seeds" in told
-    assert "0 of 1 runs are healthy" in told
-    records = json.loads((finished / "doctor.json").read_text())["results"]
-    first = records[0]
-    assert (first["run"], first["seed"], first["severity"]) == ("adding/rnn/orthogonal", 0, "broken")
-    assert {r["cause"]: r["follows"] for r in records if r["seed"] == 1} == {
-        "learning rate too high": None,
-        "diverged": "learning rate too high",
-    }
-
-
-def test_healthy_runs_are_a_line_each(finished, tmp_path, capsys):
-    shutil.copy(finished / "arrays.npz", tmp_path)
-    content = json.loads((finished / "results.json").read_text())
-    # Of a run whose arrays have another name nothing is known, so nothing is found.
-    for record in content["results"]:
-        record["run"] = "mine"
-    (tmp_path / "results.json").write_text(json.dumps(content))
-    doctor.run(doctor.Config(), str(tmp_path))
-    assert capsys.readouterr().out.splitlines() == ["mine, 2 seeds: healthy", "1 of 1 runs are healthy."]
-    assert json.loads((tmp_path / "doctor.json").read_text())["results"] == []
-
-
-def command(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.doctor", *flags], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-
-
-def damage(folder, name, content):
-    (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("results.json", None, "results.json: no such file; is .* the --workdir of a run?"),
-        ("results.json", b'{"results": [', "results.json cannot be read: Expecting value"),
-        ("results.json", b"\xff\xfe", "results.json cannot be read: 'utf-8' codec"),
-        ("results.json", b"[]", "results.json holds no run that the doctor can read"),
-        ("results.json", b'{"results": []}', "results.json holds no run that the doctor can read"),
-        ("results.json", b'{"results": [{"task": "adding"}]}', "wants records with the fields run and seed"),
-        (
-            "results.json",
-            b'{"results": [{"run": "adding/rnn/orthogonal", "seed": 7}]}',
-            "do not fit together at run 'adding/rnn/orthogonal', seed 7: IndexError",
-        ),
-        ("arrays.npz", None, "arrays.npz: no such file; the run has not finished"),
-        ("arrays.npz", b"", "arrays.npz cannot be read"),
-        ("arrays.npz", b"PK\x03\x04 and no more", "arrays.npz cannot be read"),
-    ],
-)
-def test_a_folder_that_holds_no_sound_run_is_refused(finished, tmp_path, name, content, message):
-    for file in ("results.json", "arrays.npz"):
-        shutil.copy(finished / file, tmp_path)
-    damage(tmp_path, name, content)
-    with pytest.raises(UserError, match=message):
-        doctor.run(doctor.Config(), str(tmp_path))
-    assert not (tmp_path / "doctor.json").exists()
-
-
-def test_half_of_an_arrays_file_is_refused(finished, tmp_path):
-    shutil.copy(finished / "results.json", tmp_path)
-    content = (finished / "arrays.npz").read_bytes()
-    for keep in (len(content) // 2, len(content) - 30):
-        (tmp_path / "arrays.npz").write_bytes(content[:keep])
-        with pytest.raises(UserError, match=r"arrays\.npz cannot be read"):
-            doctor.run(doctor.Config(), str(tmp_path))
-
-
-def test_the_command_line_tells_a_mistake_in_one_line():
-    done = command("--workdir=/nowhere")
-    assert (done.returncode, done.stderr) == (2, "error: --workdir '/nowhere': no such folder\n")
-    assert "Unknown command line flag 'quick'" in command("--quick").stderr

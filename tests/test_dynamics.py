@@ -1,75 +1,19 @@
-"""Jacobian spectra, Lyapunov exponents, saturation, horizons and Omega, against closed forms and known networks."""
+"""Jacobian spectra, Lyapunov exponents and horizons, against closed forms and known networks."""
 
 import functools
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import threadpoolctl
 
-from rnn_jax import GRU, LRU, LSTM, Cell, LayerNormLSTM, LinearRNN, PeepholeLSTM, VanillaRNN, diagnostics
-from rnn_jax.initializers import Normal, Orthogonal, ScaledIdentity
+from rnn_jax import LRU, Cell, LinearRNN, VanillaRNN, diagnostics
+from rnn_jax.initializers import Normal, Orthogonal
 from rnn_jax.models.readout import identity
+from tests.known_cells import OwnCell, Product, draw, made
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_programs():
-    # OpenBLAS's threads wait for one another by spinning: on cores shared with other tests, a hundred times as long.
-    with threadpoolctl.threadpool_limits(1):
-        # Programs run once: optimizing them takes longer than running them.
-        jax.config.update("jax_disable_most_optimizations", True)
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
-def draw(*shape, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
-
-
-def made(cell, seed=0):
-    return cell.init(jax.random.key(seed))
-
-
-class Product(Cell):
-    """s_t = M_t s_{t-1}, the M_t its inputs: any Jacobians that one likes."""
-
-    def init(self, key):
-        return jnp.zeros(())
-
-    def initial_state(self, params, batch_shape=()):
-        return jnp.zeros((*batch_shape, self.hidden_size))
-
-    def step(self, params, state, x):
-        m = jnp.reshape(x, (*x.shape[:-1], self.hidden_size, self.hidden_size))
-        return jnp.squeeze(m @ state[..., None], -1)
-
-
-class Mixed(NamedTuple):
-    z: jax.Array
-    steps: jax.Array
-    h: jax.Array
-
-
-class OwnCell(Cell):
-    """A user's cell: a complex component, one of integers, one real."""
-
-    def init(self, key):
-        return {"w": jax.random.normal(key, (self.input_size, self.hidden_size)) / 2, "decay": jnp.asarray(0.3)}
-
-    def initial_state(self, params, batch_shape=()):
-        shape = (*batch_shape, self.hidden_size)
-        return Mixed(jnp.zeros(shape, jnp.complex64), jnp.zeros(batch_shape, jnp.int32), jnp.ones(shape))
-
-    def step(self, params, state, x):
-        z = (0.6 + 0.3j) * state.z + state.h
-        h = jnp.tanh(x @ params["w"] + 0.5 * state.h) * jax.nn.sigmoid(params["decay"]) + 0.1 * state.z.real
-        return Mixed(z, state.steps + 1, h)
-
-    def output(self, params, state, x):
-        return state.h
+pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
 
 
 def singular_values(matrices, lags):
@@ -228,83 +172,6 @@ def test_chaos_sets_in_near_gain_one() -> None:
     assert diagnostics.lyapunov_spectrum(cell, params._replace(w_h=1.5 * w), xs, 100, jnp.zeros(n))[0] > 0.3
 
 
-GATES = ["logistic", "logistic 2", "tanh", "logistic 3", "tanh 2"]
-
-
-@pytest.mark.parametrize(
-    ("cell", "names"),
-    [
-        (VanillaRNN(2, 4), ["tanh"]),
-        (VanillaRNN(2, 4, jax.nn.relu), ["max"]),
-        (LSTM(2, 4), GATES),
-        (LayerNormLSTM(2, 4), GATES),
-        (PeepholeLSTM(2, 4), GATES),
-        (GRU(2, 4), ["logistic", "logistic 2", "tanh"]),
-        (OwnCell(2, 4), ["tanh"]),  # its logistic is of a parameter
-        (VanillaRNN(2, 4, jax.nn.softplus), []),
-        (VanillaRNN(2, 4, jax.checkpoint(jnp.tanh)), ["tanh"]),
-    ],
-    ids=lambda of: getattr(of, "__class__", type(of)).__name__ if isinstance(of, Cell) else None,
-)
-def test_saturation_finds_every_nonlinearity(cell: Cell, names: list[str]) -> None:
-    found = diagnostics.saturation(cell, made(cell), 3 * draw(5, 3, 2))
-    assert list(found) == names
-    assert all(0 <= share <= 1 for shares in found.values() for share in shares)
-
-
-def test_saturation_counts_tanh() -> None:
-    cell = VanillaRNN(2, 5)
-    params, xs = made(cell)._replace(b=jnp.asarray([0.0, 9, -9, 2, 0])), 2 * draw(20, 3, 2)
-    params = params._replace(w_h=0 * params.w_h)
-    h = np.tanh(np.asarray(xs) @ np.asarray(params.w_i) + np.asarray(params.b)[None, None])
-    found = diagnostics.saturation(cell, params, xs)["tanh"]
-    low, high = h <= -0.95, h >= 0.95
-    assert 0 < low.mean() < high.mean() < 1
-    np.testing.assert_allclose([found.low, found.high], [low.mean(), high.mean()], rtol=1e-5)
-    np.testing.assert_allclose(found.dead, 2 / 5)
-    # A unit must stay on one side in every sequence and at every step; not one here, another there.
-    flipping = jnp.asarray([[50.0, 0], [-50, 0]])[None]  # [T, B, D]
-    sides = params._replace(w_i=jnp.ones((2, 5)), b=jnp.zeros(5))
-    for xs in (flipping, jnp.swapaxes(flipping, 0, 1)):
-        assert diagnostics.saturation(cell, sides, xs)["tanh"] == (0.5, 0.5, 0)
-
-
-def test_saturation_counts_gates() -> None:
-    cell = LSTM(2, 4)
-    shut = made(cell)._replace(b=jnp.repeat(jnp.asarray([-20.0, 20, 0, 0]), 4))  # the input gate; the forget gate open
-    found = diagnostics.saturation(cell, shut, draw(10, 3, 2))
-    assert found["logistic"] == (0, 1, 1)
-    assert found["logistic 2"] == (1, 0, 1)
-    assert found["logistic 3"] == (0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    "relu",
-    [
-        jax.nn.relu,
-        functools.partial(jnp.maximum, 0.0),
-        lambda x: jnp.maximum(x, jnp.zeros_like(x)),
-        lambda x: jnp.clip(x, 0),
-    ],
-    ids=["relu", "maximum", "zeros", "clip"],
-)
-def test_saturation_counts_dead_relus(relu) -> None:
-    cell = VanillaRNN(2, 4, relu, ScaledIdentity(0.0))
-    params, xs = made(cell)._replace(b=jnp.asarray([-9.0, 0, 9, 0])), draw(30, 3, 2)
-    zeros = np.asarray(xs) @ np.asarray(params.w_i) + np.asarray(params.b) <= 0
-    found = diagnostics.saturation(cell, params, xs)["max"]
-    np.testing.assert_allclose(found.low, zeros.mean(), rtol=1e-5)
-    assert (found.high, found.dead) == (0, 0.25)
-
-
-def test_saturation_is_of_sequences_with_any_batch() -> None:
-    cell = GRU(2, 4)
-    params, xs = made(cell), 5 * draw(6, 2, 3, 2)
-    wanted = diagnostics.saturation(cell, params, xs.reshape(6, 6, 2))
-    assert diagnostics.saturation(cell, params, xs) == wanted
-    assert diagnostics.saturation(cell, params, xs[:, 0, 0])["tanh"].low.shape == ()
-
-
 @pytest.mark.parametrize(
     ("norms", "horizon"),
     [
@@ -329,92 +196,6 @@ def test_effective_horizon_of_a_geometric_decay() -> None:
     norms = 0.9 ** np.arange(200)
     for share in (0.5, 0.01, 1e-6):
         assert diagnostics.effective_horizon(norms, share) == math.floor(math.log(share) / math.log(0.9))
-
-
-def last(ys):
-    return jnp.sum(ys[-1] ** 2)
-
-
-def omega_of(cell, params, xs, loss):
-    """Omega and its gradient."""
-    return jax.jit(jax.value_and_grad(lambda p: diagnostics.omega(cell, p, xs, loss)))(params)
-
-
-def per_step(cell, params, xs):
-    """The mean ratio of the gradient's norm from one step to the one before, over all steps."""
-    gradients = jax.jit(lambda p: diagnostics.state_gradients(cell, p, xs, last))(params)
-    norms = diagnostics.gradient_norms(gradients)["together"]
-    return float(jnp.exp(jnp.mean(jnp.log(norms[0] / norms[-1])) / (len(xs) - 1)))
-
-
-def test_omega_is_zero_where_the_norm_is_kept() -> None:
-    cell = VanillaRNN(2, 6, identity, Orthogonal())
-    value, gradient = omega_of(cell, made(cell), draw(9, 3, 2), last)
-    assert value < 1e-10
-    assert all(np.abs(leaf).max() < 1e-4 for leaf in jax.tree.leaves(gradient))
-
-
-def test_omega_of_a_scaled_rotation_counts_the_steps_that_matter() -> None:
-    cell = VanillaRNN(2, 6, identity, Orthogonal(0.7))
-    params, xs = made(cell), draw(9, 3, 2)
-    np.testing.assert_allclose(omega_of(cell, params, xs, last)[0], 9 * 0.3**2, rtol=1e-4)
-    # Nothing is read after step 5; and of the second sequence nothing after step 2.
-    steps = jnp.asarray([[5, 2, 5]])
-    reads = (jnp.arange(1, 10)[:, None] == steps).astype(jnp.float32)[..., None]
-    found, _ = omega_of(cell, params, xs, lambda ys: jnp.sum(reads * ys**2))
-    np.testing.assert_allclose(found, (5 + 2 + 5) / 3 * 0.3**2, rtol=1e-4)
-    # Any scale of the loss will do; what underflows counts nothing.
-    tiny, _ = omega_of(cell, params, xs, lambda ys: 1e-30 * last(ys))
-    np.testing.assert_allclose(tiny, 9 * 0.3**2, rtol=1e-4)
-    quick = params._replace(w_h=1e-6 * params.w_h)
-    assert 3.9 < omega_of(cell, quick, xs, lambda ys: 1e-15 * jnp.sum(ys[-1]))[0] < 5
-
-
-@pytest.mark.parametrize("loss", [last, lambda ys: 0.0 * last(ys)], ids=["read", "unread"])
-def test_omega_is_never_nan(loss) -> None:
-    cell = VanillaRNN(2, 4, jax.nn.relu, ScaledIdentity(), Normal(0.1))
-    for b in (0.5, -9.0):
-        params = made(cell)._replace(b=jnp.full(4, b))
-        value, gradient = omega_of(cell, params, draw(9, 3, 2), loss)
-        assert np.isfinite(value)
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-
-    # Every unit dies at step 4 alone: it hands nothing back, and is the one that does not.
-    class Died(Product):
-        def output(self, params, state, x):
-            return state + jnp.sum(params)
-
-    cell = Died(4, 2)
-    xs = jnp.where(jnp.arange(6)[:, None] == 3, 0, jnp.eye(2).reshape(1, 4))
-    value, gradient = omega_of(cell, made(cell), xs, lambda ys: jnp.sum(ys[-1]))
-    assert (value, gradient) == (1, 0)
-
-
-def test_descending_omega_makes_a_vanishing_gradient_last() -> None:
-    cell = VanillaRNN(2, 12, recurrent_init=Orthogonal(0.6))
-    params, xs = made(cell), draw(12, 4, 2)
-    before = per_step(cell, params, xs)
-
-    @jax.jit
-    def descend(params):
-        def move(params, _):
-            value, gradient = jax.value_and_grad(lambda p: diagnostics.omega(cell, p, xs, last))(params)
-            return jax.tree.map(lambda p, g: p - 0.04 * g, params, gradient), value
-
-        return jax.lax.scan(move, params, length=100)
-
-    params, values = descend(params)
-    assert before < 0.5
-    assert abs(per_step(cell, params, xs) - 1) < 0.1
-    assert values[-1] < values[0] / 10
-
-
-def test_omega_of_any_cell() -> None:
-    for cell in (LSTM(2, 3), OwnCell(2, 3)):
-        params = made(cell)
-        _, gradient = omega_of(cell, params, draw(4, 3, 2), last)
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-        assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
 
 
 CELL = VanillaRNN(2, 3)

@@ -1,0 +1,90 @@
+"""Saturation: which nonlinearities are found, and which shares are counted."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax import GRU, LSTM, Cell, LayerNormLSTM, PeepholeLSTM, VanillaRNN, diagnostics
+from rnn_jax.initializers import ScaledIdentity
+from tests.known_cells import OwnCell, draw, made
+
+pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
+
+GATES = ["logistic", "logistic 2", "tanh", "logistic 3", "tanh 2"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        (VanillaRNN(2, 4), ["tanh"]),
+        (VanillaRNN(2, 4, jax.nn.relu), ["max"]),
+        (LSTM(2, 4), GATES),
+        (LayerNormLSTM(2, 4), GATES),
+        (PeepholeLSTM(2, 4), GATES),
+        (GRU(2, 4), ["logistic", "logistic 2", "tanh"]),
+        (OwnCell(2, 4), ["tanh"]),  # its logistic is of a parameter
+        (VanillaRNN(2, 4, jax.nn.softplus), []),
+        (VanillaRNN(2, 4, jax.checkpoint(jnp.tanh)), ["tanh"]),
+    ],
+    ids=lambda of: getattr(of, "__class__", type(of)).__name__ if isinstance(of, Cell) else None,
+)
+def test_saturation_finds_every_nonlinearity(cell: Cell, names: list[str]) -> None:
+    found = diagnostics.saturation(cell, made(cell), 3 * draw(5, 3, 2))
+    assert list(found) == names
+    assert all(0 <= share <= 1 for shares in found.values() for share in shares)
+
+
+def test_saturation_counts_tanh() -> None:
+    cell = VanillaRNN(2, 5)
+    params, xs = made(cell)._replace(b=jnp.asarray([0.0, 9, -9, 2, 0])), 2 * draw(20, 3, 2)
+    params = params._replace(w_h=0 * params.w_h)
+    h = np.tanh(np.asarray(xs) @ np.asarray(params.w_i) + np.asarray(params.b)[None, None])
+    found = diagnostics.saturation(cell, params, xs)["tanh"]
+    low, high = h <= -0.95, h >= 0.95
+    assert 0 < low.mean() < high.mean() < 1
+    np.testing.assert_allclose([found.low, found.high], [low.mean(), high.mean()], rtol=1e-5)
+    np.testing.assert_allclose(found.dead, 2 / 5)
+    # A unit must stay on one side in every sequence and at every step; not one here, another there.
+    flipping = jnp.asarray([[50.0, 0], [-50, 0]])[None]  # [T, B, D]
+    sides = params._replace(w_i=jnp.ones((2, 5)), b=jnp.zeros(5))
+    for xs in (flipping, jnp.swapaxes(flipping, 0, 1)):
+        assert diagnostics.saturation(cell, sides, xs)["tanh"] == (0.5, 0.5, 0)
+
+
+def test_saturation_counts_gates() -> None:
+    cell = LSTM(2, 4)
+    shut = made(cell)._replace(b=jnp.repeat(jnp.asarray([-20.0, 20, 0, 0]), 4))  # the input gate; the forget gate open
+    found = diagnostics.saturation(cell, shut, draw(10, 3, 2))
+    assert found["logistic"] == (0, 1, 1)
+    assert found["logistic 2"] == (1, 0, 1)
+    assert found["logistic 3"] == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "relu",
+    [
+        jax.nn.relu,
+        functools.partial(jnp.maximum, 0.0),
+        lambda x: jnp.maximum(x, jnp.zeros_like(x)),
+        lambda x: jnp.clip(x, 0),
+    ],
+    ids=["relu", "maximum", "zeros", "clip"],
+)
+def test_saturation_counts_dead_relus(relu) -> None:
+    cell = VanillaRNN(2, 4, relu, ScaledIdentity(0.0))
+    params, xs = made(cell)._replace(b=jnp.asarray([-9.0, 0, 9, 0])), draw(30, 3, 2)
+    zeros = np.asarray(xs) @ np.asarray(params.w_i) + np.asarray(params.b) <= 0
+    found = diagnostics.saturation(cell, params, xs)["max"]
+    np.testing.assert_allclose(found.low, zeros.mean(), rtol=1e-5)
+    assert (found.high, found.dead) == (0, 0.25)
+
+
+def test_saturation_is_of_sequences_with_any_batch() -> None:
+    cell = GRU(2, 4)
+    params, xs = made(cell), 5 * draw(6, 2, 3, 2)
+    wanted = diagnostics.saturation(cell, params, xs.reshape(6, 6, 2))
+    assert diagnostics.saturation(cell, params, xs) == wanted
+    assert diagnostics.saturation(cell, params, xs[:, 0, 0])["tanh"].low.shape == ()
