@@ -17,136 +17,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnn_jax import (
-    CELLS,
-    GRU,
-    LRU,
-    LSTM,
-    Bidirectional,
-    Cell,
-    Dropout,
-    Encoded,
-    GRUResetBefore,
-    LearnedInitialState,
-    LinearRNN,
-    MinGRU,
-    MinLSTM,
-    RecurrentDropout,
-    Residual,
     Scan,
-    Stack,
-    VanillaRNN,
-    Zoneout,
     noise,
     unroll,
 )
-from rnn_jax.cells.lstm import LSTMState
-from rnn_jax.data import Embedding, OneHot
 from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, hoisted
-from rnn_jax.linear import Diagonal
+from tests.float64.layer_table import (
+    LAYERS,
+    T,
+    each,
+    every_carried_layer,
+    every_linear_layer,
+    every_noisy_layer,
+    layers,
+)
 
-
-class CountedState(NamedTuple):
-    h: jax.Array
-    steps: jax.Array
-
-
-class Counted(Cell):
-    """A user's cell: a dict of parameters, integers in the state, outputs that are a pytree."""
-
-    def init(self, key):
-        return {"w": jax.random.normal(key, (self.input_size, self.hidden_size))}
-
-    def initial_state(self, params, batch_shape=()):
-        return CountedState(jnp.full((*batch_shape, self.hidden_size), 0.5), jnp.zeros(batch_shape, jnp.int32))
-
-    def step(self, params, state, x):
-        clock = jnp.cos(state.steps.astype(float))[..., None]
-        return CountedState(jnp.tanh(0.7 * state.h + clock * (x @ params["w"])), state.steps + 1)
-
-    def output(self, params, state, x):
-        return {"h": state.h, "steps": state.steps, "energy": jnp.sum(x**2, axis=-1)}
-
-
-class Memory(Cell):
-    """A user's cell that is linear in its state: a pytree with integers, the same transition at all steps."""
-
-    def init(self, key):
-        return {"w": jax.random.normal(key, (self.input_size, self.hidden_size)), "decay": jnp.zeros(self.hidden_size)}
-
-    def initial_state(self, params, batch_shape=()):
-        return CountedState(jnp.full((*batch_shape, self.hidden_size), 0.5), jnp.zeros(batch_shape, jnp.int32))
-
-    def linear(self, params, x):
-        shared = (1,) * (x.ndim - 1)
-        decay = jnp.reshape(jax.nn.sigmoid(params["decay"]), (*shared, self.hidden_size))
-        transition = Diagonal(CountedState(decay, jnp.ones(shared, jnp.int32)))
-        return transition, CountedState(x @ params["w"], jnp.ones(x.shape[:-1], jnp.int32))
-
-    def output(self, params, state, x):
-        return {"h": state.h, "steps": state.steps}
-
-
-def layers(d, h):
-    """Every cell of the registry, and every layer around some, nested."""
-    return {name: make(d, h) for name, make in CELLS.items()} | {
-        "own": Counted(d, h),
-        "learned": LearnedInitialState(LSTM(d, h)),
-        "learned own": LearnedInitialState(Counted(d, h)),
-        "zoneout": Zoneout(LSTM(d, h), LSTMState(h=0.1, c=0.4)),
-        "zoneout own": Zoneout(Counted(d, h), 0.3),
-        "dropout": Dropout(RecurrentDropout(GRU(d, h), 0.3), 0.3),
-        "recurrent dropout": RecurrentDropout(Zoneout(LearnedInitialState(LSTM(d, h)), 0.2), 0.4),
-        "residual": Residual(LearnedInitialState(GRU(d, d))),
-        "stack": Stack([LSTM(d, h), Residual(Dropout(LearnedInitialState(VanillaRNN(h, h)), 0.3))]),
-        "stack, stepped": LearnedInitialState(Stack([GRU(d, h), Zoneout(Residual(GRUResetBefore(h, h)), 0.2)])),
-        "bidirectional": Bidirectional(LSTM(d, h), GRUResetBefore(d, h + 1)),
-        "bidirectional sum": Bidirectional(LearnedInitialState(GRU(d, h)), merge="sum"),
-        "nested": Stack([Bidirectional(Stack([GRU(d, h), Bidirectional(VanillaRNN(h, 2))])), Zoneout(LSTM(8, h), 0.1)]),
-        "residual bidirectional": Dropout(Residual(Bidirectional(VanillaRNN(d, d), merge="mean")), 0.5),
-        "encoded": Encoded(Stack([Dropout(LearnedInitialState(GRU(2, h)), 0.3)]), Embedding(d, 2)),
-        "encoded, stepped": Zoneout(Encoded(LSTM(d, h), OneHot(d)), 0.2),
-    }
-
-
-def linear_layers(d, h):
-    """What is solved in parallel: cells linear in their state, and layers around them."""
-    return {name: make(d, h) for name, make in CELLS.items() if name in ("min_gru", "min_lstm", "lru", "linear")} | {
-        "own": LearnedInitialState(Zoneout(Memory(d, h), 0.3)),
-        "zoneout": Zoneout(LearnedInitialState(MinGRU(d, h)), 0.3),
-        "zoneout dense": LearnedInitialState(Zoneout(LinearRNN(d, h), 0.3)),
-        "zoneout complex": Zoneout(LearnedInitialState(LRU(d, h)), 0.2),
-        "stack": Stack([LRU(d, h), Residual(Dropout(LearnedInitialState(LinearRNN(h, h)), 0.3))]),
-        "bidirectional": Bidirectional(MinLSTM(d, h), Zoneout(LRU(d, h), 0.1)),
-        "encoded": Zoneout(Encoded(LearnedInitialState(LRU(2, h)), Embedding(d, 2)), 0.2),
-    }
-
-
-T, D, H = 4, 3, 2
-LINEAR_LAYERS = linear_layers(D, H)
-LAYERS = layers(D, H)
-# Those that go on from segment to segment, and step by step.
-CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
-NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
-
-# One of each kind of state, output and layer, and what has been wrong before; the others are slow, being many.
-REPRESENTATIVE = {
-    "rnn", "lstm", "gru_reset_before", "lstm_projected", "lru", "min_gru", "own", "learned own", "zoneout own",
-    "zoneout complex", "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional",
-    "residual bidirectional",
-}  # fmt: skip
-
-
-def each(layers, *more):
-    """The layers, and what else a test is given of each, as parameters."""
-    return [
-        pytest.param(layer, *of_layer, id=name, marks=[] if name in REPRESENTATIVE else [pytest.mark.slow])
-        for (name, layer), *of_layer in zip(layers.items(), *more, strict=True)
-    ]
-
-
-every_linear_layer = pytest.mark.parametrize("layer", each(LINEAR_LAYERS))
-every_carried_layer = pytest.mark.parametrize("layer", each(CARRIED))
-every_noisy_layer = pytest.mark.parametrize("layer", each(NOISY))
 property_test = settings(
     max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
