@@ -2,6 +2,7 @@
 
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
+from rnn_jax.data.examples import Examples
 from rnn_jax.data.padding import Padded, pad, unpad
 from rnn_jax.data.stream import Piece, Streams
 from rnn_jax.data.text import Corpus, read_text, split, standard_library
@@ -13,6 +14,7 @@ __all__ = [
     "Corpus",
     "Embedding",
     "Encoder",
+    "Examples",
     "OneHot",
     "Padded",
     "Piece",

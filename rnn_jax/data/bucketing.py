@@ -81,6 +81,18 @@ class Buckets:
         # Not a generator itself: bad input is refused at the call, not at the first batch.
         return (_batch(arrays, members, length, batch_size) for length, members in planned)
 
+    def members(self, lengths: Any) -> list[np.ndarray]:
+        """The places of the sequences of each bucket, whose arrays are to be padded together; integers [n] each.
+
+        Args:
+          lengths: of the sequences, integers [N].
+
+        Raises:
+          ValueError: where one is longer than the last bucket.
+        """
+        bucket_of = self._bucket_of(np.asarray(lengths))
+        return [np.flatnonzero(bucket_of == bucket) for bucket in range(len(self.lengths))]
+
     def padding_share(self, sequences: Sequence[Any]) -> float:
         """The share of padding in all steps of the sequences' columns; fillers apart. Errors: `batches`."""
         lengths = _lengths(padding.ragged(sequences, "Buckets.padding_share"))

@@ -2,6 +2,8 @@
 
 from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
+from rnn_jax.training.examples import predict, run_epoch, steps_of
+from rnn_jax.training.fit import Fit, fit
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.loop import run
 from rnn_jax.training.optimizers import SGD, Adam, CosineDecay, RMSProp
@@ -15,6 +17,7 @@ __all__ = [
     "ClipByNorm",
     "ClipByValue",
     "CosineDecay",
+    "Fit",
     "RMSProp",
     "StepMetrics",
     "StreamState",
@@ -24,9 +27,13 @@ __all__ = [
     "divergence",
     "evaluate",
     "evaluate_stream",
+    "fit",
     "init",
     "join",
     "named_leaves",
+    "predict",
     "run",
+    "run_epoch",
     "run_stream",
+    "steps_of",
 ]

@@ -5,12 +5,13 @@ import functools
 import jax
 
 from rnn_jax.gradients import task_loss
+from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import in_groups, over_seeds, place
 from rnn_jax.tasks import Task
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
 
-def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
+def run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     """Trains all seeds for `steps` optimization steps, in one program without a transfer to the host.
 
     On a CPU that program is run for groups of seeds side by side, one a core, where the cores divide the seeds.
@@ -28,7 +29,7 @@ def run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[Tr
 
 
 @functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
-def _run(trainer: Trainer, task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
+def _run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     model, estimator = trainer.model, trainer.estimator
 
     def train_step(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,26 @@ import optax
 
 from rnn_jax import checks
 from rnn_jax.gradients import BPTT, Estimator
-from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import over_seeds
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.optimizers import Optimizer
 
 
+class Model(Protocol):
+    """What can be trained: a frozen dataclass; what else it has, the loop that trains it knows."""
+
+    def init(self, key: jax.Array) -> Any: ...
+
+
+M = TypeVar("M", bound=Model)
+
+
 @dataclasses.dataclass(frozen=True)
-class Trainer:
+class Trainer(Generic[M]):
     """What is fixed over a run; compared by value, so that an equal trainer is compiled once.
 
     Args:
-      model: the cell and its readout.
+      model: the cell and its readout, for tasks and streams; any model with a loss for examples.
       batch_size: sequences a step.
       optimizer: what makes a step of a gradient.
       clip: what keeps large gradients from the optimizer; None: nothing.
@@ -31,7 +39,7 @@ class Trainer:
       ValueError: where batch_size is not a positive integer.
     """
 
-    model: ReadoutModel
+    model: M
     batch_size: int
     optimizer: Optimizer
     clip: Clipping | None

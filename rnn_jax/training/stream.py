@@ -28,13 +28,13 @@ class StreamState(NamedTuple):
     carry: Any  # of the estimator
 
 
-def begin_stream(trainer: Trainer, streams: Streams, state: TrainState) -> StreamState:
+def begin_stream(trainer: Trainer[ReadoutModel], streams: Streams, state: TrainState) -> StreamState:
     """The state at the beginning of the streams, from `training.init`; arguments as `run_stream`."""
     return _begin(trainer, streams, place(state))
 
 
 @functools.partial(jax.jit, static_argnames="trainer")
-def _begin(trainer: Trainer, streams: Streams, state: TrainState) -> StreamState:
+def _begin(trainer: Trainer[ReadoutModel], streams: Streams, state: TrainState) -> StreamState:
     def of_seed(state: TrainState, streams: Streams) -> StreamState:
         key, key_noise = jax.random.split(state.key)
         return StreamState(state._replace(key=key), _fresh(trainer, streams, state, key_noise))
@@ -42,7 +42,9 @@ def _begin(trainer: Trainer, streams: Streams, state: TrainState) -> StreamState
     return over_seeds(of_seed, state, streams)
 
 
-def run_stream(trainer: Trainer, streams: Streams, state: StreamState, steps: int) -> tuple[StreamState, StepMetrics]:
+def run_stream(
+    trainer: Trainer[ReadoutModel], streams: Streams, state: StreamState, steps: int
+) -> tuple[StreamState, StepMetrics]:
     """Trains all seeds on the next `steps` segments, in one program without a transfer to the host.
 
     Args:
@@ -59,7 +61,9 @@ def run_stream(trainer: Trainer, streams: Streams, state: StreamState, steps: in
 
 
 @functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
-def _run(trainer: Trainer, streams: Streams, state: StreamState, steps: int) -> tuple[StreamState, StepMetrics]:
+def _run(
+    trainer: Trainer[ReadoutModel], streams: Streams, state: StreamState, steps: int
+) -> tuple[StreamState, StepMetrics]:
     model, estimator = trainer.model, trainer.estimator
 
     def train_step(found: StreamState, streams: Streams) -> tuple[StreamState, StepMetrics]:
@@ -111,7 +115,7 @@ def _evaluate(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
     return over_seeds(of_seed, params, streams)
 
 
-def _fresh(trainer: Trainer, streams: Streams, state: TrainState, key: jax.Array) -> Any:
+def _fresh(trainer: Trainer[ReadoutModel], streams: Streams, state: TrainState, key: jax.Array) -> Any:
     """The estimator's carry before the first segment."""
     xs = _unit_vectors(trainer.model, streams.piece(0))
     return trainer.estimator.init(trainer.model.cell, state.params, xs, key=key)

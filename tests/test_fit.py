@@ -1,0 +1,212 @@
+"""Training on examples: every one once an epoch, buckets, seeds, the best parameters kept."""
+
+import dataclasses
+import threading
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax import LSTM, training
+from rnn_jax.data import Buckets, Examples
+from rnn_jax.gradients import RTRL
+from rnn_jax.models import ReadoutModel
+
+
+class _Counts(NamedTuple):
+    seen: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counter:
+    """Its parameters' gradient is the count of examples seen, so that SGD of rate 1 adds them up."""
+
+    examples: int
+
+    def init(self, key: jax.Array) -> _Counts:
+        del key
+        return _Counts(jnp.zeros(self.examples))
+
+
+def _count(model: _Counter, params: _Counts, batch: Examples, key: jax.Array) -> jax.Array:
+    del model, key
+    return -jnp.sum(params.seen[batch.whole])
+
+
+def _sequences(size: int, steps: int, seed: int = 0) -> Examples:
+    """The sum of a sequence of signs is positive or not."""
+    signs = np.sign(np.random.default_rng(seed).normal(size=(steps, size, 1))).astype(np.float32)
+    return Examples(jnp.asarray(signs), jnp.asarray((signs.sum((0, 2)) > 0).astype(np.int32)))
+
+
+def _model() -> ReadoutModel:
+    return ReadoutModel(LSTM(1, 8), 2)
+
+
+def _loss(model: ReadoutModel, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
+    del key
+    logits = model.apply(params, batch.steps)[1][-1]
+    return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * jax.nn.one_hot(batch.whole, 2), axis=-1))
+
+
+def _right(model: ReadoutModel, params: Any, batch: Examples) -> jax.Array:
+    return jnp.argmax(model.apply(params, batch.steps)[1][-1], axis=-1) == batch.whole
+
+
+def _trainer(batch_size: int = 16) -> training.Trainer:
+    return training.Trainer(_model(), batch_size, training.Adam(0.02), training.ClipByNorm(1.0))
+
+
+def test_every_example_comes_once_and_what_fills_the_last_batch_came_first() -> None:
+    trainer = training.Trainer(_Counter(10), 4, training.SGD(1.0), None)
+    keys = jax.random.split(jax.random.key(0), 2)
+    buckets = [Examples((), jnp.arange(7)), Examples((), jnp.arange(7, 10))]
+    state, metrics = training.run_epoch(trainer, _count, buckets, training.init(trainer, keys), epoch=0)
+    assert training.steps_of(buckets, 4) == 3
+    assert metrics.loss.shape == (2, 3)
+    seen = np.asarray(state.params.seen)
+    # 7 examples are two batches of 4, 3 are one: one of each bucket comes twice.
+    assert [sorted(row) for row in seen[:, :7].tolist()] == [[1.0] * 6 + [2.0]] * 2
+    assert [sorted(row) for row in seen[:, 7:].tolist()] == [[1.0] * 2 + [2.0]] * 2
+
+
+def test_the_order_differs_over_epochs_and_seeds() -> None:
+    trainer = training.Trainer(_Counter(64), 8, training.SGD(1.0), None)
+    state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
+    examples = Examples((), jnp.arange(64))
+    orders = []
+    for epoch in range(2):
+        state, _ = training.run_epoch(trainer, _first, [examples], state, epoch)
+        orders.append(np.asarray(state.params.seen))
+    assert not np.array_equal(orders[0][0], orders[0][1])
+    assert not np.array_equal(orders[1][0] - orders[0][0], orders[0][0])
+
+
+def _first(model: _Counter, params: _Counts, batch: Examples, key: jax.Array) -> jax.Array:
+    del model, key
+    return -params.seen[batch.whole[0]]
+
+
+def test_it_learns_and_seeds_are_what_they_are_alone() -> None:
+    keys = jax.random.split(jax.random.key(1), 2)
+    examples, validation = _sequences(256, 5), _sequences(128, 5, seed=1)
+    trainer = _trainer()
+
+    def score(params: Any) -> np.ndarray:
+        return 1 - training.predict(trainer.model, _right, params, validation, 50).mean(axis=1)
+
+    both = training.fit(trainer, _loss, [examples], keys, 6, score)
+    alone = training.fit(trainer, _loss, [examples], keys[1:], 6, score)
+    assert both is not None
+    assert alone is not None
+    assert np.all(both.scores[:, -1] < 0.05)
+    assert not both.diverged
+    np.testing.assert_array_equal(both.scores[1], alone.scores[0])
+    for many, one in zip(jax.tree.leaves(both.params), jax.tree.leaves(alone.params), strict=True):
+        np.testing.assert_array_equal(many[1], one[0])
+
+
+def test_the_best_parameters_are_kept_of_each_seed() -> None:
+    told = iter([[3.0, 1.0], [1.0, np.nan], [2.0, 2.0]])
+    looks: list[Any] = []
+    params: list[Any] = []
+
+    def score(found: Any) -> np.ndarray:
+        params.append(jax.tree.map(np.array, found))
+        return np.array(next(told))
+
+    keys = jax.random.split(jax.random.key(1), 2)
+    fit = training.fit(_trainer(), _loss, [_sequences(32, 3)], keys, 3, score, looked=looks.append)
+    assert fit is not None
+    assert fit.best.tolist() == [2, 1]
+    assert [look.scores.shape for look in looks] == [(2, 1), (2, 2), (2, 3)]
+    kept = jax.tree.leaves(fit.params)
+    for leaf, second, first in zip(kept, jax.tree.leaves(params[1]), jax.tree.leaves(params[0]), strict=True):
+        np.testing.assert_array_equal(leaf[0], second[0])
+        np.testing.assert_array_equal(leaf[1], first[1])
+
+
+def test_predict_gives_every_example_one_result_in_order() -> None:
+    trainer, examples = _trainer(), _sequences(21, 4)
+    params = training.init(trainer, jax.random.split(jax.random.key(0), 2)).params
+    in_batches = training.predict(trainer.model, _right, params, examples, 8)
+    at_once = training.predict(trainer.model, _right, params, examples, 21)
+    assert in_batches.shape == (2, 21)
+    np.testing.assert_array_equal(in_batches, at_once)
+
+
+def test_equal_shapes_are_one_program() -> None:
+    traces = 0
+
+    def counted(model: ReadoutModel, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
+        nonlocal traces
+        traces += 1
+        return _loss(model, params, batch, key)
+
+    trainer = _trainer()
+    state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
+    for epoch in range(3):
+        state, _ = training.run_epoch(trainer, counted, [_sequences(40, 3), _sequences(24, 5)], state, epoch)
+    once = traces
+    for epoch in range(3, 6):
+        state, _ = training.run_epoch(trainer, counted, [_sequences(40, 3), _sequences(24, 5)], state, epoch)
+    assert traces == once
+
+
+def test_what_diverges_keeps_its_last_finite_parameters() -> None:
+    trainer = training.Trainer(_model(), 16, training.SGD(1e38), None)
+    keys = jax.random.split(jax.random.key(0), 1)
+    fit = training.fit(trainer, _loss, [_sequences(64, 3)], keys, 2, lambda params: np.array([1.0]))
+    assert fit is not None
+    (sentence,) = fit.diverged
+    assert "diverged at step" in sentence
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(fit.params))
+
+
+def test_it_stops_within_a_step() -> None:
+    stop, steps = threading.Event(), []
+
+    def advance(count: int) -> None:
+        steps.append(count)
+        if len(steps) == 3:
+            stop.set()
+
+    keys = jax.random.split(jax.random.key(0), 1)
+    examples = [_sequences(160, 3)]
+    assert training.fit(_trainer(), _loss, examples, keys, 9, lambda _: [0.0], advance=advance, stop=stop) is None
+    assert len(steps) == 3
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        (Examples((), ()), "at least one array"),
+        (Examples(np.zeros((3, 4)), np.zeros(5)), r"steps must hold as many examples as the others, 5, got 4"),
+        (Examples(np.zeros(3), np.zeros(5)), r"steps must be \[T, N, ...\], got shape \[3\]"),
+        (Examples({"x": np.zeros((3, 0))}, ()), "at least one example"),
+    ],
+)
+def test_what_is_no_set_of_examples_is_refused(examples: Examples, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        examples.checked()
+
+
+def test_what_cannot_be_trained_is_refused() -> None:
+    trainer = _trainer()
+    state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
+    with pytest.raises(ValueError, match="at least one set"):
+        training.run_epoch(trainer, _loss, [], state, 0)
+    online = dataclasses.replace(trainer, estimator=RTRL())
+    with pytest.raises(ValueError, match=r"must be BPTT\(\), got RTRL"):
+        training.run_epoch(online, _loss, [_sequences(8, 3)], state, 0)
+    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+        training.fit(trainer, _loss, [_sequences(8, 3)], jax.random.split(jax.random.key(0), 1), 0, lambda _: [0.0])
+
+
+def test_members_of_buckets() -> None:
+    members = Buckets((2, 5)).members([1, 5, 2, 3])
+    assert [m.tolist() for m in members] == [[0, 2], [1, 3]]
+    with pytest.raises(ValueError, match="at most 5 steps"):
+        Buckets((2, 5)).members([6])
