@@ -2,8 +2,8 @@
 
 A small program keeps about one core busy, so that on a CPU as many may run at a time as there are cores. Not those
 with a QR decomposition in them: jaxlib 0.10.2 hands it to the threads that all programs share and waits in one of them;
-where as many do so as there are threads, they wait for ever. That of an orthogonal initialisation is run under
-`ONE_QR`.
+where as many do so as there are threads, they wait for ever. An orthogonal initialisation has one: `begin` runs them
+one at a time.
 """
 
 import concurrent.futures
@@ -16,10 +16,10 @@ import jax
 from rich import progress
 from rich.console import Console, RenderableType
 
-from rnn_jax import machine
+from rnn_jax import machine, training
 
 ESTIMATED_OVER = 300.0  # seconds whose speed tells the time that is left: some programs report twice a minute
-ONE_QR = threading.Lock()  # held while a program with a QR decomposition runs, until its result is there
+_ONE_QR = threading.Lock()  # held while a program with a QR decomposition runs, until its result is there
 
 Outcome = TypeVar("Outcome")
 Job = Callable[[Callable[[int], None], threading.Event], Outcome | None]
@@ -28,6 +28,12 @@ Job = Callable[[Callable[[int], None], threading.Event], Outcome | None]
 def programs_at_a_time() -> int:
     """As many as there are cores; on an accelerator one after the other."""
     return machine.cores() if jax.default_backend() == "cpu" else 1
+
+
+def begin(trainer: training.Trainer, keys: jax.Array) -> training.TrainState:
+    """`training.init`, the programs of all threads one at a time."""
+    with _ONE_QR:
+        return jax.block_until_ready(training.init(trainer, keys))
 
 
 class _Progress(progress.Progress):

@@ -97,8 +97,8 @@ def test_it_learns_and_seeds_are_what_they_are_alone() -> None:
     def score(params: Any) -> np.ndarray:
         return 1 - training.predict(trainer.model, _right, params, validation, 50).mean(axis=1)
 
-    both = training.fit(trainer, _loss, [examples], keys, 6, score)
-    alone = training.fit(trainer, _loss, [examples], keys[1:], 6, score)
+    both = training.fit(trainer, _loss, [examples], training.init(trainer, keys), 6, score)
+    alone = training.fit(trainer, _loss, [examples], training.init(trainer, keys[1:]), 6, score)
     assert both is not None
     assert alone is not None
     assert np.all(both.scores[:, -1] < 0.05)
@@ -118,7 +118,9 @@ def test_the_best_parameters_are_kept_of_each_seed() -> None:
         return np.array(next(told))
 
     keys = jax.random.split(jax.random.key(1), 2)
-    fit = training.fit(_trainer(), _loss, [_sequences(32, 3)], keys, 3, score, looked=looks.append)
+    trainer = _trainer()
+    state = training.init(trainer, keys)
+    fit = training.fit(trainer, _loss, [_sequences(32, 3)], state, 3, score, looked=looks.append)
     assert fit is not None
     assert fit.best.tolist() == [2, 1]
     assert [look.scores.shape for look in looks] == [(2, 1), (2, 2), (2, 3)]
@@ -158,7 +160,8 @@ def test_equal_shapes_are_one_program() -> None:
 def test_what_diverges_keeps_its_last_finite_parameters() -> None:
     trainer = training.Trainer(_model(), 16, training.SGD(1e38), None)
     keys = jax.random.split(jax.random.key(0), 1)
-    fit = training.fit(trainer, _loss, [_sequences(64, 3)], keys, 2, lambda params: np.array([1.0]))
+    state = training.init(trainer, keys)
+    fit = training.fit(trainer, _loss, [_sequences(64, 3)], state, 2, lambda params: np.array([1.0]))
     assert fit is not None
     (sentence,) = fit.diverged
     assert "diverged at step" in sentence
@@ -174,8 +177,9 @@ def test_it_stops_within_a_step() -> None:
             stop.set()
 
     keys = jax.random.split(jax.random.key(0), 1)
-    examples = [_sequences(160, 3)]
-    assert training.fit(_trainer(), _loss, examples, keys, 9, lambda _: [0.0], advance=advance, stop=stop) is None
+    trainer, examples = _trainer(), [_sequences(160, 3)]
+    state = training.init(trainer, keys)
+    assert training.fit(trainer, _loss, examples, state, 9, lambda _: [0.0], advance=advance, stop=stop) is None
     assert len(steps) == 3
 
 
@@ -202,7 +206,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be BPTT\(\), got RTRL"):
         training.run_epoch(online, _loss, [_sequences(8, 3)], state, 0)
     with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
-        training.fit(trainer, _loss, [_sequences(8, 3)], jax.random.split(jax.random.key(0), 1), 0, lambda _: [0.0])
+        training.fit(trainer, _loss, [_sequences(8, 3)], state, 0, lambda _: [0.0])
 
 
 def test_members_of_buckets() -> None:

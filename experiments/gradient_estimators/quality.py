@@ -38,8 +38,7 @@ class Outcome:
 def begin(problem: Problem, config: Config) -> training.TrainState:
     """Fresh networks, the same for every estimator."""
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    with side_by_side.ONE_QR:
-        return jax.block_until_ready(training.init(problem.trainer(config, BPTT()), keys))
+    return side_by_side.begin(problem.trainer(config, BPTT()), keys)
 
 
 def measure(problem: Problem, config: Config, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:

@@ -57,8 +57,7 @@ def measure(
       The outcome; None where it was stopped.
     """
     key_seeds, key_measured, key_test = jax.random.split(jax.random.key(config.seed), 3)
-    with side_by_side.ONE_QR:
-        state = jax.block_until_ready(training.init(run.trainer, jax.random.split(key_seeds, config.seeds)))
+    state = side_by_side.begin(run.trainer, jax.random.split(key_seeds, config.seeds))
     # Initialisations of a cell share its compiled programs.
     trainer = initializers.without_initializers(run.trainer)
     model = trainer.model

@@ -49,8 +49,7 @@ def measure(
     recipe, task = item.recipe, item.task
     start = time.perf_counter()
     key_seeds, key_test = jax.random.split(jax.random.key(seed))
-    with side_by_side.ONE_QR:
-        state = jax.block_until_ready(training.init(item.trainer, jax.random.split(key_seeds, seeds)))
+    state = side_by_side.begin(item.trainer, jax.random.split(key_seeds, seeds))
     trainer = initializers.without_initializers(item.trainer)  # beginnings of a cell share its compiled programs
     result = dataclasses.replace(
         Result.waiting(item, seeds), parameters=sum(leaf[0].size for leaf in jax.tree.leaves(state.params))

@@ -13,7 +13,7 @@ import numpy as np
 from rnn_jax.data import Examples
 from rnn_jax.training.examples import Loss, run_epoch
 from rnn_jax.training.history import divergence, join
-from rnn_jax.training.step import StepMetrics, Trainer, init
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def fit(
     trainer: Trainer,
     loss: Loss,
     buckets: Sequence[Examples],
-    keys: jax.Array,
+    state: TrainState,
     epochs: int,
     score: Callable[[Any], Any],
     *,
@@ -53,7 +53,7 @@ def fit(
     advance: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Fit | None:
-    """Trains the seeds of `keys` and keeps of each the parameters that are best on the validation part.
+    """Trains all seeds and keeps of each the parameters that are best on the validation part.
 
     A seed that diverges stays at its last finite parameters and does not hold up the others.
 
@@ -61,7 +61,7 @@ def fit(
       trainer: as `run_epoch`'s.
       loss: likewise.
       buckets: the training examples.
-      keys: [seeds]; from each follows its initialisation and the order of its examples.
+      state: [seeds, ...], from `training.init`; its buffers are given away.
       epochs: how often every example comes.
       score: of parameters [seeds, ...], numbers [seeds] on the validation part, the lower the better; called after
         every epoch.
@@ -85,9 +85,8 @@ def fit(
         if stop is not None and stop.is_set():
             raise _Stopped
 
-    state = init(trainer, keys)
-    best, scores, pieces = state.params, np.empty((len(keys), 0)), []
-    best = jax.tree.map(jnp.copy, best)  # training gives its own away
+    best = jax.tree.map(jnp.copy, state.params)  # training gives its own away
+    scores, pieces = np.empty((len(state.step), 0)), []
     for epoch in range(epochs):
         try:
             state, metrics = run_epoch(trainer, loss, buckets, state, epoch, step_done)
