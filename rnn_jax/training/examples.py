@@ -119,14 +119,20 @@ def predict(model: Any, function: Function, params: Any, examples: Examples, bat
     for start in range(0, size, batch_size):
         # The last batch is filled up, so that there is one program, and its filling cut off.
         places = jnp.arange(start, start + batch_size) % size
-        results = _results(model, function, params, examples, places)
+        results = _results(model, function, params, _take(examples, places))
         found.append(jax.tree.map(lambda leaf, left=size - start: np.asarray(leaf)[:, :left], results))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "function"))
-def _results(model: Any, function: Function, params: Any, examples: Examples, places: jax.Array) -> Any:
-    def of_seed(params: Any, examples: Examples, places: jax.Array) -> Any:
-        return function(model, params, examples.take(places))
+@jax.jit
+def _take(examples: Examples, places: jax.Array) -> Examples:
+    """A program of its own, so that what is large is compiled for a batch's shapes alone, not for each set's size."""
+    return examples.take(places)
 
-    return over_seeds(of_seed, params, examples, places)
+
+@functools.partial(jax.jit, static_argnames=("model", "function"))
+def _results(model: Any, function: Function, params: Any, batch: Examples) -> Any:
+    def of_seed(params: Any, batch: Examples) -> Any:
+        return function(model, params, batch)
+
+    return over_seeds(of_seed, params, batch)
