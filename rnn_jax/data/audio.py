@@ -1,0 +1,117 @@
+"""Sound to frames: WAV files, and the logarithm of mel-band energies, which is what recurrent recognisers read."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+from scipy.io import wavfile
+
+from rnn_jax import checks
+
+FLOOR = 1e-6  # energy of a band below which all is silence
+
+
+def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
+    """The samples of a mono WAV file, float32 [n] in [-1, 1], and its rate in hertz.
+
+    Args:
+      path: integer PCM of 8 to 32 bits, or floating point.
+      rate: the rate that is wanted; None: any.
+
+    Raises:
+      ValueError: with the path, where the file cannot be read, is no WAV, has several channels, no sample, samples that
+        are not finite, or another rate.
+    """
+    try:
+        found, samples = wavfile.read(path)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # scipy raises what its struct and array calls raise on damaged headers
+        raise ValueError(f"{path}: must be a WAV file of PCM or floats: {error}") from error
+    if samples.ndim != 1:
+        raise ValueError(
+            f"{path}: must be mono, got {samples.shape[1]} channels (`ffmpeg -i IN.wav -ac 1 OUT.wav` mixes them)"
+        )
+    if not samples.size:
+        raise ValueError(f"{path}: must hold at least one sample, got none")
+    if rate is not None and found != rate:
+        raise ValueError(
+            f"{path}: must have {rate} samples a second, got {found} (`ffmpeg -i IN.wav -ar {rate} OUT.wav` converts)"
+        )
+    if samples.dtype == np.uint8:
+        return ((samples.astype(np.float32) - 128) / 128), found
+    if np.issubdtype(samples.dtype, np.integer):
+        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32), found
+    if not np.all(np.isfinite(samples)):
+        raise ValueError(f"{path}: samples must be finite, got NaN or infinity")
+    return samples.astype(np.float32), found
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMel:
+    """log(E_t + 1e-6), with E_t the energies of frame t in bands that are equally wide and half overlapping in mel.
+
+    A frame is `window` seconds long under a Hann window, `hop` seconds after the one before; its power spectrum is
+    summed by triangles over f = 700 (10^(m / 2595) - 1) hertz (O'Shaughnessy 1987), from 20 Hz to half the rate. What
+    is shorter than one frame is filled up with silence.
+
+    Args:
+      rate: samples a second.
+      bands: how many.
+      window: seconds.
+      hop: seconds.
+
+    Raises:
+      ValueError: where rate or bands is not a positive integer, window or hop is less than a sample, or a band is so
+        narrow that it would hold no frequency.
+    """
+
+    rate: int
+    bands: int = 40
+    window: float = 0.032
+    hop: float = 0.0125
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "bands"):
+            checks.integer_at_least(1, getattr(self, name), f"LogMel: {name}")
+        for name in ("window", "hop"):
+            checks.positive(getattr(self, name), f"LogMel: {name}")
+            if getattr(self, name) * self.rate < 1:
+                raise ValueError(
+                    f"LogMel: {name} must be at least a sample, 1/{self.rate} s, got {getattr(self, name)}"
+                )
+        if not np.all(self._filters.any(axis=0)):
+            raise ValueError(
+                f"LogMel: {self.bands} bands are too many for a window of {self.window} s at {self.rate} Hz: one would "
+                "hold no frequency"
+            )
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """The frames, float32 [T, bands], of samples [n]; T = 1 + max(0, n - window) // hop, both in samples.
+
+        Raises:
+          ValueError: where samples is not [n].
+        """
+        samples = np.asarray(samples)
+        if samples.ndim != 1:
+            raise ValueError(f"LogMel: samples must be [n], got shape {list(samples.shape)}")
+        size = self._samples(self.window)
+        filled = np.pad(samples, (0, max(0, size - len(samples))))
+        frames = np.lib.stride_tricks.sliding_window_view(filled, size)[:: self._samples(self.hop)]
+        power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
+        return np.log(power @ self._filters + FLOOR).astype(np.float32)
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self.rate)
+
+    @functools.cached_property
+    def _filters(self) -> np.ndarray:
+        """The triangles, [frequencies, bands]."""
+        frequencies = np.fft.rfftfreq(self._samples(self.window), 1 / self.rate)
+        lowest, highest = (2595 * np.log10(1 + f / 700) for f in (20.0, self.rate / 2))
+        corners = 700 * (10 ** (np.linspace(lowest, highest, self.bands + 2) / 2595) - 1)
+        below, centre, above = corners[:-2], corners[1:-1], corners[2:]
+        rising = (frequencies[:, None] - below) / (centre - below)
+        falling = (above - frequencies[:, None]) / (above - centre)
+        return np.maximum(0, np.minimum(rising, falling))

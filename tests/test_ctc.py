@@ -1,0 +1,124 @@
+"""CTC: the loss is the sum over all paths, best path decoding collapses, and what does not fit is refused."""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_jax import GRU, Bidirectional, VanillaRNN, training
+from rnn_jax.data import Examples, unpad
+from rnn_jax.models import CTC, best_path
+
+LABELS = 2
+
+
+def _reads_as(path: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(label for label, _ in itertools.groupby(path) if label)
+
+
+@pytest.fixture(scope="module")
+def model() -> CTC:
+    return CTC(Bidirectional(GRU(3, 4)), LABELS)
+
+
+@pytest.fixture(scope="module")
+def params(model: CTC) -> Any:
+    return model.init(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def xs() -> jax.Array:
+    return jax.random.normal(jax.random.key(1), (5, 3, 3))
+
+
+@pytest.mark.parametrize("labels", [[1], [1, 2], [2, 2], [1, 2, 1], []])
+def test_the_loss_is_over_all_paths_that_read_as_the_labels(
+    model: CTC, params: Any, xs: jax.Array, labels: list[int]
+) -> None:
+    steps = 4
+    probabilities = np.asarray(jax.nn.softmax(model.apply(params, xs, jnp.full(3, steps))), float)[:steps, 0]
+    total = sum(
+        np.prod([probabilities[t, label] for t, label in enumerate(path)])
+        for path in itertools.product(range(LABELS + 1), repeat=steps)
+        if _reads_as(path) == tuple(labels)
+    )
+    padded = np.zeros((3, 1), int)
+    padded[: len(labels), 0] = labels
+    loss = model.loss(params, xs[:, :1], np.array([steps]), padded, np.array([len(labels)]))
+    np.testing.assert_allclose(loss, -np.log(total), rtol=1e-5)
+
+
+def test_padding_and_the_other_sequences_change_nothing(model: CTC, params: Any, xs: jax.Array) -> None:
+    labels, sizes, lengths = np.array([[1, 2, 2], [2, 0, 1]]), np.array([2, 1, 2]), np.array([5, 3, 4])
+    alone = [
+        model.loss(
+            params, xs[: lengths[i], i : i + 1], lengths[i : i + 1], labels[: sizes[i], i : i + 1], sizes[i : i + 1]
+        )
+        for i in range(3)
+    ]
+    spoilt = xs.at[3:, 1].set(jnp.nan).at[4:, 2].set(jnp.inf)
+    together = model.loss(params, spoilt, lengths, labels, sizes)
+    np.testing.assert_allclose(together, np.mean(alone), rtol=1e-5)
+    grads = jax.grad(model.loss)(params, spoilt, lengths, labels, sizes)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
+
+
+def test_best_path_is_what_the_path_reads_as() -> None:
+    rng = np.random.default_rng(0)
+    path, lengths = rng.integers(0, LABELS + 1, (12, 50)), rng.integers(0, 13, 50)
+    logits = 5 * jax.nn.one_hot(path, LABELS + 1) + 0.1 * rng.normal(size=(12, 50, LABELS + 1))
+    found = unpad(*best_path(logits, lengths))
+    wanted = [_reads_as(tuple(path[:n, i].tolist())) for i, n in enumerate(lengths)]
+    assert [tuple(labels.tolist()) for labels in found] == wanted
+
+
+def test_it_learns_what_comes_when_without_being_told() -> None:
+    """Steps of a signal, of random lengths: CTC is told their order alone."""
+    rng = np.random.default_rng(0)
+    inputs, labels = np.zeros((20, 64, LABELS), np.float32), np.zeros((3, 64), np.int32)
+    for column in range(64):
+        said = rng.integers(1, LABELS + 1, 3)
+        labels[:, column] = said
+        starts = np.sort(rng.choice(np.arange(0, 18, 3), 3, replace=False))
+        for start, label in zip(starts, said, strict=True):
+            inputs[start : start + rng.integers(1, 3), column, label - 1] = 1
+    lengths, sizes = np.full(64, 20), np.full(64, 3)
+    model = CTC(GRU(LABELS, 16), LABELS)
+    trainer = training.Trainer(model, 16, training.Adam(0.02), training.ClipByNorm(1.0))
+    keys = jax.random.split(jax.random.key(0), 1)
+    examples = Examples((jnp.asarray(inputs), jnp.asarray(labels)), (jnp.asarray(lengths), jnp.asarray(sizes)))
+    fit = training.fit(trainer, _loss, [examples], keys, 30, lambda _: [0.0])
+    assert fit is not None
+    assert fit.history.loss[0, 0] > 3
+    assert fit.history.loss[0, -1] < 0.1
+
+
+def _loss(model: CTC, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
+    (inputs, labels), (lengths, sizes) = batch
+    return model.loss(params, inputs, lengths, labels, sizes, key=key)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sizes", "lengths", "error", "message"),
+    [
+        ([[3]], [1], [5], ValueError, r"labels must be in \[1, 2\], got \[3\] at sequence 0"),
+        ([[0]], [1], [5], ValueError, r"labels must be in \[1, 2\], got \[0\]"),
+        ([[1], [1]], [2], [2], ValueError, "the 2 labels of sequence 0 need at least 3 steps"),
+        ([[1]], [2], [5], ValueError, r"label_lengths must be in \[0, 1\], got 2"),
+        ([[1.0]], [1], [5], TypeError, "labels must be integers"),
+        ([1], [1], [5], ValueError, r"labels must be \[N, B\]"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(
+    model: CTC, params: Any, labels: Any, sizes: Any, lengths: Any, error: type, message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        model.loss(params, jnp.zeros((5, 1, 3)), np.array(lengths), np.array(labels), np.array(sizes))
+
+
+def test_labels_must_be_a_positive_number() -> None:
+    with pytest.raises(ValueError, match="labels must be a positive integer, got 0"):
+        CTC(VanillaRNN(3, 4), 0)
