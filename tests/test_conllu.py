@@ -1,0 +1,108 @@
+"""CoNLL-U files: what is read, what is left out, and what is refused with file and line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rnn_jax.data import Sentence, read_conllu, spell
+from rnn_jax.data.vocabulary import Vocabulary
+
+# Worktrees of the repository may stand beside it.
+EWT = Path(__file__).parents[1].parent / "shared" / "data" / "ud_english_ewt"
+
+
+def row(number, form, tag):
+    return "\t".join([str(number), form, "lemma", tag, *"_" * 6])
+
+
+def write(tmp_path, *lines, encoding="utf-8"):
+    path = tmp_path / "some-train.conllu"
+    path.write_bytes("\n".join(lines).encode(encoding))
+    return path
+
+
+GOOD = [
+    "# sent_id = 1",
+    "# text = Can't go\u2028far",
+    row("1-2", "Can't", "_"),
+    row(1, "Ca", "AUX"),
+    row(2, "n't", "PART"),
+    row(3, "go", "VERB"),
+    row("3.1", "elided", "_"),
+    row(4, "_", "SYM"),
+    row(5, "#", "SYM"),
+    "",
+    "# nothing but a comment",
+    "",
+    row(1, "Zwölf\u2028Uhr", "NUM"),
+]
+READ = [
+    Sentence(("Ca", "n't", "go", "_", "#"), ("AUX", "PART", "VERB", "SYM", "SYM")),
+    Sentence(("Zwölf\u2028Uhr",), ("NUM",)),
+]
+
+
+@pytest.mark.parametrize("end", [[], [""], ["", ""], ["", " ", ""]])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_words_and_tags(tmp_path, end, encoding):
+    assert read_conllu(write(tmp_path, *GOOD, *end, encoding=encoding)) == READ
+
+
+def test_windows_line_ends(tmp_path):
+    assert read_conllu(write(tmp_path, "\r\n".join([*GOOD, "", ""]))) == READ
+
+
+BAD = [
+    ([row(1, "a", "X"), "2\tb\tb\tX"], "line 2: must have 10 columns with tabs between them, got 4: '2\\tb\\tb\\tX'"),
+    ([row(1, "a", "X") + "\textra"], "line 1: must have 10 columns with tabs between them, got 11"),
+    ([row(1, "a", "X").replace("\t", " ")], "line 1: must have 10 columns with tabs between them, got 1"),
+    (["# one", row(1, "a", "X"), row(3, "b", "X")], "line 3: must be word 2 of its sentence, got number '3'"),
+    ([row(2, "a", "X")], "line 1: must be word 1 of its sentence, got number '2'"),
+    ([row("one", "a", "X")], "line 1: must be word 1 of its sentence, got number 'one'"),
+    ([row("1-", "a", "X")], "line 1: must be word 1 of its sentence, got number '1-'"),
+    ([row(1, "", "X")], "line 1: word 1 has no form (column 2)"),
+    ([row(1, "a", "_")], "line 1: word 'a' has no tag (column 4, UPOS)"),
+    ([row(1, "a", "")], "line 1: word 'a' has no tag (column 4, UPOS)"),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), BAD, ids=[message for _, message in BAD])
+def test_malformed_lines_are_named(tmp_path, lines, message):
+    path = write(tmp_path, *lines)
+    with pytest.raises(ValueError, match=re.escape(f"{path}, {message}")):
+        read_conllu(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# a comment alone\n\n"])
+def test_a_file_without_a_sentence(tmp_path, text):
+    path = tmp_path / "empty.conllu"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))}: must hold"):
+        read_conllu(path)
+
+
+def test_another_encoding_and_no_file(tmp_path):
+    path = write(tmp_path, row(1, "zwölf", "NUM"), encoding="latin-1")
+    with pytest.raises(ValueError, match=re.escape(f"{path}: must be a UTF-8 text, got byte 0xf6 at 4")):
+        read_conllu(path)
+    with pytest.raises(ValueError, match=r"nowhere\.conllu: cannot be read: No such file"):
+        read_conllu(tmp_path / "nowhere.conllu")
+
+
+@pytest.mark.skipif(not EWT.is_dir(), reason="the treebank is not in ../shared/data/ud_english_ewt")
+def test_the_english_treebank():
+    sentences = read_conllu(EWT / "en_ewt-ud-test.conllu")
+    assert len(sentences) == 2_077
+    assert len({tag for s in sentences for tag in s.tags}) == 17
+    assert sentences[0].words[:6] == ("What", "if", "Google", "Morphed", "Into", "GoogleOS")
+
+
+def test_spelling_keeps_beginnings_and_ends():
+    characters = Vocabulary(tuple("abcdefg"))
+    ids = spell(["abc", "", "abcdefg", "az"], characters, 5)
+    assert ids.dtype == "int32"
+    unknown = Vocabulary.UNKNOWN
+    assert ids.tolist() == [[4, 5, 6, 0, 0], [0] * 5, [4, 5, 6, 9, 10], [4, unknown, 0, 0, 0]]
+    with pytest.raises(ValueError, match="spell: width must be an integer of at least 2"):
+        spell(["a"], characters, 1)
