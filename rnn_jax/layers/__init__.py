@@ -1,6 +1,7 @@
 """Things made of cells: run by `rnn_jax.unroll` like a cell, nested freely, under every engine."""
 
 from rnn_jax.layers.bidirectional import Bidirectional
+from rnn_jax.layers.delay_line import DelayLine
 from rnn_jax.layers.dropout import Dropout, RecurrentDropout
 from rnn_jax.layers.learned_state import LearnedInitialState
 from rnn_jax.layers.mixed_precision import MixedPrecision
@@ -10,6 +11,7 @@ from rnn_jax.layers.zoneout import Zoneout
 
 __all__ = [
     "Bidirectional",
+    "DelayLine",
     "Dropout",
     "LearnedInitialState",
     "MixedPrecision",
