@@ -1,11 +1,21 @@
 """Real data to arrays: files, vocabularies, padded and bucketed batches, and the encoders before a cell."""
 
+from rnn_jax.data.audio import LogMel, read_wav
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
+from rnn_jax.data.conllu import Sentence, read_conllu
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
+from rnn_jax.data.labelled import Labelled, read_labelled
+from rnn_jax.data.mackey_glass import mackey_glass
 from rnn_jax.data.padding import Padded, pad, unpad
+from rnn_jax.data.pairs import Pair, PairParts, read_pairs, sentence, split_by_source, words
+from rnn_jax.data.piano_roll import read_piano_rolls
+from rnn_jax.data.series import Series, SeriesParts, parts_of, read_series, windows
+from rnn_jax.data.spelling import spell
+from rnn_jax.data.stratified import best_possible, distinct, split_labelled
 from rnn_jax.data.stream import Piece, Streams
 from rnn_jax.data.text import Corpus, read_text, split, standard_library
+from rnn_jax.data.transforms import Level, Log, Root, Scale, Transform
 from rnn_jax.data.vocabulary import Vocabulary
 
 __all__ = [
@@ -15,15 +25,43 @@ __all__ = [
     "Embedding",
     "Encoder",
     "Examples",
+    "Labelled",
+    "Level",
+    "Log",
+    "LogMel",
     "OneHot",
     "Padded",
+    "Pair",
+    "PairParts",
     "Piece",
+    "Root",
+    "Scale",
+    "Sentence",
+    "Series",
+    "SeriesParts",
     "Streams",
+    "Transform",
     "Vocabulary",
+    "best_possible",
     "bucket_lengths",
+    "distinct",
+    "mackey_glass",
     "pad",
+    "parts_of",
+    "read_conllu",
+    "read_labelled",
+    "read_pairs",
+    "read_piano_rolls",
+    "read_series",
     "read_text",
+    "read_wav",
+    "sentence",
+    "spell",
     "split",
+    "split_by_source",
+    "split_labelled",
     "standard_library",
     "unpad",
+    "windows",
+    "words",
 ]

@@ -1,23 +1,73 @@
 """Models: a recurrent core and what reads it."""
 
+from rnn_jax.models.attending import AttendingCell, AttendingParams, BahdanauCell, BahdanauState, LuongCell, LuongState
+from rnn_jax.models.attention import Additive, Attention, Dot, General, Memory
+from rnn_jax.models.beam import Found, beam_search, greedy
+from rnn_jax.models.classifier import Classifier, ClassifierParams
+from rnn_jax.models.ctc import CTC, Labelling, best_path
+from rnn_jax.models.decoder import Decoder, DecoderParams
 from rnn_jax.models.encoded import Encoded, EncodedParams
+from rnn_jax.models.encoder_decoder import Begun, EncoderDecoder, EncoderDecoderParams
+from rnn_jax.models.forecaster import Forecast, Forecaster, targets_of
 from rnn_jax.models.generation import Generated, generate
+from rnn_jax.models.heads import Gaussian, Head, Quantiles
 from rnn_jax.models.language import LanguageModel, nats_per_token
+from rnn_jax.models.pooling import LastStep, MaxPool, MeanPool, Pooling
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.sampling import Greedy, Nucleus, Strategy, Temperature, TopK
+from rnn_jax.models.tagger import Tagger, TaggerParams
+from rnn_jax.models.word_encoder import WordEncoder, WordEncoderParams
 
 __all__ = [
+    "CTC",
+    "Additive",
+    "AttendingCell",
+    "AttendingParams",
+    "Attention",
+    "BahdanauCell",
+    "BahdanauState",
+    "Begun",
+    "Classifier",
+    "ClassifierParams",
+    "Decoder",
+    "DecoderParams",
+    "Dot",
     "Encoded",
     "EncodedParams",
+    "EncoderDecoder",
+    "EncoderDecoderParams",
+    "Forecast",
+    "Forecaster",
+    "Found",
+    "Gaussian",
+    "General",
     "Generated",
     "Greedy",
+    "Head",
+    "Labelling",
     "LanguageModel",
+    "LastStep",
+    "LuongCell",
+    "LuongState",
+    "MaxPool",
+    "MeanPool",
+    "Memory",
     "Nucleus",
+    "Pooling",
+    "Quantiles",
     "ReadoutModel",
     "ReadoutParams",
     "Strategy",
+    "Tagger",
+    "TaggerParams",
     "Temperature",
     "TopK",
+    "WordEncoder",
+    "WordEncoderParams",
+    "beam_search",
+    "best_path",
     "generate",
+    "greedy",
     "nats_per_token",
+    "targets_of",
 ]
