@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, names
+
+__doc__ = names.__doc__  # what --help opens with
+
+command_line.launch(names.Config, names.QUICK, names.run, "runs/names")

@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, sentiment
+
+__doc__ = sentiment.__doc__  # what --help opens with
+
+command_line.launch(sentiment.Config, sentiment.QUICK, sentiment.run, "runs/sentiment")

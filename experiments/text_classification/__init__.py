@@ -1,0 +1,1 @@
+"""What the experiments share that classify texts: reading, networks by name, training, opponents, figures."""
