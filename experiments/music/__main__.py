@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, music
+
+__doc__ = music.__doc__  # what --help opens with
+
+command_line.launch(music.Config, music.QUICK, music.run, "runs/music")

@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, tagging
+
+__doc__ = tagging.__doc__  # what --help opens with
+
+command_line.launch(tagging.Config, tagging.QUICK, tagging.run, "runs/tagging")

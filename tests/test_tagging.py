@@ -1,0 +1,238 @@
+"""The tagging experiment: the corpus, the baseline, the scores, what a run writes, what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import tagging
+from experiments.command_line import UserError
+from experiments.tagging import config as configs
+from experiments.tagging import measurement, source_code
+from experiments.tagging.baseline import MostFrequentTag
+from experiments.tagging.corpus import NO_TAG, load
+from rnn_jax.data import Sentence, Vocabulary
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+ROOT = Path(__file__).parents[1]
+SENTENCES = {
+    "train": [
+        "the/D dog/N runs/V",
+        "the/D run/N",
+        "a/D dog/N can/A run/V",
+        "run/V",
+        "the/D can/N",
+        "both/D dogs/N run/V",
+    ],
+    "dev": ["the/D cat/N runs/V fast/R", "run/V", "a/D run/N"],
+    "test": ["both/D dogs/N run/V", "the/D cats/N can/A jump/V very/R high/R"],
+}
+TINY = tagging.Config(
+    word_features=3, character_features=2, character_units=2, hidden_size=2, epochs=2, batch_size=3, buckets=2, seeds=2
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("treebank")
+    for part, sentences in SENTENCES.items():
+        lines = []
+        for sentence in sentences:
+            for number, pair in enumerate(sentence.split(), 1):
+                word, tag = pair.split("/")
+                lines.append("\t".join([str(number), word, "_", tag, *"_" * 6]))
+            lines.append("")
+        (folder / f"tiny-{part}.conllu").write_text("\n".join(lines))
+    return str(folder)
+
+
+def with_(data, **fields):
+    return tagging.Config(**{**vars(TINY), "data": data, **fields})
+
+
+def test_the_corpus_knows_the_training_part_alone(data):
+    corpus = load(data, None, 2, 2)
+    # "both dogs run" is tested on and not learnt from, "run" chosen by: the test part stays whole.
+    assert corpus.removed == {"training": 2, "validation": 0}
+    assert [len(corpus.sentences[part]) for part in ("training", "validation", "test")] == [4, 3, 2]
+    assert corpus.words.tokens == ("the", "can", "dog", "run")
+    assert corpus.tags == ("A", "D", "N", "V")
+    assert set(corpus.characters.tokens) == set("thedogrunsac")
+    test = corpus.parts["test"]
+    assert [len(examples.steps.words) for examples in test.buckets] == [3, 6]
+    assert test.words == ["both", "dogs", "run", "the", "cats", "can", "jump", "very", "high"]
+    assert test.gold.tolist() == [1, 2, 3, 1, 2, 0, 3, NO_TAG, NO_TAG]
+    (long,) = test.buckets[1:]
+    unknown = Vocabulary.UNKNOWN
+    assert np.asarray(long.steps.words)[:, 0].tolist() == [
+        *corpus.words.encode(["the"]),
+        unknown,
+        *corpus.words.encode(["can"]),
+        unknown,
+        unknown,
+        unknown,
+    ]
+    assert long.steps.characters.shape == (6, 1, 16)
+    assert long.whole.tolist() == [6]
+    assert [len(each) for each in load(data, 1, 1, 1).sentences.values()] == [1, 1, 1]
+
+
+def test_the_most_frequent_tag_and_the_ending_of_what_was_not_seen():
+    training = [
+        Sentence(("run", "run", "can", "Rome", "7"), ("V", "N", "A", "P", "C")),
+        Sentence(("run", "quickly"), ("V", "R")),
+    ]
+    training.append(Sentence(("the",) * 11, ("D",) * 11))  # too frequent to tell of unseen words
+    words = ["run", "can", "slowly", "Paris", "42", "xyz"]
+    by_ending = MostFrequentTag.fit(training, 3)
+    assert by_ending.tags(words) == ["V", "A", "R", "P", "C", "V"]
+    assert MostFrequentTag.fit(training, None).tags(words) == ["V", "A", "V", "V", "V", "V"]
+    assert MostFrequentTag.fit(training[2:], 3).tags(["xyz"]) == ["D"]  # no word is rare
+
+
+def test_scores_by_hand(data):
+    corpus = load(data, None, 1, 1)
+    _, d, n, v = range(4)
+    given = np.array([[d, n, v, d, n, n, v, v, v], [d, d, d, d, d, d, d, d, d]])
+    scores = measurement.scores(corpus, given)
+    np.testing.assert_allclose(scores.all, [6 / 9, 2 / 9])
+    # Unseen are both, dogs, cats, jump, very, high; with several tags were seen run and can.
+    np.testing.assert_allclose(scores.unseen, [4 / 6, 1 / 6])
+    np.testing.assert_allclose(scores.ambiguous, [1 / 2, 0])
+    np.testing.assert_allclose(scores.f1[0], [0, 1, 2 * 2 / (3 + 2), 2 * 2 / (4 + 2)])
+    np.testing.assert_allclose(scores.f1[1], [0, 2 * 2 / (9 + 2), 0, 0])
+
+
+def test_predictions_stand_in_the_parts_order(data, monkeypatch):
+    plan = configs.plan(with_(data))
+    model = plan.networks[1].trainer.model
+    part = plan.corpus.parts["validation"]
+    monkeypatch.setattr(measurement, "_tags", _first_word_ids)
+    found = measurement.predictions(model, np.zeros((2, 1)), part)
+    ids = plan.corpus.words.encode(part.words)
+    np.testing.assert_array_equal(found, [ids, ids])
+
+
+def _first_word_ids(model, params, batch):
+    del model, params
+    return batch.steps.words.T
+
+
+def test_what_the_networks_are(data):
+    words, characters, forward = (network.trainer.model for network in configs.plan(with_(data)).networks)
+    assert words.word_encoder is None
+    assert words.features == 3
+    assert characters.features == forward.features == 3 + 2 * 2
+    # Each word is told of in as many numbers, from both sides or from one.
+    assert words.cell.output_size == characters.cell.output_size == forward.cell.output_size == 4
+    assert type(forward.cell.cell).__name__ == "LSTM"
+    stacked = configs.plan(with_(data, layers=2, cell="gru", taggers=("characters",))).networks[0].trainer.model
+    assert [layer.input_size for layer in stacked.cell.layers] == [7, 4]
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    tagging.run(with_(data), str(folder))
+    return folder, json.loads((folder / "results.json").read_text())["results"]
+
+
+def test_writes_its_files(finished):
+    folder, _ = finished
+    names = {"config.json", "results.json", "arrays.npz", "accuracy.png", "tags.png", "summary.html"}
+    assert {p.name for p in folder.iterdir()} == names
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("accuracy.png", "tags.png"))
+    assert "most frequent tag, endings" in (folder / "summary.html").read_text()
+
+
+def test_the_records_tell_the_run(finished):
+    folder, records = finished
+    assert [(r["run"], r["seed"]) for r in records] == [
+        ("most frequent tag", 0),
+        ("most frequent tag, endings", 0),
+        *((name, seed) for name in ("words", "characters", "forward") for seed in (0, 1)),
+    ]
+    arrays = np.load(folder / "arrays.npz")
+    for record in records:
+        assert record["test/words"] == 9
+        assert record["training/removed"] == 2
+        assert 9 * record["test/accuracy"] == pytest.approx(round(9 * record["test/accuracy"]))
+        if "epochs" in record:
+            curve = arrays[f"{record['run']}/validation/accuracy"][record["seed"]]
+            assert curve.shape == (2,)
+            assert record["validation/accuracy"] == pytest.approx(curve.max())
+            assert record["best_epoch"] == 1 + np.argmax(curve)
+    assert arrays["words/training/loss"].shape == (2, 2 * 2)
+
+
+BAD = [
+    ({"data": "nowhere"}, "--data: nowhere: no such folder"),
+    ({"taggers": ("word",)}, "--taggers must be some of words, characters, forward, each once, got 'word'"),
+    ({"taggers": ()}, "--taggers must be some of"),
+    ({"cell": "lstmm"}, "unknown cell 'lstmm'"),
+    ({"min_count": 9}, "--min_count=9: Vocabulary.of: no ordinary token comes min_count = 9 times"),
+    ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
+    ({"learning_rate": 0.0}, "--learning_rate must be a positive number, got 0.0"),
+    ({"sentences": 0}, "--sentences must be positive, got 0"),
+    ({"epochs": 0}, "--epochs must be positive, got 0"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(fields) for fields, _ in BAD])
+def test_bad_settings_are_refused_before_anything_is_written(fields, message, data, tmp_path):
+    with pytest.raises(UserError, match=re.escape(message)):
+        tagging.run(with_(**{"data": data, **fields}), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_a_part_and_one_with_all_sentences_in_test(data, tmp_path):
+    (tmp_path / "x-train.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
+    with pytest.raises(UserError, match=r"must hold one file \*-dev\.conllu, got none"):
+        load(str(tmp_path), None, 1, 1)
+    for part in ("dev", "test"):
+        (tmp_path / f"x-{part}.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
+    with pytest.raises(UserError, match="the training part has no sentence that does not come in a later part"):
+        load(str(tmp_path), None, 1, 1)
+    (tmp_path / "y-train.conllu").write_text("")
+    with pytest.raises(UserError, match=r"must hold one file \*-train\.conllu, got x-train\.conllu, y-train\.conllu"):
+        load(str(tmp_path), None, 1, 1)
+
+
+def roles(line, monkeypatch):
+    monkeypatch.setattr(source_code, "standard_library", lambda characters: line)
+    return source_code.sentences()
+
+
+def test_the_roles_of_tokens(monkeypatch):
+    found = roles("x = f(a, key=g.h(1), b='s')  # comment\n", monkeypatch)
+    words = ("x", "=", "f", "(", "a", ",", "key", "=", "g", ".", "h", "(", "1", ")", ",", "b", "=", "'s'", ")")
+    tags = "ASSIGNED OP CALLED OP READ OP ARGUMENT OP READ OP METHOD OP NUMBER OP OP ARGUMENT OP STRING OP"
+    assert [(s.words, " ".join(s.tags)) for s in found] == [(words, tags)]
+    (line,) = roles("def f(x): return x.y\n", monkeypatch)
+    assert line.tags == ("KEYWORD", "DEFINED", "OP", "READ", "OP", "OP", "KEYWORD", "READ", "OP", "ATTRIBUTE")
+    (line,) = roles("from a.b import c as d\n", monkeypatch)
+    assert line.tags == ("KEYWORD", "IMPORTED", "OP", "IMPORTED", "KEYWORD", "IMPORTED", "KEYWORD", "IMPORTED")
+    assert len(roles("a = 1\nb\na = 1\nc = (\n", monkeypatch)) == 1  # short, twice, cut off
+
+
+def test_a_malformed_file_ends_the_program_without_a_traceback(data, tmp_path):
+    for path in Path(data).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "tiny-dev.conllu").write_text("1\tword\tX\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.tagging", f"--data={tmp_path}", f"--workdir={tmp_path / 'run'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith(
+        f"error: --data: {tmp_path / 'tiny-dev.conllu'}, line 1: must have 10 columns"
+    )
+    assert "Traceback" not in done.stderr
