@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, translation
+
+__doc__ = translation.__doc__  # what --help opens with
+
+command_line.launch(translation.Config, translation.QUICK, translation.run, "runs/translation")

@@ -1,0 +1,245 @@
+"""The translation experiment: what a run writes, its baselines and scores, what it refuses."""
+
+import collections
+import datetime
+import importlib.util
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import translation
+from experiments.command_line import UserError
+from experiments.translation import config as configs
+from experiments.translation import corpus as corpora
+from experiments.translation import figures, scoring, summary
+from experiments.translation.dates import FORMATS, dates
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "pairs": 60,
+    "validation": 10,
+    "test": 12,
+    "embedding": 4,
+    "hidden_size": 6,
+    "readout": 5,
+    "batch_size": 32,
+    "buckets": 1,
+    "epochs": 2,
+    "beam": 2,
+    "cell": "gru",
+}
+needs_sacrebleu = pytest.mark.skipif(importlib.util.find_spec("sacrebleu") is None, reason="sacrebleu is not installed")
+
+
+def tiny(**fields):
+    return translation.Config(**{**TINY, **fields})
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "pairs.txt"
+    nouns, verbs = ["dog", "cat", "man", "child", "king"], ["runs", "sleeps", "eats"]
+    german = dict(
+        zip(nouns + verbs, ["Hund", "Katze", "Mann", "Kind", "König", "läuft", "schläft", "isst"], strict=True)
+    )
+    lines = [
+        f"The {noun} {verb} {n} times.\t{german[noun]} {german[verb]} {n}-mal.\tattribution"
+        for noun in nouns
+        for verb in verbs
+        for n in range(2, 7)
+    ]
+    lines += ["That dog runs 2 times.\tHund läuft 2-mal.", "One two three four five six seven eight nine.\tZu lang."]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    translation.run(tiny(seeds=2, own_words=0.2), str(folder))
+    return folder, json.loads((folder / "results.json").read_text())
+
+
+def test_writes_its_files(finished):
+    folder, results = finished
+    names = {"config.json", "results.json", "loss.png", "length.png", "alignment.png", "summary.html"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith("png"))
+    assert set(results) == {"config", "environment", "results"}
+
+
+def test_the_records_tell_the_run(finished):
+    _, results = finished
+    records = {(record["run"], record["seed"]): record for record in results["results"]}
+    runs = ["copy", "most frequent", "nearest"]
+    assert set(records) == {(run, 0) for run in runs} | {(run, s) for run in ("general", "none") for s in (0, 1)}
+    for record in records.values():
+        assert record["pairs/training"] == 38
+        assert record["test/sources"] == record["test/sources_with_unseen_targets"] == 12
+        assert record["test/bleu"] is None
+        assert 0 <= record["test/exact"] <= 1
+        assert sum(group["items"] for group in record["test/by_length"]) == 12
+    for name in ("general", "none"):
+        first, second = records[name, 0], records[name, 1]
+        assert first["validation/nats_per_token"] != second["validation/nats_per_token"]
+        assert len(first["validation/nats_per_token"]) == 2
+        assert first["best_epoch"] == 1 + np.argmin(first["validation/nats_per_token"])
+        assert 1 < first["test/nats_per_token"] < 4
+        assert first["steps"] == 4
+        assert len(first["examples"]) == 10
+
+
+def test_dates_are_different_and_right():
+    found = dates(2000, np.random.default_rng(0))
+    targets = [target for _, target in found]
+    assert len(set(targets)) == 2000
+    assert all(re.fullmatch(r"(19|20)\d\d-[01]\d-[0-3]\d", target) for target in targets)
+    assert FORMATS[3](datetime.date(1904, 3, 3)) == "thursday, march 3, 1904"
+    assert [FORMATS[1](datetime.date(2000, 5, day)) for day in (1, 2, 3, 11, 12, 13, 21, 30)] == [
+        f"may. {day}, 2000" for day in ("1st", "2nd", "3rd", "11th", "12th", "13th", "21st", "30th")
+    ]
+    with pytest.raises(ValueError, match="there are 73,049 dates"):
+        dates(80_000, np.random.default_rng(0))
+
+
+@needs_sacrebleu
+def test_a_corpus_of_sentences(file):
+    plan = configs.plan(tiny(data=file, pairs=None, min_count=2, max_words=7))
+    corpus = plan.corpus
+    assert (corpus.read, corpus.kept) == (77, 76)
+    assert "hund" in corpus.source.tokens  # German to English by default
+    assert "the" in corpus.target.tokens
+    both = [
+        item for item in corpora.items([pair for part in corpus.parts for pair in part]) if len(item.references) > 1
+    ]
+    assert [corpus.text(item.source) for item in both] == ["hund läuft 2-mal."]
+    training = {source for source, _ in corpus.parts.training}
+    assert not training & {source for source, _ in corpus.parts.test}
+    counts = collections.Counter(word for source, _ in corpus.parts.training for word in source)
+    assert set(corpus.source.tokens) == {word for word, count in counts.items() if count >= 2}
+    for least in range(3, 12):  # at some of these it matters that the other parts are not counted
+        frequent = configs.plan(tiny(data=file, pairs=None, min_count=least, max_words=7)).corpus.source.tokens
+        assert set(frequent) == {word for word, count in counts.items() if count >= least}
+    swapped = configs.plan(tiny(data=file, pairs=None, columns=("1", "2"), min_count=1, max_words=7)).corpus
+    assert "hund" in swapped.target.tokens
+
+
+@needs_sacrebleu
+def test_scores_are_sacrebleus_with_all_references():
+    import sacrebleu
+
+    corpus = corpora.Corpus("x", True, 0, 0, None, None, None)
+    items = [
+        corpora.Item(("a",), (("he", "is", "a", "big", "man", "."), ("he", "is", "tall", "."))),
+        corpora.Item(("b",), (("she", "runs", "very", "fast", "today", "."),)),
+    ]
+    translations = [("he", "is", "tall", "."), ("she", "runs", "very", "slowly", "today", ".")]
+    found = scoring.score(corpus, items, translations)
+    wanted = sacrebleu.corpus_bleu(
+        ["he is tall.", "she runs very slowly today."],
+        [["he is a big man.", "she runs very fast today."], ["he is tall.", None]],
+        lowercase=True,
+    )
+    assert found.bleu == pytest.approx(wanted.score)
+    assert found.exact == 0.5
+    assert scoring.signature(corpus, items).startswith("nrefs:var|case:lc|")
+    assert scoring.score(corpus, items, [items[0].references[0], items[1].references[0]]).bleu == pytest.approx(100)
+
+
+def test_baselines():
+    parts = corpora.PairParts(
+        [(("guten", "tag"), ("hello",)), (("guten", "abend"), ("evening",)), (("hallo",), ("hello",))], [], []
+    )
+    corpus = corpora.Corpus("x", True, 3, 3, parts, None, None)
+    items = [corpora.Item(("schönen", "abend"), (("evening",),)), corpora.Item(("hallo", "du"), (("hi",),))]
+    found = scoring.baselines(corpus, items)
+    assert found["copy"] == [("schönen", "abend"), ("hallo", "du")]
+    assert found["most frequent"] == [("hello",), ("hello",)]
+    assert found["nearest"] == [("evening",), ("hello",)]
+    half_known = corpora.Item(("x",), (("hello",), ("hi",)))
+    assert summary.unseen(corpus, [*items, half_known]) == [1]
+
+
+def test_groups_by_length_hold_every_item():
+    corpus = corpora.Corpus("x", False, 0, 0, None, None, None)
+    items = [corpora.Item(("a",) * n, (("b",) * n,)) for n in [1, 1, 1, 2, 3, 5, 8, 9, 9, 10]]
+    groups = summary.by_length(corpus, items, [item.references[0] for item in items])
+    assert sum(group["items"] for group in groups) == 10
+    assert [group["exact"] for group in groups] == [1.0] * len(groups)
+    assert all(a["longest"] < b["shortest"] for a, b in itertools.pairwise(groups))
+    (whole,) = summary.by_length(corpus, items[:3], [item.references[0] for item in items[:3]])
+    assert (whole["shortest"], whole["longest"], whole["items"]) == (1, 1, 3)
+
+
+def test_sources_of_the_longest_quarter_are_aligned():
+    items = [corpora.Item(("a",) * (1 + n % 10), ((),)) for n in range(100)]
+    places = figures.aligned(items)
+    assert len(places) == 3
+    assert all(len(items[place].source) >= 8 for place in places)
+    assert figures.aligned(items[:1]) == [0]
+
+
+BAD = [
+    ({"attention": ("generall",)}, "--attention must be of general, dot, additive, none, got 'generall'"),
+    ({"attention": ("none", "none")}, "--attention must be different networks, got 'none,none'"),
+    ({"hidden_size": 5}, "--hidden_size must be even, for two directions of one size, got 5"),
+    ({"cell": "grru"}, "unknown cell 'grru': known are"),
+    ({"epochs": 0}, "--epochs must be positive, got 0"),
+    ({"learning_rate": float("inf")}, "--learning_rate must be a positive number, got inf"),
+    ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
+    ({"own_words": 1.5}, "--own_words must be from 0 to 1, got 1.5"),
+    ({"length_penalty": -1.0}, "--length_penalty must be a number of at least 0, got -1.0"),
+    ({"pairs": 20}, "--data: split_by_source: 20 different sources leave none to train on beside 10"),
+    ({"pairs": 100_000}, "--data: there are 73,049 dates"),
+    ({"data": "nowhere.txt"}, "--data: nowhere.txt: cannot be read: No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(fields) for fields, _ in BAD])
+def test_bad_settings_are_refused_before_anything_is_written(fields, message, tmp_path):
+    with pytest.raises(UserError, match=re.escape(message)):
+        translation.run(tiny(**fields), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"columns": ("1",)}, "--columns must be two numbers, as 2,1, got '1'"),
+        ({"columns": ("a", "b")}, "--columns must be two numbers, as 2,1, got 'a,b'"),
+        ({"columns": ("4", "1")}, "line 1: must have 4 columns parted by tabs, got 3"),
+        ({"max_words": 1}, "no pair has at most 1 words a side"),
+    ],
+)
+def test_bad_settings_of_a_file_are_refused(fields, message, file):
+    with pytest.raises(UserError, match=message):
+        configs.plan(tiny(data=file, **fields))
+
+
+def test_without_sacrebleu_it_says_how_to_install_it(file, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=re.escape('BLEU needs sacrebleu: pip install "sacrebleu>=2.4"')):
+        configs.plan(tiny(data=file))
+
+
+def test_a_file_of_another_kind_ends_the_program_without_a_traceback(tmp_path):
+    path = tmp_path / "bad.txt"
+    path.write_text("Hi.\tHallo!\nno tab\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.translation", f"--data={path}", f"--workdir={tmp_path / 'run'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith(f"error: --data: {path}, line 2: must have 2 columns parted by tabs, got 1")
+    assert "Traceback" not in done.stderr
