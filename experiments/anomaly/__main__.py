@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import anomaly, command_line
+
+__doc__ = anomaly.__doc__  # what --help opens with
+
+command_line.launch(anomaly.Config, anomaly.QUICK, anomaly.run, "runs/anomaly")
