@@ -90,7 +90,7 @@ def test_it_learns_what_comes_when_without_being_told() -> None:
     trainer = training.Trainer(model, 16, training.Adam(0.02), training.ClipByNorm(1.0))
     keys = jax.random.split(jax.random.key(0), 1)
     examples = Examples((jnp.asarray(inputs), jnp.asarray(labels)), (jnp.asarray(lengths), jnp.asarray(sizes)))
-    fit = training.fit(trainer, _loss, [examples], keys, 30, lambda _: [0.0])
+    fit = training.fit(trainer, _loss, [examples], training.init(trainer, keys), 30, lambda _: [0.0])
     assert fit is not None
     assert fit.history.loss[0, 0] > 3
     assert fit.history.loss[0, -1] < 0.1

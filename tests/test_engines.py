@@ -25,7 +25,11 @@ def temporary_bytes(cell, engine, steps):
     return jax.jit(jax.grad(loss)).lower(params, xs).compile().memory_analysis().temp_size_in_bytes
 
 
-@pytest.mark.parametrize("cell", [LSTM(1, H), rnn_jax.GRUResetBefore(1, H)], ids=["lstm", "gru_reset_before"])
+@pytest.mark.parametrize(
+    "cell",
+    [LSTM(1, H), pytest.param(rnn_jax.GRUResetBefore(1, H), marks=pytest.mark.slow)],
+    ids=["lstm", "gru_reset_before"],
+)
 @pytest.mark.parametrize("recursive", [False, True])
 def test_checkpointing_makes_memory_grow_by_the_root(cell, recursive):
     short, long = (temporary_bytes(cell, Checkpointed(recursive=recursive), steps) for steps in (100, 1600))
@@ -38,7 +42,7 @@ def test_halves_take_less_than_segments():
     assert halves < segments / 2
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2, 7, 12, 25, 53])
+@pytest.mark.parametrize("steps", [0, 1, 7, 53, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 12, 25))])
 @pytest.mark.parametrize(
     "engine",
     [

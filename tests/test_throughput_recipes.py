@@ -77,7 +77,14 @@ def test_batches_are_drawn_as_ours(name):
         assert np.all(np.abs(got.mean(axis=1) - of_ours.mean(axis=1)) <= 5 * error)
 
 
-@pytest.mark.parametrize(("name", "cell"), [*((name, LSTM) for name in NAMES), ("adding", VanillaRNN)])
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("adding", VanillaRNN),
+        ("digits", LSTM),
+        *(pytest.param(name, LSTM, marks=pytest.mark.slow) for name in NAMES if name != "digits"),
+    ],
+)
 def test_the_same_weights_and_batch_come_to_our_loss(name, cell, monkeypatch):
     """After three steps: the readout's places, the loss, clipping and Adam are ours."""
     task, steps = tasks.find(name, 20), 3
