@@ -12,6 +12,20 @@ from matplotlib.figure import Figure
 FLOOR = 1e-20  # below it nothing is shown
 
 
+def figure(size: tuple[float, float]) -> Figure:
+    """An empty one of (width, height) inches, that belongs to nobody but its owner."""
+    empty = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(empty)
+    return empty
+
+
+def png(drawn: Figure) -> bytes:
+    """A figure as the content of a PNG file."""
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
 @dataclasses.dataclass(frozen=True)
 class Line:
     """Curves [seeds, lags] of one cell, before and after training, and its theory [lags] before."""
@@ -29,9 +43,8 @@ def lag_figure(lines: Sequence[Line], title: str) -> bytes:
 
     A line is the median over seeds, its band their range; a dotted line is the first-order theory. Returns a PNG.
     """
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2, sharey=True)
+    drawn = figure((11, 4.8))
+    axes = drawn.subplots(1, 2, sharey=True)
     for axis, phase in zip(axes, ("before", "after"), strict=True):
         for line in lines:
             curves = getattr(line, phase)
@@ -49,8 +62,6 @@ def lag_figure(lines: Sequence[Line], title: str) -> bytes:
     axes[0].set_ylim(max(np.min(shown, initial=1) / 3, FLOOR), np.max(shown, initial=1) * 3)
     axes[0].set_ylabel(r"$\|\partial L/\partial s_{T-k}\|\ /\ \|\partial L/\partial s_T\|$")
     axes[0].plot([], [], color="gray", linestyle=":", lw=1, label="linearised at rest (theory)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.suptitle(title)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    drawn.suptitle(title)
+    return png(drawn)

@@ -1,16 +1,14 @@
 """The figures: a copy of the test part with scores and alarms, and every detector by kind of anomaly."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from experiments.anomaly.config import Plan
 from experiments.anomaly.injection import KINDS
 from experiments.anomaly.measurement import Outcome
+from rnn_jax import plotting
 
 AROUND = 3  # lengths shown before and after an anomaly
 TICKS = 3
@@ -27,8 +25,7 @@ def examples(plan: Plan, outcomes: Sequence[Outcome]) -> bytes:
     linear = next(o for o in outcomes if o.name == "autoregression")
     copies, data = plan.copies["test"], plan.data
     kinds = [kind for kind in KINDS if any(event.kind == kind for _, event in copies.events)]
-    figure = Figure(figsize=(4.4 * min(3, len(kinds)), 4.6 * -(-len(kinds) // 3)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((4.4 * min(3, len(kinds)), 4.6 * -(-len(kinds) // 3)))
     blocks = figure.subfigures(-(-len(kinds) // 3), min(3, len(kinds)), squeeze=False).ravel()
     for kind, block in zip(kinds, blocks, strict=False):
         copy, event = next(pair for pair in copies.events if pair[1].kind == kind)
@@ -56,13 +53,12 @@ def examples(plan: Plan, outcomes: Sequence[Outcome]) -> bytes:
         axes[2].set_xlabel("time (units)" if data.source.startswith("Mackey") else "row, by its label")
         if kind == kinds[0]:
             axes[0].legend(frameon=False, fontsize=8)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def kinds(plan: Plan, outcomes: Sequence[Outcome]) -> bytes:
     """AUC by event and share detected of every detector, a kind beside the other. Returns a PNG."""
-    figure = Figure(figsize=(12, 6.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((12, 6.6))
     axes = figure.subplots(2, 1, sharex=True)
     present = list(outcomes[0].scores.kinds)
     width = 0.85 / len(outcomes)
@@ -85,13 +81,7 @@ def kinds(plan: Plan, outcomes: Sequence[Outcome]) -> bytes:
         axis.grid(alpha=0.3, axis="y")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(f"{plan.data.series.name} of {plan.data.source.rpartition('/')[2]}")
-    return _png(figure)
+    return plotting.png(figure)
 
 
 FIGURES = {"examples": examples, "kinds": kinds}
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

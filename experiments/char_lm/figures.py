@@ -1,16 +1,14 @@
 """The figure: training and validation loss over the steps, beside the n-gram model's."""
 
-import io
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from experiments.char_lm.config import Plan
 from experiments.char_lm.measurement import ORDER, Baselines, Outcome
+from rnn_jax import plotting
 
 WINDOWS = 200  # means of the training loss that are drawn at the most
 
@@ -24,8 +22,7 @@ def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome, dropout: boo
       outcome: what came of it.
       dropout: whether units were dropped in training, which raises its loss.
     """
-    figure = Figure(figsize=(9, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((9, 5.2))
     axis = figure.subplots()
     progress, epoch = outcome.progress, plan.streams["training"].segments
     steps, losses = _smooth(outcome.history.loss[0])
@@ -48,9 +45,7 @@ def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome, dropout: boo
     axis.secondary_yaxis("right", functions=_scale(math.log(2))).set(ylabel="bits/character")
     axis.secondary_xaxis("top", functions=_scale(epoch)).set(xlabel=f"epochs of {plan.characters:,} characters")
     axis.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return plotting.png(figure)
 
 
 def _scale(unit: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

@@ -1,20 +1,17 @@
 """The figures: each cell's spectrum as training goes on; exponent, horizon and loss over the steps."""
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from experiments.dynamics import quantities
 from experiments.dynamics.quantities import Pair
+from rnn_jax import plotting
 
 COLUMNS = 3  # of panels
 LINEAR = 0.1
@@ -25,8 +22,7 @@ LOWEST = -5.0  # nats per step; a direction that loses more is gone in a step or
 def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
     """Sorted exponents, a panel a cell, a line a checkpoint (median over seeds) in the step's colour. Returns a PNG."""
     rows = -(-len(pairs) // COLUMNS)
-    figure = Figure(figsize=(11, 0.8 + 3.4 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((11, 0.8 + 3.4 * rows))
     axes = figure.subplots(rows, min(COLUMNS, len(pairs)), sharey=True, squeeze=False)
     colors, scale = matplotlib.colormaps["viridis"], Normalize(0, pairs[0][1].looks[-1].step)
     for axis, (run, outcome) in zip(axes.flat, pairs, strict=False):
@@ -53,13 +49,12 @@ def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
         f"(a direction above the dashed line, -1/{run.task.dependency}, is remembered over {run.task.dependency} "
         "steps; -inf, of a ReLU that is off, is not drawn)"
     )
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def training_figure(pairs: Sequence[Pair]) -> bytes:
     """Largest exponent, effective horizon and loss over the steps; median and range over seeds. Returns a PNG."""
-    figure = Figure(figsize=(9, 9.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((9, 9.5))
     axes = figure.subplots(3, 1, sharex=True)
     for number, (run, outcome) in enumerate(pairs):
         color, steps = f"C{number}", np.array([look.step for look in outcome.looks])
@@ -79,7 +74,7 @@ def training_figure(pairs: Sequence[Pair]) -> bytes:
     seeds = len(pairs[0][1].history.loss)
     figure.legend(*axes[2].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(f"{type(task).__name__}, T = {task.length}: median and range of {seeds} seeds")
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def _near_zero(axis: Axes) -> None:
@@ -100,9 +95,3 @@ def _smooth(losses: np.ndarray, pieces: int) -> tuple[np.ndarray, np.ndarray]:
 def _band(axis: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
     axis.plot(x, np.median(values, axis=0), color=color, label=label, marker="o" if len(x) < 20 else None, ms=4)
     axis.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.15, lw=0)
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

@@ -1,19 +1,15 @@
 """The figures: the boundary at initialisation, and what becomes of the trainings on either side of it."""
 
-import io
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from experiments.exploding import quantities
 from experiments.exploding.boundary import Boundary, critical_gain
 from experiments.exploding.config import MATRICES
 from experiments.exploding.quantities import Findings
+from rnn_jax import plotting
 
 COLORS = {"tanh": "C0", "relu": "C1", "linear": "C2"}
 FATES = {
@@ -27,8 +23,7 @@ LABELS = {"none": "none", "norm": "by norm", "value": "by value", "adaptive": "a
 
 def boundary_figure(found: Findings) -> bytes:
     """Slope over gain, a panel a kind of matrix: measured (median and range over seeds) and theory. Returns a PNG."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((11, 5))
     axes = figure.subplots(1, len(MATRICES), sharey=True)
     for axis, matrix in zip(axes, MATRICES, strict=True):
         _boundary_panel(axis, [b for b in found.boundaries if b.matrix == matrix], found.gains)
@@ -40,7 +35,7 @@ def boundary_figure(found: Findings) -> bytes:
         f"One step back multiplies the gradient by e^slope: at initialisation, adding T = {found.task.length}, "
         f"{found.config.hidden_size} units, {found.config.seeds} seeds"
     )
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def _boundary_panel(axis: Axes, boundaries: list[Boundary], gains: list[float]) -> None:
@@ -71,8 +66,7 @@ def _boundary_panel(axis: Axes, boundaries: list[Boundary], gains: list[float]) 
 
 def training_figure(found: Findings) -> bytes:
     """Clipping by gain, a panel an activation: how many seeds stay finite, until when, and the loss. Returns a PNG."""
-    figure = Figure(figsize=(12, 1.2 + 2.6 * len(found.config.activations)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((12, 1.2 + 2.6 * len(found.config.activations)))
     axes = figure.subplots(len(found.config.activations), 1, squeeze=False)[:, 0]
     for axis, activation in zip(axes, found.config.activations, strict=True):
         _training_panel(axis, found, activation)
@@ -85,7 +79,7 @@ def training_figure(found: Findings) -> bytes:
         f"still finite of {config.seeds},\nand below them the step of divergence (median), or the last loss (median; "
         f"baseline {found.task.baseline:.3f})"
     )
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def _training_panel(axis: Axes, found: Findings, activation: str) -> None:
@@ -109,9 +103,3 @@ def _training_panel(axis: Axes, found: Findings, activation: str) -> None:
     axis.grid(which="minor", color="white", lw=2)
     axis.tick_params(which="both", length=0)
     axis.set(title=activation, ylabel="clipping")
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

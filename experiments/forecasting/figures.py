@@ -1,16 +1,15 @@
 """The figures: forecasts of the test part, errors over the steps ahead, and how often the intervals hold."""
 
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.forecasting.config import Data
 from experiments.forecasting.measurement import AUTOREGRESSION, Outcome
 from experiments.forecasting.rolling import INTERVALS
+from rnn_jax import plotting
 
 SHOWN = 240  # points of the test part at the most
 TICKS = 6
@@ -57,7 +56,7 @@ def forecasts(data: Data, outcomes: Sequence[Outcome]) -> bytes:
     shown = [origins.actual[0, :count], predicted.lower[-1, 0, :count], predicted.upper[-1, 0, :count]]
     low, high = min(map(np.min, shown)), max(map(np.max, shown))
     above.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low))
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def errors(data: Data, outcomes: Sequence[Outcome]) -> bytes:
@@ -75,7 +74,7 @@ def errors(data: Data, outcomes: Sequence[Outcome]) -> bytes:
         axis.grid(alpha=0.3, which="both")
         _step_ticks(axis, data.horizon)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def coverage(data: Data, outcomes: Sequence[Outcome]) -> bytes:
@@ -100,7 +99,7 @@ def coverage(data: Data, outcomes: Sequence[Outcome]) -> bytes:
         axis.grid(alpha=0.3, which="both")
         _step_ticks(axis, data.horizon)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 FIGURES: dict[str, Callable[[Data, Sequence[Outcome]], bytes]] = {
@@ -132,12 +131,5 @@ def _step_ticks(axis: Axes, horizon: int) -> None:
 
 
 def _figure(size: tuple[float, float], rows: int, columns: int, shared: bool = False) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure(size)
     return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared).ravel())
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

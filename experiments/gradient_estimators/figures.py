@@ -1,14 +1,11 @@
 """The figure of a cell: what is learnt above, how near and how dear the estimates are below."""
 
-import io
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from experiments.gradient_estimators.results import Results, short
+from rnn_jax import plotting
 
 SMOOTHED = 20  # steps of the running mean of a learning curve
 
@@ -18,8 +15,7 @@ def figure(results: Results, cell_name: str) -> bytes:
     problems = [p for p in results.problems if p.cell_name == cell_name]
     names = results.estimators(cell_name)
     colors = {name: f"C{i}" for i, name in enumerate(names)}
-    drawn = Figure(figsize=(13, 7.5), layout="constrained")
-    FigureCanvasAgg(drawn)
+    drawn = plotting.figure((13, 7.5))
     grid = drawn.add_gridspec(2, 1)
     above, below = (drawn.add_subfigure(grid[row]) for row in range(2))
     for axis, problem in zip(np.atleast_1d(above.subplots(1, len(problems))), problems, strict=True):
@@ -54,9 +50,7 @@ def figure(results: Results, cell_name: str) -> bytes:
     drawn.legend(handles, names, loc="outside right center", frameon=False)
     seeds = results.config.seeds
     drawn.suptitle(f"{short(cell_name)}, {results.config.hidden_size} units: which gradient? Medians of {seeds} seeds")
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return plotting.png(drawn)
 
 
 def _curve(axis: Axes, losses: np.ndarray, color: str, width: float) -> None:

@@ -1,16 +1,14 @@
 """The figures: losses beside the memoryless baseline, and how far each cell gets."""
 
-import io
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from experiments.long_dependency.result import Result, by_length, by_task
+from rnn_jax import plotting
 
 COLUMNS = 4  # panels a row at the most
 
@@ -31,8 +29,7 @@ def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
     lengths = by_length(results)
     columns = min(COLUMNS, len(lengths))
     rows = -(-len(lengths) // columns)
-    figure = Figure(figsize=(max(7, 3.4 * columns + 2), 3.4 * rows + 0.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((max(7, 3.4 * columns + 2), 3.4 * rows + 0.8))
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axis, (length, of_length) in zip(axes, lengths.items(), strict=False):
         for result in of_length:
@@ -61,13 +58,12 @@ def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
     axes[0].plot([], [], "o", color="gray", ms=6, label="solved (median)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.suptitle(f"{results[0].task} ({results[0].variant}), {results[0].seeds} seeds")
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
     """Sequences until solved over T on the left, the largest T that was solved on the right."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((11, 4.4))
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
     lengths = list(by_length(results))
     _sequences_over_length(left, results, colors)
@@ -86,7 +82,7 @@ def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
     )
     right.invert_yaxis()
     figure.suptitle(f"{results[0].task} ({results[0].variant}): how far each cell gets, {results[0].seeds} seeds")
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[str, str]) -> None:
@@ -111,9 +107,3 @@ def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[s
     axis.plot([], [], "x", color="gray", ms=8, label="not solved in so many")
     axis.legend(frameon=False, fontsize=8)
     axis.grid(alpha=0.3)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

@@ -1,15 +1,13 @@
 """The figures: loss over the epochs, and a drawn piece beside the real one that it begins with."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.music.baselines import Baseline
 from experiments.music.measurement import Outcome
+from rnn_jax import plotting
 from rnn_jax.data.piano_roll import LOWEST_NOTE
 
 ABOVE = 2.0  # nats above the best that are still drawn
@@ -17,8 +15,7 @@ ABOVE = 2.0  # nats above the best that are still drawn
 
 def loss_figure(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> bytes:
     """Validation loss after every epoch, a line a seed, beside the baselines'. Returns a PNG."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((8, 5))
     axis = figure.subplots()
     for place, outcome in enumerate(outcomes):
         for seed, losses in enumerate(outcome.fit.scores):
@@ -32,7 +29,7 @@ def loss_figure(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) 
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def rolls_figure(real: np.ndarray, drawn: np.ndarray, beginning: int, name: str) -> bytes:
@@ -44,8 +41,7 @@ def rolls_figure(real: np.ndarray, drawn: np.ndarray, beginning: int, name: str)
       beginning: steps that both share.
       name: of the network.
     """
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((10, 6))
     axes = figure.subplots(2, 1, sharex=True, sharey=True)
     keys = np.flatnonzero(real.any(0) | drawn.any(0))
     low, high = (int(keys[0]), int(keys[-1])) if keys.size else (0, 87)
@@ -67,10 +63,4 @@ def rolls_figure(real: np.ndarray, drawn: np.ndarray, beginning: int, name: str)
         axis.grid(axis="y", alpha=0.4)
         axis.set(ylabel="note", title=title)
     axes[-1].set(xlabel="step")
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return plotting.png(figure)

@@ -1,22 +1,20 @@
 """Figures: errors over the training, which digit is taken for which, and what the network says of a recording."""
 
-import io
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from experiments.speech.measurement import Outcome
+from rnn_jax import plotting
 
 DRAWN = 3  # joined recordings
 
 
 def errors_figure(outcomes: Sequence[Outcome]) -> bytes:
     """Errors on the validation part over the epochs, a line a network: the median over seeds, and their range."""
-    figure = _figure(8, 4.5)
+    figure = plotting.figure((8, 4.5))
     axis = figure.subplots()
     for place, outcome in enumerate(outcomes):
         scores = 100 * outcome.fit.scores
@@ -30,13 +28,13 @@ def errors_figure(outcomes: Sequence[Outcome]) -> bytes:
     axis.set(xlabel="epoch", ylabel="digits wrong on the validation part (%)")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=8)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def confusion_figure(outcomes: Sequence[Outcome]) -> bytes:
     """Of single digits, what each was taken for, in percent of its recordings; all seeds and test parts together."""
     by_question = _pairs(outcomes)
-    figure = _figure(5.2 * len(by_question), 4.8)
+    figure = plotting.figure((5.2 * len(by_question), 4.8))
     axes = figure.subplots(1, len(by_question), squeeze=False)[0]
     for axis, (name, pairs) in zip(axes, by_question.items(), strict=True):
         counts = np.zeros((10, 10))
@@ -47,7 +45,7 @@ def confusion_figure(outcomes: Sequence[Outcome]) -> bytes:
             color = "white" if shares[row, column] > 50 else "black"
             axis.text(column, row, f"{shares[row, column]:.1f}", ha="center", va="center", fontsize=6.5, color=color)
         axis.set(xlabel="digit read", ylabel="digit said", title=name, xticks=range(10), yticks=range(10))
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def joined_figure(outcome: Outcome, hop: float) -> bytes:
@@ -59,7 +57,7 @@ def joined_figure(outcome: Outcome, hop: float) -> bytes:
     """
     part, model = outcome.problem.parts["test"], outcome.problem.trainer.model
     params = jax.tree.map(lambda leaf: leaf[0], outcome.fit.params)
-    figure = _figure(11, 3.1 * DRAWN)
+    figure = plotting.figure((11, 3.1 * DRAWN))
     axes = figure.subplots(2 * DRAWN, 1, gridspec_kw={"height_ratios": [1, 1] * DRAWN}, squeeze=False)[:, 0]
     for place in range(min(DRAWN, len(part.frames))):
         frames, (above, below) = part.frames[place], axes[2 * place : 2 * place + 2]
@@ -79,7 +77,7 @@ def joined_figure(outcome: Outcome, hop: float) -> bytes:
                 below.plot(seconds, shares[:, digit + 1], color=f"C{digit}", label=str(digit))
         below.set(xlim=(0, seconds[-1] + hop), ylim=(0, 1.05), ylabel="probability", xlabel="time (s)")
         below.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def _pairs(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[int, int]]]:
@@ -92,15 +90,3 @@ def _pairs(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[int, int]]]:
         for read in outcome.read:
             pairs += [(said[0], each[0]) for said, each in zip(wanted, read, strict=True)]
     return found
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

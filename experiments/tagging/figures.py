@@ -1,21 +1,18 @@
 """The figures: validation accuracy over the epochs, and the F1 of every tag."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.tagging.config import Plan
 from experiments.tagging.measurement import Baseline, Outcome
+from rnn_jax import plotting
 
 
 def accuracy_figure(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> bytes:
     """Validation accuracy after every epoch, a line a seed, beside the baselines'. Returns a PNG."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((8, 5))
     axis = figure.subplots()
     for place, outcome in enumerate(outcomes):
         for seed, errors in enumerate(outcome.fit.scores):
@@ -29,7 +26,7 @@ def accuracy_figure(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcom
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def tags_figure(plan: Plan, baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> bytes:
@@ -40,8 +37,7 @@ def tags_figure(plan: Plan, baselines: Mapping[str, Baseline], outcomes: Sequenc
     *_, (name, baseline) = baselines.items()
     bars = [(name, "0.6", baseline.test.f1)]
     bars += [(o.network.kind.description, f"C{place}", o.test.f1) for place, o in enumerate(outcomes)]
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((10, 4.8))
     axis = figure.subplots()
     width = 0.8 / len(bars)
     for place, (label, color, f1) in enumerate(bars):
@@ -58,10 +54,4 @@ def tags_figure(plan: Plan, baselines: Mapping[str, Baseline], outcomes: Sequenc
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return plotting.png(figure)

@@ -1,22 +1,20 @@
 """Figures as PNG: validation accuracy over epochs, test accuracy with the seeds' spread, confusion by row."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.text_classification.measurement import Outcome, accuracy
 from experiments.text_classification.opponents import Opponent
+from rnn_jax import plotting
 
 STYLES = ("--", ":", "-.")  # of the opponents
 
 
 def validation_figure(outcomes: Sequence[Outcome], opponents: Sequence[Opponent]) -> bytes:
     """Accuracy on the validation part (%) over epochs: the mean of a network's seeds, its band their range."""
-    figure = _figure(9, 5)
+    figure = plotting.figure((9, 5))
     axis = figure.subplots()
     for outcome in outcomes:
         right = 100 * (1 - outcome.fit.scores)
@@ -29,7 +27,7 @@ def validation_figure(outcomes: Sequence[Outcome], opponents: Sequence[Opponent]
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def test_figure(outcomes: Sequence[Outcome], opponents: Sequence[Opponent], labels: np.ndarray) -> bytes:
@@ -42,7 +40,7 @@ def test_figure(outcomes: Sequence[Outcome], opponents: Sequence[Opponent], labe
     """
     rows = [(o.network.name, 100 * accuracy(o.guesses, labels)) for o in outcomes if o.guesses is not None]
     rows += [(o.name, 100 * accuracy(o.guesses[None], labels)) for o in opponents]
-    figure = _figure(8, 0.9 + 0.42 * len(rows))
+    figure = plotting.figure((8, 0.9 + 0.42 * len(rows)))
     axis = figure.subplots()
     for place, (_, values) in enumerate(rows):
         color = "C0" if place < len(rows) - len(opponents) else "black"
@@ -57,7 +55,7 @@ def test_figure(outcomes: Sequence[Outcome], opponents: Sequence[Opponent], labe
     )
     axis.invert_yaxis()
     axis.grid(alpha=0.3, axis="x")
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def confusion_figure(guesses: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str) -> bytes:
@@ -74,7 +72,7 @@ def confusion_figure(guesses: np.ndarray, labels: np.ndarray, classes: Sequence[
     there = counts.sum(axis=1, keepdims=True)
     shares = 100 * np.divide(counts, there, out=np.zeros_like(counts), where=there > 0)
     size = 2.4 + 0.42 * len(classes)
-    figure = _figure(size + 1.2, size)
+    figure = plotting.figure((size + 1.2, size))
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for row, column in np.argwhere(shares >= 0.5):
@@ -91,21 +89,9 @@ def confusion_figure(guesses: np.ndarray, labels: np.ndarray, classes: Sequence[
     )
     axis.set_xticklabels(classes, rotation=60, ha="right", rotation_mode="anchor")
     figure.colorbar(image, ax=axis, label="share of the row (%)", shrink=0.8)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def curves(outcomes: Sequence[Outcome]) -> Mapping[str, np.ndarray]:
     """What the first figure shows, as arrays: NAME/validation/accuracy [seeds, epochs]."""
     return {f"{o.network.name}/validation/accuracy": 1 - o.fit.scores for o in outcomes}
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

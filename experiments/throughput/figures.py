@@ -1,17 +1,16 @@
 """The figures."""
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.throughput import quantities
 from experiments.throughput.job import Record
 from experiments.throughput.peers import ours
+from rnn_jax import plotting
 
 MARKS = "osv^DPX*"
 
@@ -30,9 +29,7 @@ def figures(records: Sequence[Record]) -> dict[str, bytes]:
     for part, make in makers.items():
         of_part = quantities.select(records, part=part)
         if of_part:
-            buffer = io.BytesIO()
-            make(of_part).savefig(buffer, format="png", dpi=110)
-            found[part] = buffer.getvalue()
+            found[part] = plotting.png(make(of_part))
     return found
 
 
@@ -47,8 +44,7 @@ TITLES = {
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure(size)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -1,16 +1,15 @@
 """The figures: the loss over the training, the score over the length of the source, and where the decoder looked."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.translation.config import Plan
 from experiments.translation.corpus import Item
 from experiments.translation.measurement import Outcome
+from rnn_jax import plotting
 
 WINDOWS = 100  # means of the training loss that are drawn at the most
 ALIGNED = 3
@@ -40,7 +39,7 @@ def loss_figure(plan: Plan, outcomes: Mapping[str, Outcome]) -> bytes:
     )
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def length_figure(plan: Plan, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
@@ -68,15 +67,14 @@ def length_figure(plan: Plan, found: Mapping[str, Sequence[Mapping[str, Any]]]) 
     axis.set(xlabel=f"length of the source ({unit}, punctuation counted in)", ylabel=score, ylim=(0, None))
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def alignment_figure(plan: Plan, items: Sequence[Item], outcome: Outcome) -> bytes:
     """Weights of the attention for three sources of the test part, the words read beside those written. A PNG."""
     assert outcome.weights is not None
     places = aligned(items)
-    figure = Figure(figsize=(4.6 * len(places), 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure((4.6 * len(places), 4.8))
     image: Any = None
     for axis, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
         source, written = items[place].source, [*outcome.translations[0][place], "END"]
@@ -86,7 +84,7 @@ def alignment_figure(plan: Plan, items: Sequence[Item], outcome: Outcome) -> byt
         axis.set_yticks(range(len(written)), [_visible(word) for word in written])
         axis.set(xlabel="source, read", ylabel="translation, written")
     figure.colorbar(image, ax=figure.axes, label="weight of the attention", shrink=0.8)
-    return _png(figure)
+    return plotting.png(figure)
 
 
 def aligned(items: Sequence[Item]) -> list[int]:
@@ -106,12 +104,5 @@ def _label(name: str) -> str:
 
 
 def _figure(size: tuple[float, float]) -> tuple[Figure, Any]:
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plotting.figure(size)
     return figure, figure.subplots()
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
