@@ -205,7 +205,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
     online = dataclasses.replace(trainer, estimator=RTRL())
     with pytest.raises(ValueError, match=r"must be BPTT\(\), got RTRL"):
         training.run_epoch(online, _loss, [_sequences(8, 3)], state, 0)
-    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="epochs must be a positive integer, got 0"):
         training.fit(trainer, _loss, [_sequences(8, 3)], state, 0, lambda _: [0.0])
 
 

@@ -181,8 +181,8 @@ def test_the_confusion_is_by_row(monkeypatch):
         def colorbar(self, *args, **kwargs):
             pass
 
-    monkeypatch.setattr(figures, "_figure", lambda *size: Figure())
-    monkeypatch.setattr(figures, "_png", lambda figure: b"")
+    monkeypatch.setattr(figures.plotting, "figure", lambda size: Figure())
+    monkeypatch.setattr(figures.plotting, "png", lambda drawn: b"")
     figures.confusion_figure(np.array([[0, 1, 1], [0, 0, 1]]), np.array([0, 0, 1]), ("a", "b", "none"), "")
     (shares,) = (args[0] for name, args, _ in drawn if name == "imshow")
     np.testing.assert_allclose(shares, [[75, 25, 0], [0, 100, 0], [0, 0, 0]])

@@ -93,7 +93,7 @@ def test_a_part_in_buckets_gives_every_recording_with_its_digits() -> None:
     rng = np.random.default_rng(0)
     frames = [rng.normal(size=(n, 3)) for n in (4, 9, 2, 7, 4)]
     digits = [[1], [2, 3], [4], [5, 6, 7], [8]]
-    found, members = Part(frames, digits, Buckets((4, 6, 9))).examples()
+    found, members = Part(frames, digits, Buckets((4, 6, 9))).examples
     assert [examples.steps[0].shape for examples in found] == [(4, 3, 3), (9, 2, 3)]
     assert sorted(np.concatenate(members).tolist()) == [0, 1, 2, 3, 4]
     for examples, places in zip(found, members, strict=True):

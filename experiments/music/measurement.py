@@ -78,10 +78,7 @@ def loss(model: ReadoutModel, params: Any, batch: Examples, key: jax.Array) -> j
 
 def nats_per_step(model: ReadoutModel, params: Any, parts: Sequence[Examples]) -> np.ndarray:
     """The same mean over a whole part, whatever its buckets: [seeds]."""
-    sums = [
-        training.predict(model, _sums, params, examples, min(LOOKED_AT, examples.size)).sum(axis=1)
-        for examples in parts
-    ]
+    sums = [training.predict(model, _sums, params, examples, LOOKED_AT).sum(axis=1) for examples in parts]
     return np.sum(sums, axis=0) / sum(int(jnp.sum(examples.whole - 1)) for examples in parts)
 
 

@@ -96,8 +96,7 @@ def learn(
     model = generator.trainer.model
 
     def nats(params: Any, examples: Examples) -> np.ndarray:
-        batch = min(READ_AT_A_TIME, examples.size)
-        sums = training.predict(model, sum_of_nats, params, examples, batch)
+        sums = training.predict(model, sum_of_nats, params, examples, READ_AT_A_TIME)
         return sums.sum(axis=1) / float(jnp.sum(examples.whole - 1))
 
     fit = training.fit(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from experiments.speech.recordings import Parts, Recording
 from rnn_jax import Bidirectional, Cell, Dropout, Stack, cells, training
 from rnn_jax.data import LogMel
 from rnn_jax.models import CTC, Classifier, MeanPool
+from rnn_jax.training.examples import Loss
 
 QUESTIONS = ("digits", "speakers", "joined")
 LAG = 40  # frames of a digit, about: what chrono biases are told
@@ -66,12 +67,6 @@ QUICK = Config(
 )
 
 
-class Loss(Protocol):
-    """As `training.fit` has it."""
-
-    def __call__(self, model: Any, params: Any, batch: Any, key: jax.Array) -> jax.Array: ...
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
     """A split of recordings made ready, and the network that is to read them."""
@@ -88,7 +83,7 @@ class Problem:
     @property
     def work(self) -> int:
         """Optimization steps."""
-        return self.epochs * training.steps_of(self.parts["training"].examples()[0], self.trainer.batch_size)
+        return self.epochs * training.steps_of(self.parts["training"].examples[0], self.trainer.batch_size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -189,7 +184,7 @@ def _singles(parts: Parts, mel: LogMel) -> tuple[dict[str, list[np.ndarray]], di
 
 
 def _trainer(config: Config, model: Any, part: Part) -> training.Trainer:
-    steps = config.epochs * training.steps_of(part.examples()[0], config.batch_size)
+    steps = config.epochs * training.steps_of(part.examples[0], config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     return training.Trainer(model, config.batch_size, optimizer, training.ClipByNorm(config.clip_norm))
 

@@ -1,6 +1,7 @@
 """Recordings as frames, standardised by the training part, in buckets of static lengths."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -36,6 +37,7 @@ class Part:
     digits: list[list[int]]
     buckets: Buckets  # the same for all parts, so that they share programs
 
+    @functools.cached_property
     def examples(self) -> tuple[list[Examples], list[np.ndarray]]:
         """Examples of steps (frames [T, N, bands], digits [D, N]), whole (lengths [N], counts of digits [N]).
 

@@ -44,7 +44,7 @@ def measure(problem: Problem, key: jax.Array, advance: Callable[[int], None], st
       The outcome; None where it was stopped.
     """
     model, validation = problem.trainer.model, problem.parts["validation"]
-    buckets, _ = problem.parts["training"].examples()
+    buckets, _ = problem.parts["training"].examples
 
     def errors(params: Any) -> list[float]:
         return [label_error_rate(each, validation.digits) for each in hear(model, params, validation)]
@@ -68,7 +68,7 @@ def hear(model: Classifier | CTC, params: Any, part: Part) -> list[list[list[int
     """What every seed reads of a part's recordings, in their order."""
     seeds = len(jax.tree.leaves(params)[0])
     found: list[list[list[int]]] = [[[] for _ in part.frames] for _ in range(seeds)]
-    for examples, places in zip(*part.examples(), strict=True):
+    for examples, places in zip(*part.examples, strict=True):
         labels, sizes = training.predict(model, _read, params, examples, HEARD_AT_A_TIME)
         for seed in range(seeds):
             for place, digits in zip(places, unpad(labels[seed].T, sizes[seed]), strict=True):

@@ -125,7 +125,7 @@ def predictions(model: Tagger, params: Any, part: Part) -> np.ndarray:
     """The tags given to all words of a part, in their order, [seeds, words]."""
     found = []
     for examples in part.buckets:
-        tags = training.predict(model, _tags, params, examples, min(LOOKED_AT, examples.size))
+        tags = training.predict(model, _tags, params, examples, LOOKED_AT)
         inside = np.arange(tags.shape[2])[None] < np.asarray(examples.whole)[:, None]
         found.append(tags[:, inside])
     return np.concatenate(found, axis=1)

@@ -99,7 +99,7 @@ def guesses(model: Classifier, params: Any, part: Part) -> np.ndarray:
     seeds = len(jax.tree.leaves(params)[0])
     found = np.empty((seeds, len(part.labels)), int)
     for examples, places in zip(part.buckets, part.members, strict=True):
-        found[:, places] = training.predict(model, guess, params, examples, min(READ_AT_A_TIME, examples.size))
+        found[:, places] = training.predict(model, guess, params, examples, READ_AT_A_TIME)
     return found
 
 

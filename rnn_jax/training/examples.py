@@ -109,12 +109,13 @@ def predict(model: Any, function: Function, params: Any, examples: Examples, bat
       function: static, a function of a module: of the model, parameters and a batch, with results [B, ...].
       params: [seeds, ...].
       examples: of one bucket.
-      batch_size: examples at a time.
+      batch_size: examples at a time; of a smaller set all.
 
     Returns:
       Its results as NumPy arrays [seeds, N, ...].
     """
     size, params = examples.checked().size, place(params)
+    batch_size = min(batch_size, size)
     found = []
     for start in range(0, size, batch_size):
         # The last batch is filled up, so that there is one program, and its filling cut off.

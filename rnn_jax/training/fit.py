@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import checks
 from rnn_jax.data import Examples
 from rnn_jax.training.examples import Loss, run_epoch
 from rnn_jax.training.history import divergence, join
@@ -73,10 +74,9 @@ def fit(
       The fit; None where it was stopped.
 
     Raises:
-      ValueError: as `run_epoch`, or where epochs is not positive.
+      ValueError: as `run_epoch`, or where epochs is not a positive integer.
     """
-    if epochs < 1:
-        raise ValueError(f"fit: epochs must be at least 1, got {epochs}")
+    checks.integer_at_least(1, epochs, "fit: epochs")
     began = time.perf_counter()
 
     def step_done(steps: int) -> None:
