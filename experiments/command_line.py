@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import sys
 import tempfile
 import types
@@ -20,6 +21,30 @@ class UserError(Exception):
 def setting(default: Any, help_text: str) -> Any:
     """A Config field with its help text."""
     return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Refuses fields that are not finite numbers above 0; None is one that was not given.
+
+    Raises:
+      UserError: with the first one's flag.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 < value < math.inf:
+            wanted = "a positive number" if isinstance(value, float) else "positive"
+            raise UserError(f"--{name} must be {wanted}, got {value}")
+
+
+def check_shares(config: Any, *names: str) -> None:
+    """Refuses fields that are not from 0 to below 1.
+
+    Raises:
+      UserError: with the first one's flag.
+    """
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise UserError(f"--{name} must be from 0 to below 1, got {getattr(config, name)}")
 
 
 def launch(

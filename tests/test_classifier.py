@@ -170,7 +170,7 @@ BAD = [
     (lambda: apply(IDS, LENGTHS + 1), ValueError, "lengths must be from 0 to T = 5, got 6"),
     (lambda: apply(IDS, LENGTHS[:3]), ValueError, "lengths must have the batch shape of xs, [4], got shape [3]"),
     (lambda: loss(LABELS * 1.0), TypeError, "labels must be integers, got float64"),
-    (lambda: loss(LABELS[:2]), ValueError, "labels must be [4], one a sequence, got shape [2]"),
+    (lambda: loss(LABELS[:2]), ValueError, "labels must be [4], got shape [2]"),
     (lambda: loss(LABELS + 1), ValueError, "labels must be in [0, 3), got 3"),
     (lambda: loss(LABELS - 1), ValueError, "labels must be in [0, 3), got -1"),
 ]

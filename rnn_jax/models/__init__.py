@@ -3,19 +3,22 @@
 from rnn_jax.models.attending import AttendingCell, AttendingParams, BahdanauCell, BahdanauState, LuongCell, LuongState
 from rnn_jax.models.attention import Additive, Attention, Dot, General, Memory
 from rnn_jax.models.beam import Found, beam_search, greedy
+from rnn_jax.models.captioner import Captioner, CaptionerParams
 from rnn_jax.models.classifier import Classifier, ClassifierParams
 from rnn_jax.models.ctc import CTC, Labelling, best_path
-from rnn_jax.models.decoder import Decoder, DecoderParams
+from rnn_jax.models.decoder import Begun, Decoder, DecoderParams
 from rnn_jax.models.encoded import Encoded, EncodedParams
-from rnn_jax.models.encoder_decoder import Begun, EncoderDecoder, EncoderDecoderParams
+from rnn_jax.models.encoder_decoder import EncoderDecoder, EncoderDecoderParams
 from rnn_jax.models.forecaster import Forecast, Forecaster, targets_of
 from rnn_jax.models.generation import Generated, generate
 from rnn_jax.models.heads import Gaussian, Head, Quantiles
+from rnn_jax.models.image_encoder import ImageEncoder
 from rnn_jax.models.language import LanguageModel, nats_per_token
 from rnn_jax.models.pooling import LastStep, MaxPool, MeanPool, Pooling
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.sampling import Greedy, Nucleus, Strategy, Temperature, TopK
 from rnn_jax.models.tagger import Tagger, TaggerParams
+from rnn_jax.models.video import VideoClassifier, VideoClassifierParams, VideoLogits
 from rnn_jax.models.word_encoder import WordEncoder, WordEncoderParams
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "BahdanauCell",
     "BahdanauState",
     "Begun",
+    "Captioner",
+    "CaptionerParams",
     "Classifier",
     "ClassifierParams",
     "Decoder",
@@ -44,6 +49,7 @@ __all__ = [
     "Generated",
     "Greedy",
     "Head",
+    "ImageEncoder",
     "Labelling",
     "LanguageModel",
     "LastStep",
@@ -62,6 +68,9 @@ __all__ = [
     "TaggerParams",
     "Temperature",
     "TopK",
+    "VideoClassifier",
+    "VideoClassifierParams",
+    "VideoLogits",
     "WordEncoder",
     "WordEncoderParams",
     "beam_search",

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
 from rnn_jax.engines import Engine, Hoisted
+from rnn_jax.models.labels import nats
 from rnn_jax.models.pooling import LastStep, Pooling
 from rnn_jax.unroll import unroll
 
@@ -142,11 +141,7 @@ class Classifier:
             not in [0, classes). Where labels are traced, such a one makes the loss NaN.
         """
         logits = self.apply(params, inputs, lengths, engine=engine, key=key)
-        labels = _checked_labels(labels, logits.shape)
-        # A label that is out of range would be that of another class, counted from the end, or clipped to the last.
-        strange = (labels < 0) | (labels >= self.classes)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(strange, 0, labels))
-        return jnp.mean(jnp.where(strange, jnp.nan, losses))
+        return jnp.mean(nats("Classifier: labels", logits, labels))
 
     def _pooled(self, params: Params, xs: Any, lengths: Any, engine: Engine, key: jax.Array | None) -> jax.Array:
         _, ys = unroll(self.cell, params, xs, lengths=lengths, engine=engine, key=key)
@@ -160,17 +155,3 @@ class Classifier:
 
     def _dense(self, dtype: Any) -> nn.Dense:
         return nn.Dense(self.classes, param_dtype=dtype)
-
-
-def _checked_labels(labels: Any, shape: tuple[int, ...]) -> jax.Array:
-    traced = isinstance(labels, jax.core.Tracer)
-    labels = labels if traced else np.asarray(labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"Classifier: labels must be integers, got {labels.dtype}")
-    if labels.shape != shape[:-1]:
-        raise ValueError(
-            f"Classifier: labels must be {list(shape[:-1])}, one a sequence, got shape {list(labels.shape)}"
-        )
-    if not traced and np.any(strange := (labels < 0) | (labels >= shape[-1])):
-        raise ValueError(f"Classifier: labels must be in [0, {shape[-1]}), got {labels[strange][0]}")
-    return jnp.asarray(labels)

@@ -29,6 +29,13 @@ class DecoderParams(NamedTuple):
     readout: Any  # flax.linen.Dense variables: kernel V [A, size], bias [size]
 
 
+class Begun(NamedTuple):
+    """What was read, a sentence or an image: all that is needed to write of it, by `Decoder.step`."""
+
+    params: DecoderParams  # with the memory
+    state: State
+
+
 @dataclasses.dataclass(frozen=True)
 class Decoder:
     """p(y_t = v | y_1 .. y_{t-1}, given) = softmax(o_t V + b)_v, with o_t what a cell says that read y_0 .. y_{t-1}.
@@ -69,14 +76,12 @@ class Decoder:
         """Whether it looks at a memory."""
         return isinstance(self.cell, AttendingCell)
 
-    @property
-    def core(self) -> Cell:
-        """The cell whose state `begin` takes: without its attention, where it has one."""
-        return self.cell.cell if isinstance(self.cell, AttendingCell) else self.cell
-
-    def core_params(self, params: DecoderParams) -> Params:
-        """Those of `core`."""
-        return params.cell.cell if self.attends else params.cell
+    def state_of(self, params: DecoderParams) -> Any:
+        """The shapes of the state that `begin` takes, without batch dimensions."""
+        cell, its = (
+            (self.cell.cell, params.cell.cell) if isinstance(self.cell, AttendingCell) else (self.cell, params.cell)
+        )
+        return jax.eval_shape(lambda p: cell.initial_state(p), its)
 
     @property
     def memory_size(self) -> int | None:
@@ -111,7 +116,8 @@ class Decoder:
         Args:
           params: with the memory, if there is to be one.
           batch_shape: of the sequences to come.
-          state: of `core`, [*batch_shape, ...]; None means its own initial state.
+          state: of the cell, of one that attends that of the cell inside, [*batch_shape, ...]; None means its own
+            initial state.
         """
         if not isinstance(self.cell, AttendingCell):
             return self.cell.initial_state(params.cell, batch_shape) if state is None else state

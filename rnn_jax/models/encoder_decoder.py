@@ -3,13 +3,12 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from rnn_jax.cell import Cell, Params, State
+from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
-from rnn_jax.models.decoder import Decoder, DecoderParams
+from rnn_jax.models import bridge
+from rnn_jax.models.decoder import Begun, Decoder, DecoderParams
 from rnn_jax.noise import keys
 from rnn_jax.unroll import unroll
 
@@ -19,15 +18,8 @@ class EncoderDecoderParams(NamedTuple):
 
     tokens: Any
     encoder: Params
-    bridge: Any  # flax.linen.Dense variables; () where the state is handed over as it is
+    bridge: Any  # from `bridge.init`; () where the state is handed over as it is
     decoder: DecoderParams
-
-
-class Begun(NamedTuple):
-    """A source read: all that is needed to write the target, by `Decoder.step`."""
-
-    params: DecoderParams  # with the memory
-    state: State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +68,11 @@ class EncoderDecoder:
         key_tokens, key_encoder, key_bridge, key_decoder = jax.random.split(key, 4)
         encoder, decoder = self.encoder.init(key_encoder), self.decoder.init(key_decoder)
         given, wanted = self._states(encoder, decoder)
-        bridge: Any = ()
+        crossing: Any = ()
         if not _alike(given, wanted):
-            bridge = _dense(wanted).init(key_bridge, _numbers(given))
-        return EncoderDecoderParams(self.tokens.init(key_tokens), encoder, bridge, decoder)
+            size = jax.eval_shape(bridge.numbers, given).shape[-1]
+            crossing = bridge.init(key_bridge, size, wanted)
+        return EncoderDecoderParams(self.tokens.init(key_tokens), encoder, crossing, decoder)
 
     def read(
         self, params: EncoderDecoderParams, source: Any, lengths: Any = None, *, key: jax.Array | None = None
@@ -99,8 +92,7 @@ class EncoderDecoder:
         final_state, memory = unroll(self.encoder, params.encoder, xs, lengths=lengths, key=key)
         given, wanted = self._states(params.encoder, params.decoder)
         if not _alike(given, wanted):
-            bridged: Any = _dense(wanted).apply(params.bridge, _numbers(final_state))
-            final_state = _split(jnp.tanh(bridged), wanted)
+            final_state = bridge.apply(params.bridge, bridge.numbers(final_state), wanted)
         decoder = self.decoder.with_memory(params.decoder, memory, lengths)
         return Begun(decoder, self.decoder.begin(decoder, xs.shape[1:-1], final_state))
 
@@ -135,9 +127,7 @@ class EncoderDecoder:
     def _states(self, encoder: Params, decoder: DecoderParams) -> tuple[Any, Any]:
         """The shapes of the encoder's state and of the one that the decoder's cell begins with."""
         given = jax.eval_shape(lambda p: self.encoder.initial_state(p), encoder)
-        core = self.decoder.core
-        wanted = jax.eval_shape(lambda p: core.initial_state(p), self.decoder.core_params(decoder))
-        return given, wanted
+        return given, self.decoder.state_of(decoder)
 
 
 def _alike(given: Any, wanted: Any) -> bool:
@@ -146,30 +136,3 @@ def _alike(given: Any, wanted: Any) -> bool:
 
     its_tree: Any = jax.tree.structure(given)
     return bool(its_tree == jax.tree.structure(wanted)) and shapes(given) == shapes(wanted)
-
-
-def _numbers(state: Any) -> jax.Array:
-    """All real numbers of a state [*batch, n], side by side; a complex one is two."""
-    parts = []
-    for leaf in jax.tree.leaves(state):
-        leaf = jnp.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf
-        parts += [leaf.real, leaf.imag] if jnp.iscomplexobj(leaf) else [leaf]
-    return jnp.concatenate(parts, axis=-1)
-
-
-def _split(numbers: jax.Array, like: Any) -> Any:
-    """A state like another, without batch dimensions, of its numbers [*batch, n]."""
-    leaves, start = [], 0
-    for leaf in jax.tree.leaves(like):
-        parts = []
-        for _ in range(1 + jnp.issubdtype(leaf.dtype, jnp.complexfloating)):
-            parts.append(numbers[..., start : start + leaf.shape[-1]])
-            start += leaf.shape[-1]
-        leaves.append(parts[0] if len(parts) == 1 else jax.lax.complex(*parts))
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def _dense(wanted: Any) -> nn.Dense:
-    leaves = jax.tree.leaves(wanted)
-    sizes = [leaf.shape[-1] * (1 + jnp.issubdtype(leaf.dtype, jnp.complexfloating)) for leaf in leaves]
-    return nn.Dense(int(sum(sizes)), param_dtype=jnp.result_type(float))

@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import captioning, command_line
+
+__doc__ = captioning.__doc__  # what --help opens with
+
+command_line.launch(captioning.Config, captioning.QUICK, captioning.run, "runs/captioning")

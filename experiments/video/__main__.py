@@ -1,0 +1,7 @@
+"""The command line of the experiment."""
+
+from experiments import command_line, video
+
+__doc__ = video.__doc__  # what --help opens with
+
+command_line.launch(video.Config, video.QUICK, video.run, "runs/video")
