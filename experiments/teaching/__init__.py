@@ -8,8 +8,8 @@ classifier's labels are random, as the originals have them: it can only learn th
 
 All begin with the same parameters, handed over by `rnn_jax.interop`, and read the same batches in the same order;
 Adam's epsilon is 1e-8 for all. Two things then keep the originals from being one program, and "as written" shows what
-they make: Keras's Adam has another epsilon, in another place, and PyTorch has two biases where the others have one, each
-with Adam's whole step. Without these two (`peers/keras.py`, `peers/pytorch.py`) only rounding is left.
+they make: Keras's Adam has another epsilon, in another place, and PyTorch has two biases where the others have one,
+each with Adam's whole step. Without these two (`peers/keras.py`, `peers/pytorch.py`) only rounding is left.
 
     python -m experiments.teaching                         # a minute
     JAX_ENABLE_X64=1 python -m experiments.teaching        # in 64 bit: no rounding to speak of
