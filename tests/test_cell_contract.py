@@ -13,6 +13,7 @@ import pytest
 import rnn_jax
 from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, hoisted
 from rnn_jax.unroll import unroll
+from tests.registry import VARIANTS
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
@@ -26,18 +27,25 @@ ENGINES = [
     Associative(),
 ]
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # those that `Associative` takes
+# Engines that differ from another by an option: with cells that are variants of another they are slow ones.
+OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True)]
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
 def with_engines(engines):
-    pairs = {
-        f"{engine}-{name}": (cell, engine)
+    pairs = [
+        pytest.param(
+            cell,
+            engine,
+            id=f"{engine}-{name}",
+            marks=pytest.mark.slow if engine in OPTIONS and name in VARIANTS else (),
+        )
         for engine in engines
         for name, cell in CELLS.items()
         if engine != Associative() or name in LINEAR
-    }
-    return pytest.mark.parametrize(("cell", "engine"), pairs.values(), ids=pairs)
+    ]
+    return pytest.mark.parametrize(("cell", "engine"), pairs)
 
 
 every_cell_and_engine = with_engines(ENGINES)

@@ -32,13 +32,14 @@ from rnn_jax import (
 )
 from rnn_jax.bfloat16 import in_bfloat16
 from rnn_jax.engines import hoisted
+from tests import registry
 
 T, B, D, H = 6, 4, 3, 16
 ENGINES = [Scan(), Hoisted(), Checkpointed(), Checkpointed(recursive=True)]
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
 BFLOAT16 = ("bf16", "bf16", "f32")
 
-every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+every_cell = pytest.mark.parametrize("cell", registry.cells(D, H))
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import CELLS, GRU, LSTM, Adding, Cell, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
+from rnn_jax import GRU, LSTM, Adding, Cell, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
 from rnn_jax.initializers import Chrono, Normal, Orthogonal, ScaledIdentity, without_initializers
 from rnn_jax.models.readout import identity
+from tests import registry
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -121,18 +122,17 @@ def test_decay_leaves_underflown_lags_out_of_its_slope() -> None:
     assert all(map(math.isnan, diagnostics.fit_decay(np.zeros(5, np.float32))))
 
 
-@pytest.mark.parametrize("name", CELLS)
-def test_reach_of_every_cell(name: str) -> None:
-    params, found = reach(CELLS[name](2, 4), Adding(12))
+@pytest.mark.parametrize("cell", registry.cells(2, 4))
+def test_reach_of_every_cell(cell: Cell) -> None:
+    params, found = reach(cell, Adding(12))
     for norms in found.values():
         for values in norms.values():
             assert values.shape == (2, 12)
             assert np.isfinite(values).all()
         components = np.stack([v for k, v in norms.items() if k != "together"])
         np.testing.assert_allclose(norms["together"], np.sqrt(np.sum(components**2, axis=0)), rtol=0.5)
-    assert np.isfinite(
-        diagnostics.linearised_reach(CELLS[name](2, 4), jax.tree.map(lambda p: p[0], params.cell), 5)
-    ).all()
+    of_one = jax.tree.map(lambda p: p[0], params.cell)
+    assert np.isfinite(diagnostics.linearised_reach(cell, of_one, 5)).all()
 
 
 def test_cells_that_differ_only_in_their_initialisation_share_a_program() -> None:

@@ -10,15 +10,14 @@ import pytest
 
 import rnn_jax
 from rnn_jax import GRU, LSTM, Bidirectional, Stack, unroll
+from tests import registry
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
 T, B, D, H = 6, 4, 3, 5
 LENGTHS = np.array([6, 1, 0, 3])
-LAYERS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()} | {
-    "bidirectional": Stack([Bidirectional(LSTM(D, H)), GRU(2 * H, H)])
-}
-every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+BIDIRECTIONAL = Stack([Bidirectional(LSTM(D, H)), GRU(2 * H, H)])
+every_layer = pytest.mark.parametrize("layer", [*registry.cells(D, H), pytest.param(BIDIRECTIONAL, id="bidirectional")])
 
 
 def inputs():
@@ -108,7 +107,7 @@ def test_left_padded_data_is_such_data_turned_round(layer, reverse):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_other_lengths_are_not_another_program(reverse):
     traces = []
-    layer = LAYERS["bidirectional"]
+    layer = BIDIRECTIONAL
     params = layer.init(jax.random.key(0))
 
     @jax.jit

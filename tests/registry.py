@@ -1,0 +1,15 @@
+"""The registered cells as parameters of a test: those that are variants of another are slow ones."""
+
+import pytest
+
+from rnn_jax import CELLS
+
+VARIANTS = ["irnn", "lstm_peephole", "lstm_coupled", "gru_layer_norm", "gru_reset_before", "min_gru", "min_lstm"]
+
+
+def cells(input_size, hidden_size):
+    """Every cell by its name, the variants marked slow."""
+    return [
+        pytest.param(make(input_size, hidden_size), id=name, marks=pytest.mark.slow if name in VARIANTS else ())
+        for name, make in CELLS.items()
+    ]
