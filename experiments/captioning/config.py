@@ -14,10 +14,10 @@ from experiments.command_line import UserError, check_positive, check_shares, se
 from rnn_jax import Cell, Dropout, cells
 from rnn_jax import training as train
 from rnn_jax.data import Embedding, Examples, Vocabulary, pad
-from rnn_jax.models import Captioner, Decoder, General, ImageEncoder, LuongCell
+from rnn_jax.models import Additive, BahdanauCell, Captioner, Decoder, ImageEncoder
 
 NETWORKS = ("attention", "none")
-WIDTHS, STRIDES = (16, 32, 48, 64), (2, 2, 2, 1)  # of the convolutions: the last one sees 31 x 31 pixels
+WIDTHS, STRIDES = (24, 48, 64, 64), (2, 2, 2, 1)  # of the convolutions: the last one sees 31 x 31 pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Config:
         None, "Folder with MNIST's four IDX files, gzip or not; by default scikit-learn's 8 x 8 digits."
     )
     models: tuple[str, ...] = setting(
-        NETWORKS, "Comma list: attention (Luong's decoder on the map), none (from the image as first state alone)."
+        NETWORKS, "Comma list: attention (Bahdanau's decoder on the map), none (from the image as first state alone)."
     )
     cell: str = setting(
         "gru", f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class."
@@ -40,10 +40,10 @@ class Config:
     scenes: int = setting(18_000, "Scenes of an epoch, each composed anew in every one.")
     tested: int = setting(2000, "Scenes in the validation part, and in the test part.")
     batch_size: int = setting(64, "Scenes a step.")
-    epochs: int = setting(12, "Times that every scene comes, its digits at other places.")
-    learning_rate: float = setting(2e-3, "Adam's learning rate at the start; it falls to 0 along a cosine.")
+    epochs: int = setting(20, "Times that every scene comes, its digits at other places.")
+    learning_rate: float = setting(3e-3, "Adam's learning rate at the start; it falls to 0 along a cosine.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
-    seeds: int = setting(3, "Runs of each network, all in one compiled program.")
+    seeds: int = setting(1, "Runs of each network, all in one compiled program.")
     seed: int = setting(0, "From which every random number follows.")
 
 
@@ -131,8 +131,9 @@ def _model(config: Config, name: str, side: int, words: Vocabulary) -> Captioner
     try:
         inner = cell(features)
         if name == "attention":
-            reader = cell(features + config.readout)
-            inner = LuongCell(reader, General(reader.output_size, images.map_shape[-1]), config.readout)
+            seen = images.map_shape[-1]
+            reader = cell(features + seen)
+            inner = BahdanauCell(reader, Additive(reader.output_size, seen, units), config.readout)
         model = Captioner(images, Decoder(Embedding(len(words), features), inner))
 
         def use(key: jax.Array) -> Any:

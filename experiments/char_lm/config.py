@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.command_line import UserError, check_positive, check_shares, setting
 from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, cells, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
@@ -79,15 +79,9 @@ def plan(config: Config) -> Plan:
     Raises:
       UserError: where a flag's value cannot be run.
     """
-    for name in ("hidden_size", "layers", "segment", "batch_size", "checkpoints", "steps"):
-        value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name} must be positive, got {value}")
-    for name in ("learning_rate", "clip_norm", "epochs"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"--{name} must be a positive number, got {getattr(config, name)}")
-    if not 0 <= config.dropout < 1:
-        raise UserError(f"--dropout must be from 0 to below 1, got {config.dropout}")
+    check_positive(config, "hidden_size", "layers", "segment", "batch_size", "checkpoints", "steps")
+    check_positive(config, "learning_rate", "clip_norm", "epochs")
+    check_shares(config, "dropout")
     if config.steps is not None and config.steps % config.checkpoints:
         raise UserError(f"--steps must be a multiple of --checkpoints {config.checkpoints}, got {config.steps}")
     source, parts = _parts(config)

@@ -22,15 +22,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.music import baselines as opponents
 from experiments.music import figures, measurement, summary
 from experiments.music.config import QUICK, Config, Plan, plan
 from experiments.music.measurement import Outcome
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -46,40 +44,34 @@ def run(config: Config, workdir: str) -> None:
       UserError: where the config cannot be run or `workdir` cannot be written.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir)
     baselines = opponents.baselines(ready.pieces)
     ended: dict[int, Outcome] = {}
 
     def finished(place: int, outcome: Outcome) -> None:
         ended[place] = outcome
         found = [record for _, each in sorted(ended.items()) for record in summary.records(ready, baselines, each)]
-        every = [*summary.baseline_records(ready, baselines), *found]
-        report.write_json(folder / "results.json", {**header, "results": every})
+        folder.results([*summary.baseline_records(ready, baselines), *found])
 
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in ready.networks]
     work = [ready.steps * config.epochs] * len(jobs)
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), console, finished)
+    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     best = summary.best_of(outcomes)
     real, drawn, beginning = _improvised(ready, config, best)
-    report.write_arrays(folder / "arrays.npz", summary.arrays(outcomes, drawn))
-    pngs = {
-        "Validation loss over the training": figures.loss_figure(baselines, outcomes),
-        "A real piece, and one that begins alike": figures.rolls_figure(real, drawn, beginning, best.network.name),
-    }
-    for name, png in zip(("loss.png", "rolls.png"), pngs.values(), strict=True):
-        files.write(folder / name, png)
-    rows, words = summary.rows(baselines, outcomes), summary.sentences(baselines, outcomes)
-    sections, caption = {summary.title(ready): rows}, summary.caption(ready, config.seeds)
-    table = report.html_table(summary.COLUMNS, sections, caption)
-    files.write(folder / "summary.html", report.page("The next notes", words, table, pngs, header))
-    console.print(report.text_tables(summary.COLUMNS, sections, caption), highlight=False)
-    for sentence in words:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, loss.png, rolls.png, summary.html")
+    folder.arrays(summary.arrays(outcomes, drawn))
+    rolls = figures.rolls_figure(real, drawn, beginning, best.network.name)
+    folder.show(
+        "The next notes",
+        summary.sentences(baselines, outcomes),
+        summary.COLUMNS,
+        {summary.title(ready): summary.rows(baselines, outcomes)},
+        summary.caption(ready, config.seeds),
+        {
+            "loss.png": ("Validation loss over the training", figures.loss_figure(baselines, outcomes)),
+            "rolls.png": ("A real piece, and one that begins alike", rolls),
+        },
+    )
 
 
 def _improvised(plan: Plan, config: Config, best: Outcome) -> tuple[np.ndarray, np.ndarray, int]:

@@ -1,7 +1,6 @@
 """What is run: the config, its flags' meaning, and what follows from it, checked before anything is run."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.command_line import UserError, check_positive, check_shares, setting
 from experiments.music import invented
 from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, cells, training
 from rnn_jax.data import Buckets, Examples, bucket_lengths, pad, read_piano_rolls
@@ -92,14 +91,9 @@ def plan(config: Config) -> Plan:
 
 
 def _check(config: Config) -> None:
-    for name in ("hidden_size", "layers", "epochs", "batch_size", "buckets", "seeds"):
-        if getattr(config, name) < 1:
-            raise UserError(f"--{name} must be positive, got {getattr(config, name)}")
-    for name in ("learning_rate", "clip_norm"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"--{name} must be a positive number, got {getattr(config, name)}")
-    if not 0 <= config.dropout < 1:
-        raise UserError(f"--dropout must be from 0 to below 1, got {config.dropout}")
+    counts = ("hidden_size", "layers", "epochs", "batch_size", "buckets", "seeds")
+    check_positive(config, *counts, "learning_rate", "clip_norm")
+    check_shares(config, "dropout")
     if not config.cells or len(set(config.cells)) < len(config.cells):
         raise UserError(f"--cells must be names, each once, got {','.join(config.cells)!r}")
 

@@ -18,14 +18,12 @@ every voice in turn.
 import functools
 
 import jax
-from rich.console import Console
 
 from experiments import side_by_side
-from experiments.command_line import writable
+from experiments.run_folder import RunFolder
 from experiments.speech import figures, summary
 from experiments.speech.config import QUICK, Config, plan
 from experiments.speech.measurement import Outcome, measure
-from rnn_jax import files, report
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
@@ -39,41 +37,23 @@ def run(config: Config, workdir: str) -> None:
       UserError: where the config cannot be run or `workdir` cannot be written.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir)
     problems = ready.problems
     outcomes: dict[int, Outcome] = {}
 
     def finished(place: int, outcome: Outcome) -> None:
         outcomes[place] = outcome
-        records = [record for i in sorted(outcomes) for record in summary.records(outcomes[i], config.seed)]
-        report.write_json(folder / "results.json", {**header, "results": records})
+        folder.results([record for i in sorted(outcomes) for record in summary.records(outcomes[i], config.seed)])
 
     keys = jax.random.split(jax.random.key(config.seed), len(problems))
     jobs = [functools.partial(measure, problem, key) for problem, key in zip(problems, keys, strict=True)]
-    side_by_side.run(jobs, [p.work for p in problems], side_by_side.programs_at_a_time(), console, finished)
+    side_by_side.run(jobs, [p.work for p in problems], side_by_side.programs_at_a_time(), folder.console, finished)
     done = [outcomes[place] for place in range(len(problems))]
-    pictures = {"Errors over the training": ("errors.png", figures.errors_figure(done))}
+    pngs = {"errors.png": ("Errors over the training", figures.errors_figure(done))}
     if single := [outcome for outcome in done if outcome.problem.question != "joined"]:
-        pictures["Which digit is taken for which"] = ("confusion.png", figures.confusion_figure(single))
+        pngs["confusion.png"] = ("Which digit is taken for which", figures.confusion_figure(single))
     for outcome in done:
         if outcome.problem.question == "joined":
-            pictures["Several digits"] = ("joined.png", figures.joined_figure(outcome, ready.mel.hop))
-    for name, png in pictures.values():
-        files.write(folder / name, png)
-    sections, words = summary.sections(done), [summary.source(ready), *summary.sentences(done)]
-    page = report.page(
-        "Spoken digits",
-        words,
-        report.html_table(summary.COLUMNS, sections, summary.CAPTION),
-        {title: png for title, (_, png) in pictures.items()},
-        header,
-    )
-    files.write(folder / "summary.html", page)
-    console.print(report.text_tables(summary.COLUMNS, sections, summary.CAPTION), highlight=False)
-    for sentence in words:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    written = ", ".join(["config.json", "results.json", *(name for name, _ in pictures.values()), "summary.html"])
-    console.print(f"{folder}: {written}")
+            pngs["joined.png"] = ("Several digits", figures.joined_figure(outcome, ready.mel.hop))
+    words = [summary.source(ready), *summary.sentences(done)]
+    folder.show("Spoken digits", words, summary.COLUMNS, summary.sections(done), summary.CAPTION, pngs)

@@ -1,7 +1,6 @@
 """What is run: the config, its flags' meaning, and the recordings made ready, checked before anything is run."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.command_line import UserError, check_positive, check_shares, setting
 from experiments.speech import recordings, synthetic
 from experiments.speech.augmentation import of_classes, of_sequences
 from experiments.speech.frames import Part, Scale
@@ -103,14 +102,9 @@ def plan(config: Config) -> Plan:
     Raises:
       UserError: where a flag's value cannot be run.
     """
-    for name in ("hidden_size", "layers", "bands", "recordings", "joined", "epochs", "batch_size", "seeds"):
-        if getattr(config, name) < 1:
-            raise UserError(f"--{name} must be positive, got {getattr(config, name)}")
-    for name in ("learning_rate", "clip_norm"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"--{name} must be a positive number, got {getattr(config, name)}")
-    if not 0 <= config.dropout < 1:
-        raise UserError(f"--dropout must be from 0 to below 1, got {config.dropout}")
+    counts = ("hidden_size", "layers", "bands", "recordings", "joined", "epochs", "batch_size", "seeds")
+    check_positive(config, *counts, "learning_rate", "clip_norm")
+    check_shares(config, "dropout")
     if not config.questions or set(config.questions) - set(QUESTIONS):
         raise UserError(f"--questions must be some of {', '.join(QUESTIONS)}, got {','.join(config.questions)!r}")
     source, found, rate = _found(config)

@@ -16,14 +16,11 @@ seed of the three takes ten minutes of one core.
 
 import functools
 
-from rich.console import Console
-
 from experiments import side_by_side
-from experiments.command_line import writable
+from experiments.run_folder import RunFolder
 from experiments.tagging import figures, measurement, summary
 from experiments.tagging.config import QUICK, Config, plan
 from experiments.tagging.measurement import Outcome
-from rnn_jax import files, report
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -37,35 +34,28 @@ def run(config: Config, workdir: str) -> None:
       UserError: where the config cannot be run or `workdir` cannot be written.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir)
     baselines = measurement.baselines(ready)
     ended: dict[int, Outcome] = {}
 
     def finished(place: int, outcome: Outcome) -> None:
         ended[place] = outcome
         found = [record for _, each in sorted(ended.items()) for record in summary.records(ready, each)]
-        every = [*summary.baseline_records(ready, baselines), *found]
-        report.write_json(folder / "results.json", {**header, "results": every})
+        folder.results([*summary.baseline_records(ready, baselines), *found])
 
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in ready.networks]
     work = [ready.steps * config.epochs] * len(jobs)
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), console, finished)
+    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
-    report.write_arrays(folder / "arrays.npz", summary.arrays(outcomes))
-    pngs = {
-        "Validation accuracy over the training": figures.accuracy_figure(baselines, outcomes),
-        "F1 of every tag on the test part": figures.tags_figure(ready, baselines, outcomes),
-    }
-    for name, png in zip(("accuracy.png", "tags.png"), pngs.values(), strict=True):
-        files.write(folder / name, png)
-    rows, words = summary.rows(baselines, outcomes), summary.sentences(baselines, outcomes)
-    sections, caption = {summary.title(ready): rows}, summary.caption(ready, config.seeds)
-    table = report.html_table(summary.COLUMNS, sections, caption)
-    files.write(folder / "summary.html", report.page("A tag for every word", words, table, pngs, header))
-    console.print(report.text_tables(summary.COLUMNS, sections, caption), highlight=False)
-    for sentence in words:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, accuracy.png, tags.png, summary.html")
+    folder.arrays(summary.arrays(outcomes))
+    folder.show(
+        "A tag for every word",
+        summary.sentences(baselines, outcomes),
+        summary.COLUMNS,
+        {summary.title(ready): summary.rows(baselines, outcomes)},
+        summary.caption(ready, config.seeds),
+        {
+            "accuracy.png": ("Validation accuracy over the training", figures.accuracy_figure(baselines, outcomes)),
+            "tags.png": ("F1 of every tag on the test part", figures.tags_figure(ready, baselines, outcomes)),
+        },
+    )

@@ -1,13 +1,12 @@
 """What is run: the config, its flags' meaning, and what follows from it, checked before anything is run."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
 
 from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.command_line import UserError, check_positive, check_shares, setting
 from experiments.tagging.corpus import CHARACTERS, Corpus, load
 from rnn_jax import Bidirectional, Cell, Dropout, Stack, cells, training
 from rnn_jax.data import Embedding
@@ -112,16 +111,9 @@ def plan(config: Config) -> Plan:
 
 
 def _check(config: Config) -> None:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.type in (int, int | None) and field.name != "seed" and value is not None and value < 1:
-            raise UserError(f"--{field.name} must be positive, got {value}")
-    for name in ("learning_rate", "clip_norm"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"--{name} must be a positive number, got {getattr(config, name)}")
-    for name in ("dropout", "word_dropout"):
-        if not 0 <= getattr(config, name) < 1:
-            raise UserError(f"--{name} must be from 0 to below 1, got {getattr(config, name)}")
+    counts = [f.name for f in dataclasses.fields(config) if f.type in (int, int | None) and f.name != "seed"]
+    check_positive(config, *counts, "learning_rate", "clip_norm")
+    check_shares(config, "dropout", "word_dropout")
     unknown = [name for name in config.taggers if name not in KINDS]
     if unknown or not config.taggers or len(set(config.taggers)) < len(config.taggers):
         raise UserError(f"--taggers must be some of {', '.join(KINDS)}, each once, got {','.join(config.taggers)!r}")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.command_line import UserError, check_positive, check_shares, setting
 from experiments.translation import corpus as corpora
 from experiments.translation import scoring
 from experiments.translation.corpus import Corpus
@@ -135,17 +135,10 @@ def _check(config: Config) -> None:
     names = (
         "max_words min_count validation test embedding hidden_size readout batch_size buckets epochs beam seeds pairs"
     )
-    for name in names.split():
-        value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name} must be positive, got {value}")
-    for name in ("learning_rate", "clip_norm"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"--{name} must be a positive number, got {getattr(config, name)}")
+    check_positive(config, *names.split(), "learning_rate", "clip_norm")
     if not 0 <= config.length_penalty < math.inf:
         raise UserError(f"--length_penalty must be a number of at least 0, got {config.length_penalty}")
-    if not 0 <= config.dropout < 1:
-        raise UserError(f"--dropout must be from 0 to below 1, got {config.dropout}")
+    check_shares(config, "dropout")
     if not 0 <= config.own_words <= 1:
         raise UserError(f"--own_words must be from 0 to 1, got {config.own_words}")
     if config.hidden_size % 2:

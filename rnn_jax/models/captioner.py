@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -26,13 +27,15 @@ class Captioner:
 
         M = convolutions(image) [h, w, F],   state_0 = tanh(seen W + b)
         without attention   seen = vec(M)
-        with it             seen = mean of M over its places,   memory = M + P
+        with it             seen = mean of M over its places,   memory = layernorm(M) + P
 
     Without it that of Vinyals et al. 2015 (arXiv:1411.4555), but that the image is the first state, not the first
-    input; with it that of Xu et al. 2015 (arXiv:1502.03044), soft attention, but that the vector at each place is told
-    where it stands by a learnt P: convolutions do not say it, and what is "left of" would be seen by no query. The mean
-    tells what there is, and leaves to the attention to find where: of the whole map as first state the decoder learns
-    every digit at every place anew, and looks at nothing. Compares and hashes by value.
+    input; with it that of Xu et al. 2015 (arXiv:1502.03044), soft attention, with two things more. A learnt P tells the
+    vector at each place where it stands: convolutions do not, and what is "left of" would be seen by no query. The
+    normalisation, without a scale of its own, keeps the vectors as long as P's: else the attention settles on a place
+    before there is anything to see. The mean tells what there is, and leaves it to the attention to find where: with
+    the whole map as first state a decoder learns every thing at every place anew, and looks at nothing. Compares and
+    hashes by value.
 
     Args:
       images: sees the image.
@@ -62,8 +65,7 @@ class Captioner:
         key_images, key_places, key_bridge, key_decoder = jax.random.split(key, 4)
         height, width, features = self.images.map_shape
         decoder = self.decoder.init(key_decoder)
-        # Small beside the map: what is seen is not drowned in where.
-        places = 0.1 * jax.random.normal(key_places, (height, width, features) if self.decoder.attends else (0,))
+        places = jax.random.normal(key_places, (height, width, features) if self.decoder.attends else (0,))
         seen = features if self.decoder.attends else height * width * features
         crossing = bridge.init(key_bridge, seen, self.decoder.state_of(decoder))
         return CaptionerParams(self.images.init(key_images), places, crossing, decoder)
@@ -84,7 +86,8 @@ class Captioner:
         seen = maps.reshape(batch, -1)
         if self.decoder.attends:
             seen = jnp.mean(maps, axis=(1, 2))
-            memory = (maps + params.places[None]).reshape(batch, -1, maps.shape[-1])
+            memory = _normalised(maps) + params.places[None]
+            memory = memory.reshape(batch, -1, maps.shape[-1])
             decoder = self.decoder.with_memory(decoder, jnp.swapaxes(memory, 0, 1))
         state = bridge.apply(params.bridge, seen, self.decoder.state_of(params.decoder))
         return Begun(decoder, self.decoder.begin(decoder, (batch,), state))
@@ -113,3 +116,8 @@ class Captioner:
         """
         begun = self.read(params, images)
         return self.decoder.loss(begun.params, targets, begun.state, lengths=target_lengths, key=key, own=own)
+
+
+def _normalised(maps: jax.Array) -> jax.Array:
+    normalised: Any = nn.LayerNorm(use_bias=False, use_scale=False).apply({}, maps)
+    return normalised
