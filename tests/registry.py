@@ -4,7 +4,17 @@ import pytest
 
 from rnn_jax import CELLS
 
-VARIANTS = ["irnn", "lstm_peephole", "lstm_coupled", "gru_layer_norm", "gru_reset_before", "min_gru", "min_lstm"]
+VARIANTS = [
+    "irnn",
+    "lstm_peephole",
+    "lstm_coupled",
+    "gru_layer_norm",
+    "gru_reset_before",
+    "min_gru",
+    "min_lstm",
+    "lstm_layer_norm",
+    "linear",
+]
 
 
 def cells(input_size, hidden_size):

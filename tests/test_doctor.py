@@ -166,7 +166,7 @@ def test_a_broken_run_is_named_by_its_own_cause(name):
     assert all(f.remedy and f.evidence for f in found)
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "solved" in n else ()) for n in HEALTHY])
 def test_a_healthy_run_is_left_in_peace(name):
     assert diagnostics.doctor(HEALTHY[name]()) == []
 

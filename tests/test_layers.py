@@ -28,6 +28,7 @@ from rnn_jax import (
 )
 from rnn_jax.cells.lstm import LSTMState
 from rnn_jax.data import Embedding
+from tests import registry
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -192,9 +193,9 @@ def test_zoneout_keeps_a_share_of_the_units_anew_at_every_step():
         assert abs(kept.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / kept.size)
 
 
-@pytest.mark.parametrize("make", rnn_jax.CELLS.values(), ids=rnn_jax.CELLS)
-def test_every_cell_can_learn_its_initial_state(make):
-    cell = LearnedInitialState(make(D, H))
+@pytest.mark.parametrize("cell", registry.cells(D, H))
+def test_every_cell_can_learn_its_initial_state(cell):
+    cell = LearnedInitialState(cell)
     params = cell.init(jax.random.key(0))
     close(cell.initial_state(params, (B,)), cell.cell.initial_state(params.cell, (B,)))
     params = params._replace(state=jax.tree.map(lambda s: s + 0.5, params.state))
