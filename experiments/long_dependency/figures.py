@@ -36,11 +36,14 @@ def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
             curves = np.array(result.curves["loss"])
             seen = np.array(result.steps) * result.batch_size
             color = colors[result.cell]
-            axis.plot(seen, np.median(curves, axis=0), color=color)
-            axis.fill_between(seen, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, lw=0)
+            middle, least, most = (of(curves, axis=0) for of in (np.median, np.min, np.max))
+            if len(seen) == 1:  # one look has no line
+                axis.errorbar(seen, middle, [middle - least, most - middle], fmt="_", color=color, ms=12, capsize=4)
+            axis.plot(seen, middle, color=color)
+            axis.fill_between(seen, least, most, color=color, alpha=0.2, lw=0)
             if math.isfinite(result.sequences_until_solved):
                 index = result.steps.index(int(result.sequences_until_solved) // result.batch_size)
-                axis.plot(seen[index], np.median(curves, axis=0)[index], "o", color=color, ms=6)
+                axis.plot(seen[index], middle[index], "o", color=color, ms=6)
         axis.axhline(of_length[0].baseline, color="black", linestyle="--", lw=1)
         axis.set(title=f"T = {length}", yscale="log", xlabel="training sequences")
         axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
