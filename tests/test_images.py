@@ -87,6 +87,10 @@ def test_a_map_is_numpys_whatever_the_batch():
     np.testing.assert_allclose(IMAGES.apply(params, PICTURES[0]), wanted[0], rtol=1e-4, atol=1e-5)
 
 
+def normalised(maps):
+    return (maps - maps.mean(-1, keepdims=True)) / np.sqrt(maps.var(-1, keepdims=True) + 1e-6)
+
+
 def captioner(attends, cell=GRU):
     if not attends:
         return Captioner(IMAGES, Decoder(Embedding(7, 3), cell(3, 5)))
@@ -96,9 +100,9 @@ def captioner(attends, cell=GRU):
 def test_without_attention_the_first_state_is_the_whole_maps():
     model = captioner(attends=False)
     params = raised(model.init(jax.random.key(1)))
-    maps = numpy_map(params.images, PICTURES)
+    maps = normalised(numpy_map(params.images, PICTURES))
     wanted = np.tanh(dense(params.bridge, maps.reshape(5, -1)))
-    np.testing.assert_allclose(model.read(params, PICTURES).state, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.read(params, PICTURES).state, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_with_attention_the_first_state_is_the_means_and_the_memory_has_the_places():
@@ -109,8 +113,7 @@ def test_with_attention_the_first_state_is_the_means_and_the_memory_has_the_plac
     np.testing.assert_allclose(
         begun.state.cell, np.tanh(dense(params.bridge, maps.mean(axis=(1, 2)))), rtol=1e-4, atol=1e-5
     )
-    normalised = (maps - maps.mean(-1, keepdims=True)) / np.sqrt(maps.var(-1, keepdims=True) + 1e-6)
-    memory = (normalised + np.asarray(params.places)).reshape(5, 6, 4)
+    memory = (normalised(maps) + np.asarray(params.places)).reshape(5, 6, 4)
     np.testing.assert_allclose(begun.params.cell.memory.values, memory.swapaxes(0, 1), rtol=1e-3, atol=1e-3)
     assert np.asarray(begun.params.cell.memory.valid).all()
 
@@ -221,7 +224,7 @@ def test_a_video_without_labelled_frames_has_a_finite_gradient():
 
 def _brighter(model, params, batch, key):
     del key
-    return model.loss(params, batch.whole["x"].swapaxes(0, 1), jnp.zeros((3, 2), int) - 1, (batch.whole["y"],))
+    return model.loss(params, batch.whole["x"].swapaxes(0, 1), jnp.full((3, 4), -1), (batch.whole["y"],))
 
 
 def test_both_seeds_of_a_program_learn_what_a_clip_shows():

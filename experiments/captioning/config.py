@@ -40,7 +40,7 @@ class Config:
     scenes: int = setting(18_000, "Scenes of an epoch, each composed anew in every one.")
     tested: int = setting(2000, "Scenes in the validation part, and in the test part.")
     batch_size: int = setting(64, "Scenes a step.")
-    epochs: int = setting(20, "Times that every scene comes, its digits at other places.")
+    epochs: int = setting(30, "Times that every scene comes, its digits at other places.")
     learning_rate: float = setting(3e-3, "Adam's learning rate at the start; it falls to 0 along a cosine.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     seeds: int = setting(1, "Runs of each network, all in one compiled program.")

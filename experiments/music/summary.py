@@ -19,7 +19,6 @@ class Row(NamedTuple):
     parameters: str
     validation: np.ndarray
     test: np.ndarray
-    epoch: str
     minutes: str
 
 
@@ -88,7 +87,6 @@ COLUMNS = [
     report.Column("parameters", lambda row: row.parameters),
     report.Column("validation", lambda row: _nats(row.validation)),
     report.Column("test", lambda row: _nats(row.test)),
-    report.Column("best epoch", lambda row: row.epoch),
     report.Column("min", lambda row: row.minutes),
 ]
 
@@ -96,14 +94,13 @@ COLUMNS = [
 def rows(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> list[Row]:
     """The baselines, then the networks."""
     found = [
-        Row(name, "", np.array([each.validation]), np.array([each.test]), "", "") for name, each in baselines.items()
+        Row(name, "", np.array([each.validation]), np.array([each.test]), "") for name, each in baselines.items()
     ]
     for outcome in outcomes:
         fit = outcome.fit
         validation = fit.scores[np.arange(len(fit.scores)), fit.best - 1]
-        epochs = ", ".join(str(epoch) for epoch in fit.best)
         minutes = f"{fit.seconds / 60 / len(fit.scores):.1f}"
-        found.append(Row(outcome.network.name, f"{outcome.parameters:,}", validation, outcome.test, epochs, minutes))
+        found.append(Row(outcome.network.name, f"{outcome.parameters:,}", validation, outcome.test, minutes))
     return found
 
 

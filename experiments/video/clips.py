@@ -68,5 +68,6 @@ def clip(key: jax.Array, image: jax.Array) -> Clips:
     least, most = -walked.min(axis=0), size - side - walked.max(axis=0)
     first = least + jnp.floor(jax.random.uniform(key_place, (2,)) * (most - least + 1)).astype(int)
     empty = jnp.zeros((size, size), image.dtype)
-    frames = jax.vmap(lambda at: jax.lax.dynamic_update_slice(empty, image, (at[0], at[1])))(first + walked)
+    places = first[None] + walked
+    frames = jax.vmap(lambda at: jax.lax.dynamic_update_slice(empty, image, (at[0], at[1])))(places)
     return Clips(frames[..., None], jnp.concatenate([jnp.array([NO_LABEL]), moves]), path)

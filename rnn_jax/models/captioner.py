@@ -26,7 +26,7 @@ class Captioner:
     """p(y_1 .. y_T | image): a map of features, and a decoder that begins with it, and may look at it.
 
         M = convolutions(image) [h, w, F],   state_0 = tanh(seen W + b)
-        without attention   seen = vec(M)
+        without attention   seen = vec(layernorm(M))
         with it             seen = mean of M over its places,   memory = layernorm(M) + P
 
     Without it that of Vinyals et al. 2015 (arXiv:1411.4555), but that the image is the first state, not the first
@@ -83,11 +83,11 @@ class Captioner:
             raise ValueError(f"Captioner: images must be [B, {wanted}], got shape {list(jnp.shape(images))}")
         maps, decoder = self.images.apply(params.images, images), params.decoder
         batch = len(maps)
-        seen = maps.reshape(batch, -1)
+        normalised = _normalised(maps)
+        seen = normalised.reshape(batch, -1)
         if self.decoder.attends:
             seen = jnp.mean(maps, axis=(1, 2))
-            memory = _normalised(maps) + params.places[None]
-            memory = memory.reshape(batch, -1, maps.shape[-1])
+            memory = (normalised + params.places[None]).reshape(batch, -1, maps.shape[-1])
             decoder = self.decoder.with_memory(decoder, jnp.swapaxes(memory, 0, 1))
         state = bridge.apply(params.bridge, seen, self.decoder.state_of(params.decoder))
         return Begun(decoder, self.decoder.begin(decoder, (batch,), state))
