@@ -93,9 +93,7 @@ COLUMNS = [
 
 def rows(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> list[Row]:
     """The baselines, then the networks."""
-    found = [
-        Row(name, "", np.array([each.validation]), np.array([each.test]), "") for name, each in baselines.items()
-    ]
+    found = [Row(name, "", np.array([each.validation]), np.array([each.test]), "") for name, each in baselines.items()]
     for outcome in outcomes:
         fit = outcome.fit
         validation = fit.scores[np.arange(len(fit.scores)), fit.best - 1]
