@@ -47,7 +47,7 @@ class Config:
     seed: int = setting(0, "From which every random number follows.")
 
 
-QUICK = Config(embedding=16, hidden_size=48, readout=32, scenes=1280, tested=200, epochs=4, learning_rate=5e-3, seeds=1)
+QUICK = Config(embedding=16, hidden_size=48, readout=32, scenes=640, tested=100, epochs=3, learning_rate=5e-3, seeds=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ class Config:
     seed: int = setting(0, "From which every random number follows.")
 
 
-QUICK = Config(features=48, hidden_size=48, clips=1600, tested=200, epochs=3, learning_rate=5e-3, seeds=1)
+QUICK = Config(features=48, hidden_size=48, clips=640, tested=100, epochs=2, learning_rate=5e-3, seeds=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
