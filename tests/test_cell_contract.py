@@ -13,7 +13,6 @@ import pytest
 import rnn_jax
 from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, hoisted
 from rnn_jax.unroll import unroll
-from tests.registry import VARIANTS
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
@@ -27,8 +26,9 @@ ENGINES = [
     Associative(),
 ]
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # those that `Associative` takes
-# Engines that differ from another by an option: with cells that are variants of another they are slow ones.
+# Engines that differ from another by an option: with most cells they are slow ones.
 OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True)]
+COMMON = ["lstm", "gru"]
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
@@ -39,7 +39,7 @@ def with_engines(engines):
             cell,
             engine,
             id=f"{engine}-{name}",
-            marks=pytest.mark.slow if engine in OPTIONS and name in VARIANTS else (),
+            marks=pytest.mark.slow if engine in OPTIONS and name not in COMMON else (),
         )
         for engine in engines
         for name, cell in CELLS.items()

@@ -48,10 +48,10 @@ def test_halves_take_less_than_segments():
     [
         Checkpointed(),
         Checkpointed(3),
-        Checkpointed(100),
+        pytest.param(Checkpointed(100), marks=pytest.mark.slow),
         Checkpointed(2, True),
         Checkpointed(recursive=True),
-        Hoisted(4),
+        pytest.param(Hoisted(4), marks=pytest.mark.slow),
         Hoisted(keep=True),
         Hoisted(keep=False),
     ],
