@@ -12,7 +12,7 @@ many are new, and how often does the classifier hear the language that was asked
 
     python -m experiments.names --data=FOLDER      # names/*.txt: 15 minutes on two cores with much other work
     python -m experiments.names                    # names of invented languages; less
-    python -m experiments.names --quick            # 40 seconds
+    python -m experiments.names --quick            # under 30 seconds on two idle cores
 
 To expect of the 18,004 names of 18 languages (practical-pytorch's, 80/10/10), in percent of the test part, over three
 seeds: an accuracy of 83.0 and a macro-F1 of 53 by the bidirectional LSTM, 81.8 and 47 by the LSTM, 80.2 and 43 by the
