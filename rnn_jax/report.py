@@ -88,6 +88,12 @@ class Column:
     right: bool = True
 
 
+def percent(shares: np.ndarray) -> str:
+    """Shares [seeds] in percent: the median, and the range of several."""
+    low, middle, high = (100 * of(shares) for of in (np.min, np.median, np.max))
+    return f"{middle:.1f}" if len(shares) == 1 else f"{middle:.1f} ({low:.1f} to {high:.1f})"
+
+
 def text_tables(columns: Sequence[Column], sections: Mapping[str, Sequence[Any]], caption: str) -> Group:
     """A table for a terminal: its rows in sections with a title each, the columns aligned throughout."""
     texts = [[column.text(row) for column in columns] for rows in sections.values() for row in rows]

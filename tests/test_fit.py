@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LSTM, training
+from rnn_jax import LSTM, VanillaRNN, training
 from rnn_jax.data import Buckets, Examples
 from rnn_jax.gradients import RTRL
 from rnn_jax.models import ReadoutModel
@@ -214,3 +214,22 @@ def test_members_of_buckets() -> None:
     assert [m.tolist() for m in members] == [[0, 2], [1, 3]]
     with pytest.raises(ValueError, match="at most 5 steps"):
         Buckets((2, 5)).members([6])
+
+
+@pytest.mark.parametrize(
+    ("losses", "lost"),
+    [
+        ([[1, np.nan, 1, 1], [np.inf, 1, 1, 1]], True),
+        ([[1, np.nan, 1, 1], [1, 1, np.nan, 1]], False),  # the second seed came through its first epoch
+        ([[1, 1, 1, 1], [1, 1, 1, 1]], False),
+    ],
+)
+def test_a_fit_is_lost_where_no_seed_came_through_the_first_epoch(losses, lost) -> None:
+    history = training.StepMetrics(np.array(losses, float), *[None] * (len(training.StepMetrics._fields) - 1))
+    assert training.Fit(None, np.zeros((2, 2)), history, 0.0).lost is lost
+
+
+def test_a_trainer_counts_what_a_seed_learns() -> None:
+    model = ReadoutModel(VanillaRNN(3, 4), 2)
+    trainer = training.Trainer(model, 1, training.Adam(0.1), None)
+    assert trainer.parameters == 3 * 4 + 4 * 4 + 4 + 4 * 2 + 2

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -29,7 +28,6 @@ def parameters(params: Any) -> dict[str, np.ndarray]:
 
 def record(plan: Plan, config: Config, baselines: Baselines, progress: Progress) -> dict[str, Any]:
     """The flat record of a run, as far as it has got; all losses are means over a part's characters."""
-    shapes = jax.eval_shape(plan.model.init, jax.random.key(0))
     best = progress.best_look
     corpus = plan.corpus
     return {
@@ -41,7 +39,7 @@ def record(plan: Plan, config: Config, baselines: Baselines, progress: Progress)
         "finished": False,
         "source": plan.source,
         "definition": plan.model.cell,
-        "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+        "parameters": plan.trainer.parameters,
         "vocabulary": len(corpus.vocabulary),
         **{f"{part}/characters": len(getattr(corpus, part)) for part in plan.streams},
         **{f"{part}/unknown_characters": count for part, count in corpus.unknown.items()},

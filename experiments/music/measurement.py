@@ -27,7 +27,6 @@ class Outcome:
     """What a network gave."""
 
     network: Network
-    parameters: int
     fit: training.Fit
     test: np.ndarray  # nats per step, [seeds]
 
@@ -57,7 +56,6 @@ def measure(
     trainer, examples = network.trainer, plan.examples
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     state = side_by_side.begin(trainer, keys)
-    parameters = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
 
     def score(params: Any) -> np.ndarray:
         return nats_per_step(trainer.model, params, examples["validation"])
@@ -65,9 +63,9 @@ def measure(
     fit = training.fit(trainer, loss, examples["training"], state, config.epochs, score, advance=advance, stop=stop)
     if fit is None:
         return None
-    if not np.isfinite(fit.history.loss[:, : plan.steps]).all(axis=1).any():
+    if fit.lost:
         raise UserError(f"{network.name}: a lower --learning_rate may help: {'; '.join(fit.diverged)}")
-    return Outcome(network, parameters, fit, nats_per_step(trainer.model, fit.params, examples["test"]))
+    return Outcome(network, fit, nats_per_step(trainer.model, fit.params, examples["test"]))
 
 
 def loss(model: ReadoutModel, params: Any, batch: Examples, key: jax.Array) -> jax.Array:

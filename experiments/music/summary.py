@@ -48,7 +48,7 @@ def records(plan: Plan, baselines: Mapping[str, Baseline], outcome: Outcome) -> 
             "definition": trainer.model,
             "optimizer": repr(trainer.optimizer),
             "clip": repr(trainer.clip),
-            "parameters": outcome.parameters,
+            "parameters": outcome.network.trainer.parameters,
             "epochs": fit.scores.shape[1],
             "best_epoch": int(fit.best[seed]),
             "after/loss": float(outcome.test[seed]),
@@ -98,7 +98,9 @@ def rows(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> list
         fit = outcome.fit
         validation = fit.scores[np.arange(len(fit.scores)), fit.best - 1]
         minutes = f"{fit.seconds / 60 / len(fit.scores):.1f}"
-        found.append(Row(outcome.network.name, f"{outcome.parameters:,}", validation, outcome.test, minutes))
+        found.append(
+            Row(outcome.network.name, f"{outcome.network.trainer.parameters:,}", validation, outcome.test, minutes)
+        )
     return found
 
 

@@ -1,10 +1,8 @@
 """What a run leaves behind and shows: records, table, findings in words."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.speech.config import Plan
@@ -28,12 +26,11 @@ def records(outcome: Outcome, seed: int) -> list[dict[str, Any]]:
     """A flat record a seed."""
     problem, fit = outcome.problem, outcome.fit
     row = row_of(outcome)
-    shapes = jax.eval_shape(problem.trainer.model.init, jax.random.key(0))
     shared = {
         "question": problem.question,
         "network": problem.name,
         "definition": problem.trainer.model,
-        "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+        "parameters": problem.trainer.parameters,
         "optimizer": repr(problem.trainer.optimizer),
         "epochs": problem.epochs,
         **{f"{part}/recordings": len(each.frames) for part, each in problem.parts.items()},
@@ -71,17 +68,11 @@ def row_of(outcome: Outcome) -> Row:
 COLUMNS = [
     report.Column("network", lambda row: row.name, right=False),
     report.Column("tested", lambda row: f"{row.recordings:,}"),
-    report.Column("digits wrong, %", lambda row: _spread(row.errors)),
-    report.Column("recordings, %", lambda row: _spread(row.wrong)),
+    report.Column("digits wrong, %", lambda row: report.percent(row.errors)),
+    report.Column("recordings, %", lambda row: report.percent(row.wrong)),
     report.Column("SVM: digits", lambda row: f"{100 * row.opponent_errors:.1f}"),
     report.Column("recordings", lambda row: f"{100 * row.opponent_wrong:.1f}"),
 ]
-
-
-def _spread(shares: np.ndarray) -> str:
-    """Median and, of several, range, in percent."""
-    middle = f"{100 * np.median(shares):.1f}"
-    return middle if len(shares) == 1 else f"{middle} ({100 * shares.min():.1f} to {100 * shares.max():.1f})"
 
 
 SECTIONS = {

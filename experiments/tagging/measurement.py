@@ -44,7 +44,6 @@ class Outcome:
     """What a network gave."""
 
     network: Network
-    parameters: int
     fit: training.Fit
     test: Scores
 
@@ -91,7 +90,6 @@ def measure(
     trainer, parts = network.trainer, plan.corpus.parts
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     state = side_by_side.begin(trainer, keys)
-    parameters = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
 
     def score(params: Any) -> np.ndarray:
         right = predictions(trainer.model, params, parts["validation"]) == parts["validation"].gold
@@ -101,10 +99,10 @@ def measure(
     fit = training.fit(trainer, loss, buckets, state, config.epochs, score, advance=advance, stop=stop)
     if fit is None:
         return None
-    if len(fit.diverged) == config.seeds and not np.isfinite(fit.history.loss[:, : plan.steps]).all():
+    if fit.lost:
         raise UserError(f"{network.name}: a lower --learning_rate may help: {'; '.join(fit.diverged)}")
     found = predictions(trainer.model, fit.params, parts["test"])
-    return Outcome(network, parameters, fit, scores(plan.corpus, found))
+    return Outcome(network, fit, scores(plan.corpus, found))
 
 
 def loss(model: Tagger, params: Any, batch: Examples, key: jax.Array) -> jax.Array:

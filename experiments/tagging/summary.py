@@ -48,7 +48,7 @@ def records(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
             "definition": trainer.model,
             "optimizer": repr(trainer.optimizer),
             "clip": repr(trainer.clip),
-            "parameters": outcome.parameters,
+            "parameters": outcome.network.trainer.parameters,
             "epochs": fit.scores.shape[1],
             "best_epoch": int(fit.best[seed]),
             "validation/accuracy": 1 - float(fit.scores[seed, fit.best[seed] - 1]),
@@ -108,7 +108,13 @@ def rows(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> list
         validation = 1 - fit.scores[np.arange(len(fit.scores)), fit.best - 1]
         minutes = f"{fit.seconds / 60 / len(fit.scores):.1f}"
         found.append(
-            Row(outcome.network.kind.description, f"{outcome.parameters:,}", validation, outcome.test, minutes)
+            Row(
+                outcome.network.kind.description,
+                f"{outcome.network.trainer.parameters:,}",
+                validation,
+                outcome.test,
+                minutes,
+            )
         )
     return found
 

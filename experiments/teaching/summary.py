@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -43,7 +42,7 @@ def record(lesson: Lesson, seed: int, name: str, outcomes: Outcomes) -> dict[str
         "definition": trainer.model,
         "optimizer": repr(trainer.optimizer),
         "dtype": str(lesson.dense[0].dtype),
-        "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(lesson.state.params)),
+        "parameters": trainer.parameters,
         "examples": lesson.program.sizes[0],
         "epochs": len(lesson.batches),
         "steps": lesson.work,

@@ -1,10 +1,8 @@
 """Records, table and sentences of networks that classify, beside those that count."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.text_classification.measurement import Outcome, accuracy, chosen, macro_f1
@@ -37,7 +35,7 @@ def records(outcome: Outcome, texts: Texts, seed: int) -> list[dict[str, Any]]:
             "definition": network.trainer.model,
             "optimizer": repr(network.trainer.optimizer),
             "clip": repr(network.trainer.clip),
-            "parameters": size(outcome),
+            "parameters": outcome.network.trainer.parameters,
             "epochs": fit.scores.shape[1],
             "best_epoch": epoch,
             "validation/accuracy": 1 - float(fit.scores[number, epoch - 1]),
@@ -71,12 +69,6 @@ def _tested(guesses: np.ndarray, texts: Texts) -> dict[str, float]:
     return {"test/accuracy": float(right[0]), "test/macro_f1": float(f1[0])}
 
 
-def size(outcome: Outcome) -> int:
-    """Numbers that a network learns."""
-    shapes = jax.eval_shape(outcome.network.trainer.model.init, jax.random.key(0))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
-
-
 def rows(outcomes: Sequence[Outcome], opponents: Sequence[Opponent], texts: Texts) -> list[Row]:
     """The networks that have ended, and those that count."""
     labels = texts.parts["test"].labels
@@ -87,7 +79,7 @@ def rows(outcomes: Sequence[Outcome], opponents: Sequence[Opponent], texts: Text
         epochs = ",".join(map(str, o.fit.best.tolist()))
         validation = 100 * (1 - np.nanmin(o.fit.scores, axis=1))
         test, f1 = 100 * accuracy(o.guesses, labels), 100 * macro_f1(o.guesses, labels)
-        found.append(Row(o.network.name, f"{size(o):,}", epochs, validation, test, f1))
+        found.append(Row(o.network.name, f"{o.network.trainer.parameters:,}", epochs, validation, test, f1))
     for opponent in opponents:
         guesses = opponent.guesses[None]
         test, f1 = 100 * accuracy(guesses, labels), 100 * macro_f1(guesses, labels)

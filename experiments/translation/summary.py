@@ -1,10 +1,8 @@
 """What a run leaves behind and shows: the records, the table, the findings in words, some translations."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -97,7 +95,6 @@ def _measured(
 def records(plan: Plan, config: Config, items: Sequence[Item], name: str, outcome: Outcome) -> list[dict[str, Any]]:
     """The flat records of a network, one a seed."""
     trainer = plan.trainers[name]
-    shapes = jax.eval_shape(trainer.model.init, jax.random.key(0))
     return [
         {
             "run": name,
@@ -105,7 +102,7 @@ def records(plan: Plan, config: Config, items: Sequence[Item], name: str, outcom
             "definition": trainer.model,
             "optimizer": repr(trainer.optimizer),
             "clip": repr(trainer.clip),
-            "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+            "parameters": trainer.parameters,
             "steps": plan.steps,
             "best_epoch": int(outcome.fit.best[seed]),
             "validation/nats_per_token": [float(nats) for nats in outcome.fit.scores[seed]],

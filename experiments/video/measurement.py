@@ -15,7 +15,6 @@ from experiments.video.config import Config, Plan
 from rnn_jax import training
 from rnn_jax.data import Examples
 from rnn_jax.models import VideoClassifier
-from rnn_jax.models.video import NO_LABEL
 
 SEEN_AT_A_TIME = 100  # clips, where nothing is learnt
 
@@ -56,12 +55,15 @@ def say(model: VideoClassifier, params: Any, examples: Examples) -> Guesses:
 def truth(examples: Examples) -> Guesses:
     """What is true, [N, ...]."""
     whole = examples.whole
-    found = jax.jit(lambda keys, images: _clips(keys, images)._replace(frames=jnp.zeros(())))(
-        whole["key"], whole["image"]
-    )
-    directions = np.asarray(found.directions)
-    assert np.all(directions[0] == NO_LABEL)
-    return Guesses(directions[1:].T, np.asarray(whole["label"]), np.asarray(found.path))
+    directions, paths = _classes(whole["key"], whole["image"])
+    return Guesses(np.asarray(directions)[1:].T, np.asarray(whole["label"]), np.asarray(paths))
+
+
+@jax.jit
+def _classes(keys: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Without the frames, which are large."""
+    found = _clips(keys, images)
+    return found.directions, found.path
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """What a run leaves behind and shows: records, table, findings in words."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.video.config import ALONE, Plan
@@ -28,14 +26,13 @@ def label(cell: str) -> str:
 def records(plan: Plan, outcome: Outcome, true: Guesses, seed: int) -> list[dict[str, Any]]:
     """A flat record a seed."""
     trainer = plan.trainers[outcome.cell]
-    shapes = jax.eval_shape(trainer.model.init, jax.random.key(0))
     right = dataclasses.asdict(shares(outcome.said, true))
     return [
         {
             "run": outcome.cell,
             "seed": seed + index,
             "definition": trainer.model,
-            "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+            "parameters": trainer.parameters,
             "optimizer": repr(trainer.optimizer),
             "steps": plan.steps,
             "best_epoch": int(outcome.fit.best[index]),
@@ -55,17 +52,11 @@ def rows(outcomes: Sequence[Outcome], true: Guesses) -> list[Row]:
 
 COLUMNS = [
     report.Column("network", lambda row: row.network, right=False),
-    report.Column("frames, %", lambda row: _spread(row.shares.frames)),
-    report.Column("clips, %", lambda row: _spread(row.shares.clips)),
+    report.Column("frames, %", lambda row: report.percent(row.shares.frames)),
+    report.Column("clips, %", lambda row: report.percent(row.shares.clips)),
     report.Column("digit", lambda row: f"{100 * np.median(row.shares.digits):.1f}"),
     report.Column("path", lambda row: f"{100 * np.median(row.shares.paths):.1f}"),
 ]
-
-
-def _spread(found: np.ndarray) -> str:
-    """Median and, of several, range, in percent."""
-    middle = f"{100 * np.median(found):.1f}"
-    return middle if len(found) == 1 else f"{middle} ({100 * found.min():.1f} to {100 * found.max():.1f})"
 
 
 def title(plan: Plan) -> str:

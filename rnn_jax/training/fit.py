@@ -32,6 +32,12 @@ class Fit:
         return np.argmin(np.where(np.isnan(self.scores), np.inf, self.scores), axis=1) + 1
 
     @property
+    def lost(self) -> bool:
+        """Whether no seed came through the first epoch: there is nothing to be tested."""
+        steps = self.history.loss.shape[1] // self.scores.shape[1]
+        return not np.isfinite(self.history.loss[:, :steps]).all(axis=1).any()
+
+    @property
     def diverged(self) -> list[str]:
         """Of each seed whose loss or gradient was not finite, a sentence that says when and where."""
         told = [divergence(self.history, seed) for seed in range(len(self.scores))]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
@@ -47,6 +48,12 @@ class Trainer(Generic[M]):
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that a seed learns."""
+        shapes = jax.eval_shape(self.model.init, jax.random.key(0))
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
     @property
     def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
