@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+import signal
 import sys
 import tempfile
 import types
@@ -13,9 +14,15 @@ from typing import Any
 
 from absl import app, flags
 
+from rnn_jax.training import CheckpointError
+
 
 class UserError(Exception):
     """What the user gave cannot be run; the message names the thing, the value got and what is wanted."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the machine is to be given back; what is under way is saved as at an interrupt."""
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -50,9 +57,10 @@ def check_shares(config: Any, *names: str) -> None:
 def launch(
     config_class: type,
     quick: Any,
-    run: Callable[[Any, str], None],
+    run: Callable[..., None],
     workdir: str,
-    workdir_help: str = "Folder for the results; made where it is not there.",
+    workdir_help: str = "Folder for the results; made where it is not there. With --quick its name ends in _quick.",
+    settings_class: type | None = None,
 ) -> None:
     """Defines the flags, builds the config and runs the experiment. Call it under `__main__` only.
 
@@ -60,24 +68,19 @@ def launch(
     `quick`, which wins over the defaults.
 
     Args:
-      config_class: a frozen dataclass whose fields are int, float, str or tuple[str, ...] (a comma list), or None.
+      config_class: a frozen dataclass whose fields are bool, int, float, str or tuple[str, ...] (a comma list), or
+        None.
       quick: the config that `--quick` starts from; None: there is no such flag.
-      run: the experiment. A `UserError` it raises ends the program with its message and status 2, an interrupt with
-        status 130.
+      run: the experiment, of a config, a workdir, and settings where there are some. A `UserError` it raises, or a
+        checkpoint that cannot be written or read, ends the program with its message and status 2, an interrupt with
+        status 130, SIGTERM with 143.
       workdir: default of `--workdir`.
       workdir_help: what `--help` says of it.
+      settings_class: of how it is run, likewise a frozen dataclass, with a method `begin`; None: nothing is to be set.
     """
-    define: dict[type, Callable[..., Any]] = {
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        tuple: flags.DEFINE_list,
-    }
-    for field in dataclasses.fields(config_class):
-        default = field.default if not isinstance(field.default, tuple) else list(field.default)
-        define[_plain_type(field.type)](field.name, default, field.metadata["help"])
+    classes = [config_class] if settings_class is None else [config_class, settings_class]
+    names = [*(name for each in classes for name in _define(each)), "workdir"]
     flags.DEFINE_string("workdir", workdir, workdir_help)
-    names = [*(field.name for field in dataclasses.fields(config_class)), "workdir"]
     if quick is not None:
         flags.DEFINE_bool("quick", False, "A small version that ends within a minute; to see that everything works.")
         names.append("quick")
@@ -89,21 +92,54 @@ def launch(
     def main(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
-        # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find.
-        logging.getLogger("jax").setLevel(logging.WARNING)
-        config = quick if quick is not None and flags.FLAGS.quick else config_class()
-        given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config_class) if flags.FLAGS[f.name].present}
-        values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}
+        # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find, orbax of every file.
+        for library in ("jax", "absl"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+        small = quick is not None and flags.FLAGS.quick
+        folder = f"{workdir}_quick" if small and not flags.FLAGS["workdir"].present else flags.FLAGS.workdir
+        given = [_given(quick if small else config_class()), folder]
+        if settings_class is not None:
+            given.append(_given(settings_class()))
+            given[-1].begin()
+        signal.signal(signal.SIGTERM, _terminated)
         try:
-            run(dataclasses.replace(config, **values), flags.FLAGS.workdir)
-        except UserError as error:
+            run(*given)
+        except (UserError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
+        except KeyboardInterrupt as interrupt:
+            saved = "" if settings_class is None else "; the same command goes on from where it was saved"
+            told, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
+            print(f"{told}{saved}", file=sys.stderr)
+            sys.exit(status)
 
     app.run(main)
+
+
+def _define(config_class: type) -> list[str]:
+    """A flag for every field; their names."""
+    define: dict[type, Callable[..., Any]] = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        tuple: flags.DEFINE_list,
+    }
+    for field in dataclasses.fields(config_class):
+        default = field.default if not isinstance(field.default, tuple) else list(field.default)
+        define[_plain_type(field.type)](field.name, default, field.metadata["help"])
+    return [field.name for field in dataclasses.fields(config_class)]
+
+
+def _given(config: Any) -> Any:
+    """The config with what the command line says."""
+    given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config) if flags.FLAGS[f.name].present}
+    values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}
+    return dataclasses.replace(config, **values)
+
+
+def _terminated(number: int, frame: Any) -> None:
+    raise Terminated
 
 
 def writable(workdir: str) -> Path:

@@ -1,71 +1,163 @@
-"""The folder of a run: what it leaves there as it goes, and what it shows at its end."""
+"""The folder of a run: what it leaves there as it goes, what it goes on from, and what it shows at its end."""
 
+import fcntl
+import json
+import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from experiments.command_line import writable
-from rnn_jax import files, report
+from experiments.command_line import UserError, writable
+from experiments.profile import Profile
+from experiments.settings import Settings
+from rnn_jax import files, report, training
 
 
 class RunFolder:
-    """Where a run of an experiment leaves what it finds, and the terminal that it shows it on."""
+    """Where a run of an experiment leaves what it finds, and the terminal that it shows it on.
 
-    def __init__(self, config: Any, workdir: str):
+    One process at a time has it. Every training has a folder of its own in it, `training/NAME`, with its checkpoints
+    and its metrics.jsonl.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        workdir: str,
+        settings: Settings = Settings(),
+        header: Mapping[str, Any] | None = None,
+        grows: bool = False,
+    ):
         """Makes the folder and writes config.json.
 
+        Args:
+          config: what is run.
+          workdir: the folder.
+          settings: how it is run.
+          header: what stands in results.json beside the config, or in place of the environment.
+          grows: whether runs of other configs may be added to it; then every training says what it was made by.
+
         Raises:
-          UserError: where `workdir` cannot be written.
+          UserError: where `workdir` cannot be written, another process has it, or it holds a run of another config.
         """
-        self._path = writable(workdir)
-        self._header = {"config": config, "environment": report.environment()}
-        self._written = ["config.json"]
+        self.path = writable(workdir)
         self.console = Console()
-        report.write_json(self._path / "config.json", config)
+        self.header = {"config": config, "environment": report.environment(), **(header or {})}
+        self._settings = settings.checked()
+        self._trainings = self.path / "training"
+        self._lock = _locked(self.path, self._trainings)
+        self._made_by = report.plain(config)
+        self._written = ["config.json"]
+        seconds = self._settings.profile
+        self._profile = None if seconds is None else Profile(self.path / "profile", seconds)
+        if settings.resume and not grows:
+            self._refuse_another()
+        if not settings.resume:
+            for folder in self._trainings.glob("*/"):
+                shutil.rmtree(folder)
+        report.write_json(self.path / "config.json", config)
+
+    def _refuse_another(self) -> None:
+        path = self.path / "config.json"
+        if not path.exists():
+            return
+        try:
+            saved = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); --noresume begins anew") from error
+        if told := training.differences(saved, json.loads(json.dumps(self._made_by))):
+            raise UserError(
+                f"--workdir {str(self.path)!r} holds a run of another config ({'; '.join(told)}): choose another "
+                "--workdir, or begin anew with --noresume"
+            )
+
+    def session(self, name: str, made_by: Any = None) -> training.Session:
+        """What keeps a training of this run.
+
+        Args:
+          name: the training's.
+          made_by: what it follows from; None: the whole config.
+        """
+        folder = self._trainings / re.sub(r"[^A-Za-z0-9_.]+", "-", name)
+        return training.Session(
+            folder,
+            self._made_by if made_by is None else report.plain(made_by),
+            self._settings.checkpoint_seconds,
+            self._settings.keep,
+            self._settings.tensorboard,
+            advance=self._begun,
+            tell=lambda sentence: self.console.print(f"{name}: {sentence}", markup=False, highlight=False),
+        )
+
+    def _begun(self, _: int) -> None:
+        """At every log point of every training."""
+        if self._profile is not None:
+            self._profile.begin()
 
     def results(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Writes results.json, anew as often as there are more: what is interrupted keeps what it has."""
-        report.write_json(self._path / "results.json", {**self._header, "results": records})
+        report.write_json(self.path / "results.json", {**self.header, "results": records})
         self._names("results.json")
 
-    def arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes arrays.npz."""
-        report.write_arrays(self._path / "arrays.npz", arrays)
-        self._names("arrays.npz")
+    def arrays(self, arrays: Mapping[str, np.ndarray], name: str = "arrays.npz") -> None:
+        """Writes named arrays."""
+        report.write_arrays(self.path / name, arrays)
+        self._names(name)
+
+    def file(self, name: str, content: str | bytes) -> None:
+        """Writes a file."""
+        files.write(self.path / name, content)
+        self._names(name)
 
     def show(
         self,
         title: str,
         words: Sequence[str],
-        columns: Sequence[report.Column],
-        sections: Mapping[str, Sequence[Any]],
-        caption: str,
+        tables: Sequence[tuple[Sequence[report.Column], Mapping[str, Sequence[Any]], str]],
         figures: Mapping[str, tuple[str, bytes]],
     ) -> None:
-        """Writes the figures and summary.html, prints the table, the findings, and what was written.
+        """Writes the figures and summary.html, prints the tables, the findings, and what was written.
 
         Args:
           title: of the page.
           words: what was found, a sentence each.
-          columns: of the table.
-          sections: its rows, by their titles.
-          caption: below it.
+          tables: columns, rows by the titles of their sections, and a caption of each.
           figures: by the names of their files, what they show and the PNG.
         """
         for name, (_, png) in figures.items():
-            files.write(self._path / name, png)
-            self._names(name)
-        table = report.html_table(columns, sections, caption)
-        page = report.page(title, words, table, dict(figures.values()), self._header)
-        files.write(self._path / "summary.html", page)
-        self._names("summary.html")
-        self.console.print(report.text_tables(columns, sections, caption), highlight=False)
+            self.file(name, png)
+        html = "".join(report.html_table(*table) for table in tables)
+        self.file("summary.html", report.page(title, words, html, dict(figures.values()), self.header))
+        for table in tables:
+            self.console.print(report.text_tables(*table), highlight=False)
         for sentence in words:
             self.console.print(f"- {sentence}", markup=False, highlight=False)
-        self.console.print(f"{self._path}: {', '.join(self._written)}", markup=False, highlight=False)
+        self.tell_written()
+
+    def tell_written(self) -> None:
+        """Prints the names of all that was written."""
+        self.console.print(f"{self.path}: {', '.join(self._written)}", markup=False, highlight=False)
 
     def _names(self, name: str) -> None:
         if name not in self._written:
             self._written.append(name)
+
+
+def _locked(workdir: Path, folder: Path) -> Any:
+    """A lock in a folder, open; it is this process's until it is closed, or the process ends in whatever way."""
+    folder.mkdir(exist_ok=True)
+    lock = (folder / ".lock").open("a+")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        raise UserError(f"--workdir {str(workdir)!r} is in use by process {lock.read().strip() or '?'}") from error
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}")
+    lock.flush()
+    return lock

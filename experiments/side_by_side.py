@@ -7,6 +7,7 @@ one at a time.
 """
 
 import concurrent.futures
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ ESTIMATED_OVER = 300.0  # seconds whose speed tells the time that is left: some 
 _ONE_QR = threading.Lock()  # held while a program with a QR decomposition runs, until its result is there
 
 Outcome = TypeVar("Outcome")
-Job = Callable[[Callable[[int], None], threading.Event], Outcome | None]
+Job = Callable[[training.Session], Outcome | None]
 
 
 def programs_at_a_time() -> int:
@@ -49,6 +50,7 @@ class _Progress(progress.Progress):
 
 def run(
     jobs: Sequence[Job[Outcome]],
+    sessions: Sequence[training.Session],
     work: Sequence[int],
     at_a_time: int,
     console: Console,
@@ -58,8 +60,9 @@ def run(
     """Runs every job, in order as threads come free.
 
     Args:
-      jobs: each is called with a function to tell the work it has just done, and an event; once that is set it returns
-        None as soon as it can.
+      jobs: each is called with its session, to which it tells the work it has just done; once its `stop` is set it
+        returns None as soon as it can.
+      sessions: of each job, what keeps it.
       work: of each job at the most, in any unit, such as optimization steps; what it has left undone at its end is
         taken off the bar.
       at_a_time: how many run side by side.
@@ -89,10 +92,14 @@ def run(
         bar = bars.add_task("", total=sum(work), done=f"0/{len(jobs)} runs")
 
         def advance(place: int, amount: int) -> None:
+            sessions[place].advance(amount)
             done[place] += amount
             bars.advance(bar, amount)
 
-        running = {pool.submit(job, functools.partial(advance, i), stop): i for i, job in enumerate(jobs)}
+        running = {
+            pool.submit(job, dataclasses.replace(session, advance=functools.partial(advance, i), stop=stop)): i
+            for i, (job, session) in enumerate(zip(jobs, sessions, strict=True))
+        }
         try:
             for count, future in enumerate(concurrent.futures.as_completed(running), 1):
                 place, outcome = running[future], future.result()

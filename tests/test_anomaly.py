@@ -196,7 +196,7 @@ def finished(data, tmp_path_factory):
 
 def test_writes_its_files(finished):
     folder, records = finished
-    assert {p.name for p in folder.iterdir()} == {
+    assert {p.name for p in folder.iterdir() if p.is_file()} == {
         "config.json", "results.json", "examples.png", "kinds.png", "summary.html"
     }  # fmt: skip
     opponents = ["z-score", "seasonal naive", "autoregression", "isolation forest"]

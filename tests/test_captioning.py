@@ -153,7 +153,7 @@ def test_the_nearest_scene_is_itself():
 
 def test_a_run_writes_its_files(tmp_path, capsys):
     captioning.run(tiny(), str(tmp_path))
-    written = {path.name for path in tmp_path.iterdir()}
+    written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert written == {"config.json", "results.json", "validation.png", "attention.png", "summary.html"}
     results = json.loads((tmp_path / "results.json").read_text())["results"]
     assert [(record["run"], record["seed"]) for record in results] == [

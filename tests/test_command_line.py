@@ -44,9 +44,9 @@ def script(*flags: str) -> subprocess.CompletedProcess[str]:
     [
         ([], "('a', 'b') 3 0.5 None here"),
         (["--names=c", "--steps=7", "--workdir=there"], "('c',) 3 0.5 7 there"),
-        (["--quick"], "('a', 'b') 1 0.25 None here"),
+        (["--quick"], "('a', 'b') 1 0.25 None here_quick"),
         # What is given wins over what --quick changes, even where it is the default.
-        (["--quick", "--size=3"], "('a', 'b') 3 0.25 None here"),
+        (["--quick", "--size=3"], "('a', 'b') 3 0.25 None here_quick"),
     ],
 )
 def test_flags_fill_the_config(flags: list[str], printed: str) -> None:

@@ -60,7 +60,7 @@ def trained(cell, task=SHORT, change=lambda params: params, steps=100, optimizer
     params, key = change(fresh(cell, task)), jax.random.key(2)
     trainer = training.Trainer(model(cell, task), 16, optimizer, clip)
     opt_state = trainer.transformations[1].init(params)
-    state = training.TrainState(params, opt_state, key, jnp.array(0), jnp.array(False))
+    state = training.TrainState(params, opt_state, key, *map(jnp.array, (0, False, 1.0, 0, 0)))
     state = jax.tree.map(lambda leaf: leaf[None], state)
     trainer = initializers.without_initializers(trainer)
     before = diagnostics.examine(trainer.model, task, params, sequences(task))

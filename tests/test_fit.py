@@ -63,7 +63,10 @@ def test_every_example_comes_once_and_what_fills_the_last_batch_came_first() -> 
     trainer = training.Trainer(_Counter(8), 4, training.SGD(1.0), None)
     keys = jax.random.split(jax.random.key(0), 2)
     buckets = [Examples((), jnp.arange(5)), Examples((), jnp.arange(5, 8))]
-    state, metrics = training.run_epoch(trainer, _count, buckets, training.init(trainer, keys), epoch=0)
+    (state, _, read), metrics = training.run_examples(
+        trainer, _count, buckets, training.begin_examples(training.init(trainer, keys)), 3
+    )
+    assert read.tolist() == [3, 3]
     assert training.steps_of(buckets, 4) == 3
     assert metrics.loss.shape == (2, 3)
     seen = np.asarray(state.params.seen)
@@ -74,12 +77,12 @@ def test_every_example_comes_once_and_what_fills_the_last_batch_came_first() -> 
 
 def test_the_order_differs_over_epochs_and_seeds() -> None:
     trainer = training.Trainer(_Counter(64), 8, training.SGD(1.0), None)
-    state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
+    state = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 2)))
     examples = Examples((), jnp.arange(64))
     orders = []
-    for epoch in range(2):
-        state, _ = training.run_epoch(trainer, _first, [examples], state, epoch)
-        orders.append(np.asarray(state.params.seen))
+    for _ in range(2):
+        state, _ = training.run_examples(trainer, _first, [examples], state, 8)
+        orders.append(np.asarray(state.training.params.seen))
     assert not np.array_equal(orders[0][0], orders[0][1])
     assert not np.array_equal(orders[1][0] - orders[0][0], orders[0][0])
 
@@ -148,13 +151,29 @@ def test_equal_shapes_are_one_program() -> None:
         return _loss(model, params, batch, key)
 
     trainer = _trainer()
-    state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
-    for epoch in range(3):
-        state, _ = training.run_epoch(trainer, counted, [_sequences(40, 3), _sequences(24, 5)], state, epoch)
+    state = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 1)))
+    buckets = [_sequences(40, 3), _sequences(24, 5)]
+    state, _ = training.run_examples(trainer, counted, buckets, state, 15)
     once = traces
-    for epoch in range(3, 6):
-        state, _ = training.run_epoch(trainer, counted, [_sequences(40, 3), _sequences(24, 5)], state, epoch)
+    for steps in (15, 7):
+        state, _ = training.run_examples(trainer, counted, buckets, state, steps)
     assert traces == once
+
+
+def test_stretches_are_the_whole_over_epochs_of_buckets() -> None:
+    trainer, buckets = _trainer(), [_sequences(40, 3), _sequences(24, 5)]
+    keys = jax.random.split(jax.random.key(0), 2)
+    assert training.steps_of(buckets, trainer.batch_size) == 5
+    whole, metrics = training.run_examples(
+        trainer, _loss, buckets, training.begin_examples(training.init(trainer, keys)), 12
+    )
+    state, pieces = training.begin_examples(training.init(trainer, keys)), []
+    for steps in (3, 4, 5):
+        state, piece = training.run_examples(trainer, _loss, buckets, state, steps)
+        pieces.append(piece)
+    np.testing.assert_array_equal(training.join(pieces).loss, metrics.loss)
+    for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(whole), strict=True):
+        assert bool(jnp.all(one == other))
 
 
 def test_what_diverges_keeps_its_last_finite_parameters() -> None:
@@ -168,7 +187,7 @@ def test_what_diverges_keeps_its_last_finite_parameters() -> None:
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(fit.params))
 
 
-def test_it_stops_within_a_step() -> None:
+def test_it_stops_at_the_next_log_point() -> None:
     stop, steps = threading.Event(), []
 
     def advance(count: int) -> None:
@@ -179,8 +198,9 @@ def test_it_stops_within_a_step() -> None:
     keys = jax.random.split(jax.random.key(0), 1)
     trainer, examples = _trainer(), [_sequences(160, 3)]
     state = training.init(trainer, keys)
-    assert training.fit(trainer, _loss, examples, state, 9, lambda _: [0.0], advance=advance, stop=stop) is None
-    assert len(steps) == 3
+    session = training.Session(advance=advance, stop=stop)
+    assert training.fit(trainer, _loss, examples, state, 9, lambda _: [0.0], session=session) is None
+    assert steps == [1, 1, 1]  # of ten an epoch
 
 
 @pytest.mark.parametrize(
@@ -201,10 +221,10 @@ def test_what_cannot_be_trained_is_refused() -> None:
     trainer = _trainer()
     state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
     with pytest.raises(ValueError, match="at least one set"):
-        training.run_epoch(trainer, _loss, [], state, 0)
+        training.run_examples(trainer, _loss, [], training.begin_examples(state), 1)
     online = dataclasses.replace(trainer, estimator=RTRL())
     with pytest.raises(ValueError, match=r"must be BPTT\(\), got RTRL"):
-        training.run_epoch(online, _loss, [_sequences(8, 3)], state, 0)
+        training.run_examples(online, _loss, [_sequences(8, 3)], training.begin_examples(state), 1)
     with pytest.raises(ValueError, match="epochs must be a positive integer, got 0"):
         training.fit(trainer, _loss, [_sequences(8, 3)], state, 0, lambda _: [0.0])
 
@@ -219,8 +239,9 @@ def test_members_of_buckets() -> None:
 @pytest.mark.parametrize(
     ("losses", "lost"),
     [
-        ([[1, np.nan, 1, 1], [np.inf, 1, 1, 1]], True),
-        ([[1, np.nan, 1, 1], [1, 1, np.nan, 1]], False),  # the second seed came through its first epoch
+        ([[1, np.nan, np.nan, np.nan], [np.inf, np.nan, np.nan, np.nan]], True),
+        ([[1, np.nan, np.nan, np.nan], [1, 1, np.nan, np.nan]], False),  # the second came through its first epoch
+        ([[1, np.nan, np.nan, np.nan], [np.nan, 1, 1, 1]], False),  # and here one whose first update was left out
         ([[1, 1, 1, 1], [1, 1, 1, 1]], False),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
         throughput.run(TINY, str(tmp_path))
 
     pngs = {"layers.png", "lengths.png", "recipes.png", "memory.png", "compilation.png", "seeds.png"}
-    assert {p.name for p in tmp_path.iterdir()} == pngs | {"config.json", "results.json", "summary.html"}
+    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == pngs | {"config.json", "results.json", "summary.html"}
     content = json.loads((tmp_path / "results.json").read_text())
     assert set(content) == {"config", "environment", "versions", "missing", "results"}
     records = content["results"]

@@ -71,7 +71,7 @@ def finished(tmp_path_factory):
 def test_writes_its_files(finished):
     folder, results = finished
     names = {"config.json", "results.json", "loss.png", "length.png", "alignment.png", "summary.html"}
-    assert {path.name for path in folder.iterdir()} == names
+    assert {path.name for path in folder.iterdir() if path.is_file()} == names
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith("png"))
     assert set(results) == {"config", "environment", "results"}
 

@@ -21,38 +21,34 @@ autoregression's, and neither is better than the other by much: see the README f
 import functools
 
 import jax
-from rich.console import Console
 
 from experiments import side_by_side
 from experiments.anomaly import figures, measurement, summary
 from experiments.anomaly.config import QUICK, Config, plan
 from experiments.anomaly.measurement import Outcome
-from experiments.command_line import writable
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, two figures and summary.html.
 
     `results.json` is written anew after every network, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
     opponents = measurement.opponents(ready, config)
     outcomes: dict[int, Outcome] = {}
 
     def keep() -> None:
         finished = [*opponents, *(outcomes[i] for i in sorted(outcomes))]
         records = [record for outcome in finished for record in summary.records(ready, outcome)]
-        report.write_json(folder / "results.json", {**header, "results": records})
+        folder.results(records)
 
     def finished(index: int, outcome: Outcome) -> None:
         outcomes[index] = outcome
@@ -65,27 +61,16 @@ def run(config: Config, workdir: str) -> None:
         for (name, model), key in zip(ready.models.items(), keys, strict=True)
     ]
     work = [measurement.work(ready, config, model) for model in ready.models.values()]
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), console, finished)
+    sessions = [folder.session(name) for name in ready.models]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     found = [*opponents, *(outcomes[i] for i in sorted(outcomes))]
-    pngs = {name: draw(ready, found) for name, draw in figures.FIGURES.items()}
-    for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
-    rows, words = summary.rows(found), summary.sentences(found)
-    tables = [
-        (summary.COLUMNS, {summary.title(ready): rows}, summary.caption(ready, config)),
-        (summary.of_kinds(rows), {summary.OF_KINDS: rows}, ""),
-    ]
-    page = report.page(
+    rows = summary.rows(found)
+    folder.show(
         "Anomalies of a series",
-        words,
-        "".join(report.html_table(*table) for table in tables),
-        {figures.CAPTIONS[name]: png for name, png in pngs.items()},
-        header,
+        summary.sentences(found),
+        [
+            (summary.COLUMNS, {summary.title(ready): rows}, summary.caption(ready, config)),
+            (summary.of_kinds(rows), {summary.OF_KINDS: rows}, ""),
+        ],
+        {f"{name}.png": (figures.CAPTIONS[name], draw(ready, found)) for name, draw in figures.FIGURES.items()},
     )
-    files.write(folder / "summary.html", page)
-    for table in tables:
-        console.print(report.text_tables(*table))
-    for sentence in words:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    names = ", ".join(["config.json", "results.json", *(f"{name}.png" for name in pngs), "summary.html"])
-    console.print(f"{folder}: {names}", markup=False, highlight=False)

@@ -1,9 +1,7 @@
 """Each detector scored: its threshold from the validation part, everything else from the test part."""
 
 import dataclasses
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +11,7 @@ from experiments.anomaly import detectors, evaluation
 from experiments.anomaly.config import Config, Plan
 from experiments.anomaly.evaluation import Scores
 from experiments.forecasting import fitting
+from rnn_jax import training
 from rnn_jax.models import Forecaster
 
 ONE_MORE = 1  # of work: what comes after the last optimization step
@@ -58,19 +57,18 @@ def measure(
     name: str,
     model: Forecaster,
     key: jax.Array,
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains all seeds of a network on the clean training part and scores; None where it was stopped."""
     began = time.perf_counter()
-    fit = fitting.fit(plan.data, config, model, jax.random.split(key, config.seeds), advance, stop)
+    fit = fitting.fit(plan.data, config, model, jax.random.split(key, config.seeds), session)
     if fit is None:
         return None
     validation, test = (
         detectors.network(plan.data, model, fit.params, plan.copies[part], plan.width) for part in _PARTS
     )
     found = [_scored(plan, config, *pair) for pair in zip(validation, test, strict=True)]
-    advance(ONE_MORE)
+    session.advance(ONE_MORE)
     details = {
         "definition": model,
         "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(fit.params)),

@@ -21,20 +21,21 @@ from experiments.captioning import figures, measurement, summary
 from experiments.captioning.config import QUICK, Config, plan
 from experiments.captioning.measurement import Outcome
 from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, validation.png, attention.png and summary.html.
 
     There is no attention.png without the network that attends.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = RunFolder(config, workdir)
+    folder = RunFolder(config, workdir, settings)
     opponent = measurement.nearest(ready, config.seed)
     ended: dict[int, Outcome] = {}
 
@@ -45,7 +46,8 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in config.models]
     work = [ready.steps] * len(jobs)
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    sessions = [folder.session(name) for name in config.models]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     pngs = {"validation.png": ("Captions over the training", figures.validation_figure(ready, outcomes))}
     for outcome in outcomes:
@@ -54,8 +56,6 @@ def run(config: Config, workdir: str) -> None:
     folder.show(
         "Captions",
         summary.sentences(ready, opponent, outcomes),
-        summary.COLUMNS,
-        {summary.title(ready): summary.rows(ready, opponent, outcomes)},
-        summary.CAPTION,
+        [(summary.COLUMNS, {summary.title(ready): summary.rows(ready, opponent, outcomes)}, summary.CAPTION)],
         pngs,
     )

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import captioning, command_line
+from experiments.settings import Settings
 
 __doc__ = captioning.__doc__  # what --help opens with
 
-command_line.launch(captioning.Config, captioning.QUICK, captioning.run, "runs/captioning")
+command_line.launch(captioning.Config, captioning.QUICK, captioning.run, "runs/captioning", settings_class=Settings)

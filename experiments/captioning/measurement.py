@@ -1,8 +1,6 @@
 """A network's training, watched on the validation part; at its end the test part's captions by its best parameters."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -52,17 +50,14 @@ class Outcome:
     weights: np.ndarray  # of the first seed, [N, T, h * w]; h * w is 0 without attention
 
 
-def measure(
-    plan: Plan, config: Config, network: str, advance: Callable[[int], None], stop: threading.Event
-) -> Outcome | None:
+def measure(plan: Plan, config: Config, network: str, session: training.Session) -> Outcome | None:
     """Trains all seeds of a network.
 
     Args:
       plan: what to run.
       config: of the experiment.
       network: which.
-      advance: called with the optimization steps just done.
-      stop: once set, the training ends within a step.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -73,7 +68,7 @@ def measure(
         return [1 - exact(plan.validation, seed) for seed in write(plan, trainer.model, params, plan.validation)[0]]
 
     state = side_by_side.begin(trainer, jax.random.split(jax.random.key(config.seed), config.seeds))
-    fit = training.fit(trainer, loss, [plan.training], state, config.epochs, wrong, advance=advance, stop=stop)
+    fit = training.fit(trainer, loss, [plan.training], state, config.epochs, wrong, session=session)
     if fit is None:
         return None
     captions, weights = write(plan, trainer.model, fit.params, plan.test)

@@ -17,45 +17,42 @@ What `--quick` trains is too small, for too short a time, to come to the 5-gram 
 import functools
 import threading
 
-from rich.console import Console
 from rich.text import Text
 
 from experiments import side_by_side
 from experiments.char_lm import figures, measurement, summary
 from experiments.char_lm.config import QUICK, Config, plan
-from experiments.char_lm.measurement import ORDER, Outcome, Progress
-from experiments.command_line import writable
-from rnn_jax import files, report
+from experiments.char_lm.measurement import ORDER, Looks, Outcome
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
+from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, parameters.npz, loss.png and summary.html.
 
     `results.json` is written anew after every look at the validation part, and `parameters.npz` where it was the best,
     so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
     baselines = measurement.baselines(ready)
     lock, standing = threading.Lock(), [f"{ORDER}-gram: {baselines.ngram['validation']:.4f} nats/character"]
 
-    def looked(progress: Progress) -> None:
-        record = summary.record(ready, config, baselines, progress)
-        report.write_json(folder / "results.json", {**header, "results": [record]})
-        if progress.best_look == len(progress.steps) - 1:
-            report.write_arrays(folder / "parameters.npz", summary.parameters(progress.best))
+    def looked(looks: Looks) -> None:
+        record = summary.record(ready, config, baselines, looks)
+        folder.results([record])
+        if looks.best_look == len(looks.steps) - 1:
+            folder.arrays(summary.parameters(looks.best), "parameters.npz")
         with lock:
             standing[1:] = [
-                f"step {progress.steps[-1]:,}: validation {progress.validation[-1]:.4f}, at the best "
-                f"{min(progress.validation):.4f} nats/character"
+                f"step {looks.steps[-1]:,}: validation {looks.validation[-1]:.4f}, at the best "
+                f"{min(looks.validation):.4f} nats/character"
             ]
 
     def below() -> Text:
@@ -64,13 +61,21 @@ def run(config: Config, workdir: str) -> None:
 
     outcomes: list[Outcome] = []
     job = functools.partial(measurement.measure, ready, config, looked)
-    side_by_side.run([job], [ready.steps], 1, console, lambda _, outcome: outcomes.append(outcome), below)
+    side_by_side.run(
+        [job],
+        [folder.session(config.cell)],
+        [ready.steps],
+        1,
+        folder.console,
+        lambda _, outcome: outcomes.append(outcome),
+        below,
+    )
     (outcome,) = outcomes
     record = summary.finished_record(ready, config, baselines, outcome)
-    report.write_json(folder / "results.json", {**header, "results": [record]})
-    report.write_arrays(folder / "arrays.npz", summary.arrays(config, outcome))
+    folder.results([record])
+    folder.arrays(summary.arrays(config, outcome))
     png = figures.loss_figure(ready, baselines, outcome, config.dropout > 0)
-    files.write(folder / "loss.png", png)
+    folder.file("loss.png", png)
     rows, words = summary.rows(config, baselines, outcome), summary.sentences(ready, baselines, outcome)
     table = report.html_table(summary.COLUMNS, {summary.title(ready): rows}, summary.caption(ready))
     page = report.page(
@@ -78,8 +83,8 @@ def run(config: Config, workdir: str) -> None:
         [*words, f"A sample: {outcome.sample}"],
         table,
         {"Loss over the training": png},
-        header,
+        folder.header,
     )
-    files.write(folder / "summary.html", page)
-    summary.show(console, ready, rows, words, outcome.sample)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, parameters.npz, loss.png, summary.html")
+    folder.file("summary.html", page)
+    summary.show(folder.console, ready, rows, words, outcome.sample)
+    folder.tell_written()

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import char_lm, command_line
+from experiments.settings import Settings
 
 __doc__ = char_lm.__doc__  # what --help opens with
 
-command_line.launch(char_lm.Config, char_lm.QUICK, char_lm.run, "runs/char_lm")
+command_line.launch(char_lm.Config, char_lm.QUICK, char_lm.run, "runs/char_lm", settings_class=Settings)

@@ -24,20 +24,16 @@ def loss_figure(plan: Plan, baselines: Baselines, outcome: Outcome, dropout: boo
     """
     figure = plotting.figure((9, 5.2))
     axis = figure.subplots()
-    progress, epoch = outcome.progress, plan.streams["training"].segments
+    looks, epoch = outcome.looks, plan.streams["training"].segments
     steps, losses = _smooth(outcome.history.loss[0])
     axis.plot(steps, losses, color="C0", lw=1, label=f"training{', dropout on' if dropout else ''}")
-    axis.plot(progress.steps, progress.validation, color="C1", marker="o", ms=4, label="validation")
-    best = progress.best_look
-    axis.plot(
-        progress.steps[best], progress.validation[best], color="C1", marker="*", ms=15, ls="", label="best validation"
-    )
-    axis.plot(
-        progress.steps[best], outcome.test, color="C2", marker="D", ms=7, ls="", label="test, of these parameters"
-    )
+    axis.plot(looks.steps, looks.validation, color="C1", marker="o", ms=4, label="validation")
+    best = looks.best_look
+    axis.plot(looks.steps[best], looks.validation[best], color="C1", marker="*", ms=15, ls="", label="best validation")
+    axis.plot(looks.steps[best], outcome.test, color="C2", marker="D", ms=7, ls="", label="test, of these parameters")
     for part, color in (("validation", "C1"), ("test", "C2")):
         axis.axhline(baselines.ngram[part], color=color, lw=1.2, ls="--", label=f"{ORDER}-gram (Kneser-Ney), {part}")
-    told = [*progress.validation, outcome.test, *baselines.ngram.values()]
+    told = [*looks.validation, outcome.test, *baselines.ngram.values()]
     # The first training losses, of a network that knows nothing yet, are left out.
     axis.set_ylim(min(*told, *losses) - 0.05, max(told) + 0.25)
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))

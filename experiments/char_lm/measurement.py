@@ -1,13 +1,11 @@
 """The training, watched on the validation part; at its end the test part, on the parameters that were best there."""
 
 import dataclasses
-import threading
-import time
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.char_lm.config import PARTS_LOOKED_AT, Config, Plan
@@ -32,23 +30,29 @@ class Baselines:
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """What is known at a look; [looks] first."""
+class Looks:
+    """At the validation part, as far as they gave a number; [looks] first."""
 
     steps: list[int]  # optimization steps done
     validation: list[float]  # nats per character
-    best: Any  # parameters at the least of these; None where none was finite
+    best: Any  # parameters at the least of these
+
+    @classmethod
+    def of(cls, progress: training.Progress) -> "Looks":
+        losses = progress.curves["validation"][0]
+        seen = np.isfinite(losses)
+        return cls(progress.looks[seen].tolist(), losses[seen].tolist(), progress.best)
 
     @property
     def best_look(self) -> int:
-        return int(np.nanargmin(self.validation))
+        return int(np.argmin(self.validation))
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """All that a run gave."""
 
-    progress: Progress
+    looks: Looks
     history: training.StepMetrics  # of NumPy arrays, [1, steps]
     test: float  # nats per character, of the best parameters
     sample: str  # the prompt and what was drawn after it
@@ -63,21 +67,14 @@ def baselines(plan: Plan) -> Baselines:
     return Baselines(*({part: model.loss(getattr(corpus, part)) for part in PARTS_LOOKED_AT} for model in models))
 
 
-def measure(
-    plan: Plan,
-    config: Config,
-    looked: Callable[[Progress], None],
-    advance: Callable[[int], None],
-    stop: threading.Event,
-) -> Outcome | None:
+def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session: training.Session) -> Outcome | None:
     """Trains, and keeps the parameters that are best on the validation part.
 
     Args:
       plan: what to run.
       config: of the experiment.
       looked: called after each look at the validation part.
-      advance: called with the number of optimization steps just done.
-      stop: once set, the run ends as soon as it can.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -85,37 +82,45 @@ def measure(
     Raises:
       UserError: where the training diverged before the first look.
     """
-    began = time.perf_counter()
     key_init, key_sample = jax.random.split(jax.random.key(config.seed))
     trainer, streams = plan.trainer, plan.streams
-    state = training.begin_stream(trainer, streams["training"], training.init(trainer, key_init[None]))
+
+    def validation(progress: training.Progress) -> dict[str, np.ndarray]:
+        lost = np.asarray(progress.training.diverged)
+        losses = training.evaluate_stream(trainer.model, streams["validation"], progress.training.params)
+        return {"validation": np.where(lost, np.nan, losses)}
+
+    def over(progress: training.Progress) -> bool:
+        if (looks := Looks.of(progress)).steps:
+            looked(looks)
+        return bool(np.all(progress.training.diverged))
+
     between = plan.steps // config.checkpoints
-    calls = max(count for count in range(1, CALLS + 1) if between % count == 0)  # all of one length: one program
-    progress, pieces = Progress([], [], None), []
-    for look in range(1, config.checkpoints + 1):
-        for _ in range(calls):
-            if stop.is_set():
-                return None
-            state, piece = training.run_stream(trainer, streams["training"], state, between // calls)
-            pieces.append(jax.tree.map(np.asarray, piece))
-            advance(between // calls)
-        if np.any(state.training.diverged):
-            break
-        params = state.training.params
-        loss = float(training.evaluate_stream(trainer.model, streams["validation"], params)[0])
-        if loss < min(progress.validation, default=np.inf):
-            progress = dataclasses.replace(progress, best=jax.tree.map(jnp.copy, params))  # training gives its own away
-        progress = dataclasses.replace(
-            progress, steps=[*progress.steps, look * between], validation=[*progress.validation, loss]
-        )
-        looked(progress)
-    seconds = time.perf_counter() - began
-    history = training.join(pieces)
-    diverged = training.divergence(history, 0)
-    if progress.best is None:
+    progress = training.train(
+        trainer,
+        functools.partial(training.run_stream, trainer, streams["training"]),
+        training.begin_stream(trainer, streams["training"], training.init(trainer, key_init[None])),
+        plan.steps,
+        log_every=between // max(count for count in range(1, CALLS + 1) if between % count == 0),  # one program
+        look=validation,
+        look_every=between,
+        best_by="validation",
+        looked=over,
+        session=session,
+    )
+    if progress is None:
+        return None
+    looks, diverged = Looks.of(progress), training.divergence(progress.history, 0)
+    if not looks.steps:
         raise UserError(f"nothing was learnt, a lower --learning_rate may help: {diverged}")
-    test = float(training.evaluate_stream(trainer.model, streams["test"], progress.best)[0])
-    return Outcome(progress, history, test, _sample(plan, progress.best, key_sample), seconds, diverged)
+    return Outcome(
+        looks,
+        progress.history,
+        float(training.evaluate_stream(trainer.model, streams["test"], looks.best)[0]),
+        _sample(plan, looks.best, key_sample),
+        progress.seconds,
+        diverged,
+    )
 
 
 def _sample(plan: Plan, params: Any, key: jax.Array) -> str:

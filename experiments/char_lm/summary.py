@@ -9,7 +9,7 @@ from rich.console import Console
 
 from experiments import run_files
 from experiments.char_lm.config import Config, Plan
-from experiments.char_lm.measurement import ORDER, STRATEGY, Baselines, Outcome, Progress
+from experiments.char_lm.measurement import ORDER, STRATEGY, Baselines, Looks, Outcome
 from rnn_jax import report, training
 
 
@@ -26,9 +26,9 @@ def parameters(params: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf[0]) for name, leaf in training.named_leaves(params).items()}
 
 
-def record(plan: Plan, config: Config, baselines: Baselines, progress: Progress) -> dict[str, Any]:
+def record(plan: Plan, config: Config, baselines: Baselines, looks: Looks) -> dict[str, Any]:
     """The flat record of a run, as far as it has got; all losses are means over a part's characters."""
-    best = progress.best_look
+    best = looks.best_look
     corpus = plan.corpus
     return {
         "run": config.cell,
@@ -43,9 +43,9 @@ def record(plan: Plan, config: Config, baselines: Baselines, progress: Progress)
         "vocabulary": len(corpus.vocabulary),
         **{f"{part}/characters": len(getattr(corpus, part)) for part in plan.streams},
         **{f"{part}/unknown_characters": count for part, count in corpus.unknown.items()},
-        "steps": progress.steps[-1],
-        "best_step": progress.steps[best],
-        **_losses("validation", progress.validation[best]),
+        "steps": looks.steps[-1],
+        "best_step": looks.steps[best],
+        **_losses("validation", looks.validation[best]),
         **{
             f"{name}/{key}": value
             for name, losses in ((f"{ORDER}-gram", baselines.ngram), ("unigram", baselines.unigram))
@@ -58,13 +58,13 @@ def record(plan: Plan, config: Config, baselines: Baselines, progress: Progress)
 def finished_record(plan: Plan, config: Config, baselines: Baselines, outcome: Outcome) -> dict[str, Any]:
     """The same, with what is known at the end."""
     return {
-        **record(plan, config, baselines, outcome.progress),
+        **record(plan, config, baselines, outcome.looks),
         "finished": True,
         "after/loss": outcome.test,
         **_losses("test", outcome.test),
         "seconds": outcome.seconds,
         "characters_per_second": plan.characters
-        * outcome.progress.steps[-1]
+        * outcome.looks.steps[-1]
         / (plan.streams["training"].segments * outcome.seconds),
         "diverged": outcome.diverged,
         "prompt": plan.prompt,
@@ -80,8 +80,8 @@ def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
     """The curves as `experiments.run_files` has them; NAME/validation/... [looks]."""
     return {
         **run_files.of_training(config.cell, outcome.history),
-        f"{config.cell}/validation/step": np.array(outcome.progress.steps),
-        f"{config.cell}/validation/loss": np.array(outcome.progress.validation),
+        f"{config.cell}/validation/step": np.array(outcome.looks.steps),
+        f"{config.cell}/validation/loss": np.array(outcome.looks.validation),
     }
 
 
@@ -96,7 +96,7 @@ COLUMNS = [
 
 def rows(config: Config, baselines: Baselines, outcome: Outcome) -> list[Row]:
     """The network and the models that count."""
-    best = outcome.progress.validation[outcome.progress.best_look]
+    best = outcome.looks.validation[outcome.looks.best_look]
     return [
         Row(f"{config.cell}, {config.layers} x {config.hidden_size}", best, outcome.test),
         Row(f"{ORDER}-gram (interpolated Kneser-Ney)", baselines.ngram["validation"], baselines.ngram["test"]),
@@ -120,20 +120,20 @@ def caption(plan: Plan) -> str:
 
 def sentences(plan: Plan, baselines: Baselines, outcome: Outcome) -> list[str]:
     """What was found; computed from the measurements."""
-    progress, epoch = outcome.progress, plan.streams["training"].segments
-    best = progress.best_look
+    looks, epoch = outcome.looks, plan.streams["training"].segments
+    best = looks.best_look
     gains = {
         part: baselines.ngram[part] - loss
-        for part, loss in (("validation", progress.validation[best]), ("test", outcome.test))
+        for part, loss in (("validation", looks.validation[best]), ("test", outcome.test))
     }
     told = [f"{abs(gain):.3f} nats {'below' if gain > 0 else 'above'} it on {part}" for part, gain in gains.items()]
-    last = progress.validation[-1]
+    last = looks.validation[-1]
     found = [
         f"Against the {ORDER}-gram model the network is {' and '.join(told)}.",
-        f"Best on validation at step {progress.steps[best]:,} of {plan.steps:,}, epoch "
-        f"{progress.steps[best] / epoch:.1f}; {last:.4f} nats at the last look, where the training loss was "
+        f"Best on validation at step {looks.steps[best]:,} of {plan.steps:,}, epoch "
+        f"{looks.steps[best] / epoch:.1f}; {last:.4f} nats at the last look, where the training loss was "
         f"{np.mean(outcome.history.loss[0, -epoch:]):.4f} over the epoch before.",
-        f"{plan.characters * progress.steps[-1] / (epoch * outcome.seconds):,.0f} characters a second over "
+        f"{plan.characters * looks.steps[-1] / (epoch * outcome.seconds):,.0f} characters a second over "
         f"{outcome.seconds / 60:.1f} minutes.",
     ]
     return found if outcome.diverged is None else [*found, f"It did not end well: {outcome.diverged}."]

@@ -18,44 +18,40 @@ where its loss is largest; the orthogonal tanh network begins at -0.18 and moves
 
 import functools
 
-from rich.console import Console
-
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.dynamics import figures, summary
 from experiments.dynamics.config import QUICK, Config, plan
 from experiments.dynamics.measurement import Outcome, measure
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, spectrum.png and training.png.
 
     `results.json` is written anew after every cell, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     runs = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
     outcomes: dict[int, Outcome] = {}
 
     def finished(index: int, outcome: Outcome) -> None:
         outcomes[index] = outcome
         records = [record for i in sorted(outcomes) for record in summary.records(runs[i], outcomes[i])]
-        report.write_json(folder / "results.json", {**header, "results": records})
+        folder.results(records)
 
     jobs = [functools.partial(measure, r, config) for r in runs]
     # One at a time: Lyapunov exponents and singular values are had by QR decompositions.
-    side_by_side.run(jobs, [config.steps] * len(jobs), 1, console, finished)
+    sessions = [folder.session(r.name) for r in runs]
+    side_by_side.run(jobs, sessions, [config.steps] * len(jobs), 1, folder.console, finished)
     pairs = [(r, outcomes[i]) for i, r in enumerate(runs)]
-    report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
-    files.write(folder / "spectrum.png", figures.spectrum_figure(pairs))
-    files.write(folder / "training.png", figures.training_figure(pairs))
-    summary.show(console, pairs)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, spectrum.png, training.png")
+    folder.arrays(summary.arrays(pairs))
+    folder.file("spectrum.png", figures.spectrum_figure(pairs))
+    folder.file("training.png", figures.training_figure(pairs))
+    summary.show(folder.console, pairs)
+    folder.tell_written()

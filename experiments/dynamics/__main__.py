@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import command_line, dynamics
+from experiments.settings import Settings
 
 __doc__ = dynamics.__doc__  # what --help opens with
 
-command_line.launch(dynamics.Config, dynamics.QUICK, dynamics.run, "runs/dynamics")
+command_line.launch(dynamics.Config, dynamics.QUICK, dynamics.run, "runs/dynamics", settings_class=Settings)

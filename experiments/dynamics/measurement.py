@@ -8,8 +8,7 @@ The state follows the task's inputs, s_t = step(s_{t-1}, x_t). Along it, J_t = d
 """
 
 import dataclasses
-import threading
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
@@ -49,14 +48,13 @@ def lags_of(task: tasks.Task) -> list[int]:
     return [*(lag for lag in lags if lag < task.dependency), task.dependency]
 
 
-def measure(run: Run, config: Config, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:
+def measure(run: Run, config: Config, session: training.Session) -> Outcome | None:
     """Trains and measures.
 
     Args:
       run: what to run.
       config: of the whole experiment.
-      advance: called with the number of optimization steps just done.
-      stop: once set, the run ends at its next checkpoint.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -67,20 +65,40 @@ def measure(run: Run, config: Config, advance: Callable[[int], None], stop: thre
     trainer = initializers.without_initializers(run.trainer)
     batch = run.task.sample(key_measured, MEASURED_SEQUENCES)
 
-    def test() -> dict[str, np.ndarray]:
-        return training.evaluate(trainer.model, run.task, state.params, key_test, TEST_BATCH)
+    def test(params: Any) -> dict[str, np.ndarray]:
+        return training.evaluate(trainer.model, run.task, params, key_test, TEST_BATCH)
 
-    metrics = {"before": test()}
-    looks, pieces = [_look(trainer, config, run.task, state.params, batch, 0)], []
-    for done in range(run.steps, config.steps + 1, run.steps):
-        if stop.is_set():
-            return None
-        state, piece = training.run(trainer, run.task, state, run.steps)
-        pieces.append(jax.tree.map(np.asarray, piece))
-        looks.append(_look(trainer, config, run.task, state.params, batch, done))
-        advance(run.steps)
-    metrics["after"] = test()
-    return Outcome(looks, training.join(pieces), metrics)
+    before, first = test(state.params), _look(trainer, config, run.task, state.params, batch, 0)
+    progress = training.train(
+        trainer,
+        functools.partial(training.run, trainer, run.task),
+        state,
+        config.steps // run.steps * run.steps,
+        log_every=run.steps,
+        look=lambda now: _arrays(_look(trainer, config, run.task, now.training.params, batch, now.done)),
+        look_every=run.steps,
+        session=session,
+    )
+    if progress is None:
+        return None
+    looks = [first, *(_of_arrays(progress, place) for place in range(len(progress.looks)))]
+    return Outcome(looks, progress.history, {"before": before, "after": test(progress.training.params)})
+
+
+def _arrays(look: Look) -> dict[str, np.ndarray]:
+    """A look as curves have it: [seeds, ...] by name."""
+    shares = {f"{op} {n}": v for op, each in look.saturation.items() for n, v in each._asdict().items()}
+    found = {name: getattr(look, name) for name in ("lyapunov", "log_singular_values", "reach", "horizon")}
+    return found | shares
+
+
+def _of_arrays(progress: training.Progress, place: int) -> Look:
+    curves = {name: values[:, place] for name, values in progress.curves.items()}
+    measured = {n: curves.pop(n) for n in ("lyapunov", "log_singular_values", "reach", "horizon")}
+    ops = dict.fromkeys(name.rpartition(" ")[0] for name in curves)
+    shares: dict[str, list[Any]] = {op: [curves[f"{op} {n}"] for n in diagnostics.Saturation._fields] for op in ops}
+    saturation = {op: diagnostics.Saturation(*each) for op, each in shares.items()}
+    return Look(int(progress.looks[place]), **measured, saturation=saturation)
 
 
 def _look(

@@ -21,32 +21,29 @@ Clipping by norm keeps every ReLU network up to g = 1.5 finite; at 2, four of fi
 import functools
 
 import jax
-from rich.console import Console
 
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.exploding import boundary, figures, summary, survival
 from experiments.exploding.config import QUICK, Config, plan
 from experiments.exploding.quantities import Findings
 from experiments.exploding.survival import Outcome
-from rnn_jax import files, report, training
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
+from rnn_jax import training
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, boundary.png and training.png.
 
     `results.json` is written anew after every training, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     task, gains, trainings = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
 
     key_boundary, key_init, key_training = jax.random.split(jax.random.key(config.seed), 3)
     boundaries = boundary.measure(config, task, gains, key_boundary)
@@ -55,7 +52,7 @@ def run(config: Config, workdir: str) -> None:
 
     def keep() -> None:
         finished = [record for i in sorted(records) for record in records[i]]
-        report.write_json(folder / "results.json", {**header, "results": finished})
+        folder.results(finished)
 
     def finished(index: int, outcome: Outcome) -> None:
         outcomes[index] = outcome
@@ -67,11 +64,12 @@ def run(config: Config, workdir: str) -> None:
     state = jax.block_until_ready(training.init(trainings[0].trainer, jax.random.split(key_init, config.seeds)))
     jobs = [functools.partial(survival.measure, t, config, task, gains, state, key_training) for t in trainings]
     at_a_time = side_by_side.programs_at_a_time()
-    side_by_side.run(jobs, [config.steps] * len(jobs), at_a_time, console, finished)
+    sessions = [folder.session(f"{t.activation}/{t.clipping}") for t in trainings]
+    side_by_side.run(jobs, sessions, [config.steps] * len(jobs), at_a_time, folder.console, finished)
 
     found = Findings(config, task, gains, boundaries, [(t, outcomes[i]) for i, t in enumerate(trainings)])
-    report.write_arrays(folder / "arrays.npz", summary.arrays(found))
-    files.write(folder / "boundary.png", figures.boundary_figure(found))
-    files.write(folder / "training.png", figures.training_figure(found))
-    summary.show(console, found)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, boundary.png, training.png")
+    folder.arrays(summary.arrays(found))
+    folder.file("boundary.png", figures.boundary_figure(found))
+    folder.file("training.png", figures.training_figure(found))
+    summary.show(folder.console, found)
+    folder.tell_written()

@@ -1,8 +1,8 @@
 """Which trainings stay finite: all gains and seeds of one activation and one clipping in one program."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
+import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,8 +48,7 @@ def measure(
     gains: list[float],
     unit: training.TrainState,
     key: jax.Array,
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains W_h = g x orthogonal for every gain and seed; the same matrices and batches at every gain.
 
@@ -60,8 +59,7 @@ def measure(
       gains: g.
       unit: states at gain 1, [seeds, ...], the same for every job.
       key: of the batches measured and tested on.
-      advance: called with the number of optimization steps just done.
-      stop: once set, the run ends at its next log point.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -75,29 +73,31 @@ def measure(
 
     moments: dict[str, tuple] = {}
 
-    def look(moment: str) -> None:
-        metrics = training.evaluate(model, task, state.params, key_test, TEST_BATCH)
-        cells = jax.tree.map(np.asarray, state.params.cell)
-        each = [jax.tree.map(lambda leaf, i=i: leaf[i], cells) for i in range(len(state.step))]
+    def look(moment: str, of_seeds: Any) -> None:
+        metrics = training.evaluate(model, task, of_seeds, key_test, TEST_BATCH)
+        cells = jax.tree.map(np.asarray, of_seeds.cell)
+        each = [jax.tree.map(lambda leaf, i=i: leaf[i], cells) for i in range(len(gains) * config.seeds)]
         shares = [diagnostics.saturation(model.cell, params, batch.inputs) for params in each]
         moments[moment] = (
             jax.tree.map(by_gain, metrics),
-            reach(model, task, state.params, batch, gains),
+            reach(model, task, of_seeds, batch, gains),
             jax.tree.map(lambda *values: by_gain(np.stack(values)), *shares),
         )
 
-    look("before")
-    pieces = []
-    length = -(-config.steps // LOG_POINTS)
-    for done in range(0, config.steps, length):
-        if stop.is_set():
-            return None
-        steps = min(length, config.steps - done)
-        state, piece = training.run(job.trainer, task, state, steps)
-        pieces.append(jax.tree.map(np.asarray, piece))
-        advance(steps)
-    look("after")
-    history = jax.tree.map(by_gain, training.join(pieces))
+    look("before", state.params)
+    progress = training.train(
+        job.trainer,
+        functools.partial(training.run, job.trainer, task),
+        state,
+        config.steps,
+        log_every=-(-config.steps // LOG_POINTS),
+        session=session,
+    )
+    if progress is None:
+        return None
+    trained = progress.training.params
+    look("after", trained)
+    history = jax.tree.map(by_gain, progress.history)
     metrics, reaches, saturation = ({m: parts[i] for m, parts in moments.items()} for i in range(3))
     return Outcome(
         history=history,
@@ -105,5 +105,5 @@ def measure(
         metrics=metrics,
         reach=reaches,
         saturation=saturation,
-        largest_singular_value=by_gain(np.linalg.norm(np.asarray(state.params.cell.w_h), ord=2, axis=(1, 2))),
+        largest_singular_value=by_gain(np.linalg.norm(np.asarray(trained.cell.w_h), ord=2, axis=(1, 2))),
     )

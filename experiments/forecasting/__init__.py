@@ -21,38 +21,34 @@ import functools
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.forecasting import figures, measurement, summary
 from experiments.forecasting.config import QUICK, Config, plan
 from experiments.forecasting.measurement import Outcome
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html.
 
     `results.json` is written anew after every network, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
     opponents = measurement.opponents(ready.data, config)
     outcomes: dict[int, Outcome] = {}
 
     def keep() -> None:
         records = [record for outcome in opponents for record in summary.records(ready.data, outcome)]
         records += [record for i in sorted(outcomes) for record in summary.records(ready.data, outcomes[i])]
-        report.write_json(folder / "results.json", {**header, "results": records})
+        folder.results(records)
 
     def finished(index: int, outcome: Outcome) -> None:
         outcomes[index] = outcome
@@ -65,19 +61,15 @@ def run(config: Config, workdir: str) -> None:
         for (name, model), key in zip(ready.models.items(), keys, strict=True)
     ]
     work = [measurement.work(ready.data, config, model) for model in ready.models.values()]
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), console, finished)
+    sessions = [folder.session(name) for name in ready.models]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     found = [*opponents, *(outcomes[i] for i in sorted(outcomes))]
     arrays: dict[str, np.ndarray] = summary.arrays(ready.data, found)
-    report.write_arrays(folder / "arrays.npz", arrays)
-    pngs = {name: draw(ready.data, found) for name, draw in figures.FIGURES.items()}
-    for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
-    rows, words, columns = summary.rows(found), summary.sentences(ready.data, found), summary.columns(ready.data)
-    table = report.html_table(columns, {summary.title(ready.data): rows}, summary.caption(ready.data))
-    captions = {figures.CAPTIONS[name]: png for name, png in pngs.items()}
-    files.write(folder / "summary.html", report.page("Forecasting a series", words, table, captions, header))
-    console.print(report.text_tables(columns, {summary.title(ready.data): rows}, summary.caption(ready.data)))
-    for sentence in words:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    names = ", ".join(["config.json", "results.json", "arrays.npz", *(f"{name}.png" for name in pngs), "summary.html"])
-    console.print(f"{folder}: {names}", markup=False, highlight=False)
+    folder.arrays(arrays)
+    rows, columns = summary.rows(found), summary.columns(ready.data)
+    folder.show(
+        "Forecasting a series",
+        summary.sentences(ready.data, found),
+        [(columns, {summary.title(ready.data): rows}, summary.caption(ready.data))],
+        {f"{name}.png": (figures.CAPTIONS[name], draw(ready.data, found)) for name, draw in figures.FIGURES.items()},
+    )

@@ -1,8 +1,6 @@
 """A forecaster fitted to the training part, all seeds in one program, and what it forecasts from many origins."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -85,8 +83,7 @@ def fit(
     config: Any,
     model: Forecaster,
     keys: jax.Array,
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> training.Fit | None:
     """The parameters of each seed of `keys` that are best on the validation part; None where it was stopped."""
     found = _training_part(data, model)
@@ -99,7 +96,7 @@ def fit(
 
     trained = trainer(config, model, steps)
     state = _begin(data, trained, keys)
-    return training.fit(trained, loss, [found], state, config.epochs, score, advance=advance, stop=stop)
+    return training.fit(trained, loss, [found], state, config.epochs, score, session=session)
 
 
 def _begin(data: Data, trainer: training.Trainer[Forecaster], keys: jax.Array) -> training.TrainState:

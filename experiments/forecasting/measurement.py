@@ -1,9 +1,7 @@
 """What is scored: the opponents, and each network's seeds, alone and together."""
 
 import dataclasses
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,6 +10,7 @@ import numpy as np
 from experiments.forecasting import baselines, fitting
 from experiments.forecasting.config import Config, Data
 from experiments.forecasting.rolling import Predicted, Scores, scores
+from rnn_jax import training
 from rnn_jax.models import Forecaster
 
 AUTOREGRESSION = "autoregression"
@@ -62,18 +61,17 @@ def measure(
     name: str,
     model: Forecaster,
     key: jax.Array,
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains all seeds of a network and forecasts the test part; None where it was stopped."""
     key_seeds, key_paths = jax.random.split(key)
     began = time.perf_counter()
-    fit = fitting.fit(data, config, model, jax.random.split(key_seeds, config.seeds), advance, stop)
+    fit = fitting.fit(data, config, model, jax.random.split(key_seeds, config.seeds), session)
     if fit is None:
         return None
     origins = data.origins("test")
     found = fitting.forecast(data, model, fit.params, origins, key_paths, config.paths)
-    advance(ONE_MORE)
+    session.advance(ONE_MORE)
     details = {
         "definition": model,
         "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(fit.params)),

@@ -17,39 +17,35 @@ and is far off on trained ones (0.2), where the gradient reaches further back.
 import functools
 from typing import Any
 
-from rich.console import Console
-
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.gradient_estimators import cost, figures, learning, quality, summary
 from experiments.gradient_estimators.config import QUICK, Config, Problem, lengths, plan
 from experiments.gradient_estimators.results import Results, short
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
+from rnn_jax import training
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz and a figure a cell.
 
     `results.json` is written anew after every piece, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     problems, steps_timed = plan(config), lengths(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
     results = Results(config, problems)
 
     def keep() -> None:
-        report.write_json(folder / "results.json", {**header, "results": summary.records(results)})
+        folder.results(summary.records(results))
 
     # Timed first, while nothing else runs.
     first_task = problems[0].task_name
-    with console.status("timing"):
+    with folder.console.status("timing"):
         for problem in (p for p in problems if p.task_name == first_task):
             for steps in steps_timed:
                 results.costs.extend(cost.measure(problem, config, steps))
@@ -72,11 +68,12 @@ def run(config: Config, workdir: str) -> None:
         keep()
 
     at_a_time = side_by_side.programs_at_a_time()
-    side_by_side.run(jobs, [config.steps] * len(jobs), at_a_time, console, finished)
-    report.write_arrays(folder / "arrays.npz", summary.arrays(results))
+    side_by_side.run(
+        jobs, [training.Session()] * len(jobs), [config.steps] * len(jobs), at_a_time, folder.console, finished
+    )
+    folder.arrays(summary.arrays(results))
     drawn = {name: figures.figure(results, name) for name in config.cells}
     for name, png in drawn.items():
-        files.write(folder / f"{short(name)}.png", png)
-    summary.show(console, results)
-    names = ", ".join(short(name) for name in drawn)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, {names} (.png)")
+        folder.file(f"{short(name)}.png", png)
+    summary.show(folder.console, results)
+    folder.tell_written()

@@ -1,8 +1,6 @@
 """Learning curves at equal steps: the same optimizer, batches and steps, another estimator."""
 
 import functools
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,11 +16,9 @@ from rnn_jax.gradients import Estimator, task_loss
 from rnn_jax.seeds import over_seeds, place
 
 
-def measure(
-    problem: Problem, estimator: Estimator, config: Config, advance: Callable[[int], None], stop: threading.Event
-) -> np.ndarray | None:
+def measure(problem: Problem, estimator: Estimator, config: Config, session: training.Session) -> np.ndarray | None:
     """The loss at every step, [seeds, steps]; None where it was stopped."""
-    if stop.is_set():
+    if session.stop.is_set():
         return None
     trainer = problem.trainer(config, estimator)
     state = begin(problem, config)
@@ -31,7 +27,7 @@ def measure(
     else:
         loss = training.run(trainer, problem.task, state, config.steps)[1].loss
     found = np.asarray(loss)
-    advance(config.steps)
+    session.advance(config.steps)
     return found
 
 

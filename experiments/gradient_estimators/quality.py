@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import threading
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -41,7 +39,7 @@ def begin(problem: Problem, config: Config) -> training.TrainState:
     return side_by_side.begin(problem.trainer(config, BPTT()), keys)
 
 
-def measure(problem: Problem, config: Config, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:
+def measure(problem: Problem, config: Config, session: training.Session) -> Outcome | None:
     """Compares all estimators, trains by BPTT, compares again."""
     key_measured, key_draws = jax.random.split(jax.random.key(config.seed + 1))
     trainer = problem.trainer(config, BPTT())
@@ -59,10 +57,10 @@ def measure(problem: Problem, config: Config, advance: Callable[[int], None], st
         return found
 
     before = look()
-    if stop.is_set():
+    if session.stop.is_set():
         return None
     state, metrics = training.run(trainer, problem.task, state, config.steps)
-    advance(config.steps)
+    session.advance(config.steps)
     return Outcome(before, look(), np.asarray(metrics.loss))
 
 

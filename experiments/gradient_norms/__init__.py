@@ -16,55 +16,48 @@ and 2e-12 in a GRU. After it every gated network has learnt to keep half of it a
 import functools
 from typing import Any
 
-from rich.console import Console
-
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.gradient_norms import summary
 from experiments.gradient_norms.config import QUICK, Config, Run, plan
 from experiments.gradient_norms.measurement import Outcome, measure
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
+from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, a figure a task and summary.html.
 
     `results.json` is written anew after every run, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     runs = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    environment = report.environment()
     at_a_time = side_by_side.programs_at_a_time()
-    header = {"config": config, "environment": {**environment, "programs_at_a_time": at_a_time}}
-    report.write_json(folder / "config.json", config)
-
+    environment = {**report.environment(), "programs_at_a_time": at_a_time}
+    folder = RunFolder(config, workdir, settings, {"environment": environment})
     outcomes: dict[int, Outcome] = {}
     records: dict[int, list[dict[str, Any]]] = {}
     # The defaults first: when another initialisation's turn comes, the programs they share are compiled.
     order = sorted(range(len(runs)), key=lambda i: not runs[i].is_default)
 
-    def tell(text: str) -> None:
-        console.print(text, style="red", markup=False)
-
     def finished(place: int, outcome: Outcome) -> None:
         index = order[place]
         outcomes[index], records[index] = outcome, summary.records(runs[index], outcome)
         found = [record for i in sorted(records) for record in records[i]]
-        report.write_json(folder / "results.json", {**header, "results": found})
+        folder.results(found)
 
-    jobs = [functools.partial(measure, runs[i], config, tell) for i in order]
-    side_by_side.run(jobs, [runs[i].steps for i in order], at_a_time, console, finished)
+    jobs = [functools.partial(measure, runs[i], config) for i in order]
+    sessions = [folder.session(runs[i].name) for i in order]
+    side_by_side.run(jobs, sessions, [runs[i].steps for i in order], at_a_time, folder.console, finished)
     pairs: list[tuple[Run, Outcome]] = [(r, outcomes[i]) for i, r in enumerate(runs)]
-    report.write_arrays(folder / "arrays.npz", summary.arrays(pairs))
+    folder.arrays(summary.arrays(pairs))
     figures = summary.figures(pairs)
     for task_name, png in figures.items():
-        files.write(folder / f"{task_name}.png", png)
-    files.write(folder / "summary.html", summary.page(pairs, figures, header))
-    summary.show(console, pairs, at_a_time)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(figures)} (.png), summary.html")
+        folder.file(f"{task_name}.png", png)
+    folder.file("summary.html", summary.page(pairs, figures, folder.header))
+    summary.show(folder.console, pairs, at_a_time)
+    folder.tell_written()

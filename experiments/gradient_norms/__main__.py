@@ -1,7 +1,10 @@
 """The command line of the experiment."""
 
 from experiments import command_line, gradient_norms
+from experiments.settings import Settings
 
 __doc__ = gradient_norms.__doc__  # what --help opens with
 
-command_line.launch(gradient_norms.Config, gradient_norms.QUICK, gradient_norms.run, "runs/gradient_norms")
+command_line.launch(
+    gradient_norms.Config, gradient_norms.QUICK, gradient_norms.run, "runs/gradient_norms", settings_class=Settings
+)

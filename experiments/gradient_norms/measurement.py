@@ -1,9 +1,7 @@
 """One run: measures the gradient's reach, trains all seeds, measures again."""
 
 import dataclasses
-import threading
-import time
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
@@ -41,17 +39,13 @@ class Outcome:
     ms_per_step: float  # of all seeds together; median of the pieces after the first, which compiles
 
 
-def measure(
-    run: Run, config: Config, tell: Callable[[str], None], advance: Callable[[int], None], stop: threading.Event
-) -> Outcome | None:
+def measure(run: Run, config: Config, session: training.Session) -> Outcome | None:
     """Measures, trains and measures again.
 
     Args:
       run: what to run.
       config: of the whole experiment.
-      tell: called with a line of text at the log point after a seed has diverged.
-      advance: called with the number of steps just done.
-      stop: once set, the run ends at its next log point.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -64,10 +58,10 @@ def measure(
     batch = run.task.sample(key_measured, MEASURED_SEQUENCES)
     lags = diagnostics.common_lags(batch)
 
-    def look() -> Phase:
-        reach = diagnostics.gradient_reach(model, run.task, state.params, batch)
-        metrics = training.evaluate(model, run.task, state.params, key_test, TEST_BATCH)
-        params = jax.tree.map(np.asarray, state.params)
+    def look(of_seeds: Any) -> Phase:
+        reach = diagnostics.gradient_reach(model, run.task, of_seeds, batch)
+        metrics = training.evaluate(model, run.task, of_seeds, key_test, TEST_BATCH)
+        params = jax.tree.map(np.asarray, of_seeds)
         each = [jax.tree.map(lambda leaf, s=s: leaf[s], params) for s in range(config.seeds)]
         cells = [p.cell for p in each]
         return Phase(
@@ -81,30 +75,23 @@ def measure(
             theory=np.array([diagnostics.linearised_reach(model.cell, p, lags) for p in cells]),
         )
 
-    before = look()
-    pieces, seconds = [], []
-    told: set[int] = set()
-    length = -(-run.steps // LOG_POINTS)
-    for done in range(0, run.steps, length):
-        if stop.is_set():
-            return None
-        steps = min(length, run.steps - done)
-        start = time.perf_counter()
-        state, metrics = training.run(trainer, run.task, state, steps)
-        pieces.append(jax.tree.map(np.asarray, metrics))
-        seconds.append((time.perf_counter() - start) / steps)
-        diverged = set(np.flatnonzero(np.asarray(state.diverged)).tolist())
-        for seed in sorted(diverged - told):
-            lost = training.divergence(training.join(pieces), seed)
-            tell(f"{run.name}: {lost}; {config.seeds - len(diverged)} seeds go on")
-        told = diverged
-        advance(steps)
+    before = look(state.params)
+    progress = training.train(
+        trainer,
+        functools.partial(training.run, trainer, run.task),
+        state,
+        run.steps,
+        log_every=-(-run.steps // LOG_POINTS),
+        session=session,
+    )
+    if progress is None:
+        return None
     return Outcome(
         before=before,
-        after=look(),
-        history=training.join(pieces),
-        parameters=sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
-        ms_per_step=1e3 * float(np.median(seconds[1:])) if len(seconds) > 1 else float("nan"),
+        after=look(progress.training.params),
+        history=progress.history,
+        parameters=trainer.parameters,
+        ms_per_step=1e3 * progress.pace,
     )
 
 

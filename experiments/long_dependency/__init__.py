@@ -14,23 +14,23 @@ was met on the whole test set at some look; an item ends when all its seeds have
 
 import functools
 import threading
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from experiments import run_files, side_by_side
-from experiments.command_line import writable
 from experiments.long_dependency import board, figures, findings
 from experiments.long_dependency.config import QUICK, Config, Item, plan
 from experiments.long_dependency.measurement import Outcome, measure
 from experiments.long_dependency.result import Result
 from experiments.long_dependency.store import Store
-from rnn_jax import files, report
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
+from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the benchmark and writes items/, config.json, results.json, arrays.npz, figures and summary.html.
 
     An item's files are written as soon as it has ended; those of an item that is there are read instead of running it.
@@ -39,14 +39,19 @@ def run(config: Config, workdir: str) -> None:
       UserError: where the config cannot be run, `workdir` cannot be written, or holds an item that was made otherwise.
     """
     items = plan(config)
-    folder = writable(workdir)
-    store, console = Store(folder, config), Console()
-    results = [store.read(item) or Result.waiting(item, config.seeds) for item in items]
+    at_a_time = side_by_side.programs_at_a_time()
+    environment = {**report.environment(), "programs_at_a_time": at_a_time}
+    store = Store(Path(workdir), config)
+    there = [store.read(item) if settings.resume else None for item in items]  # refused before anything is written
+    results = [result or Result.waiting(item, config.seeds) for item, result in zip(items, there, strict=True)]
+    folder = RunFolder(config, workdir, settings, {"environment": environment}, grows=True)
+    if not settings.resume:
+        store.clear()
     missing = [index for index, result in enumerate(results) if not result.finished]
     if len(missing) < len(items):
-        console.print(f"{folder}: {len(items) - len(missing)} of {len(items)} items are there, and are not run again")
-    report.write_json(folder / "config.json", config)
-    at_a_time = side_by_side.programs_at_a_time()
+        folder.console.print(
+            f"{folder.path}: {len(items) - len(missing)} of {len(items)} items are there, and are not run again"
+        )
     lock = threading.Lock()
 
     def standing(index: int, result: Result) -> None:
@@ -59,27 +64,24 @@ def run(config: Config, workdir: str) -> None:
 
     def finished(place: int, outcome: Outcome) -> None:
         store.write(items[missing[place]], outcome)
-        console.print(findings.of_item(outcome.result), highlight=False, markup=False)
+        folder.console.print(findings.of_item(outcome.result), highlight=False, markup=False)
 
     jobs = [
         functools.partial(measure, items[i], config.seeds, config.seed, functools.partial(standing, i)) for i in missing
     ]
-    side_by_side.run(jobs, [items[i].work for i in missing], at_a_time, console, finished, below)
+    sessions = [folder.session(items[i].name, store.made_by(items[i])) for i in missing]
+    side_by_side.run(jobs, sessions, [items[i].work for i in missing], at_a_time, folder.console, finished, below)
 
-    header = {"config": config, "environment": {**report.environment(), "programs_at_a_time": at_a_time}}
     records = [record for pair in zip(items, results, strict=True) for record in _records(*pair)]
-    report.write_json(folder / "results.json", {**header, "results": records})
-    report.write_arrays(folder / "arrays.npz", store.arrays(items))
-    pngs = figures.figures(results)
-    for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
+    folder.results(records)
+    folder.arrays(store.arrays(items))
     caption, sections, words = board.caption(results, at_a_time), board.sections(results), findings.sentences(results)
-    table = report.html_table(board.COLUMNS, sections, caption)
-    files.write(folder / "summary.html", report.page("The long-dependency benchmark", words, table, pngs, header))
-    console.print(report.text_tables(board.COLUMNS, sections, caption), highlight=False)
-    for sentence in words:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    console.print(f"{folder}: items/, results.json, arrays.npz, {', '.join(pngs)} (.png), summary.html")
+    folder.show(
+        "The long-dependency benchmark",
+        words,
+        [(board.COLUMNS, sections, caption)],
+        {f"{name}.png": (name, png) for name, png in figures.figures(results).items()},
+    )
 
 
 def _records(item: Item, result: Result) -> list[dict[str, Any]]:

@@ -1,8 +1,7 @@
 """Trains all seeds of one item, with looks at the test set on the way."""
 
 import dataclasses
-import threading
-import time
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ def measure(
     seeds: int,
     seed: int,
     standing: Callable[[Result], None],
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains an item.
 
@@ -40,76 +38,72 @@ def measure(
       seeds: runs of it.
       seed: from which every random number follows; items do not depend on what else is run.
       standing: called with what is known after every look at the test set.
-      advance: called with the steps of the recurrence that were just done.
-      stop: once set, the item ends within `LONGEST_PIECE` steps.
+      session: who is told, what ends it, where it is kept; its work is counted in steps of the recurrence.
 
     Returns:
       The outcome; None where it was stopped.
     """
     recipe, task = item.recipe, item.task
-    start = time.perf_counter()
     key_seeds, key_test = jax.random.split(jax.random.key(seed))
-    state = side_by_side.begin(item.trainer, jax.random.split(key_seeds, seeds))
     trainer = initializers.without_initializers(item.trainer)  # beginnings of a cell share its compiled programs
-    result = dataclasses.replace(
-        Result.waiting(item, seeds), parameters=sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
-    )
+    waiting = dataclasses.replace(Result.waiting(item, seeds), parameters=item.trainer.parameters)
 
-    def look(last: bool) -> dict[str, np.ndarray]:
+    def look(progress: training.Progress) -> dict[str, np.ndarray]:
         """The whole test set where a seed may have solved the task or all is over, else one batch of it."""
-        found = training.evaluate(trainer.model, task, state.params, key_test, TEST_BATCH, batches=1)
-        new = [now and step is None for now, step in zip(_solved(task, found), result.solved_at, strict=True)]
-        whole = last or any(new)
-        return training.evaluate(trainer.model, task, state.params, key_test, TEST_BATCH) if whole else found
+        params = progress.training.params
+        found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH, batches=1)
+        solved_at = _result(waiting, progress).solved_at
+        new = [now and step is None for now, step in zip(_solved(task, found), solved_at, strict=True)]
+        last = progress.done == recipe.steps or bool(np.all(progress.training.diverged))
+        if last or any(new):
+            found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH)
+        return found | {"solved": np.array(_solved(task, found))}
 
-    pieces: list[training.StepMetrics] = []
-    speeds: list[float] = []
-    done = 0
-    while True:
-        if stop.is_set():
-            return None
-        to_look = recipe.evaluate_every - done % recipe.evaluate_every
-        steps = min(_piece(recipe.evaluate_every), to_look, recipe.steps - done)
-        began = time.perf_counter()
-        state, metrics = training.run(trainer, task, state, steps)
-        pieces.append(jax.tree.map(np.asarray, metrics))
-        speeds.append(steps * recipe.batch_size * seeds / (time.perf_counter() - began))
-        done += steps
-        advance(steps * task.sequence_length)
-        lost = np.asarray(state.diverged)
-        last = done == recipe.steps or bool(lost.all())
-        if steps < to_look and not last:
-            continue
-        result = dataclasses.replace(
-            _looked(task, result, done, look(last)),
-            diverged=[training.divergence(training.join(pieces), n) if lost[n] else None for n in range(seeds)],
-            seconds=time.perf_counter() - start,
-            sequences_per_second=float(np.median(speeds[1:] or speeds)),
-        )
-        over = all(step is not None or gone for step, gone in zip(result.solved_at, lost, strict=True))
-        if last or (recipe.until_solved and over):
-            break
-        standing(result)
-    result = dataclasses.replace(result, finished=True)
+    def looked(progress: training.Progress) -> bool:
+        lost, result = np.asarray(progress.training.diverged), _result(waiting, progress)
+        solved = all(step is not None or gone for step, gone in zip(result.solved_at, lost, strict=True))
+        over = progress.done == recipe.steps or bool(lost.all()) or (recipe.until_solved and solved)
+        if not over:
+            standing(result)
+        return over
+
+    progress = training.train(
+        trainer,
+        functools.partial(training.run, trainer, task),
+        side_by_side.begin(item.trainer, jax.random.split(key_seeds, seeds)),
+        recipe.steps,
+        log_every=_piece(recipe.evaluate_every),
+        look=look,
+        look_every=recipe.evaluate_every,
+        looked=looked,
+        session=dataclasses.replace(session, advance=lambda steps: session.advance(steps * task.sequence_length)),
+    )
+    if progress is None:
+        return None
+    result = dataclasses.replace(_result(waiting, progress), finished=True)
     standing(result)
-    return Outcome(result, training.join(pieces))
+    return Outcome(result, progress.history)
+
+
+def _result(waiting: Result, progress: training.Progress) -> Result:
+    """All that is known at a look."""
+    lost, curves = np.asarray(progress.training.diverged), dict(progress.curves)
+    solved = curves.pop("solved", np.empty((waiting.seeds, 0), bool))
+    return dataclasses.replace(
+        waiting,
+        steps=progress.looks.tolist(),
+        curves={name: values.astype(float).tolist() for name, values in curves.items()},
+        solved=solved.tolist(),
+        diverged=[training.divergence(progress.history, seed) if lost[seed] else None for seed in range(waiting.seeds)],
+        seconds=progress.seconds,
+        sequences_per_second=waiting.batch_size * waiting.seeds / progress.pace,
+    )
 
 
 def _solved(task: tasks.Task, found: dict[str, np.ndarray]) -> list[bool]:
     """Whether each seed meets the task's criterion."""
     seeds = range(len(found["loss"]))
     return [bool(task.solved({metric: float(values[seed]) for metric, values in found.items()})) for seed in seeds]
-
-
-def _looked(task: tasks.Task, result: Result, step: int, found: dict[str, np.ndarray]) -> Result:
-    """The result with one look more at the test set."""
-    none: list[list[float]] = [[] for _ in range(result.seeds)]
-    curves = {
-        metric: [[*curve, float(v)] for curve, v in zip(result.curves.get(metric, none), values, strict=True)]
-        for metric, values in found.items()
-    }
-    solved = [[*looks, now] for looks, now in zip(result.solved, _solved(task, found), strict=True)]
-    return dataclasses.replace(result, steps=[*result.steps, step], curves=curves, solved=solved)
 
 
 def _piece(evaluate_every: int) -> int:

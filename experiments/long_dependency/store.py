@@ -8,6 +8,7 @@ NAME is the item's with dashes.
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,22 @@ class Store:
             result = Result.read(content["result"], item.recipe.published)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{path} cannot be read ({error}): delete it, and it is run again") from error
-        wanted = self._made_by(item)
+        wanted = self.made_by(item)
         if differing := [f"{key} {made.get(key)!r}" for key in wanted if made.get(key) != wanted[key]]:
             raise UserError(
                 f"{path} was made otherwise, with {', '.join(differing)}: choose another --workdir, or delete it"
             )
         return result
 
+    def clear(self) -> None:
+        """Takes away all that is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def write(self, item: Item, outcome: Outcome) -> None:
         """Keeps a finished item; the JSON last, as it says that the item is there."""
         self.folder.mkdir(exist_ok=True)
         report.write_arrays(self._path(item, "npz"), run_files.of_training(item.name, outcome.history))
-        content = {"made_by": self._made_by(item), "result": outcome.result, "environment": report.environment()}
+        content = {"made_by": self.made_by(item), "result": outcome.result, "environment": report.environment()}
         report.write_json(self._path(item, "json"), content)
 
     def arrays(self, items: list[Item]) -> dict[str, np.ndarray]:
@@ -68,7 +73,7 @@ class Store:
     def _path(self, item: Item, ending: str) -> Path:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', item.name)}.{ending}"
 
-    def _made_by(self, item: Item) -> dict[str, Any]:
+    def made_by(self, item: Item) -> dict[str, Any]:
         """All that the numbers follow from, as it reads back from JSON."""
         made = {"seeds": self.seeds, "seed": self.seed, "network": item.trainer.model.cell, **_fields(item)}
         return json.loads(json.dumps(report.plain(made)))

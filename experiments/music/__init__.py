@@ -29,22 +29,23 @@ from experiments.music import figures, measurement, summary
 from experiments.music.config import QUICK, Config, Plan, plan
 from experiments.music.measurement import Outcome
 from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
 BEGINNING = 8  # steps of a real piece that a drawn one begins with, at the most
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, loss.png, rolls.png and summary.html.
 
     `results.json` is written anew as soon as a network has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = RunFolder(config, workdir)
+    folder = RunFolder(config, workdir, settings)
     baselines = opponents.baselines(ready.pieces)
     ended: dict[int, Outcome] = {}
 
@@ -55,18 +56,18 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in ready.networks]
     work = [ready.steps * config.epochs] * len(jobs)
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    sessions = [folder.session(network.name) for network in ready.networks]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     best = summary.best_of(outcomes)
     real, drawn, beginning = _improvised(ready, config, best)
     folder.arrays(summary.arrays(outcomes, drawn))
     rolls = figures.rolls_figure(real, drawn, beginning, best.network.name)
+    caption = summary.caption(ready, config.seeds)
     folder.show(
         "The next notes",
         summary.sentences(baselines, outcomes),
-        summary.COLUMNS,
-        {summary.title(ready): summary.rows(baselines, outcomes)},
-        summary.caption(ready, config.seeds),
+        [(summary.COLUMNS, {summary.title(ready): summary.rows(baselines, outcomes)}, caption)],
         {
             "loss.png": ("Validation loss over the training", figures.loss_figure(baselines, outcomes)),
             "rolls.png": ("A real piece, and one that begins alike", rolls),

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import command_line, music
+from experiments.settings import Settings
 
 __doc__ = music.__doc__  # what --help opens with
 
-command_line.launch(music.Config, music.QUICK, music.run, "runs/music")
+command_line.launch(music.Config, music.QUICK, music.run, "runs/music", settings_class=Settings)

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -35,8 +34,7 @@ def measure(
     plan: Plan,
     config: Config,
     network: Network,
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains all seeds of a network, and tests the parameters that were best on validation.
 
@@ -44,8 +42,7 @@ def measure(
       plan: with the data.
       config: of the experiment.
       network: to be trained.
-      advance: called with the optimization steps just done.
-      stop: once set, the training ends as soon as it can.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -60,7 +57,7 @@ def measure(
     def score(params: Any) -> np.ndarray:
         return nats_per_step(trainer.model, params, examples["validation"])
 
-    fit = training.fit(trainer, loss, examples["training"], state, config.epochs, score, advance=advance, stop=stop)
+    fit = training.fit(trainer, loss, examples["training"], state, config.epochs, score, session=session)
     if fit is None:
         return None
     if fit.lost:

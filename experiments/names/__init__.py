@@ -22,22 +22,22 @@ vanilla network; 82.1 and 49 by logistic regression, 51.9 and 4 by the most freq
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments import side_by_side
-from experiments.command_line import writable
 from experiments.names import generated
 from experiments.names.config import QUICK, Config, Plan, plan
 from experiments.names.generator import Writing, learn
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 from experiments.text_classification import figures, summary
 from experiments.text_classification.measurement import Outcome, chosen
 from experiments.text_classification.opponents import opponents
 from experiments.text_classification.run import train
-from rnn_jax import files, report
 from rnn_jax.data import best_possible
 
 __all__ = ["QUICK", "Config", "run"]
@@ -45,74 +45,74 @@ __all__ = ["QUICK", "Config", "run"]
 CHARACTERS = (1, 3)  # n-grams that the opponents count
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, names.txt, figures and summary.html.
 
     `results.json` is written anew as soon as a network has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    texts, console = ready.texts, Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
+    texts = ready.texts
     test = texts.parts["test"].labelled
     counted = opponents(texts, CHARACTERS)
     ceiling = best_possible(test)
     fixed = [{**record, "ceiling": ceiling} for record in summary.opponents_records(counted, texts)]
 
-    def write(outcomes: Sequence[Outcome], *more: object) -> None:
+    def write(outcomes: Sequence[Outcome], *more: Mapping[str, Any]) -> None:
         found = [record for outcome in outcomes for record in summary.records(outcome, texts, config.seed)]
-        report.write_json(folder / "results.json", {**header, "results": [*found, *fixed, *more]})
+        folder.results([*found, *fixed, *more])
 
     write([])
-    outcomes = train(ready.networks, texts, config.seeds, config.seed, console, write)
+    outcomes = train(ready.networks, texts, config.seeds, config.seed, folder, write)
     judge = chosen(outcomes)
-    writing = _learn(ready, config.seed, console)
+    writing = _learn(ready, config.seed, folder)
     write(outcomes, generated.record(ready.generator, writing, None, judge.network.name))
     made = generated.generated(ready.generator, writing, judge, texts, config.seed)
     write(outcomes, generated.record(ready.generator, writing, made, judge.network.name))
-    report.write_arrays(folder / "arrays.npz", dict(figures.curves(outcomes)))
+    folder.arrays(dict(figures.curves(outcomes)))
     lines = [f"{texts.classes[n]}\t{name}\n" for n, name in zip(made.languages, made.names, strict=True)]
-    files.write(folder / "names.txt", "".join(lines))
+    folder.file("names.txt", "".join(lines))
     assert judge.guesses is not None
     confusion = f"{judge.network.name}, {config.seeds} seeds together, on the test part"
     pngs = {
-        "validation": figures.validation_figure(outcomes, counted),
-        "test": figures.test_figure(outcomes, counted, test.labels),
-        "confusion": figures.confusion_figure(judge.guesses, test.labels, texts.classes, confusion),
+        "validation.png": ("validation", figures.validation_figure(outcomes, counted)),
+        "test.png": ("test", figures.test_figure(outcomes, counted, test.labels)),
+        "confusion.png": (
+            "confusion",
+            figures.confusion_figure(judge.guesses, test.labels, texts.classes, confusion),
+        ),
     }
-    for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
-    sections = {summary.title(texts): summary.rows(outcomes, counted, texts)}
-    caption = summary.caption(texts, config.seeds)
-    sentences = [
+    words = [
         f"No classifier gets more than {100 * ceiling:.1f} % of the test part's names right: the others stand under "
         "another language too, and whoever names one language misses them.",
         summary.against(outcomes, counted, texts),
         *generated.sentences(writing, made, judge.network.name),
         *summary.diverged(outcomes),
     ]
+    rows = {summary.title(texts): summary.rows(outcomes, counted, texts)}
     written = {f"{generated.COUNT:,} generated names": generated.rows(made, texts)}
     heard = f"Heard: {judge.network.name} gives them the language that was asked for."
-    table = report.html_table(summary.COLUMNS, sections, caption) + report.html_table(generated.COLUMNS, written, heard)
-    files.write(folder / "summary.html", report.page("Names", sentences, table, pngs, header))
-    console.print(report.text_tables(summary.COLUMNS, sections, caption), highlight=False)
-    console.print(report.text_tables(generated.COLUMNS, written, heard), highlight=False)
-    for sentence in sentences:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, names.txt, {', '.join(pngs)} (.png), summary.html")
+    folder.show(
+        "Names",
+        words,
+        [(summary.COLUMNS, rows, summary.caption(texts, config.seeds)), (generated.COLUMNS, written, heard)],
+        pngs,
+    )
 
 
-def _learn(ready: Plan, seed: int, console: Console) -> Writing:
+def _learn(ready: Plan, seed: int, folder: RunFolder) -> Writing:
     """Trains the generator."""
     key = jax.random.fold_in(jax.random.key(seed), 1)
     found: list[Writing] = []
     job = functools.partial(learn, ready.generator, key, lambda fit: None)
-    side_by_side.run([job], [ready.generator.work], 1, console, lambda _, writing: found.append(writing))
+    sessions, work = [folder.session("generator")], [ready.generator.work]
+    side_by_side.run([job], sessions, work, 1, folder.console, lambda _, writing: found.append(writing))
     (writing,) = found
     scores = writing.fit.scores
-    console.print(f"generator: {np.nanmin(scores):.3f} nats per character of the validation part", highlight=False)
+    folder.console.print(
+        f"generator: {np.nanmin(scores):.3f} nats per character of the validation part", highlight=False
+    )
     return writing

@@ -1,7 +1,6 @@
 """One-to-many: a character language model that is told the language by the first token it reads, a BEGIN a language."""
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -89,8 +88,7 @@ def learn(
     generator: Generator,
     key: jax.Array,
     looked: Callable[[training.Fit], None],
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Writing | None:
     """Trains it; None where it was stopped. Arguments as `text_classification.measurement.measure`'s."""
     model = generator.trainer.model
@@ -107,8 +105,7 @@ def learn(
         generator.epochs,
         lambda params: nats(params, generator.examples["validation"]),
         looked=looked,
-        advance=advance,
-        stop=stop,
+        session=session,
     )
     if fit is None:
         return None

@@ -18,56 +18,48 @@ LSTM and 60 by logistic regression.
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
-from experiments.command_line import writable
+from experiments.run_folder import RunFolder
 from experiments.sentiment.config import QUICK, Config, plan
+from experiments.settings import Settings
 from experiments.text_classification import figures, summary
 from experiments.text_classification.measurement import Outcome
 from experiments.text_classification.opponents import opponents
 from experiments.text_classification.run import train
-from rnn_jax import files, report
 
 __all__ = ["QUICK", "Config", "run"]
 
 WORDS = (1, 2)  # n-grams that the opponents count
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
 
     `results.json` is written anew as soon as a network has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    texts, console = ready.texts, Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
+    texts = ready.texts
     counted = opponents(texts, WORDS)
 
     def write(outcomes: Sequence[Outcome]) -> None:
         found = [record for outcome in outcomes for record in summary.records(outcome, texts, config.seed)]
         results = [*found, *summary.opponents_records(counted, texts)]
-        report.write_json(folder / "results.json", {**header, "results": results})
+        folder.results(results)
 
     write([])
-    outcomes = train(ready.networks, texts, config.seeds, config.seed, console, write)
-    report.write_arrays(folder / "arrays.npz", dict(figures.curves(outcomes)))
-    pngs = {
-        "validation": figures.validation_figure(outcomes, counted),
-        "test": figures.test_figure(outcomes, counted, texts.parts["test"].labels),
-    }
-    for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
-    sections = {summary.title(texts): summary.rows(outcomes, counted, texts)}
-    caption = summary.caption(texts, config.seeds)
-    sentences = [summary.against(outcomes, counted, texts), *summary.diverged(outcomes)]
-    table = report.html_table(summary.COLUMNS, sections, caption)
-    files.write(folder / "summary.html", report.page("Sentiment", sentences, table, pngs, header))
-    console.print(report.text_tables(summary.COLUMNS, sections, caption), highlight=False)
-    for sentence in sentences:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(pngs)} (.png), summary.html")
+    outcomes = train(ready.networks, texts, config.seeds, config.seed, folder, write)
+    folder.arrays(dict(figures.curves(outcomes)))
+    words = [summary.against(outcomes, counted, texts), *summary.diverged(outcomes)]
+    rows = {summary.title(texts): summary.rows(outcomes, counted, texts)}
+    folder.show(
+        "Sentiment",
+        words,
+        [(summary.COLUMNS, rows, summary.caption(texts, config.seeds))],
+        {
+            "validation.png": ("validation", figures.validation_figure(outcomes, counted)),
+            "test.png": ("test", figures.test_figure(outcomes, counted, texts.parts["test"].labels)),
+        },
+    )

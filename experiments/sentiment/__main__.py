@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import command_line, sentiment
+from experiments.settings import Settings
 
 __doc__ = sentiment.__doc__  # what --help opens with
 
-command_line.launch(sentiment.Config, sentiment.QUICK, sentiment.run, "runs/sentiment")
+command_line.launch(sentiment.Config, sentiment.QUICK, sentiment.run, "runs/sentiment", settings_class=Settings)

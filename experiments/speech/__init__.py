@@ -21,6 +21,7 @@ import jax
 
 from experiments import side_by_side
 from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 from experiments.speech import figures, summary
 from experiments.speech.config import QUICK, Config, plan
 from experiments.speech.measurement import Outcome, measure
@@ -28,16 +29,16 @@ from experiments.speech.measurement import Outcome, measure
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, figures and summary.html.
 
     `results.json` is written anew as soon as a network has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = RunFolder(config, workdir)
+    folder = RunFolder(config, workdir, settings)
     problems = ready.problems
     outcomes: dict[int, Outcome] = {}
 
@@ -47,7 +48,8 @@ def run(config: Config, workdir: str) -> None:
 
     keys = jax.random.split(jax.random.key(config.seed), len(problems))
     jobs = [functools.partial(measure, problem, key) for problem, key in zip(problems, keys, strict=True)]
-    side_by_side.run(jobs, [p.work for p in problems], side_by_side.programs_at_a_time(), folder.console, finished)
+    sessions, work = [folder.session(f"{p.question} {p.name}") for p in problems], [p.work for p in problems]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     done = [outcomes[place] for place in range(len(problems))]
     pngs = {"errors.png": ("Errors over the training", figures.errors_figure(done))}
     if single := [outcome for outcome in done if outcome.problem.question != "joined"]:
@@ -56,4 +58,4 @@ def run(config: Config, workdir: str) -> None:
         if outcome.problem.question == "joined":
             pngs["joined.png"] = ("Several digits", figures.joined_figure(outcome, ready.mel.hop))
     words = [summary.source(ready), *summary.sentences(done)]
-    folder.show("Spoken digits", words, summary.COLUMNS, summary.sections(done), summary.CAPTION, pngs)
+    folder.show("Spoken digits", words, [(summary.COLUMNS, summary.sections(done), summary.CAPTION)], pngs)

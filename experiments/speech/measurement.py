@@ -1,8 +1,6 @@
 """Trains a network, the validation part choosing its epoch; the test part is heard once, at the end."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -31,14 +29,13 @@ class Outcome:
     opponent: list[list[int]]  # [recordings]: by the support vector machine
 
 
-def measure(problem: Problem, key: jax.Array, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:
+def measure(problem: Problem, key: jax.Array, session: training.Session) -> Outcome | None:
     """Trains all seeds of a problem's network, and the opponent.
 
     Args:
       problem: what to do.
       key: of which every seed's follows.
-      advance: called with the optimization steps just done.
-      stop: once set, the training ends within a step.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -56,8 +53,7 @@ def measure(problem: Problem, key: jax.Array, advance: Callable[[int], None], st
         side_by_side.begin(problem.trainer, jax.random.split(key, problem.seeds)),
         problem.epochs,
         errors,
-        advance=advance,
-        stop=stop,
+        session=session,
     )
     if fit is None:
         return None

@@ -18,6 +18,7 @@ import functools
 
 from experiments import side_by_side
 from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 from experiments.tagging import figures, measurement, summary
 from experiments.tagging.config import QUICK, Config, plan
 from experiments.tagging.measurement import Outcome
@@ -25,16 +26,16 @@ from experiments.tagging.measurement import Outcome
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, accuracy.png, tags.png and summary.html.
 
     `results.json` is written anew as soon as a network has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = RunFolder(config, workdir)
+    folder = RunFolder(config, workdir, settings)
     baselines = measurement.baselines(ready)
     ended: dict[int, Outcome] = {}
 
@@ -45,15 +46,15 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in ready.networks]
     work = [ready.steps * config.epochs] * len(jobs)
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    sessions = [folder.session(network.name) for network in ready.networks]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     folder.arrays(summary.arrays(outcomes))
+    caption = summary.caption(ready, config.seeds)
     folder.show(
         "A tag for every word",
         summary.sentences(baselines, outcomes),
-        summary.COLUMNS,
-        {summary.title(ready): summary.rows(baselines, outcomes)},
-        summary.caption(ready, config.seeds),
+        [(summary.COLUMNS, {summary.title(ready): summary.rows(baselines, outcomes)}, caption)],
         {
             "accuracy.png": ("Validation accuracy over the training", figures.accuracy_figure(baselines, outcomes)),
             "tags.png": ("F1 of every tag on the test part", figures.tags_figure(ready, baselines, outcomes)),

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import command_line, tagging
+from experiments.settings import Settings
 
 __doc__ = tagging.__doc__  # what --help opens with
 
-command_line.launch(tagging.Config, tagging.QUICK, tagging.run, "runs/tagging")
+command_line.launch(tagging.Config, tagging.QUICK, tagging.run, "runs/tagging", settings_class=Settings)

@@ -1,8 +1,6 @@
 """The training, watched on the validation part; at its end the test part, on the parameters that were best there."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -69,8 +67,7 @@ def measure(
     plan: Plan,
     config: Config,
     network: Network,
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains all seeds of a network, and tags the test part with the parameters that were best on validation.
 
@@ -78,8 +75,7 @@ def measure(
       plan: with the data.
       config: of the experiment.
       network: to be trained.
-      advance: called with the optimization steps just done.
-      stop: once set, the training ends as soon as it can.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -96,7 +92,7 @@ def measure(
         return 1 - right.mean(axis=1)
 
     buckets = parts["training"].buckets
-    fit = training.fit(trainer, loss, buckets, state, config.epochs, score, advance=advance, stop=stop)
+    fit = training.fit(trainer, loss, buckets, state, config.epochs, score, session=session)
     if fit is None:
         return None
     if fit.lost:

@@ -30,39 +30,35 @@ data right, by heart, and fresh data at chance.
 import functools
 from typing import Any
 
-from rich.console import Console
-
 from experiments import side_by_side
-from experiments.command_line import writable
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 from experiments.teaching import figures, peers, summary
 from experiments.teaching.config import QUICK, Config, plan
 from experiments.teaching.measurement import Outcome, measure
 from experiments.teaching.ours import Ours
-from rnn_jax import files, report
+from rnn_jax import report, training
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, a figure a program and summary.html.
 
     `results.json` is written anew as soon as a training has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     lessons = plan(config)
-    folder = writable(workdir)
-    console = Console()
     others, missing = peers.find()
     forms = [Ours(), *others]
     pairs = [(lesson, form) for lesson in lessons for form in forms if form.refusal(lesson) is None]
     left_out = [f"{name} is missing: {why}" for name, why in missing.items()] + summary.refusals(lessons, forms)
-    for sentence in left_out:
-        console.print(sentence, markup=False, highlight=False)
     environment = report.environment() | peers.versions(missing)
-    header = {"config": config, "environment": environment, "left_out": left_out}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings, {"environment": environment, "left_out": left_out})
+    for sentence in left_out:
+        folder.console.print(sentence, markup=False, highlight=False)
     found: dict[str, dict[str, Outcome]] = {lesson.program.name: {} for lesson in lessons}
     records: list[dict[str, Any]] = []
 
@@ -71,21 +67,21 @@ def run(config: Config, workdir: str) -> None:
         outcomes = found[lesson.program.name]
         outcomes[form.name] = outcome
         records.append(summary.record(lesson, config.seed, form.name, outcomes))
-        report.write_json(folder / "results.json", {**header, "results": records})
+        folder.results(records)
 
     jobs = [functools.partial(measure, lesson, form) for lesson, form in pairs]
     # One at a time, in order: ours is what the others are compared with, and their times would be of each other.
-    side_by_side.run(jobs, [lesson.work for lesson, _ in pairs], 1, console, finished)
-    report.write_arrays(folder / "arrays.npz", summary.arrays(found))
+    side_by_side.run(
+        jobs, [training.Session()] * len(jobs), [lesson.work for lesson, _ in pairs], 1, folder.console, finished
+    )
+    folder.arrays(summary.arrays(found))
     pngs = {lesson.program.name: figures.loss_figure(lesson, found[lesson.program.name]) for lesson in lessons}
     for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
+        folder.file(f"{name}.png", png)
     sections = {summary.title(lesson): summary.rows(lesson, found[lesson.program.name]) for lesson in lessons}
     words = [word for lesson in lessons for word in summary.sentences(lesson, found[lesson.program.name])]
     table = report.html_table(summary.COLUMNS, sections, summary.CAPTION)
     shown = {lesson.program.title: pngs[lesson.program.name] for lesson in lessons}
-    files.write(
-        folder / "summary.html", report.page("Two teaching programs", [*left_out, *words], table, shown, header)
-    )
-    summary.show(console, sections, words)
-    console.print(f"{folder}: config.json, results.json, arrays.npz, {', '.join(pngs)} (.png), summary.html")
+    folder.file("summary.html", report.page("Two teaching programs", [*left_out, *words], table, shown, folder.header))
+    summary.show(folder.console, sections, words)
+    folder.tell_written()

@@ -1,14 +1,13 @@
 """A program trained by one form, and how far its losses are from those of another."""
 
 import dataclasses
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from experiments.teaching.program import Form, Lesson
+from rnn_jax import training
 
 LEVELS = (1e-6, 1e-5, 1e-4)  # of the relative difference
 
@@ -27,17 +26,17 @@ class Outcome:
         return float(np.median(self.seconds[1:] if len(self.seconds) > 1 else self.seconds))
 
 
-def measure(lesson: Lesson, form: Form, advance: Callable[[int], None], stop: threading.Event) -> Outcome | None:
+def measure(lesson: Lesson, form: Form, session: training.Session) -> Outcome | None:
     """Trains and asks; None where it was stopped."""
     learner = form.begin(lesson)
     losses, seconds = [], []
     for epoch in lesson.batches:
         began = time.perf_counter()
         for places in epoch:
-            if stop.is_set():
+            if session.stop.is_set():
                 return None
             losses.append(learner.step(*lesson.program.batch(places)))
-            advance(1)
+            session.advance(1)
         seconds.append(time.perf_counter() - began)
     return Outcome(np.array(losses), np.array(seconds), lesson.program.findings(learner.scores))
 

@@ -1,7 +1,6 @@
 """Trains all seeds of one classifier; the validation part chooses the epoch, the test part is read once, at the end."""
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,8 +58,7 @@ def measure(
     texts: Texts,
     keys: jax.Array,
     looked: Callable[[Outcome], None],
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains a network.
 
@@ -69,8 +67,7 @@ def measure(
       texts: on what.
       keys: [seeds].
       looked: called after every epoch.
-      advance: called with the optimization steps just done.
-      stop: once set, the training ends within a step.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -88,8 +85,7 @@ def measure(
         network.epochs,
         wrong,
         looked=lambda so_far: looked(Outcome(network, so_far, None)),
-        advance=advance,
-        stop=stop,
+        session=session,
     )
     return None if fit is None else Outcome(network, fit, guesses(model, fit.params, texts.parts["test"]))
 

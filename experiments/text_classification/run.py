@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from rich.console import Console
 from rich.text import Text
 
 from experiments import side_by_side
+from experiments.run_folder import RunFolder
 from experiments.text_classification.measurement import Network, Outcome, measure, work
 from experiments.text_classification.texts import Texts
 
@@ -19,7 +19,7 @@ def train(
     texts: Texts,
     seeds: int,
     seed: int,
-    console: Console,
+    folder: RunFolder,
     write: Callable[[Sequence[Outcome]], Any],
 ) -> list[Outcome]:
     """The outcomes of networks, in their order.
@@ -29,7 +29,7 @@ def train(
       texts: on what.
       seeds: runs of each.
       seed: from which all their random numbers follow; a network does not depend on what is trained beside it.
-      console: where progress is shown.
+      folder: of the run.
       write: called with the outcomes so far as soon as a network has ended.
     """
     lock = threading.Lock()
@@ -52,9 +52,11 @@ def train(
     def finished(place: int, outcome: Outcome) -> None:
         ended[place] = outcome
         write([each for each in ended if each is not None])
-        console.print(f"{outcome.network.name}: {standing[outcome.network.name]}", highlight=False, markup=False)
+        folder.console.print(f"{outcome.network.name}: {standing[outcome.network.name]}", highlight=False, markup=False)
 
     jobs = [functools.partial(measure, network, texts, keys, looked) for network in chosen]
     at_a_time = side_by_side.programs_at_a_time()
-    side_by_side.run(jobs, [work(network, texts) for network in chosen], at_a_time, console, finished, below)
+    sessions = [folder.session(network.name) for network in chosen]
+    steps = [work(network, texts) for network in chosen]
+    side_by_side.run(jobs, sessions, steps, at_a_time, folder.console, finished, below)
     return [each for each in ended if each is not None]

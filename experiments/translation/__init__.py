@@ -21,34 +21,31 @@ import functools
 import threading
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from experiments import side_by_side
-from experiments.command_line import writable
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 from experiments.translation import corpus as corpora
 from experiments.translation import figures, measurement, scoring, summary
 from experiments.translation.config import QUICK, Config, plan
 from experiments.translation.measurement import Outcome
-from rnn_jax import files, report, training
+from rnn_jax import report, training
 
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, loss.png, length.png, alignment.png and summary.html.
 
     `results.json` is written anew when a network has ended, so that what is interrupted keeps what it has. There is no
     alignment.png without a network that attends.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = writable(workdir)
-    console = Console()
-    header = {"config": config, "environment": report.environment()}
-    report.write_json(folder / "config.json", config)
+    folder = RunFolder(config, workdir, settings)
     items = corpora.items(ready.corpus.parts.test)
     shared = summary.common(ready, items)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -74,13 +71,14 @@ def run(config: Config, workdir: str) -> None:
         outcomes[name] = outcome
         found[name] = [record | shared for record in summary.records(ready, config, items, name, outcome)]
         everything = [record for of_run in found.values() for record in of_run]
-        report.write_json(folder / "results.json", {**header, "results": everything})
+        folder.results(everything)
 
     jobs = [
         functools.partial(measurement.measure, ready, config, name, items, functools.partial(looked, name))
         for name in names
     ]
-    side_by_side.run(jobs, [ready.steps] * len(jobs), side_by_side.programs_at_a_time(), console, finished, below)
+    sessions, work = [folder.session(name) for name in names], [ready.steps] * len(jobs)
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished, below)
     in_order = {name: found[name] for name in [*(n for n in found if n not in ready.trainers), *names]}
     outcomes = {name: outcomes[name] for name in names}
     pngs = {
@@ -91,12 +89,12 @@ def run(config: Config, workdir: str) -> None:
     if attending:
         pngs["alignment.png"] = ("Where it looked", figures.alignment_figure(ready, items, outcomes[attending[0]]))
     for name, (_, png) in pngs.items():
-        files.write(folder / name, png)
+        folder.file(name, png)
     rows, words = summary.rows(in_order), summary.sentences(ready, in_order)
     table = report.html_table(
         summary.columns(ready.corpus.by_words), {summary.title(ready): rows}, summary.caption(ready, shared)
     )
-    page = report.page("Translation", words, table, dict(pngs.values()), header)
-    files.write(folder / "summary.html", page)
-    summary.show(console, ready, rows, shared, words, in_order)
-    console.print(f"{folder}: config.json, results.json, {', '.join(pngs)}, summary.html")
+    page = report.page("Translation", words, table, dict(pngs.values()), folder.header)
+    folder.file("summary.html", page)
+    summary.show(folder.console, ready, rows, shared, words, in_order)
+    folder.tell_written()

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import command_line, translation
+from experiments.settings import Settings
 
 __doc__ = translation.__doc__  # what --help opens with
 
-command_line.launch(translation.Config, translation.QUICK, translation.run, "runs/translation")
+command_line.launch(translation.Config, translation.QUICK, translation.run, "runs/translation", settings_class=Settings)

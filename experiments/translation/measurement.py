@@ -1,7 +1,6 @@
 """A network's training, watched on the validation part; at its end the test part, translated by its best parameters."""
 
 import dataclasses
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -81,8 +80,7 @@ def measure(
     name: str,
     items: list[Item],
     looked: Callable[[training.Fit], None],
-    advance: Callable[[int], None],
-    stop: threading.Event,
+    session: training.Session,
 ) -> Outcome | None:
     """Trains all seeds of a network, keeps the parameters that are best on the validation part, and translates.
 
@@ -92,8 +90,7 @@ def measure(
       name: of the network.
       items: of the test part.
       looked: called after each epoch.
-      advance: called with the number of optimization steps just done.
-      stop: once set, the run ends as soon as it can.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -117,8 +114,7 @@ def measure(
         config.epochs,
         score,
         looked=looked,
-        advance=advance,
-        stop=stop,
+        session=session,
     )
     if fit is None:
         return None

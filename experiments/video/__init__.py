@@ -18,6 +18,7 @@ import functools
 
 from experiments import side_by_side
 from experiments.run_folder import RunFolder
+from experiments.settings import Settings
 from experiments.video import figures, measurement, summary
 from experiments.video.config import QUICK, Config, plan
 from experiments.video.measurement import Outcome
@@ -25,14 +26,14 @@ from experiments.video.measurement import Outcome
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, three figures and summary.html.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
+      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     ready = plan(config)
-    folder = RunFolder(config, workdir)
+    folder = RunFolder(config, workdir, settings)
     true = measurement.truth(ready.test)
     ended: dict[int, Outcome] = {}
 
@@ -43,14 +44,13 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [functools.partial(measurement.measure, ready, config, cell) for cell in config.cells]
     work = [ready.steps] * len(jobs)
-    side_by_side.run(jobs, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    sessions = [folder.session(name) for name in config.cells]
+    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     folder.show(
         "Video",
         summary.sentences(outcomes, true),
-        summary.COLUMNS,
-        {summary.title(ready): summary.rows(outcomes, true)},
-        summary.CAPTION,
+        [(summary.COLUMNS, {summary.title(ready): summary.rows(outcomes, true)}, summary.CAPTION)],
         {
             "clips.png": ("What is said of each frame", figures.clips_figure(ready, outcomes, true)),
             "paths.png": ("Which path is taken for which", figures.paths_figure(outcomes, true)),

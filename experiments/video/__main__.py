@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
 from experiments import command_line, video
+from experiments.settings import Settings
 
 __doc__ = video.__doc__  # what --help opens with
 
-command_line.launch(video.Config, video.QUICK, video.run, "runs/video")
+command_line.launch(video.Config, video.QUICK, video.run, "runs/video", settings_class=Settings)

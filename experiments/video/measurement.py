@@ -1,8 +1,6 @@
 """A network's training, watched on the validation part; at its end the test part, by its best parameters."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -92,17 +90,14 @@ class Outcome:
     said: Guesses  # of the test part
 
 
-def measure(
-    plan: Plan, config: Config, cell: str, advance: Callable[[int], None], stop: threading.Event
-) -> Outcome | None:
+def measure(plan: Plan, config: Config, cell: str, session: training.Session) -> Outcome | None:
     """Trains all seeds of a network.
 
     Args:
       plan: what to run.
       config: of the experiment.
       cell: of the network.
-      advance: called with the optimization steps just done.
-      stop: once set, the training ends within a step.
+      session: who is told, what ends it, where it is kept.
 
     Returns:
       The outcome; None where it was stopped.
@@ -114,5 +109,5 @@ def measure(
         return 1 - (right.frames + right.clips) / 2
 
     state = side_by_side.begin(trainer, jax.random.split(jax.random.key(config.seed), config.seeds))
-    fit = training.fit(trainer, loss, [plan.training], state, config.epochs, wrong, advance=advance, stop=stop)
+    fit = training.fit(trainer, loss, [plan.training], state, config.epochs, wrong, session=session)
     return None if fit is None else Outcome(cell, fit, say(trainer.model, fit.params, plan.test))

@@ -6,7 +6,7 @@ examples that came first in it, so that all batches of a bucket have one shape a
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,23 +27,30 @@ def steps_of(buckets: Sequence[Examples], batch_size: int) -> int:
     return sum(-(-examples.size // batch_size) for examples in buckets)
 
 
-def run_epoch(
-    trainer: Trainer,
-    loss: Loss,
-    buckets: Sequence[Examples],
-    state: TrainState,
-    epoch: int,
-    advance: Callable[[int], None] | None = None,
-) -> tuple[TrainState, StepMetrics]:
-    """Trains all seeds on every example once, without a transfer to the host.
+class ExamplesState(NamedTuple):
+    """All of a run that changes; [seeds, ...]."""
+
+    training: TrainState
+    order: jax.Array  # the key of the epoch's order
+    read: jax.Array  # batches read, of all epochs; the same of every seed
+
+
+def begin_examples(state: TrainState) -> ExamplesState:
+    """The state before the first epoch, from `training.init`."""
+    return ExamplesState(state, jnp.copy(state.key), jnp.zeros_like(state.step))
+
+
+def run_examples(
+    trainer: Trainer, loss: Loss, buckets: Sequence[Examples], state: ExamplesState, steps: int
+) -> tuple[ExamplesState, StepMetrics]:
+    """Trains all seeds on the next `steps` batches, without a transfer to the host; epochs follow one another.
 
     Args:
       trainer: static. Its model has `init`; `loss` says what else. Its estimator is `BPTT()`: an example is read whole.
       loss: static, a function of a module: of the trainer's model, parameters, a batch and a key for noise.
       buckets: the examples, each bucket of its own shapes.
       state: [seeds, ...]; its buffers are given away.
-      epoch: from it follows the order of the buckets' batches, the same for every seed.
-      advance: called with 1 after every step that was started; what it raises ends the epoch.
+      steps: how many. It has no part in what is computed: 2 and 3 are 5.
 
     Returns:
       The new state, and the metrics of every step, [seeds, steps].
@@ -52,21 +59,27 @@ def run_epoch(
       ValueError: where there is no bucket, one is no set of examples, or the estimator is another.
     """
     if not isinstance(trainer.estimator, BPTT):
-        raise ValueError(f"run_epoch: the trainer's estimator must be BPTT(), got {trainer.estimator!r}")
+        raise ValueError(f"run_examples: the trainer's estimator must be BPTT(), got {trainer.estimator!r}")
     if not buckets:
-        raise ValueError("run_epoch: buckets must hold at least one set of examples, got none")
+        raise ValueError("run_examples: buckets must hold at least one set of examples, got none")
     sizes = tuple(examples.checked().size for examples in buckets)
-    state = place(state)
-    orders = _orders(state.key, sizes, trainer.batch_size)
-    batches = [(i, n) for i, order in enumerate(orders) for n in range(order.shape[1])]
+    of_epoch = steps_of(buckets, trainer.batch_size)
+    training, key, read = place(state)
+    begun = int(np.asarray(read)[0])
+    orders: list[jax.Array] = []
     pieces = []
-    for chosen in np.random.default_rng(epoch).permutation(len(batches)):
-        bucket, number = batches[chosen]
-        state, metrics = _step(trainer, loss, state, orders[bucket], buckets[bucket], jnp.array(number))
+    for number in range(begun, begun + steps):
+        epoch, place_in_epoch = divmod(number, of_epoch)
+        if place_in_epoch == 0:
+            key = jnp.copy(training.key)
+        if place_in_epoch == 0 or not orders:
+            orders = _orders(key, sizes, trainer.batch_size)
+            batches = [(i, n) for i, order in enumerate(orders) for n in range(order.shape[1])]
+            turns = np.random.default_rng(epoch).permutation(of_epoch)  # of the buckets' batches, as every seed has it
+        bucket, batch = batches[turns[place_in_epoch]]
+        training, metrics = _step(trainer, loss, training, orders[bucket], buckets[bucket], jnp.array(batch))
         pieces.append(metrics)
-        if advance is not None:
-            advance(1)
-    return state, join(pieces)
+    return ExamplesState(training, key, read + steps), join(pieces)
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "batch_size"))

@@ -21,13 +21,13 @@ def divergence(history: StepMetrics, seed: int) -> str | None:
       seed: which.
 
     Returns:
-      The sentence; None of a seed that stayed finite.
+      The sentence; None of a seed that is finite at the end.
     """
     losses, norms = history.loss[seed], history.grad_norm[seed]
     bad = ~(np.isfinite(losses) & np.isfinite(norms))
-    if not bad.any():
+    if not bad[-1]:  # one that came back, or was never lost
         return None
-    step = int(np.argmax(bad))
+    step = int(np.max(np.flatnonzero(~bad), initial=-1)) + 1
     before = f"{norms[step - 1]:.3g}" if step else "not measured yet"
     where = [name for name, each in history.grad_norms.items() if not np.isfinite(each[seed, step])]
     return (

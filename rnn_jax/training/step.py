@@ -13,6 +13,7 @@ from rnn_jax import checks
 from rnn_jax.gradients import BPTT, Estimator
 from rnn_jax.seeds import over_seeds
 from rnn_jax.training.clipping import Clipping
+from rnn_jax.training.not_finite import NotFinite, Stop
 from rnn_jax.training.optimizers import Optimizer
 
 
@@ -35,6 +36,7 @@ class Trainer(Generic[M]):
       optimizer: what makes a step of a gradient.
       clip: what keeps large gradients from the optimizer; None: nothing.
       estimator: of the gradient, each batch of sequences one stretch.
+      not_finite: what becomes of a seed whose loss or gradient is NaN or infinite.
 
     Raises:
       ValueError: where batch_size is not a positive integer.
@@ -45,6 +47,7 @@ class Trainer(Generic[M]):
     optimizer: Optimizer
     clip: Clipping | None
     estimator: Estimator = BPTT()
+    not_finite: NotFinite = Stop()
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
@@ -70,7 +73,10 @@ class TrainState(NamedTuple):
     opt_state: Any
     key: jax.Array  # of the batches and noise still to be drawn
     step: jax.Array  # optimization steps done
-    diverged: jax.Array  # whether a loss or gradient norm was NaN or infinite; the parameters stay as before
+    diverged: jax.Array  # whether training has ended: a loss or gradient norm was NaN or infinite
+    rate: jax.Array  # what the learning rate is multiplied by; 1 until `RollBack` makes it less
+    left_out: jax.Array  # updates left out, as loss or gradient was not finite
+    rolled_back: jax.Array  # how often by `RollBack`
 
 
 class StepMetrics(NamedTuple):
@@ -106,7 +112,10 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
         key_params, key_batches = jax.random.split(key)
         _, optimizer = trainer.transformations
         params = trainer.model.init(key_params)
-        return TrainState(params, optimizer.init(params), key_batches, jnp.array(0), jnp.array(False))
+        none = jnp.array(0)
+        return TrainState(
+            params, optimizer.init(params), key_batches, none, jnp.array(False), jnp.array(1.0), none, none
+        )
 
     return over_seeds(init_one, keys)
 
@@ -117,7 +126,7 @@ def descend(
     """The state after a step down the gradient, clipped; as it was before where loss or gradient is not finite.
 
     Args:
-      trainer: gives clipping and optimizer.
+      trainer: gives clipping, optimizer, and what else becomes of the seed then.
       state: of one seed.
       key: what the new state holds.
       loss: scalar.
@@ -127,17 +136,22 @@ def descend(
     grad_norm = optax.tree.norm(grads)
     clipped, _ = clip.update(grads, clip.init(state.params), state.params)
     updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    diverged = state.diverged | ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
-    params, opt_state, step = jax.tree.map(
-        lambda new, old: jnp.where(diverged, old, new),
-        (params, opt_state, state.step + 1),
-        (state.params, state.opt_state, state.step),
+    scaled = jax.tree.map(lambda leaf: leaf * state.rate.astype(leaf.dtype), updates)
+    params = optax.apply_updates(state.params, scaled)
+    bad = ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
+    diverged = state.diverged | (bad & trainer.not_finite.ends)
+    params, opt_state = jax.tree.map(
+        lambda new, old: jnp.where(diverged | bad, old, new), (params, opt_state), (state.params, state.opt_state)
     )
+    # A step that was left out counts as done, so that a stream is read on.
+    step = state.step + jnp.where(diverged, 0, 1)
+    left_out = state.left_out + jnp.where(bad & ~state.diverged, 1, 0)
     # At the step that diverges the metrics say how; after it there is nothing to record.
     nan_after = jnp.where(state.diverged, jnp.nan, 0)
     norms = {name: jnp.linalg.norm(jnp.ravel(g)) + nan_after for name, g in named_leaves(grads).items()}
     changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))
     changed = ~diverged & jnp.any(jnp.stack(changes))
     metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, norms, changed)
-    return TrainState(params, opt_state, key, step, diverged), metrics
+    return state._replace(
+        params=params, opt_state=opt_state, key=key, step=step, diverged=diverged, left_out=left_out
+    ), metrics

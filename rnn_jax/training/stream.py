@@ -76,9 +76,12 @@ def _run(
         )
         piece = streams.piece(index)
         xs = _unit_vectors(model, piece)
-        loss, grads, carry = estimator(model.cell, _loss(model, piece), state.params, carry, xs, piece)
+        loss, grads, carried = estimator(model.cell, _loss(model, piece), state.params, carry, xs, piece)
         state, metrics = descend(trainer, state, key, loss, grads)
-        return StreamState(state, carry), metrics
+        if not trainer.not_finite.ends:
+            finite = jnp.isfinite(metrics.loss) & jnp.isfinite(metrics.grad_norm)
+            carried = jax.tree.map(lambda new, old: jnp.where(finite, new, old), carried, carry)
+        return StreamState(state, carried), metrics
 
     def of_seed(state: StreamState, streams: Streams) -> tuple[StreamState, StepMetrics]:
         return jax.lax.scan(lambda state, _: train_step(state, streams), state, length=steps)

@@ -1,0 +1,286 @@
+"""A whole training: log points, looks, checkpoints. Killed at any moment, it goes on as if it had not been."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax import checks
+from rnn_jax.training.checkpoints import Checkpoints
+from rnn_jax.training.history import divergence, join
+from rnn_jax.training.metrics_log import MetricsLog
+from rnn_jax.training.not_finite import RollBack
+from rnn_jax.training.session import Session
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState
+
+Loop = Callable[[Any, int], tuple[Any, StepMetrics]]  # of a state [seeds, ...] and steps
+
+
+class Progress(NamedTuple):
+    """All of a run: what changes, and what was seen of it. A checkpoint holds it."""
+
+    state: Any  # of the loop, [seeds, ...]
+    best: Any  # the parameters [seeds, ...] of each seed's best look; () where none are kept
+    done: int  # steps
+    seconds: float  # of all sittings, compilation and looks counted in
+    paces: np.ndarray  # seconds a step, of each stretch between two log points
+    pieces: tuple[StepMetrics, ...]  # of NumPy arrays [seeds, steps], one after the other
+    looks: np.ndarray  # [looks], the steps done at each
+    curves: dict[str, np.ndarray]  # what the looks found, [seeds, looks, ...]
+
+    @property
+    def training(self) -> TrainState:
+        """What every loop's state has."""
+        return of_training(self.state)
+
+    @property
+    def history(self) -> StepMetrics:
+        """Of every step, NumPy arrays [seeds, steps]."""
+        return join(self.pieces)
+
+    @property
+    def pace(self) -> float:
+        """Seconds a step, of all seeds together; the median of the stretches after the first, which compiles."""
+        return float(np.median(self.paces[1:])) if len(self.paces) > 1 else float("nan")
+
+
+Look = Callable[[Progress], dict[str, np.ndarray]]
+
+
+def of_training(state: Any) -> TrainState:
+    """Of a loop's state, what all of them have."""
+    return state if isinstance(state, TrainState) else state.training
+
+
+def train(
+    trainer: Trainer,
+    loop: Loop,
+    state: Any,
+    steps: int,
+    *,
+    log_every: int,
+    look: Look | None = None,
+    look_every: int | None = None,
+    best_by: str | None = None,
+    looked: Callable[[Progress], bool] | None = None,
+    session: Session = Session(),
+) -> Progress | None:
+    """Trains all seeds to the end, or on from where the session's folder has them.
+
+    The result is the same, bit for bit, however often the training was interrupted: a checkpoint lies at a log point,
+    so that what is done again is done in the same pieces.
+
+    Args:
+      trainer: says what becomes of a seed that meets NaN or infinity.
+      loop: `run`, `run_stream` or `run_examples` with all that they take but state and steps.
+      state: where it begins; its buffers are given away.
+      steps: in all.
+      log_every: steps from one log point to the next at the most; there is one at every look and at the end too.
+      look: of all that there is so far, numbers by name, each [seeds, ...]; those that are [seeds] are logged.
+      look_every: steps between looks; None: at the end only.
+      best_by: the curve by which the best parameters of each seed are kept, the lower the better.
+      looked: called after every look, that counted in; whether the training is to end there.
+      session: who is told, what ends it, where it is kept.
+
+    Returns:
+      The run at its end; None where it was stopped: then it is saved.
+
+    Raises:
+      CheckpointError: where a checkpoint cannot be written, or those that are there do not fit.
+    """
+    checks.integer_at_least(1, steps, "train: steps")
+    checks.integer_at_least(1, log_every, "train: log_every")
+    best = _copy(of_training(state).params) if best_by is not None else ()
+    progress = Progress(state, best, 0, 0.0, np.empty(0), (), np.empty(0, int), {})
+    keeper = _Keeper(session, progress)
+    with keeper:
+        progress = keeper.progress
+        earlier, began = progress.seconds, time.perf_counter()
+        if progress.done:
+            session.advance(progress.done)
+        at_look = progress.looks.size and progress.looks[-1] == progress.done
+        over = bool(at_look and looked is not None and looked(progress))
+        while progress.done < steps and not over:
+            if session.stop.is_set():
+                keeper.save(progress)
+                return None
+            to_look = steps if look_every is None else look_every - progress.done % look_every
+            count = min(log_every, to_look, steps - progress.done)
+            policy, faults = trainer.not_finite, _Faults.of(progress.state)
+            before = _copy(progress.state) if isinstance(policy, RollBack) else None
+            start = time.perf_counter()
+            state, metrics = loop(progress.state, count)
+            piece = jax.tree.map(np.asarray, metrics)
+            pace = (time.perf_counter() - start) / count
+            if isinstance(policy, RollBack):
+                state = _roll_back(policy, before, state)
+            done = progress.done + count
+            progress = progress._replace(
+                state=state,
+                done=done,
+                pieces=(*progress.pieces, piece),
+                paces=np.append(progress.paces, pace),
+                seconds=earlier + time.perf_counter() - began,
+            )
+            for sentence in _Faults.of(state).since(faults, progress):
+                session.tell(sentence)
+            found: dict[str, np.ndarray] = {}
+            if look is not None and (count == to_look or done == steps):
+                found = {name: np.asarray(values) for name, values in look(progress).items()}
+                progress = _looked(progress, found, best_by)
+                progress = progress._replace(seconds=earlier + time.perf_counter() - began)
+            keeper.log(progress, piece, found)
+            session.advance(count)
+            over = bool(found and looked is not None and looked(progress))
+            keeper.save_if_due(progress)
+        keeper.save(progress)
+    return progress
+
+
+class _Keeper:
+    """The folder of a session, while a training is under way."""
+
+    def __init__(self, session: Session, begun: Progress):
+        self._session, self.progress, self._saved = session, begun, time.monotonic()
+        self._checkpoints = self._log = None
+        if session.folder is None:
+            return
+        self._checkpoints = Checkpoints(session.folder / "checkpoints", session.made_by, session.keep, session.tell)
+        if (found := self._checkpoints.restore((begun.state, begun.best))) is not None:
+            (state, best), host = found
+            self.progress = _restored(begun, state, best, host)
+            session.tell(f"{session.folder}: goes on at step {self.progress.done:,}")
+        self._log = MetricsLog(session.folder, self.progress.done, session.tensorboard)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if self._log is not None:
+            self._log.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+
+    def log(self, progress: Progress, piece: StepMetrics, found: dict[str, np.ndarray]) -> None:
+        if self._log is not None:
+            means = {name: np.mean(getattr(piece, name), axis=1) for name in ("loss", "grad_norm", "clipped")}
+            left_out = np.asarray(progress.training.left_out)
+            numbers = {name: values for name, values in found.items() if values.ndim == 1}
+            self._log.write(progress.done, {**means, "left_out": left_out, **numbers})
+
+    def save_if_due(self, progress: Progress) -> None:
+        if time.monotonic() - self._saved >= self._session.seconds:
+            self._save(progress)
+
+    def save(self, progress: Progress) -> None:
+        """Now, and until it is on the disk."""
+        if self._checkpoints is not None and progress.done:
+            self._save(progress)
+            self._checkpoints.wait()
+
+    def _save(self, progress: Progress) -> None:
+        if self._checkpoints is None or self._log is None:
+            return
+        self._log.sync()
+        loss = float(np.nanmean(progress.pieces[-1].loss)) if np.isfinite(progress.pieces[-1].loss).any() else np.inf
+        self._checkpoints.save(progress.done, (progress.state, progress.best), _host(progress), loss)
+        self._saved = time.monotonic()
+
+
+def _host(progress: Progress) -> dict[str, Any]:
+    """What of a run is on the host, in dicts."""
+    found: dict[str, Any] = {
+        "done": np.array(progress.done),
+        "seconds": np.array(progress.seconds),
+        "paces": progress.paces,
+        "history": progress.history._asdict(),
+    }
+    return found | ({"looks": progress.looks, "curves": progress.curves} if progress.looks.size else {})
+
+
+def _restored(begun: Progress, state: Any, best: Any, host: dict[str, Any]) -> Progress:
+    return begun._replace(
+        state=state,
+        best=best,
+        done=int(host["done"]),
+        seconds=float(host["seconds"]),
+        paces=host["paces"],
+        pieces=(StepMetrics(**host["history"]),),
+        looks=host.get("looks", begun.looks),
+        curves=dict(host.get("curves", {})),
+    )
+
+
+class _Faults(NamedTuple):
+    """What NaN and infinity have done to each seed; [seeds]."""
+
+    diverged: np.ndarray
+    left_out: np.ndarray
+    rolled_back: np.ndarray
+    rate: np.ndarray
+
+    @classmethod
+    def of(cls, state: Any) -> "_Faults":
+        return cls(*(np.array(getattr(of_training(state), name)) for name in cls._fields))
+
+    def since(self, earlier: "_Faults", progress: Progress) -> list[str]:
+        """What is new, a sentence each."""
+        found = []
+        for seed in np.flatnonzero(self.left_out > earlier.left_out):
+            if self.diverged[seed]:
+                found.append(f"{divergence(progress.history, int(seed))}; {np.sum(~self.diverged)} seeds go on")
+            elif self.rolled_back[seed] > earlier.rolled_back[seed]:
+                found.append(
+                    f"seed {seed}: NaN or infinity before step {progress.done:,}, back to the log point before, at "
+                    f"{self.rate[seed]:.3g} of the learning rate"
+                )
+            else:
+                new = self.left_out[seed] - earlier.left_out[seed]
+                found.append(
+                    f"seed {seed}: {new} updates left out before step {progress.done:,}, {self.left_out[seed]} in all"
+                )
+        return found
+
+
+def _looked(progress: Progress, found: dict[str, np.ndarray], best_by: str | None) -> Progress:
+    """With one look more."""
+    if best_by is not None:
+        score = found[best_by].astype(float)
+        earlier = progress.curves.get(best_by, np.empty((len(score), 0)))
+        better = score < np.min(np.where(np.isnan(earlier), np.inf, earlier), axis=1, initial=np.inf)
+        progress = progress._replace(best=_chosen(jnp.asarray(better), progress.training.params, progress.best))
+    curves = {
+        name: np.concatenate([*([progress.curves[name]] if progress.looks.size else []), values[:, None]], axis=1)
+        for name, values in found.items()
+    }
+    return progress._replace(looks=np.append(progress.looks, progress.done), curves=curves)
+
+
+@jax.jit
+def _copy(tree: Any) -> Any:
+    """That the next step does not take away."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def _chosen(which: jax.Array, new: Any, old: Any) -> Any:
+    """Of each seed the new arrays where `which` is true."""
+    return jax.tree.map(lambda n, o: jnp.where(which.reshape(-1, *[1] * (n.ndim - 1)), n, o), new, old)
+
+
+def _roll_back(policy: RollBack, before: Any, after: Any) -> Any:
+    """The states to go on with: of a seed that has diverged that of the log point before, at a smaller rate."""
+    was, now = of_training(before), of_training(after)
+    back = now.diverged & (was.rolled_back < policy.limit)
+    if not np.asarray(back).any():
+        return after
+    state = _chosen(back, before, after)
+    of_seeds = of_training(state)._replace(
+        rate=jnp.where(back, was.rate * policy.factor, now.rate),
+        left_out=now.left_out,
+        rolled_back=jnp.where(back, was.rolled_back + 1, now.rolled_back),
+    )
+    return of_seeds if isinstance(state, TrainState) else state._replace(training=of_seeds)
