@@ -71,7 +71,8 @@ def run(
       below: what is to be shown below the bar; on a terminal only.
 
     Raises:
-      Whatever a job or `finished` raises, after the others have been stopped; an interrupt as well.
+      Whatever a job or `finished` raises, after the others have been stopped; an interrupt as well, unless a job could
+      not be saved at it.
     """
     if not jobs:
         return
@@ -107,7 +108,11 @@ def run(
                 finished(place, outcome)
                 left = [w - d for f, w, d in zip(running, work, done, strict=True) if not f.done()]
                 bars.update(bar, done=f"{count}/{len(jobs)} runs", total=sum(done) + sum(left))
-        except BaseException:
+        except BaseException as ended:
             stop.set()
             pool.shutdown(cancel_futures=True)
+            if isinstance(ended, KeyboardInterrupt):  # what could not be saved must not be said to be
+                for future in running:
+                    if not future.cancelled() and (failure := future.exception()) is not None:
+                        raise failure from ended
             raise

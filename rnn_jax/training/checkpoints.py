@@ -8,6 +8,7 @@ Formats: a checkpoint of another format than `FORMAT` is refused, not converted.
 of another version would not go on as it began; what is to outlive a version are parameters (`interop`, safetensors).
 """
 
+import concurrent.futures
 import hashlib
 import importlib.metadata
 import json
@@ -22,11 +23,14 @@ import numpy as np
 from rnn_jax.training.step import named_leaves
 
 FORMAT = 1
+# One save at a time in a process, whosever it is: orbax 0.12.8 numbers them for all threads together, and its own
+# asynchronous saves of two trainings side by side took each other's folders.
+_SAVER = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
 _PACKAGES = ("jax", "jaxlib", "optax")  # with others of these a training may go on otherwise, in the last bits
 
 
 class CheckpointError(Exception):
-    """A checkpoint cannot be written, or none of those that are there can be gone on from; says which and why."""
+    """A run's folder cannot be written, or no checkpoint that is there can be gone on from; says which and why."""
 
 
 class Checkpoints:
@@ -50,8 +54,11 @@ class Checkpoints:
         self._made_by = json.loads(json.dumps(made_by))
         kept = [managers.LatestN(keep), managers.BestN(get_metric_fn=_loss, reverse=True, n=1)]
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=managers.AnyPreservationPolicy(kept), cleanup_tmp_directories=True
+            preservation_policy=managers.AnyPreservationPolicy(kept),
+            cleanup_tmp_directories=True,
+            enable_async_checkpointing=False,
         )
+        self._saving: concurrent.futures.Future[None] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
@@ -99,9 +106,15 @@ class Checkpoints:
         Raises:
           CheckpointError: where this one, or the one before, could not be written.
         """
+        self.wait()
         if step in self._manager.all_steps():
             return
         arrays = _copy(_saved(state))  # training gives its own away
+        self._saving = _SAVER.submit(self._write, step, arrays, host, loss)
+        if jax.process_count() > 1:  # processes meet at a save, and would meet in another order than in training
+            self.wait()
+
+    def _write(self, step: int, arrays: Any, host: Mapping[str, Any], loss: float) -> None:
         notes = {"format": FORMAT, "made_by": self._made_by, "versions": _versions(), "arrays": _digests(arrays, host)}
         args = self._ocp.args
         items = args.Composite(
@@ -109,8 +122,7 @@ class Checkpoints:
             host=args.StandardSave(dict(host)),
             notes=args.JsonSave({**notes, "digest": _digest(notes)}),
         )
-        with self._errors():
-            self._manager.save(step, args=items, metrics={"loss": loss if np.isfinite(loss) else float("inf")})
+        self._manager.save(step, args=items, metrics={"loss": loss if np.isfinite(loss) else float("inf")})
 
     def wait(self) -> None:
         """Until what was begun is saved.
@@ -118,13 +130,19 @@ class Checkpoints:
         Raises:
           CheckpointError: where it could not be written.
         """
-        with self._errors():
-            self._manager.wait_until_finished()
+        saving, self._saving = self._saving, None
+        if saving is None or (error := saving.exception()) is None:
+            return
+        self._manager.reload()
+        last = self._manager.latest_step()
+        kept = "there is none from before" if last is None else f"the last good one is that of step {last:,}"
+        told = getattr(error, "strerror", None) or " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(f"{self._folder}: a checkpoint could not be written: {told}; {kept}") from error
 
     def close(self) -> None:
-        """Ends the threads; what they were saving is saved first."""
-        with self._errors():
-            self._manager.close()
+        """Ends, after what was begun is saved."""
+        self.wait()
+        self._manager.close()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         args = self._ocp.args
@@ -153,28 +171,6 @@ class Checkpoints:
             raise ValueError("its arrays are not what was written")
         state = jax.tree.unflatten(jax.tree.structure(like), [found.state.get(n, leaf) for n, leaf in leaves.items()])
         return state, dict(found.host)
-
-    def _errors(self) -> "_Errors":
-        return _Errors(self._folder, self._manager)
-
-
-class _Errors:
-    """Turns whatever orbax raises while it writes into one sentence."""
-
-    def __init__(self, folder: Path, manager: Any):
-        self._folder, self._manager = folder, manager
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if not isinstance(error, Exception):
-            return
-        self._manager.reload()
-        last = self._manager.latest_step()
-        kept = "there is none from before" if last is None else f"the last good one is that of step {last:,}"
-        told = getattr(error, "strerror", None) or " ".join(str(error).split())[:300] or type(error).__name__
-        raise CheckpointError(f"{self._folder}: a checkpoint could not be written: {told}; {kept}") from error
 
 
 def differences(saved: Any, given: Any, name: str = "") -> list[str]:

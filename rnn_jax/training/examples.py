@@ -77,9 +77,9 @@ def run_examples(
             batches = [(i, n) for i, order in enumerate(orders) for n in range(order.shape[1])]
             turns = np.random.default_rng(epoch).permutation(of_epoch)  # of the buckets' batches, as every seed has it
         bucket, batch = batches[turns[place_in_epoch]]
-        training, metrics = _step(trainer, loss, training, orders[bucket], buckets[bucket], jnp.array(batch))
+        training, metrics = _step(trainer, loss, training, orders[bucket], buckets[bucket], jax.device_put(batch))
         pieces.append(metrics)
-    return ExamplesState(training, key, read + steps), join(pieces)
+    return ExamplesState(training, key, read + jax.device_put(steps)), join(pieces)
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "batch_size"))

@@ -22,10 +22,10 @@ class Skip:
 
 @dataclasses.dataclass(frozen=True)
 class RollBack:
-    """The seed goes back to the log point before, where all was finite, and on from there at a smaller learning rate.
+    """The seed goes back to the log point after which its loss was least, and on from there at a smaller learning rate.
 
-    Log points lie at fixed steps, so that a run that was interrupted rolls back to where one that was not does. The
-    steps lost are not made up for.
+    Not to the last one before: what has overflowed was finite at first, and beyond help. Log points lie at fixed steps,
+    so that a run that was interrupted rolls back to where one that was not does. The steps lost are not made up for.
 
     Args:
       factor: what the learning rate is multiplied by, each time.

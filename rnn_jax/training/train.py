@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import checks
-from rnn_jax.training.checkpoints import Checkpoints
+from rnn_jax.training.checkpoints import CheckpointError, Checkpoints
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.metrics_log import MetricsLog
 from rnn_jax.training.not_finite import RollBack
@@ -24,6 +24,8 @@ class Progress(NamedTuple):
 
     state: Any  # of the loop, [seeds, ...]
     best: Any  # the parameters [seeds, ...] of each seed's best look; () where none are kept
+    good: Any  # by `RollBack`, the state of the log point after which each seed's loss was least; else ()
+    good_loss: np.ndarray  # [seeds], that loss
     done: int  # steps
     seconds: float  # of all sittings, compilation and looks counted in
     paces: np.ndarray  # seconds a step, of each stretch between two log points
@@ -94,7 +96,10 @@ def train(
     checks.integer_at_least(1, steps, "train: steps")
     checks.integer_at_least(1, log_every, "train: log_every")
     best = _copy(of_training(state).params) if best_by is not None else ()
-    progress = Progress(state, best, 0, 0.0, np.empty(0), (), np.empty(0, int), {})
+    policy = trainer.not_finite
+    good = _copy(state) if isinstance(policy, RollBack) else ()
+    unknown = np.full(len(of_training(state).step), np.inf)
+    progress = Progress(state, best, good, unknown, 0, 0.0, np.empty(0), (), np.empty(0, int), {})
     keeper = _Keeper(session, progress)
     with keeper:
         progress = keeper.progress
@@ -109,14 +114,15 @@ def train(
                 return None
             to_look = steps if look_every is None else look_every - progress.done % look_every
             count = min(log_every, to_look, steps - progress.done)
-            policy, faults = trainer.not_finite, _Faults.of(progress.state)
+            faults = _Faults.of(progress.state)
             before = _copy(progress.state) if isinstance(policy, RollBack) else None
             start = time.perf_counter()
             state, metrics = loop(progress.state, count)
             piece = jax.tree.map(np.asarray, metrics)
             pace = (time.perf_counter() - start) / count
             if isinstance(policy, RollBack):
-                state = _roll_back(policy, before, state)
+                progress = _noted(progress, before, piece)
+                state = _roll_back(policy, progress.good, state)
             done = progress.done + count
             progress = progress._replace(
                 state=state,
@@ -149,9 +155,9 @@ class _Keeper:
         if session.folder is None:
             return
         self._checkpoints = Checkpoints(session.folder / "checkpoints", session.made_by, session.keep, session.tell)
-        if (found := self._checkpoints.restore((begun.state, begun.best))) is not None:
-            (state, best), host = found
-            self.progress = _restored(begun, state, best, host)
+        if (found := self._checkpoints.restore((begun.state, begun.best, begun.good))) is not None:
+            (state, best, good), host = found
+            self.progress = _restored(begun._replace(state=state, best=best, good=good), host)
             session.tell(f"{session.folder}: goes on at step {self.progress.done:,}")
         self._log = MetricsLog(session.folder, self.progress.done, session.tensorboard)
 
@@ -169,7 +175,10 @@ class _Keeper:
             means = {name: np.mean(getattr(piece, name), axis=1) for name in ("loss", "grad_norm", "clipped")}
             left_out = np.asarray(progress.training.left_out)
             numbers = {name: values for name, values in found.items() if values.ndim == 1}
-            self._log.write(progress.done, {**means, "left_out": left_out, **numbers})
+            try:
+                self._log.write(progress.done, {**means, "left_out": left_out, **numbers})
+            except OSError as error:
+                raise CheckpointError(f"{self._session.folder}: cannot be written: {error.strerror}") from error
 
     def save_if_due(self, progress: Progress) -> None:
         if time.monotonic() - self._saved >= self._session.seconds:
@@ -186,7 +195,8 @@ class _Keeper:
             return
         self._log.sync()
         loss = float(np.nanmean(progress.pieces[-1].loss)) if np.isfinite(progress.pieces[-1].loss).any() else np.inf
-        self._checkpoints.save(progress.done, (progress.state, progress.best), _host(progress), loss)
+        of_devices = progress.state, progress.best, progress.good
+        self._checkpoints.save(progress.done, of_devices, _host(progress), loss)
         self._saved = time.monotonic()
 
 
@@ -194,6 +204,7 @@ def _host(progress: Progress) -> dict[str, Any]:
     """What of a run is on the host, in dicts."""
     found: dict[str, Any] = {
         "done": np.array(progress.done),
+        "good_loss": progress.good_loss,
         "seconds": np.array(progress.seconds),
         "paces": progress.paces,
         "history": progress.history._asdict(),
@@ -201,10 +212,9 @@ def _host(progress: Progress) -> dict[str, Any]:
     return found | ({"looks": progress.looks, "curves": progress.curves} if progress.looks.size else {})
 
 
-def _restored(begun: Progress, state: Any, best: Any, host: dict[str, Any]) -> Progress:
+def _restored(begun: Progress, host: dict[str, Any]) -> Progress:
     return begun._replace(
-        state=state,
-        best=best,
+        good_loss=host["good_loss"],
         done=int(host["done"]),
         seconds=float(host["seconds"]),
         paces=host["paces"],
@@ -234,8 +244,8 @@ class _Faults(NamedTuple):
                 found.append(f"{divergence(progress.history, int(seed))}; {np.sum(~self.diverged)} seeds go on")
             elif self.rolled_back[seed] > earlier.rolled_back[seed]:
                 found.append(
-                    f"seed {seed}: NaN or infinity before step {progress.done:,}, back to the log point before, at "
-                    f"{self.rate[seed]:.3g} of the learning rate"
+                    f"seed {seed}: NaN or infinity before step {progress.done:,}, back to where its loss was "
+                    f"{progress.good_loss[seed]:.3g}, at {self.rate[seed]:.3g} of the learning rate"
                 )
             else:
                 new = self.left_out[seed] - earlier.left_out[seed]
@@ -271,16 +281,24 @@ def _chosen(which: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda n, o: jnp.where(which.reshape(-1, *[1] * (n.ndim - 1)), n, o), new, old)
 
 
-def _roll_back(policy: RollBack, before: Any, after: Any) -> Any:
-    """The states to go on with: of a seed that has diverged that of the log point before, at a smaller rate."""
-    was, now = of_training(before), of_training(after)
-    back = now.diverged & (was.rolled_back < policy.limit)
+def _noted(progress: Progress, before: Any, piece: StepMetrics) -> Progress:
+    """With the state before a stretch as the good one, of each seed whose loss in it was the least so far."""
+    losses = np.mean(piece.loss, axis=1)
+    better = losses < progress.good_loss  # NaN is not
+    good = _chosen(jnp.asarray(better), before, progress.good)
+    return progress._replace(good=good, good_loss=np.where(better, losses, progress.good_loss))
+
+
+def _roll_back(policy: RollBack, good: Any, after: Any) -> Any:
+    """The states to go on with: of a seed that has diverged the good one, at a smaller rate than at last."""
+    now = of_training(after)
+    back = now.diverged & (now.rolled_back < policy.limit)
     if not np.asarray(back).any():
         return after
-    state = _chosen(back, before, after)
+    state = _chosen(back, good, after)
     of_seeds = of_training(state)._replace(
-        rate=jnp.where(back, was.rate * policy.factor, now.rate),
+        rate=jnp.where(back, now.rate * policy.factor, now.rate),
         left_out=now.left_out,
-        rolled_back=jnp.where(back, was.rolled_back + 1, now.rolled_back),
+        rolled_back=jnp.where(back, now.rolled_back + 1, now.rolled_back),
     )
     return of_seeds if isinstance(state, TrainState) else state._replace(training=of_seeds)

@@ -1,0 +1,119 @@
+"""The folder of a run: one process at a time, one config, and an interrupted command goes on where it was."""
+
+import dataclasses
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.command_line import UserError
+from experiments.run_folder import RunFolder
+from experiments.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Config:
+    size: int = 3
+    names: tuple[str, ...] = ("a",)
+
+
+def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
+    RunFolder(_Config(), str(tmp_path))
+    before = (tmp_path / "config.json").read_bytes()
+    RunFolder(_Config(), str(tmp_path))
+    with pytest.raises(UserError, match=r"holds a run of another config \(size: 3 there, 4 here\): .* with --noresume"):
+        RunFolder(_Config(4), str(tmp_path))
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_begun_anew_there_is_nothing_left_of_the_trainings(tmp_path: Path) -> None:
+    session = RunFolder(_Config(), str(tmp_path)).session("gru/gain 1.5")
+    assert session.folder == tmp_path / "training" / "gru-gain-1.5"
+    session.folder.mkdir(parents=True)
+    RunFolder(_Config(4), str(tmp_path), Settings(resume=False))
+    assert not session.folder.exists()
+    assert json.loads((tmp_path / "config.json").read_text())["size"] == 4
+
+
+def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json cannot be read .*; --noresume begins anew"):
+        RunFolder(_Config(), str(tmp_path))
+
+
+def test_a_folder_in_use_by_another_process_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    script = (
+        "import fcntl, os, sys\n"
+        f"lock = open({str(tmp_path / 'training' / '.lock')!r}, 'a+')\n"
+        "fcntl.lockf(lock, fcntl.LOCK_EX); lock.write(str(os.getpid())); lock.flush()\n"
+        "print('locked', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "locked\n"
+    try:
+        with pytest.raises(UserError, match=rf"is in use by process {other.pid}"):
+            RunFolder(_Config(), str(tmp_path))
+    finally:
+        other.communicate("")
+    RunFolder(_Config(), str(tmp_path))  # it is let go of by a process that has ended
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"checkpoint_seconds": 0.0}, "--checkpoint_seconds must be a positive number, got 0.0"),
+        ({"keep": 0}, "--keep must be positive, got 0"),
+        ({"profile": -1.0}, "--profile must be a positive number, got -1.0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        RunFolder(_Config(), str(tmp_path), Settings(**fields))
+
+
+def _command(folder: Path, *more: str) -> list[str]:
+    sizes = ["--cells=rnn,lstm", "--tasks=adding", "--inits=default", "--length=10", "--hidden_size=8", "--seeds=2"]
+    flags = [*sizes, "--steps=600", f"--workdir={folder}", f"--compilation_cache={folder.parent / 'cache'}", *more]
+    return [sys.executable, "-m", "experiments.gradient_norms", *flags]
+
+
+def test_a_terminated_command_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    subprocess.run(_command(straight, "--profile=0.5"), cwd=ROOT, capture_output=True, timeout=300, check=True)
+    (trace,) = (straight / "profile").rglob("perfetto_trace.json.gz")
+    assert json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    process = subprocess.Popen(_command(stopped), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 120
+    while not any(file.stat().st_size for file in stopped.rglob("metrics.jsonl")):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 143, told
+    assert told.splitlines()[-1] == "terminated; the same command goes on from where it was saved"
+    saved = [int(path.name) for path in stopped.glob("training/*/checkpoints/*")]
+    assert saved
+    assert min(saved) < 600
+    again = subprocess.run(_command(stopped), cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert f"goes on at step {min(saved)}" in " ".join(again.stdout.split())
+    one, other = (dict(np.load(folder / "arrays.npz")) for folder in (stopped, straight))
+    assert set(one) == set(other)
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)
+    logs = sorted(file.relative_to(straight) for file in straight.rglob("metrics.jsonl"))
+    assert len(logs) == 2
+    for log in logs:
+        assert (stopped / log).read_bytes() == (straight / log).read_bytes()
+    assert os.listdir(tmp_path / "cache")  # compiled programs
