@@ -22,6 +22,7 @@ from experiments.throughput import (
     floor,
     layers,
     lengths,
+    loop,
     memory,
     peers,
     quantities,
@@ -54,6 +55,8 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(compilation, "STEPS", (5, 10))
     monkeypatch.setattr(compilation, "LAYERS", (1, 2))
     monkeypatch.setattr(seeds, "SEEDS", (1, 2))
+    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    monkeypatch.setattr(loop, "LOG_POINTS", 2)
     with jax.numpy_rank_promotion("allow"):  # Flax and Haiku promote ranks
         throughput.run(TINY, str(tmp_path))
 
@@ -83,6 +86,14 @@ def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert set(quantities.recipe_ratios(records)) == ({"adding"} if "torch" in names else set())
     assert [r["way"] for r in quantities.select(records, part="memory")] == list(memory.WAYS)
     assert len(quantities.select(records, part="compilation")) == (2 + 2) * 2
+    of_loop = quantities.select(records, part="loop")
+    assert [r["way"] for r in of_loop] == ["bare", "logged", "saved"]
+    median = {r["way"]: r["median_ms"] for r in of_loop}
+    a_save = max(0, median["saved"] - median["logged"])  # one of two is saved before the end
+    for record in of_loop:
+        assert record["ms_a_step"] == pytest.approx(record["median_ms"] / 4)
+        assert record["ms_a_checkpoint"] == pytest.approx(a_save)
+        assert record["overhead"] == pytest.approx(median["logged"] / median["bare"] - 1 + a_save / 30_000)
     of_seeds = quantities.select(records, part="seeds")
     assert [(r["way"], r["seeds"]) for r in of_seeds] == [
         ("vmap", 1),

@@ -13,7 +13,8 @@ checked first.
 Parts: `layers` (forward, forward and backward, of each cell and shape, in each library), `lengths` (the same over T),
 `training` (a whole optimization step, 1 and 8 seeds), `recipes` (the long-dependency benchmark's trainings beside the
 same in a plain PyTorch loop), `memory` (of each engine over T, and of truncated backpropagation), `compilation` (over
-T, over layers), `seeds` (time per seed in one program), `floor` (the matrix products alone).
+T, over layers), `seeds` (time per seed in one program), `loop` (what logging and checkpoints add to the steps),
+`floor` (the matrix products alone).
 
 To expect, at T 16 times longer: 16 times the memory with `Scan`, 3.9 times with `Checkpointed`, the same with truncated
 backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
@@ -33,6 +34,7 @@ from experiments.throughput import (
     floor,
     layers,
     lengths,
+    loop,
     memory,
     peers,
     recipes,
@@ -55,6 +57,7 @@ MODULES: dict[str, Any] = {
     "memory": memory,
     "compilation": compilation,
     "seeds": seeds,
+    "loop": loop,
     "floor": floor,
 }
 

@@ -6,7 +6,7 @@ from experiments.command_line import UserError, setting
 from experiments.throughput.problem import CELLS, DTYPES, Shape
 
 # In the order of the run and of the page; each is a module of this package.
-PARTS = ("layers", "lengths", "training", "recipes", "memory", "compilation", "seeds", "floor")
+PARTS = ("layers", "lengths", "training", "recipes", "memory", "compilation", "seeds", "loop", "floor")
 
 SHAPES = (
     "32x100x128x128",

@@ -16,7 +16,7 @@ def sentences(records: Sequence[Record], missing: dict[str, str]) -> list[str]:
     found = [f"{name} did not take part: {why}." for name, why in missing.items()]
     for mode, title in MODES.items():
         found += _against(title, records, mode)
-    for of_part in (_training, _recipes, _memory, _compilation, _seeds, _floor):
+    for of_part in (_training, _recipes, _memory, _compilation, _seeds, _loop, _floor):
         found += of_part(records)
     return found
 
@@ -106,6 +106,16 @@ def _seeds(records: Sequence[Record]) -> list[str]:
     return (
         [f"Time a seed in one program, times one's alone, the least and the last: {'; '.join(told)}."] if told else []
     )
+
+
+def _loop(records: Sequence[Record]) -> list[str]:
+    found = quantities.select(records, part="loop")
+    if not found:
+        return []
+    return [
+        f"The loop of a whole training, with a checkpoint every 30 s, takes {found[0]['overhead']:.1%} more time than "
+        f"its compiled steps alone; a checkpoint takes {number(found[0]['ms_a_checkpoint'])} ms."
+    ]
 
 
 def _floor(records: Sequence[Record]) -> list[str]:

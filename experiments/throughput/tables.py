@@ -32,6 +32,7 @@ def tables(records: Sequence[Record]) -> dict[str, TableOf]:
         "memory": _memory,
         "compilation": _compilation,
         "seeds": _seeds,
+        "loop": _loop,
         "floor": _floor,
     }
     found = {part: quantities.select(records, part=part) for part in makers}
@@ -230,6 +231,22 @@ def _seeds(records: Sequence[Record]) -> TableOf:
         {f"seeds in one program: {records[0]['cell']} {records[0]['shape']}, forward and backward": rows},
         "ms: a seed. ratio: to one seed's alone. over_seeds: the trainer's way. "
         f"Devices: {records[0]['devices']}. Medians of {_rounds(records)}.",
+    )
+
+
+def _loop(records: Sequence[Record]) -> TableOf:
+    bare, first = quantities.select(records, way="bare")[0], records[0]
+    every = first["log_every"]
+    return TableOf(
+        [
+            Column("way", lambda row: row["way"], right=False),
+            Column("ms a step", lambda row: number(row["ms_a_step"])),
+            Column("added", lambda row: f"{row['median_ms'] / bare['median_ms'] - 1:+.1%}"),
+        ],
+        {f"the loop: LSTM on {first['task']}, T = {first['steps']}, a log point every {every} steps": records},
+        "bare: compiled steps alone. logged: metrics.jsonl and progress bar. saved: a checkpoint at every log point, "
+        f"{number(first['ms_a_checkpoint'])} ms each; with one every 30 s the loop adds {first['overhead']:.1%}. "
+        f"Medians of {_rounds(records)}.",
     )
 
 
