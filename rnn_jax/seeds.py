@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from rnn_jax import machine
+from rnn_jax import machine, mesh
 
 _SPLIT, _WHOLE = PartitionSpec("seeds"), PartitionSpec()
 
@@ -33,23 +33,26 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
     Returns:
       Its results, [seeds, ...].
     """
-    mesh = _mesh(of_seeds)
+    split = mesh.current() is not None
+    devices = None if split else _mesh(of_seeds)
+    platform = jax.default_backend() if devices is None else devices.devices.flat[0].platform
 
     def of_device(of_seeds: Any, *shared: Any) -> Any:
         def of_seed(of_one: Any) -> Any:
             return function(of_one, *shared)
 
-        on_cpu = mesh.devices.flat[0].platform == "cpu"
-        return jax.lax.map(of_seed, of_seeds) if on_cpu else jax.vmap(of_seed)(of_seeds)
+        return jax.lax.map(of_seed, of_seeds) if platform == "cpu" else jax.vmap(of_seed)(of_seeds)
 
     in_specs = (_SPLIT, *[_WHOLE] * len(shared))
     # Nothing crosses a boundary between devices, so JAX need not follow what varies over them.
-    solve = jax.shard_map(of_device, mesh=mesh, in_specs=in_specs, out_specs=_SPLIT, check_vma=False)
-    return solve(of_seeds, *shared)
+    solve = jax.shard_map(of_device, mesh=devices, in_specs=in_specs, out_specs=_SPLIT, axis_names={"seeds"}, check_vma=False)
+    return jax.jit(solve)(of_seeds, *shared) if split else solve(of_seeds, *shared)
 
 
 def place(of_seeds: Any) -> Any:
     """Puts a pytree of [seeds, ...] on the devices on which `over_seeds` runs them; where it is there, nothing."""
+    if mesh.current() is not None:
+        return jax.device_put(of_seeds, NamedSharding(jax.sharding.get_mesh(), _SPLIT))
     return jax.device_put(of_seeds, NamedSharding(_mesh(of_seeds), _SPLIT))
 
 
@@ -74,6 +77,8 @@ def in_groups(function: Callable[[Any], Any], of_seeds: Any) -> Any:
       function: compiled; of a pytree of [seeds, ...], with results [seeds, ...], of which each is its own seed's.
       of_seeds: where `place` has put it.
     """
+    if mesh.current() is not None:
+        return function(of_seeds)
     devices, seeds = _mesh(of_seeds).devices, len(jax.tree.leaves(of_seeds)[0])
     most = machine.cores() if devices.size == 1 and devices.flat[0].platform == "cpu" else 1
     count = max(n for n in range(1, most + 1) if seeds % n == 0)

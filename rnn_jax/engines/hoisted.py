@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, mesh
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines.scan import Scan
 
@@ -165,14 +165,15 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
     params, first, states, inputs, kept = residuals
     adjoint, of_params = carry
     in_place = kept is not None
-    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy.
-    lead = jax.tree.leaves(inputs)[0].ndim - 1
-    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[lead:])))
+    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy. Where devices share the
+    # sequences they stay an axis of their own, else all steps of all of them would be gathered first.
+    shape = jax.tree.leaves(inputs)[0].shape[:-1]
+    whole = (-1,) if mesh.size("data") == 1 else shape
+    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (*whole, *leaf.shape[len(shape) :])))
     all_before = fold(jax.tree.map(lambda s_0, all_: jnp.concatenate([s_0[None], all_[:-1]]), first, states))
     if kept is None:
-        shape = jax.tree.leaves(inputs)[0].shape[:lead]
         kept = _arguments(cell, params, all_before, fold(inputs))
-        kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[1:])), kept)
+        kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[len(whole) :])), kept)
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
         adjoint, places = carry
