@@ -6,13 +6,17 @@ and without it nothing here does anything. It holds in the thread that entered i
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import jax
-from jax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 # From the axis with the least communication to that with the most: the last one's devices are each other's neighbours.
 AXES = ("seeds", "data", "model")
+_SPLIT_BY = {"batch_size": "data", "hidden_size": "model"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +102,40 @@ def check_divides(what: str, number: int, axis: str) -> None:
         raise ValueError(f"{what} {number} does not divide over {axis}:{size(axis)}")
 
 
+def check(config: Any) -> None:
+    """Refuses a trainer, or any dataclass of dataclasses, whose batch or hidden layers cannot be split evenly.
+
+    Raises:
+      ValueError: with the first field named batch_size or hidden_size that does not divide over its axis.
+    """
+    if isinstance(config, tuple | list):
+        for part in config:
+            check(part)
+    if current() is None or not dataclasses.is_dataclass(config):
+        return
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in _SPLIT_BY:
+            check_divides(field.name, value, _SPLIT_BY[field.name])
+        check(value)
+
+
+def layout(shape: tuple[int, ...]) -> tuple[str | None, ...]:
+    """How an array of a training's state lies over `model`: by its last axis, where that divides.
+
+    Of a product h W each device then has some columns. What is not divided is whole on every device, as all is over
+    `data`.
+    """
+    parts = size("model")
+    columns = parts > 1 and len(shape) > 0 and shape[-1] % parts == 0
+    return (*[None] * (len(shape) - 1), "model") if columns else (None,) * len(shape)
+
+
 def split_batch(tree: Any, axis: int = 1) -> Any:
-    """In a compiled program: leaves whose `axis` counts a batch's sequences, split over the mesh's `data`."""
+    """In a compiled program: leaves whose `axis` counts a batch's sequences, split over the mesh's `data`.
+
+    A batch that does not divide is whole on every device: `check_divides` refuses it where a training begins.
+    """
     parts = size("data")
 
     def split(leaf: jax.Array) -> jax.Array:
@@ -108,3 +144,72 @@ def split_batch(tree: Any, axis: int = 1) -> Any:
         return jax.lax.with_sharding_constraint(leaf, PartitionSpec(*[None] * axis, "data"))
 
     return jax.tree.map(split, tree)
+
+
+def split_state(tree: Any) -> Any:
+    """In a compiled program: a training's state, of one seed, as `layout` has it, however it was computed."""
+    if size("data") == size("model") == 1:
+        return tree
+    return jax.tree.map(
+        lambda leaf: jax.lax.with_sharding_constraint(leaf, PartitionSpec(*layout(leaf.shape))), tree
+    )
+
+
+def gather_model(tree: Any) -> Any:
+    """In a compiled program: leaves whose last axis is whole on every device of `model`."""
+    if size("model") == 1:
+        return tree
+
+    def gather(leaf: jax.Array) -> jax.Array:
+        free = [PartitionSpec.UNCONSTRAINED] * (leaf.ndim - 1)
+        return jax.lax.with_sharding_constraint(leaf, PartitionSpec(*free, None))
+
+    return jax.tree.map(gather, tree)
+
+
+def place_batch(array: np.ndarray, axis: int) -> jax.Array:
+    """Puts data of which `axis` counts sequences on the devices, each with its part: no process sends another's.
+
+    Without a mesh, or where the axis does not divide, the data is whole.
+
+    Args:
+      array: the same in every process.
+      axis: that is split.
+    """
+    mesh = current()
+    if mesh is None:
+        return jnp.asarray(array)
+    whole = array.shape[axis] % size("data")
+    split = PartitionSpec() if whole else PartitionSpec(*[None] * axis, "data")
+    sharding = NamedSharding(jax.sharding.get_mesh(), split)
+    return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+
+
+def place_whole(tree: Any) -> Any:
+    """Puts all of a pytree on every device of the mesh; without one, or where it is there, nothing is done."""
+    if current() is None:
+        return tree
+    return lay(tree, lambda leaf: PartitionSpec())
+
+
+def lay(tree: Any, spec: Callable[[Any], PartitionSpec]) -> Any:
+    """Puts a pytree, the same in every process, on the mesh's devices; what is there as wanted stays.
+
+    Args:
+      tree: of arrays.
+      spec: of a leaf, how it is to be split.
+    """
+    shardings = jax.tree.map(lambda leaf: NamedSharding(jax.sharding.get_mesh(), spec(leaf)), tree)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+    # JAX puts nothing on devices of other processes, unless in a program.
+    there = jax.tree.leaves(jax.tree.map(_is_there, tree, shardings))
+    return tree if all(there) else jax.jit(_same, out_shardings=shardings)(tree)
+
+
+def _is_there(leaf: Any, sharding: NamedSharding) -> bool:
+    return isinstance(leaf, jax.Array) and leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
+def _same(tree: Any) -> Any:
+    return tree

@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnn_jax import machine, mesh
@@ -34,6 +36,7 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
       Its results, [seeds, ...].
     """
     split = mesh.current() is not None
+    _check(of_seeds)
     devices = None if split else _mesh(of_seeds)
     platform = jax.default_backend() if devices is None else devices.devices.flat[0].platform
 
@@ -50,10 +53,29 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
 
 
 def place(of_seeds: Any) -> Any:
-    """Puts a pytree of [seeds, ...] on the devices on which `over_seeds` runs them; where it is there, nothing."""
-    if mesh.current() is not None:
-        return jax.device_put(of_seeds, NamedSharding(jax.sharding.get_mesh(), _SPLIT))
-    return jax.device_put(of_seeds, NamedSharding(_mesh(of_seeds), _SPLIT))
+    """Puts a pytree of [seeds, ...] on the devices on which `over_seeds` runs them; where it is there, nothing.
+
+    On a mesh each leaf is split as `mesh.layout` has it, too; from several processes, each gives the same pytree.
+    """
+    if mesh.current() is None:
+        return jax.device_put(of_seeds, NamedSharding(_mesh(of_seeds), _SPLIT))
+    _check(of_seeds)
+    return mesh.lay(of_seeds, lambda leaf: PartitionSpec("seeds", *mesh.layout(leaf.shape[1:])))
+
+
+def fetch(tree: Any) -> Any:
+    """The arrays of a pytree as NumPy arrays, whole, in every process: all of them must call it."""
+
+    def one(leaf: Any) -> np.ndarray:
+        if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
+        return np.asarray(leaf)
+
+    return jax.tree.map(one, tree)
+
+
+def _check(of_seeds: Any) -> None:
+    mesh.check_divides("seeds", len(jax.tree.leaves(of_seeds)[0]), "seeds")
 
 
 def _mesh(of_seeds: Any) -> Mesh:

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import mesh
 from rnn_jax.data import Examples
 from rnn_jax.gradients import BPTT
-from rnn_jax.seeds import over_seeds, place
+from rnn_jax.seeds import fetch, over_seeds, place
 from rnn_jax.training.history import join
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
@@ -56,7 +57,7 @@ def run_epoch(
     if not buckets:
         raise ValueError("run_epoch: buckets must hold at least one set of examples, got none")
     sizes = tuple(examples.checked().size for examples in buckets)
-    state = place(state)
+    state, buckets = place(state), mesh.place_whole(buckets)
     orders = _orders(state.key, sizes, trainer.batch_size)
     batches = [(i, n) for i, order in enumerate(orders) for n in range(order.shape[1])]
     pieces = []
@@ -88,15 +89,17 @@ def _orders(keys: jax.Array, sizes: tuple[int, ...], batch_size: int) -> list[ja
 def _step(
     trainer: Trainer, loss: Loss, state: TrainState, order: jax.Array, examples: Examples, number: jax.Array
 ) -> tuple[TrainState, StepMetrics]:
+    mesh.check(trainer)
+
     def of_seed(
         found: tuple[TrainState, jax.Array], examples: Examples, number: jax.Array
     ) -> tuple[TrainState, StepMetrics]:
         state, order = found
         key, key_noise = jax.random.split(state.key)
-        batch = examples.take(order[number])
+        batch = _split(examples.take(order[number]))
         value, grads = jax.value_and_grad(loss, argnums=1)(trainer.model, state.params, batch, key_noise)
         state, metrics = descend(trainer, state, key, value, grads)
-        return state, jax.tree.map(lambda leaf: leaf[None], metrics)
+        return mesh.split_state(state), jax.tree.map(lambda leaf: leaf[None], metrics)
 
     return over_seeds(of_seed, (state, order), examples, number)
 
@@ -121,7 +124,7 @@ def predict(model: Any, function: Function, params: Any, examples: Examples, bat
         # The last batch is filled up, so that there is one program, and its filling cut off.
         places = jnp.arange(start, start + batch_size) % size
         results = _results(model, function, params, _take(examples, places))
-        found.append(jax.tree.map(lambda leaf, left=size - start: np.asarray(leaf)[:, :left], results))
+        found.append(jax.tree.map(lambda leaf, left=size - start: leaf[:, :left], fetch(results)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
 
 
@@ -134,6 +137,10 @@ def _take(examples: Examples, places: jax.Array) -> Examples:
 @functools.partial(jax.jit, static_argnames=("model", "function"))
 def _results(model: Any, function: Function, params: Any, batch: Examples) -> Any:
     def of_seed(params: Any, batch: Examples) -> Any:
-        return function(model, params, batch)
+        return function(model, params, _split(batch))
 
     return over_seeds(of_seed, params, batch)
+
+
+def _split(batch: Examples) -> Examples:
+    return Examples(mesh.split_batch(batch.steps), mesh.split_batch(batch.whole, 0))

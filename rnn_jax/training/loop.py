@@ -32,6 +32,7 @@ def run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: in
 @functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
 def _run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     model, estimator = trainer.model, trainer.estimator
+    mesh.check(trainer)
 
     def train_step(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
         key, key_batch, key_noise = jax.random.split(state.key, 3)
@@ -39,7 +40,7 @@ def _run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: i
         carry = estimator.init(model.cell, state.params, batch.inputs, key=key_noise)
         of_batch = task_loss(model, task, batch)
         loss, grads, _ = estimator(model.cell, of_batch, state.params, carry, batch.inputs, batch)
-        return descend(trainer, state, key, loss, grads)
+        return mesh.split_state(descend(trainer, state, key, loss, grads))
 
     def of_seed(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
         return jax.lax.scan(lambda state, _: train_step(state, task), state, length=steps)
