@@ -6,6 +6,7 @@ and without it nothing here does anything. It holds in the thread that entered i
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -13,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rnn_jax import machine
 
 # From the axis with the least communication to that with the most: the last one's devices are each other's neighbours.
 AXES = ("seeds", "data", "model")
@@ -64,9 +67,14 @@ class MeshShape:
     def build(self) -> Mesh:
         """The mesh, over all devices of all processes; one process alone may leave some of its devices free.
 
+        To be called before anything else asks JAX for its devices, where those are of a CPU: they take their threads
+        from one pool, and where each of them waits in one for parts of a product to be done in others and none is left,
+        XLA waits for ever (jaxlib 0.10.2). So the pool is given one more than there are devices, by NPROC.
+
         Raises:
           ValueError: where it takes more devices than there are, or in several processes fewer.
         """
+        os.environ.setdefault("NPROC", str(max(machine.cores(), self.devices + 1)))
         there, processes = jax.device_count(), jax.process_count()
         if self.devices > there or (processes > 1 and self.devices < there):
             raise ValueError(

@@ -46,6 +46,10 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
 
         return jax.lax.map(of_seed, of_seeds) if platform == "cpu" else jax.vmap(of_seed)(of_seeds)
 
+    if split and min(mesh.size(axis) for axis in mesh.AXES) > 1:
+        each = jax.vmap(function, (0, *[None] * len(shared)), spmd_axis_name="seeds")
+        return jax.jit(each)(of_seeds, *shared)
+
     in_specs = (_SPLIT, *[_WHOLE] * len(shared))
     # Nothing crosses a boundary between devices, so JAX need not follow what varies over them.
     solve = jax.shard_map(of_device, mesh=devices, in_specs=in_specs, out_specs=_SPLIT, axis_names={"seeds"}, check_vma=False)
