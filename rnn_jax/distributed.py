@@ -34,11 +34,10 @@ def initialize(
     Raises:
       ValueError: where some of the three are given and others are not, or one is none of its kind.
     """
-    given = {
-        "coordinator": coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS"),
-        "processes": _number("processes", processes, "JAX_NUM_PROCESSES"),
-        "process": _number("process", index, "JAX_PROCESS_ID"),
-    }
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    processes = _number("processes", processes, "JAX_NUM_PROCESSES")
+    index = _number("process", index, "JAX_PROCESS_ID")
+    given = {"coordinator": coordinator, "processes": processes, "process": index}
     missing = [name for name, value in given.items() if value is None]
     if 0 < len(missing) < len(given):
         there = [name for name in given if name not in missing]
@@ -46,10 +45,10 @@ def initialize(
             f"several processes need coordinator, processes and process, got {' and '.join(there)} without "
             f"{' and '.join(missing)}"
         )
-    if not missing:
-        _check(*given.values())
+    if coordinator is not None and processes is not None and index is not None:
+        _check(coordinator, processes, index)
     try:
-        jax.distributed.initialize(*given.values(), heartbeat_timeout_seconds=patience)
+        jax.distributed.initialize(coordinator, processes, index, heartbeat_timeout_seconds=patience)
     except ValueError as error:
         if not (missing and "coordinator_address" in str(error)):  # its word for finding no cluster
             raise

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rnn_jax import machine
+from rnn_jax import checks, machine
 
 # From the axis with the least communication to that with the most: the last one's devices are each other's neighbours.
 AXES = ("seeds", "data", "model")
@@ -32,13 +32,16 @@ class MeshShape:
       model: parts of a wide hidden layer, which exchange its state at every time step.
 
     Raises:
-      TypeError: where a size is not an integer.
-      ValueError: where it is not positive.
+      ValueError: where a size is not a positive integer.
     """
 
     data: int = 1
     seeds: int = 1
     model: int = 1
+
+    def __post_init__(self) -> None:
+        for axis in AXES:
+            checks.integer_at_least(1, getattr(self, axis), f"mesh: {axis}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -158,9 +161,7 @@ def split_state(tree: Any) -> Any:
     """In a compiled program: a training's state, of one seed, as `layout` has it, however it was computed."""
     if size("data") == size("model") == 1:
         return tree
-    return jax.tree.map(
-        lambda leaf: jax.lax.with_sharding_constraint(leaf, PartitionSpec(*layout(leaf.shape))), tree
-    )
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, PartitionSpec(*layout(leaf.shape))), tree)
 
 
 def gather_model(tree: Any) -> Any:

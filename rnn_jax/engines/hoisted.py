@@ -166,8 +166,8 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
     params, first, states, inputs, kept = residuals
     adjoint, of_params = carry
     in_place = kept is not None
-    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy. Where devices share the
-    # sequences they stay an axis of their own, else all steps of all of them would be gathered first.
+    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy. Where devices share
+    # the sequences they stay an axis of their own, else all steps of all of them would be gathered first.
     shape = jax.tree.leaves(inputs)[0].shape[:-1]
     whole = (-1,) if mesh.size("data") == 1 else shape
     fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (*whole, *leaf.shape[len(shape) :])))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax import data, engines, gradients, mesh, models, seeds, training
+from rnn_jax import data, engines, gradients, initializers, mesh, models, seeds, training
 from tests.many_devices import costs
 
 TASK, TRAINER, STEPS, BATCH, HIDDEN, LENGTH = (
@@ -65,7 +65,7 @@ def test_one_seed_over_many_devices_is_one_device(shape):
     assert parts == {int(devices) if axis == "model" else 1}
 
 
-@pytest.mark.parametrize("shape", ["seeds:2", "seeds:8"])
+@pytest.mark.parametrize("shape", [pytest.param("seeds:2", marks=pytest.mark.slow), "seeds:8"])
 def test_seeds_over_devices_are_one_device_bit_for_bit(shape):
     of_mesh, of_one = trained(shape, seeds=8), trained("seeds:1", seeds=8)
     assert_equal(of_mesh[1], of_one[1])
@@ -74,7 +74,7 @@ def test_seeds_over_devices_are_one_device_bit_for_bit(shape):
 
 
 def test_without_a_mesh_nothing_changes():
-    state, metrics = training.run(TRAINER, TASK, costs.fresh(), STEPS)
+    state, metrics = training.run(TRAINER, TASK, jax.tree.map(jnp.copy, costs.fresh()), STEPS)
     assert_equal((state, metrics), trained("data:1")[1])
 
 
@@ -138,7 +138,7 @@ IDS = np.random.default_rng(0).integers(0, 8, 16 * 12 * 2 + 1)
 
 
 def read_streams():
-    model = models.ReadoutModel(rnn_jax.GRU(8, 16), 8)
+    model = models.ReadoutModel(rnn_jax.VanillaRNN(8, 16, recurrent_init=initializers.Uniform()), 8)
     trainer = training.Trainer(model, 16, training.SGD(0.1), None)
     streams = data.Streams.of(IDS, 16, 12)
     state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
@@ -146,7 +146,7 @@ def read_streams():
     return streams, (state.training, metrics), training.evaluate_stream(model, streams, state.training.params)
 
 
-@pytest.mark.parametrize("shape", ["data:8", "data:2,seeds:2,model:2"])
+@pytest.mark.parametrize("shape", ["data:8", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
 def test_streams_are_split_and_read_as_by_one_device(shape):
     _, wanted, wanted_loss = _streams_alone()
     with on(shape):
@@ -172,7 +172,9 @@ def read_examples():
     xs = jnp.asarray(rng.normal(size=(7, 20, 3)), jnp.float32)
     whole = {"lengths": jnp.asarray(rng.integers(1, 8, 20)), "labels": jnp.asarray(rng.integers(0, 4, 20))}
     # Dropout draws for the whole batch, however it is split.
-    model = models.Classifier(rnn_jax.Bidirectional(rnn_jax.GRU(3, 16)), 4, dropout=0.5)
+    model = models.Classifier(
+        rnn_jax.Bidirectional(rnn_jax.VanillaRNN(3, 16, recurrent_init=initializers.Uniform())), 4, dropout=0.5
+    )
     trainer = training.Trainer(model, 8, training.SGD(0.1), training.ClipByNorm(1.0))
     state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
     found = training.run_epoch(trainer, loss_of_batch, [data.Examples(xs, whole)], state, 0)
@@ -183,7 +185,7 @@ def read_examples():
 _examples_alone = functools.cache(read_examples)
 
 
-@pytest.mark.parametrize("shape", ["data:2,seeds:2,model:2", "data:8"])
+@pytest.mark.parametrize("shape", ["data:2,seeds:2,model:2", pytest.param("data:8", marks=pytest.mark.slow)])
 def test_examples_are_read_as_by_one_device(shape):
     wanted, wanted_answers = _examples_alone()
     with on(shape):
@@ -197,7 +199,7 @@ def _run(trainer=TRAINER, count=1):
 
 
 def _narrow():
-    inner = rnn_jax.Stack((rnn_jax.GRU(TASK.input_size, 16), rnn_jax.GRU(16, 30)))
+    inner = rnn_jax.Stack((rnn_jax.VanillaRNN(TASK.input_size, 16), rnn_jax.VanillaRNN(16, 30)))
     return dataclasses.replace(TRAINER, model=rnn_jax.ReadoutModel(inner, TASK.output_size))
 
 
@@ -205,7 +207,11 @@ def _narrow():
     ("shape", "refused", "message"),
     [
         ("seeds:2", lambda: _run(count=3), "seeds 3 does not divide over seeds:2"),
-        ("data:8", lambda: _run(dataclasses.replace(TRAINER, batch_size=20)), "batch_size 20 does not divide over data:8"),
+        (
+            "data:8",
+            lambda: _run(dataclasses.replace(TRAINER, batch_size=20)),
+            "batch_size 20 does not divide over data:8",
+        ),
         ("model:4", lambda: _run(_narrow()), "hidden_size 30 does not divide over model:4"),
     ],
 )
