@@ -7,7 +7,6 @@ and without it nothing here does anything. It holds in the thread that entered i
 import dataclasses
 import math
 import os
-from collections.abc import Callable
 from typing import Any, Self
 
 import jax
@@ -198,17 +197,17 @@ def place_whole(tree: Any) -> Any:
     """Puts all of a pytree on every device of the mesh; without one, or where it is there, nothing is done."""
     if current() is None:
         return tree
-    return lay(tree, lambda leaf: PartitionSpec())
+    whole = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
+    return lay(tree, jax.tree.map(lambda leaf: whole, tree))
 
 
-def lay(tree: Any, spec: Callable[[Any], PartitionSpec]) -> Any:
-    """Puts a pytree, the same in every process, on the mesh's devices; what is there as wanted stays.
+def lay(tree: Any, shardings: Any) -> Any:
+    """Puts a pytree, the same in every process, where `shardings` say; what is there stays.
 
     Args:
       tree: of arrays.
-      spec: of a leaf, how it is to be split.
+      shardings: a pytree like it.
     """
-    shardings = jax.tree.map(lambda leaf: NamedSharding(jax.sharding.get_mesh(), spec(leaf)), tree)
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
     # JAX puts nothing on devices of other processes, unless in a program.

@@ -77,14 +77,27 @@ def _each(function: Callable[..., Any], platform: str) -> Callable[..., Any]:
 
 
 def place(of_seeds: Any) -> Any:
-    """Puts a pytree of [seeds, ...] on the devices on which `over_seeds` runs them; where it is there, nothing.
+    """Puts a pytree of [seeds, ...] where `shardings` say; what is there stays.
 
-    On a mesh each leaf is split as `mesh.layout` has it, too; from several processes, each gives the same pytree.
+    Args:
+      of_seeds: of arrays; in several processes, each gives the same.
+    """
+    return mesh.lay(of_seeds, shardings(of_seeds))
+
+
+def shardings(of_seeds: Any) -> Any:
+    """The devices on which `over_seeds` runs each leaf of [seeds, ...]; on a mesh split as `mesh.layout` has it, too.
+
+    Args:
+      of_seeds: of arrays or, to read a checkpoint by, of `jax.ShapeDtypeStruct`s.
     """
     if mesh.current() is None:
-        return jax.device_put(of_seeds, NamedSharding(_mesh(of_seeds), _SPLIT))
+        return jax.tree.map(lambda leaf: NamedSharding(_mesh(of_seeds), _SPLIT), of_seeds)
     _check(of_seeds)
-    return mesh.lay(of_seeds, lambda leaf: PartitionSpec("seeds", *mesh.layout(leaf.shape[1:])))
+    devices = jax.sharding.get_mesh()
+    return jax.tree.map(
+        lambda leaf: NamedSharding(devices, PartitionSpec("seeds", *mesh.layout(leaf.shape[1:]))), of_seeds
+    )
 
 
 def fetch(tree: Any) -> Any:
@@ -99,11 +112,11 @@ def fetch(tree: Any) -> Any:
 
 
 def _check(of_seeds: Any) -> None:
-    mesh.check_divides("seeds", len(jax.tree.leaves(of_seeds)[0]), "seeds")
+    mesh.check_divides("seeds", jax.tree.leaves(of_seeds)[0].shape[0], "seeds")
 
 
 def _mesh(of_seeds: Any) -> Mesh:
-    seeds, devices = len(jax.tree.leaves(of_seeds)[0]), jax.local_devices()
+    seeds, devices = jax.tree.leaves(of_seeds)[0].shape[0], jax.local_devices()
     most = len(devices)
     if devices[0].platform == "cpu":
         # The devices of a CPU take their threads from one pool, that has at least as many: where each waits in one for

@@ -7,6 +7,7 @@ from collections import Counter
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 import rnn_jax
@@ -239,3 +240,22 @@ def test_what_is_fetched_is_whole(shape):
         placed = seeds.place(tree)
         assert_equal(seeds.fetch(placed), tree)
         assert jax.tree.leaves(seeds.place(placed))[0].sharding == jax.tree.leaves(placed)[0].sharding
+
+
+def test_a_checkpoint_is_read_on_another_number_of_devices(tmp_path):
+    state = jax.tree.map(lambda leaf: np.arange(leaf.size, dtype=np.float32).reshape(leaf.shape), costs.fresh(4).params)
+    with ocp.StandardCheckpointer() as checkpointer:
+        with on("data:2,seeds:2,model:2"):
+            checkpointer.save(tmp_path / "state", seeds.place(state))
+        checkpointer.wait_until_finished()
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+        for shape, devices in (("seeds:4", 4), ("model:8", 8)):
+            with on(shape):
+                wanted = jax.tree.map(
+                    lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+                    like,
+                    seeds.shardings(like),
+                )
+                found = checkpointer.restore(tmp_path / "state", wanted)
+            assert_equal(found, state)
+            assert shared_by(found, devices)
