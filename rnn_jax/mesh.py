@@ -164,7 +164,11 @@ def split_state(tree: Any) -> Any:
 
 
 def gather_model(tree: Any) -> Any:
-    """In a compiled program: leaves whose last axis is whole on every device of `model`."""
+    """In a compiled program: leaves whose last axis is whole on every device of `model`.
+
+    Left to itself XLA splits pointwise work as well, and as gates lie side by side it then moves each of them to where
+    its units are: 31 exchanges a time step of an LSTM in place of 3.
+    """
     if size("model") == 1:
         return tree
 
