@@ -85,7 +85,7 @@ def test_where_one_is_killed_the_other_stops_and_says_so(lost, start):
     running, output = start(2, "data:2", 10_000)
     wait_for(lambda: "run 3 done" in output(0) and "run 3 done" in output(1), 120)
     running[lost].kill()
-    assert running[1 - lost].wait(PATIENCE + 5) != 0
+    assert running[1 - lost].wait(PATIENCE / 2) != 0  # long before a heartbeat is missed
     told = output(1 - lost)
     # Which one is first, the broken connection or JAX's own service when it was process 0, is chance.
     assert f"error: process {1 - lost} of 2 has lost another one" in told or "another task died" in told

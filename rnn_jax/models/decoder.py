@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import masking, mesh
+from rnn_jax import masking
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.data import Encoder, Vocabulary
 from rnn_jax.engines import Engine, Scan
@@ -174,7 +174,7 @@ class Decoder:
     ) -> jax.Array:
         """Log p(y_1 .. y_T | given) of each sequence, [*batch]; arguments and errors as `apply`."""
         _, logits = self.apply(params, targets, state, lengths=lengths, **how)
-        nats = optax.softmax_cross_entropy_with_integer_labels(mesh.gather_model(logits), jnp.asarray(targets))
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(targets))
         valid = None if lengths is None else masking.before_end(jnp.asarray(lengths), len(logits))
         return -jnp.sum(masking.blank(nats, valid), axis=0)
 

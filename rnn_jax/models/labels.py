@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import mesh
-
 
 def nats(name: str, logits: jax.Array, labels: Any, none: int | None = None) -> jax.Array:
     """-log p(label) of each, [...].
@@ -36,5 +34,5 @@ def nats(name: str, logits: jax.Array, labels: Any, none: int | None = None) -> 
     absent = labels == none
     if not traced and np.any(strange & ~absent):
         raise ValueError(f"{name} must be in [0, {logits.shape[-1]}), got {labels[strange & ~absent][0]}")
-    losses = optax.softmax_cross_entropy_with_integer_labels(mesh.gather_model(logits), jnp.where(strange, 0, labels))
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(strange, 0, labels))
     return jnp.where(strange, jnp.where(absent, 0.0, jnp.nan), losses)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import masking, mesh
+from rnn_jax import masking
 from rnn_jax.cell import Cell, State
 from rnn_jax.data import Encoder, OneHot
 from rnn_jax.engines import Engine, Hoisted
@@ -146,7 +146,7 @@ def nats_per_token(logits: jax.Array, targets: jax.Array, weights: jax.Array) ->
       targets: integers [...].
       weights: [...].
     """
-    return weighted_mean(optax.softmax_cross_entropy_with_integer_labels(mesh.gather_model(logits), targets), weights)
+    return weighted_mean(optax.softmax_cross_entropy_with_integer_labels(logits, targets), weights)
 
 
 def _check_targets(targets: Any, shape: tuple[int, ...]) -> None:

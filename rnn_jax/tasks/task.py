@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax import mesh
-
 
 class Batch(NamedTuple):
     """Time-major sequences. Steps without a target have weight zero; steps after a sequence's end come last."""
@@ -148,7 +146,7 @@ class Classification(Task):
         return batch.weights
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(mesh.gather_model(outputs), batch.targets)
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
         return weighted_mean(losses, batch.weights)
 
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:

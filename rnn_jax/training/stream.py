@@ -80,7 +80,7 @@ def _run(
         xs = _unit_vectors(model, piece)
         loss, grads, carry = estimator(model.cell, _loss(model, piece), state.params, carry, xs, piece)
         state, metrics = descend(trainer, state, key, loss, grads)
-        return mesh.split_state((StreamState(state, carry), metrics))
+        return StreamState(mesh.split_state(state), carry), metrics
 
     def of_seed(state: StreamState, streams: Streams) -> tuple[StreamState, StepMetrics]:
         return jax.lax.scan(lambda state, _: train_step(state, streams), state, length=steps)

@@ -12,6 +12,7 @@ import pytest
 
 import rnn_jax
 from rnn_jax import data, engines, gradients, initializers, mesh, models, seeds, training
+from rnn_jax.training import stream
 from tests.many_devices import costs
 
 TASK, TRAINER, STEPS, BATCH, HIDDEN, LENGTH = (
@@ -158,6 +159,18 @@ def test_streams_are_split_and_read_as_by_one_device(shape):
 
 
 _streams_alone = functools.cache(read_streams)
+
+
+def test_streams_cost_one_sum_a_segment():
+    # A GRU, of which an engine on one device would keep nothing and sum by parts.
+    model = models.ReadoutModel(rnn_jax.GRU(8, 16, recurrent_init=initializers.Uniform()), 8)
+    trainer = training.Trainer(model, 16, training.SGD(0.1), None)
+    with on("data:4"):
+        streams = data.Streams.of(np.zeros(16 * 60 + 1, int), 16, 60)
+        state = training.begin_stream(trainer, streams, training.init(trainer, jax.random.key(0)[None]))
+        program = stream._run.lower(trainer, streams, state, STEPS).compile()
+    wanted = {("all-reduce", 12): STEPS, ("all-reduce", 4 * (trainer.parameters + 1)): STEPS}
+    assert costs.collectives(program.as_text()) == wanted
 
 
 def loss_of_batch(model, params, batch, key):
