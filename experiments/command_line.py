@@ -1,5 +1,6 @@
 """Flags from the fields of an experiment's frozen Config, and errors told in one line."""
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -8,12 +9,13 @@ import sys
 import tempfile
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
 
+from rnn_jax.mesh import DivisionError
 from rnn_jax.training import CheckpointError
 
 
@@ -76,7 +78,8 @@ def launch(
         status 130, SIGTERM with 143.
       workdir: default of `--workdir`.
       workdir_help: what `--help` says of it.
-      settings_class: of how it is run, likewise a frozen dataclass, with a method `begin`; None: nothing is to be set.
+      settings_class: of how it is run, likewise a frozen dataclass, with a context `surroundings`; None: nothing is to
+        be set.
     """
     classes = [config_class] if settings_class is None else [config_class, settings_class]
     names = [*(name for each in classes for name in _define(each)), "workdir"]
@@ -98,20 +101,13 @@ def launch(
         small = quick is not None and flags.FLAGS.quick
         folder = f"{workdir}_quick" if small and not flags.FLAGS["workdir"].present else flags.FLAGS.workdir
         given = [_given(quick if small else config_class()), folder]
+        surroundings: Any = contextlib.nullcontext()
         if settings_class is not None:
             given.append(_given(settings_class()))
-            given[-1].begin()
+            surroundings = given[-1].surroundings()
         signal.signal(signal.SIGTERM, _terminated)
-        try:
+        with _told(resumable=settings_class is not None), surroundings, _told(resumable=settings_class is not None):
             run(*given)
-        except (UserError, CheckpointError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except KeyboardInterrupt as interrupt:
-            saved = "" if settings_class is None else "; the same command goes on from where it was saved"
-            told, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
-            print(f"{told}{saved}", file=sys.stderr)
-            sys.exit(status)
 
     app.run(main)
 
@@ -136,6 +132,21 @@ def _given(config: Any) -> Any:
     given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config) if flags.FLAGS[f.name].present}
     values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}
     return dataclasses.replace(config, **values)
+
+
+@contextlib.contextmanager
+def _told(resumable: bool) -> Iterator[None]:
+    """Ends the program with a line where what is inside raises what a user has to do with."""
+    try:
+        yield
+    except (UserError, CheckpointError, DivisionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        saved = "; the same command goes on from where it was saved" if resumable else ""
+        told, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
+        print(f"{told}{saved}", file=sys.stderr)
+        sys.exit(status)
 
 
 def _terminated(number: int, frame: Any) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 from experiments.command_line import UserError, writable
 from experiments.profile import Profile
 from experiments.settings import Settings
-from rnn_jax import files, report, training
+from rnn_jax import distributed, files, report, training
 
 
 class RunFolder:
@@ -45,19 +46,23 @@ class RunFolder:
         Raises:
           UserError: where `workdir` cannot be written, another process has it, or it holds a run of another config.
         """
-        self.path = writable(workdir)
-        self.console = Console()
+        shared = writable(workdir)
+        writer = distributed.is_writer()
+        # Of several processes one writes; what the others would write goes where nobody sees it.
+        self._unseen = None if writer else tempfile.TemporaryDirectory()
+        self.path = shared if self._unseen is None else Path(self._unseen.name)
+        self.console = Console(quiet=not writer)
         self.header = {"config": config, "environment": report.environment(), **(header or {})}
         self._settings = settings.checked()
-        self._trainings = self.path / "training"
-        self._lock = _locked(self.path, self._trainings)
+        self._trainings = shared / "training"
+        self._lock = _locked(shared, self._trainings) if writer else None
         self._made_by = report.plain(config)
         self._written = ["config.json"]
         seconds = self._settings.profile
         self._profile = None if seconds is None else Profile(self.path / "profile", seconds)
         if settings.resume and not grows:
             self._refuse_another()
-        if not settings.resume:
+        if not settings.resume and writer:
             for folder in self._trainings.glob("*/"):
                 shutil.rmtree(folder)
         report.write_json(self.path / "config.json", config)

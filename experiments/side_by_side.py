@@ -17,7 +17,7 @@ import jax
 from rich import progress
 from rich.console import Console, RenderableType
 
-from rnn_jax import machine, training
+from rnn_jax import machine, mesh, training
 
 ESTIMATED_OVER = 300.0  # seconds whose speed tells the time that is left: some programs report twice a minute
 _ONE_QR = threading.Lock()  # held while a program with a QR decomposition runs, until its result is there
@@ -27,8 +27,8 @@ Job = Callable[[training.Session], Outcome | None]
 
 
 def programs_at_a_time() -> int:
-    """As many as there are cores; on an accelerator one after the other."""
-    return machine.cores() if jax.default_backend() == "cpu" else 1
+    """As many as there are cores; on an accelerator, or on a mesh, one after the other."""
+    return machine.cores() if jax.default_backend() == "cpu" and mesh.current() is None else 1
 
 
 def begin(trainer: training.Trainer, keys: jax.Array) -> training.TrainState:
@@ -86,7 +86,7 @@ def run(
         progress.TimeRemainingColumn(),
         progress.TextColumn("left"),
     )
-    done = [0] * len(jobs)
+    done, ambient = [0] * len(jobs), jax.sharding.get_mesh()
     bars = _Progress(*columns, console=console, speed_estimate_period=ESTIMATED_OVER)
     bars.below = below if console.is_terminal else None
     with bars, concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
@@ -98,7 +98,9 @@ def run(
             bars.advance(bar, amount)
 
         running = {
-            pool.submit(job, dataclasses.replace(session, advance=functools.partial(advance, i), stop=stop)): i
+            pool.submit(
+                _on_mesh, ambient, job, dataclasses.replace(session, advance=functools.partial(advance, i), stop=stop)
+            ): i
             for i, (job, session) in enumerate(zip(jobs, sessions, strict=True))
         }
         try:
@@ -116,3 +118,11 @@ def run(
                     if not future.cancelled() and (failure := future.exception()) is not None:
                         raise failure from ended
             raise
+
+
+def _on_mesh(ambient: jax.sharding.Mesh, job: Job[Outcome], session: training.Session) -> Outcome | None:
+    """Runs a job in this thread on the mesh of the one that asked for it."""
+    if ambient.empty:
+        return job(session)
+    with jax.set_mesh(ambient):
+        return job(session)

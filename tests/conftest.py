@@ -12,10 +12,16 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 pytest.register_assert_rewrite("tests.drawing")  # a failure there shows the values, as it does in a test
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_num_cpu_devices", 3)  # an even number of seeds is spread over all but one
+MANY_DEVICES = os.environ.get("JAX_NUM_CPU_DEVICES") == "8"
+if not MANY_DEVICES:
+    jax.config.update("jax_num_cpu_devices", 3)  # an even number of seeds is spread over all but one
 
-# Those tests need 64-bit floats from the start of a process; tests/test_float64.py runs them in one of their own.
-collect_ignore = [] if jax.config.jax_enable_x64 else ["float64"]
+# Those tests need 64-bit floats, or eight devices, from the start of a process; tests/test_float64.py and
+# tests/test_mesh.py run them in one of their own.
+collect_ignore = [
+    *([] if jax.config.jax_enable_x64 else ["float64"]),
+    *([] if MANY_DEVICES else ["many_devices"]),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, mesh
 
 
 class Piece(NamedTuple):
@@ -65,7 +65,8 @@ class Streams:
         places = starts[None] + np.arange(steps + 1)[:, None]
         columns = np.where(places < len(ids), ids[np.minimum(places, targets)], 0)
         counts = np.clip(targets - starts, 0, length)
-        return cls(jnp.asarray(columns, jnp.int32), jnp.asarray(counts, jnp.int32), segment)
+        columns, counts = columns.astype(np.int32), counts.astype(np.int32)
+        return cls(mesh.place_batch(columns, 1), mesh.place_batch(counts, 0), segment)
 
     @property
     def batch_size(self) -> int:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, mesh
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines.scan import Scan
 
@@ -112,7 +112,8 @@ def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool
     kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
     # Read and written in one loop, two arrays make XLA lose its vector code at some sizes, and the time is threefold.
     one_array = arguments[1] is None
-    return (one_array and kept_bytes < FRESH) or operations > DEAR * numbers
+    # Of segments each would have its own sum of gradients over devices.
+    return mesh.size("data") > 1 or (one_array and kept_bytes < FRESH) or operations > DEAR * numbers
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
@@ -165,24 +166,25 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
     params, first, states, inputs, kept = residuals
     adjoint, of_params = carry
     in_place = kept is not None
-    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy.
-    lead = jax.tree.leaves(inputs)[0].ndim - 1
-    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[lead:])))
+    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy. Where devices share
+    # the sequences they stay an axis of their own, else all steps of all of them would be gathered first.
+    shape = jax.tree.leaves(inputs)[0].shape[:-1]
+    whole = (-1,) if mesh.size("data") == 1 else shape
+    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (*whole, *leaf.shape[len(shape) :])))
     all_before = fold(jax.tree.map(lambda s_0, all_: jnp.concatenate([s_0[None], all_[:-1]]), first, states))
     if kept is None:
-        shape = jax.tree.leaves(inputs)[0].shape[:lead]
         kept = _arguments(cell, params, all_before, fold(inputs))
-        kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[1:])), kept)
+        kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[len(whole) :])), kept)
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
         adjoint, places = carry
         t, of_state, row = x
         earlier = _row(states, jnp.maximum(t - 1, 0))
         before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, first)
-        drive, r = _row(places, t) if in_place else row
+        drive, r = mesh.gather_model(_row(places, t) if in_place else row)
         adjoint = _plus(adjoint, of_state)
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
-        of_s, of_d, of_r = _pull(advance, adjoint, floats(before), floats(drive), r)
+        of_s, of_d, of_r = mesh.gather_model(_pull(advance, adjoint, floats(before), floats(drive), r))
         if cell.has_recurrent:
             product = _parts(lambda s, d: cell.recurrent(params, cell.enter(params, s, d)), before, drive)
             more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
@@ -220,8 +222,8 @@ def _arguments(cell: Cell, params: Params, state: State, x: Any) -> tuple[Any, j
         return drive, None
     r = cell.recurrent(params, cell.enter(params, state, drive))
     if _reads_only_the_sum(cell, params, state, drive, r):
-        return refill(drive, [floats(drive)[0] + r]), None
-    return drive, r
+        return mesh.gather_model(refill(drive, [floats(drive)[0] + r])), None
+    return mesh.gather_model((drive, r))
 
 
 def _row(tree: Any, t: jax.Array | int) -> Any:
@@ -238,8 +240,8 @@ _solve.defvjp(_forward, _backward)
 def _advance(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
     """A step by what `_arguments` tells."""
     if not cell.has_recurrent:
-        return cell.step(params, state, drive)
-    return cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r)
+        return mesh.gather_model(cell.step(params, state, drive))
+    return mesh.gather_model(cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r))
 
 
 def _reads_only_the_sum(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array) -> bool:

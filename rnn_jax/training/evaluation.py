@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import mesh
 from rnn_jax.models import ReadoutModel
-from rnn_jax.seeds import over_seeds, place
+from rnn_jax.seeds import fetch, over_seeds, place
 from rnn_jax.tasks import Batch, Task
 
 
@@ -32,7 +33,7 @@ def evaluate(
     found = []
     for index in range(-(-task.test_size // batch_size))[:batches]:
         batch = _test_batch(task, key, jnp.array(index), batch_size)
-        found.append((_metrics(model, task, params, batch), jnp.sum(batch.weights)))
+        found.append((fetch(_metrics(model, task, params, batch)), jnp.sum(batch.weights)))
     weights = np.array([weight for _, weight in found])
     return {name: np.average([metrics[name] for metrics, _ in found], axis=0, weights=weights) for name in found[0][0]}
 
@@ -45,6 +46,7 @@ def _test_batch(task: Task, key: jax.Array, index: jax.Array, batch_size: int) -
 @functools.partial(jax.jit, static_argnames="model")
 def _metrics(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, jax.Array]:
     def of_seed(params: Any, task: Task, batch: Batch) -> dict[str, jax.Array]:
+        batch = mesh.split_batch(batch)
         _, outputs = model.apply(params, batch.inputs)
         return task.metrics(outputs, batch)
 

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import mesh
 from rnn_jax.data import Examples
 from rnn_jax.gradients import BPTT
-from rnn_jax.seeds import over_seeds, place
+from rnn_jax.seeds import fetch, over_seeds, place
 from rnn_jax.training.history import join
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
@@ -64,8 +65,8 @@ def run_examples(
         raise ValueError("run_examples: buckets must hold at least one set of examples, got none")
     sizes = tuple(examples.checked().size for examples in buckets)
     of_epoch = steps_of(buckets, trainer.batch_size)
-    training, key, read = place(state)
-    begun = int(np.asarray(read)[0])
+    (training, key, read), buckets = place(state), mesh.place_whole(buckets)
+    begun = int(fetch(read)[0])
     orders: list[jax.Array] = []
     pieces = []
     for number in range(begun, begun + steps):
@@ -101,15 +102,17 @@ def _orders(keys: jax.Array, sizes: tuple[int, ...], batch_size: int) -> list[ja
 def _step(
     trainer: Trainer, loss: Loss, state: TrainState, order: jax.Array, examples: Examples, number: jax.Array
 ) -> tuple[TrainState, StepMetrics]:
+    mesh.check(trainer)
+
     def of_seed(
         found: tuple[TrainState, jax.Array], examples: Examples, number: jax.Array
     ) -> tuple[TrainState, StepMetrics]:
         state, order = found
         key, key_noise = jax.random.split(state.key)
-        batch = examples.take(order[number])
+        batch = _split(examples.take(order[number]))
         value, grads = jax.value_and_grad(loss, argnums=1)(trainer.model, state.params, batch, key_noise)
         state, metrics = descend(trainer, state, key, value, grads)
-        return state, jax.tree.map(lambda leaf: leaf[None], metrics)
+        return mesh.split_state(state), jax.tree.map(lambda leaf: leaf[None], metrics)
 
     return over_seeds(of_seed, (state, order), examples, number)
 
@@ -134,7 +137,7 @@ def predict(model: Any, function: Function, params: Any, examples: Examples, bat
         # The last batch is filled up, so that there is one program, and its filling cut off.
         places = jnp.arange(start, start + batch_size) % size
         results = _results(model, function, params, _take(examples, places))
-        found.append(jax.tree.map(lambda leaf, left=size - start: np.asarray(leaf)[:, :left], results))
+        found.append(jax.tree.map(lambda leaf, left=size - start: leaf[:, :left], fetch(results)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
 
 
@@ -147,6 +150,10 @@ def _take(examples: Examples, places: jax.Array) -> Examples:
 @functools.partial(jax.jit, static_argnames=("model", "function"))
 def _results(model: Any, function: Function, params: Any, batch: Examples) -> Any:
     def of_seed(params: Any, batch: Examples) -> Any:
-        return function(model, params, batch)
+        return function(model, params, _split(batch))
 
     return over_seeds(of_seed, params, batch)
+
+
+def _split(batch: Examples) -> Examples:
+    return Examples(mesh.split_batch(batch.steps), mesh.split_batch(batch.whole, 0))

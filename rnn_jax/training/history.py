@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from rnn_jax.seeds import fetch
 from rnn_jax.training.step import StepMetrics
 
 
 def join(pieces: Sequence[StepMetrics]) -> StepMetrics:
     """The metrics of consecutive calls of `run` as one, of NumPy arrays [seeds, steps]."""
-    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *fetch(pieces))
 
 
 def divergence(history: StepMetrics, seed: int) -> str | None:

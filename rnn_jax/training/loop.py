@@ -4,6 +4,7 @@ import functools
 
 import jax
 
+from rnn_jax import mesh
 from rnn_jax.gradients import task_loss
 from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import in_groups, over_seeds, place
@@ -31,14 +32,15 @@ def run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: in
 @functools.partial(jax.jit, static_argnames=("trainer", "steps"), donate_argnames="state")
 def _run(trainer: Trainer[ReadoutModel], task: Task, state: TrainState, steps: int) -> tuple[TrainState, StepMetrics]:
     model, estimator = trainer.model, trainer.estimator
+    mesh.check(trainer)
 
     def train_step(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
         key, key_batch, key_noise = jax.random.split(state.key, 3)
-        batch = task.sample(key_batch, trainer.batch_size)
+        batch = mesh.split_batch(task.sample(key_batch, trainer.batch_size))
         carry = estimator.init(model.cell, state.params, batch.inputs, key=key_noise)
         of_batch = task_loss(model, task, batch)
         loss, grads, _ = estimator(model.cell, of_batch, state.params, carry, batch.inputs, batch)
-        return descend(trainer, state, key, loss, grads)
+        return mesh.split_state(descend(trainer, state, key, loss, grads))
 
     def of_seed(state: TrainState, task: Task) -> tuple[TrainState, StepMetrics]:
         return jax.lax.scan(lambda state, _: train_step(state, task), state, length=steps)

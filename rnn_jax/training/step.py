@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax import checks
+from rnn_jax import checks, mesh
 from rnn_jax.gradients import BPTT, Estimator
 from rnn_jax.seeds import over_seeds
 from rnn_jax.training.clipping import Clipping
@@ -62,8 +62,10 @@ class Trainer(Generic[M]):
     def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
         """Of optax: the clipping, which has no state, and the optimizer."""
         clip = optax.identity() if self.clip is None else self.clip.transformation
-        # As one vector: a cell's many small arrays would each cost kernels of their own.
-        return clip, optax.flatten(self.optimizer.transformation)
+        optimizer = self.optimizer.transformation
+        # As one vector: a cell's many small arrays would each cost kernels of their own. Split over devices they are
+        # large, and would be gathered into it.
+        return clip, optimizer if mesh.size("model") > 1 else optax.flatten(optimizer)
 
 
 class TrainState(NamedTuple):
@@ -108,14 +110,15 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
                 f"training: params{name} must be real, got {leaf.dtype}: keep its two parts apart, as LRU does"
             )
 
+    mesh.check(trainer)
+
     def init_one(key: jax.Array) -> TrainState:
         key_params, key_batches = jax.random.split(key)
         _, optimizer = trainer.transformations
         params = trainer.model.init(key_params)
-        none = jnp.array(0)
-        return TrainState(
-            params, optimizer.init(params), key_batches, none, jnp.array(False), jnp.array(1.0), none, none
-        )
+        opt_state, none = optimizer.init(params), jnp.array(0)
+        state = TrainState(params, opt_state, key_batches, none, jnp.array(False), jnp.array(1.0), none, none)
+        return mesh.split_state(state)
 
     return over_seeds(init_one, keys)
 
@@ -148,7 +151,7 @@ def descend(
     left_out = state.left_out + jnp.where(bad & ~state.diverged, 1, 0)
     # At the step that diverges the metrics say how; after it there is nothing to record.
     nan_after = jnp.where(state.diverged, jnp.nan, 0)
-    norms = {name: jnp.linalg.norm(jnp.ravel(g)) + nan_after for name, g in named_leaves(grads).items()}
+    norms = {name: jnp.linalg.norm(g) + nan_after for name, g in named_leaves(grads).items()}
     changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))
     changed = ~diverged & jnp.any(jnp.stack(changes))
     metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, norms, changed)

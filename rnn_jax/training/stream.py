@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import mesh
 from rnn_jax.data import OneHot
 from rnn_jax.data.stream import Piece, Streams
 from rnn_jax.gradients import Loss
 from rnn_jax.models import ReadoutModel, nats_per_token
 from rnn_jax.models.readout import ReadoutParams
-from rnn_jax.seeds import in_groups, over_seeds, place
+from rnn_jax.seeds import fetch, in_groups, over_seeds, place
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
 
@@ -65,6 +66,7 @@ def _run(
     trainer: Trainer[ReadoutModel], streams: Streams, state: StreamState, steps: int
 ) -> tuple[StreamState, StepMetrics]:
     model, estimator = trainer.model, trainer.estimator
+    mesh.check(trainer)
 
     def train_step(found: StreamState, streams: Streams) -> tuple[StreamState, StepMetrics]:
         state, carry = found
@@ -74,14 +76,14 @@ def _run(
         carry = jax.lax.cond(
             (index == 0) & (state.step > 0), lambda: _fresh(trainer, streams, state, key_noise), lambda: carry
         )
-        piece = streams.piece(index)
+        piece = mesh.split_batch(streams.piece(index))
         xs = _unit_vectors(model, piece)
         loss, grads, carried = estimator(model.cell, _loss(model, piece), state.params, carry, xs, piece)
         state, metrics = descend(trainer, state, key, loss, grads)
         if not trainer.not_finite.ends:
             finite = jnp.isfinite(metrics.loss) & jnp.isfinite(metrics.grad_norm)
             carried = jax.tree.map(lambda new, old: jnp.where(finite, new, old), carried, carry)
-        return StreamState(state, carried), metrics
+        return StreamState(mesh.split_state(state), carried), metrics
 
     def of_seed(state: StreamState, streams: Streams) -> tuple[StreamState, StepMetrics]:
         return jax.lax.scan(lambda state, _: train_step(state, streams), state, length=steps)
@@ -100,14 +102,14 @@ def evaluate_stream(model: ReadoutModel, streams: Streams, params: Any) -> np.nd
     Returns:
       The losses [seeds].
     """
-    return np.asarray(_evaluate(model, streams, place(params)))
+    return fetch(_evaluate(model, streams, place(params)))
 
 
 @functools.partial(jax.jit, static_argnames="model")
 def _evaluate(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
     def of_seed(params: ReadoutParams, streams: Streams) -> jax.Array:
         def read(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
-            piece = streams.piece(index)
+            piece = mesh.split_batch(streams.piece(index))
             state, logits = model.apply(params, _unit_vectors(model, piece), state)
             return state, nats_per_token(logits, piece.targets, piece.weights) * jnp.sum(piece.weights)
 

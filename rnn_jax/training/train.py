@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
-from rnn_jax import checks
+from rnn_jax import checks, distributed
+from rnn_jax.seeds import fetch
 from rnn_jax.training.checkpoints import CheckpointError, Checkpoints
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.metrics_log import MetricsLog
@@ -109,7 +111,7 @@ def train(
         at_look = progress.looks.size and progress.looks[-1] == progress.done
         over = bool(at_look and looked is not None and looked(progress))
         while progress.done < steps and not over:
-            if session.stop.is_set():
+            if _agreed(session.stop.is_set()):
                 keeper.save(progress)
                 return None
             to_look = steps if look_every is None else look_every - progress.done % look_every
@@ -118,7 +120,7 @@ def train(
             before = _copy(progress.state) if isinstance(policy, RollBack) else None
             start = time.perf_counter()
             state, metrics = loop(progress.state, count)
-            piece = jax.tree.map(np.asarray, metrics)
+            piece = fetch(metrics)
             pace = (time.perf_counter() - start) / count
             if isinstance(policy, RollBack):
                 progress = _noted(progress, before, piece)
@@ -159,7 +161,8 @@ class _Keeper:
             (state, best, good), host = found
             self.progress = _restored(begun._replace(state=state, best=best, good=good), host)
             session.tell(f"{session.folder}: goes on at step {self.progress.done:,}")
-        self._log = MetricsLog(session.folder, self.progress.done, session.tensorboard)
+        if distributed.is_writer():
+            self._log = MetricsLog(session.folder, self.progress.done, session.tensorboard)
 
     def __enter__(self) -> None:
         pass
@@ -171,9 +174,9 @@ class _Keeper:
             self._checkpoints.close()
 
     def log(self, progress: Progress, piece: StepMetrics, found: dict[str, np.ndarray]) -> None:
+        left_out = fetch(progress.training.left_out)  # by all processes
         if self._log is not None:
             means = {name: np.mean(getattr(piece, name), axis=1) for name in ("loss", "grad_norm", "clipped")}
-            left_out = np.asarray(progress.training.left_out)
             numbers = {name: values for name, values in found.items() if values.ndim == 1}
             try:
                 self._log.write(progress.done, {**means, "left_out": left_out, **numbers})
@@ -181,7 +184,7 @@ class _Keeper:
                 raise CheckpointError(f"{self._session.folder}: cannot be written: {error.strerror}") from error
 
     def save_if_due(self, progress: Progress) -> None:
-        if time.monotonic() - self._saved >= self._session.seconds:
+        if self._checkpoints is not None and _agreed(time.monotonic() - self._saved >= self._session.seconds):
             self._save(progress)
 
     def save(self, progress: Progress) -> None:
@@ -191,9 +194,10 @@ class _Keeper:
             self._checkpoints.wait()
 
     def _save(self, progress: Progress) -> None:
-        if self._checkpoints is None or self._log is None:
+        if self._checkpoints is None:
             return
-        self._log.sync()
+        if self._log is not None:
+            self._log.sync()
         loss = float(np.nanmean(progress.pieces[-1].loss)) if np.isfinite(progress.pieces[-1].loss).any() else np.inf
         of_devices = progress.state, progress.best, progress.good
         self._checkpoints.save(progress.done, of_devices, _host(progress), loss)
@@ -234,7 +238,7 @@ class _Faults(NamedTuple):
 
     @classmethod
     def of(cls, state: Any) -> "_Faults":
-        return cls(*(np.array(getattr(of_training(state), name)) for name in cls._fields))
+        return cls(*fetch([getattr(of_training(state), name) for name in cls._fields]))
 
     def since(self, earlier: "_Faults", progress: Progress) -> list[str]:
         """What is new, a sentence each."""
@@ -269,6 +273,11 @@ def _looked(progress: Progress, found: dict[str, np.ndarray], best_by: str | Non
     return progress._replace(looks=np.append(progress.looks, progress.done), curves=curves)
 
 
+def _agreed(flag: bool) -> bool:
+    """Whether it is so in any process: what they do together all of them must do."""
+    return flag if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
 @jax.jit
 def _copy(tree: Any) -> Any:
     """That the next step does not take away."""
@@ -293,7 +302,7 @@ def _roll_back(policy: RollBack, good: Any, after: Any) -> Any:
     """The states to go on with: of a seed that has diverged the good one, at a smaller rate than at last."""
     now = of_training(after)
     back = now.diverged & (now.rolled_back < policy.limit)
-    if not np.asarray(back).any():
+    if not fetch(back).any():
         return after
     state = _chosen(back, good, after)
     of_seeds = of_training(state)._replace(

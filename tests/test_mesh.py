@@ -1,0 +1,75 @@
+"""The shape of a mesh; what is split over one is tested in tests/many_devices, in a process with eight devices."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from rnn_jax import mesh
+from rnn_jax.mesh import MeshShape
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_a_shape_is_read_from_text():
+    assert MeshShape.parse("data:4,seeds:2") == MeshShape(data=4, seeds=2, model=1)
+    assert MeshShape.parse(" model:3 , data:1") == MeshShape(model=3)
+    assert MeshShape.parse("seeds:2,data:4").devices == 8
+    assert str(MeshShape.parse("seeds:2,data:4")) == "data:4,seeds:2"
+    assert str(MeshShape()) == "data:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "mesh: '' must be axis:size with an axis of data, model, seeds"),
+        ("data:2,", "mesh: '' must be axis:size"),
+        ("batch:4", "mesh: 'batch:4' must be axis:size with an axis of data, model, seeds"),
+        ("data:2,data:2", "mesh: the axis data comes twice in 'data:2,data:2'"),
+        ("data", "mesh: the size of data must be a positive integer, got ''"),
+        ("data:0", "mesh: the size of data must be a positive integer, got '0'"),
+        ("data:-1", "mesh: the size of data must be a positive integer, got '-1'"),
+        ("data:two", "mesh: the size of data must be a positive integer, got 'two'"),
+        ("data:2:2", "mesh: the size of data must be a positive integer, got '2:2'"),
+    ],
+)
+def test_what_is_no_shape_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        MeshShape.parse(text)
+
+
+@pytest.mark.parametrize("size", [0, -2, 1.5, True])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match="mesh: model must be a positive integer, got"):
+        MeshShape(model=size)
+
+
+def test_without_a_mesh_nothing_is_split_or_refused():
+    assert mesh.current() is None
+    assert mesh.size("data") == 1
+    mesh.check_divides("seeds", 3, "seeds")
+    tree = {"x": jnp.ones((2, 3))}
+    for function in (mesh.split_batch, mesh.split_state, mesh.gather_model, mesh.place_whole):
+        assert function(tree) is tree or function(tree)["x"] is tree["x"]
+
+
+def test_a_mesh_with_other_axes_is_not_ours():
+    with jax.set_mesh(jax.make_mesh((1,), ("x",))):
+        assert mesh.current() is None
+
+
+@pytest.mark.parametrize("marked", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+def test_eight_devices(marked):
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/many_devices", "-m", marked, "-q", "-n0", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8", "NPROC": "9"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-6000:]
