@@ -97,11 +97,12 @@ def run(
             done[place] += amount
             bars.advance(bar, amount)
 
+        told = [
+            dataclasses.replace(s, advance=functools.partial(advance, i), stop=stop) for i, s in enumerate(sessions)
+        ]
         running = {
-            pool.submit(
-                _on_mesh, ambient, job, dataclasses.replace(session, advance=functools.partial(advance, i), stop=stop)
-            ): i
-            for i, (job, session) in enumerate(zip(jobs, sessions, strict=True))
+            pool.submit(functools.partial(_on_mesh, ambient, job, session)): i
+            for i, (job, session) in enumerate(zip(jobs, told, strict=True))
         }
         try:
             for count, future in enumerate(concurrent.futures.as_completed(running), 1):
