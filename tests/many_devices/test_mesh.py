@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 import rnn_jax
-from rnn_jax import data, engines, gradients, initializers, mesh, models, seeds, training
+from rnn_jax import data, engines, gradients, initializers, machine, mesh, models, seeds, training
 from rnn_jax.training import stream
 from tests.many_devices import costs
 
@@ -239,11 +239,12 @@ def test_more_devices_than_there_are_are_refused():
         mesh.MeshShape.parse("data:4,model:4").build()
 
 
-def test_groups_keep_out_of_the_way():
+def test_groups_keep_out_of_the_way(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 11)
     calls = []
-    with on("seeds:2"):
-        seeds.in_groups(calls.append, seeds.place(jnp.arange(8.0)))
-    assert len(calls) == 1
+    with on("data:2"):
+        seeds.in_groups(calls.append, seeds.place(jnp.arange(11.0)))
+    assert [call.shape for call in calls] == [(11,)]
 
 
 @pytest.mark.parametrize("shape", ["seeds:4", "data:8", "data:2,seeds:2,model:2"])
