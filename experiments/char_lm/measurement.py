@@ -14,6 +14,7 @@ from experiments.command_line import UserError
 from rnn_jax import training
 from rnn_jax.data import Vocabulary
 from rnn_jax.models import Nucleus, generate
+from rnn_jax.seeds import fetch
 
 ORDER = 5  # of the n-gram model
 CALLS = 12  # from one look to the next at the most; at each the bar moves and an interrupt is heard
@@ -86,14 +87,14 @@ def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session
     trainer, streams = plan.trainer, plan.streams
 
     def validation(progress: training.Progress) -> dict[str, np.ndarray]:
-        lost = np.asarray(progress.training.diverged)
+        lost = fetch(progress.training.diverged)
         losses = training.evaluate_stream(trainer.model, streams["validation"], progress.training.params)
         return {"validation": np.where(lost, np.nan, losses)}
 
     def over(progress: training.Progress) -> bool:
         if (looks := Looks.of(progress)).steps:
             looked(looks)
-        return bool(np.all(progress.training.diverged))
+        return bool(np.all(fetch(progress.training.diverged)))
 
     between = plan.steps // config.checkpoints
     progress = training.train(

@@ -16,6 +16,7 @@ import numpy as np
 
 from experiments.dynamics.config import MEASURED_SEQUENCES, Config, Run
 from rnn_jax import diagnostics, initializers, tasks, training
+from rnn_jax.seeds import fetch
 
 TEST_BATCH = 256
 WARMUP = 5  # the first fifth of a sequence counts nothing in its exponents
@@ -105,9 +106,9 @@ def _look(
     trainer: training.Trainer, config: Config, task: tasks.Task, params: Any, batch: tasks.Batch, step: int
 ) -> Look:
     cell, lags = trainer.model.cell, lags_of(task)
-    reach = np.asarray(diagnostics.gradient_reach(trainer.model, task, params, batch)["last_step"]["together"])
+    reach = fetch(diagnostics.gradient_reach(trainer.model, task, params, batch)["last_step"]["together"])
     reach = reach[:, : diagnostics.common_lags(batch)]
-    cells = jax.tree.map(np.asarray, params.cell)
+    cells = fetch(params.cell)
     xs = batch.inputs[:, : config.sequences]
     each = []
     for seed in range(config.seeds):

@@ -10,6 +10,7 @@ import numpy as np
 from experiments.exploding.boundary import MEASURED_SEQUENCES, reach, with_gains
 from experiments.exploding.config import Config, Training
 from rnn_jax import diagnostics, tasks, training
+from rnn_jax.seeds import fetch
 
 LOG_POINTS = 5  # pieces in which a run reports progress; one compiled program runs each
 TEST_BATCH = 256
@@ -75,7 +76,7 @@ def measure(
 
     def look(moment: str, of_seeds: Any) -> None:
         metrics = training.evaluate(model, task, of_seeds, key_test, TEST_BATCH)
-        cells = jax.tree.map(np.asarray, of_seeds.cell)
+        cells = fetch(of_seeds.cell)
         each = [jax.tree.map(lambda leaf, i=i: leaf[i], cells) for i in range(len(gains) * config.seeds)]
         shares = [diagnostics.saturation(model.cell, params, batch.inputs) for params in each]
         moments[moment] = (
@@ -105,5 +106,5 @@ def measure(
         metrics=metrics,
         reach=reaches,
         saturation=saturation,
-        largest_singular_value=by_gain(np.linalg.norm(np.asarray(trained.cell.w_h), ord=2, axis=(1, 2))),
+        largest_singular_value=by_gain(np.linalg.norm(fetch(trained.cell.w_h), ord=2, axis=(1, 2))),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from experiments import side_by_side
 from experiments.gradient_norms.config import Config, Run
 from rnn_jax import diagnostics, initializers, training
+from rnn_jax.seeds import fetch
 
 LOG_POINTS = 10  # pieces in which a run reports progress; one compiled program runs each
 MEASURED_SEQUENCES = 64  # over which gradient norms are averaged
@@ -61,11 +62,11 @@ def measure(run: Run, config: Config, session: training.Session) -> Outcome | No
     def look(of_seeds: Any) -> Phase:
         reach = diagnostics.gradient_reach(model, run.task, of_seeds, batch)
         metrics = training.evaluate(model, run.task, of_seeds, key_test, TEST_BATCH)
-        params = jax.tree.map(np.asarray, of_seeds)
+        params = fetch(of_seeds)
         each = [jax.tree.map(lambda leaf, s=s: leaf[s], params) for s in range(config.seeds)]
         cells = [p.cell for p in each]
         return Phase(
-            reach=jax.tree.map(lambda norms: np.asarray(norms)[:, :lags], reach),
+            reach=jax.tree.map(lambda norms: norms[:, :lags], fetch(reach)),
             metrics=metrics,
             saturation=_stacked([diagnostics.saturation(model.cell, p, batch.inputs) for p in cells]),
             not_finite=_stacked(

@@ -12,6 +12,7 @@ from experiments import side_by_side
 from experiments.long_dependency.config import Item
 from experiments.long_dependency.result import Result
 from rnn_jax import initializers, tasks, training
+from rnn_jax.seeds import fetch
 
 TEST_BATCH = 256
 LONGEST_PIECE = 50  # optimization steps
@@ -54,13 +55,13 @@ def measure(
         found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH, batches=1)
         solved_at = _result(waiting, progress).solved_at
         new = [now and step is None for now, step in zip(_solved(task, found), solved_at, strict=True)]
-        last = progress.done == recipe.steps or bool(np.all(progress.training.diverged))
+        last = progress.done == recipe.steps or bool(np.all(fetch(progress.training.diverged)))
         if last or any(new):
             found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH)
         return found | {"solved": np.array(_solved(task, found))}
 
     def looked(progress: training.Progress) -> bool:
-        lost, result = np.asarray(progress.training.diverged), _result(waiting, progress)
+        lost, result = fetch(progress.training.diverged), _result(waiting, progress)
         solved = all(step is not None or gone for step, gone in zip(result.solved_at, lost, strict=True))
         over = progress.done == recipe.steps or bool(lost.all()) or (recipe.until_solved and solved)
         if not over:
@@ -87,7 +88,7 @@ def measure(
 
 def _result(waiting: Result, progress: training.Progress) -> Result:
     """All that is known at a look."""
-    lost, curves = np.asarray(progress.training.diverged), dict(progress.curves)
+    lost, curves = fetch(progress.training.diverged), dict(progress.curves)
     solved = curves.pop("solved", np.empty((waiting.seeds, 0), bool))
     return dataclasses.replace(
         waiting,

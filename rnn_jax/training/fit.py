@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_jax import checks
 from rnn_jax.data import Examples
+from rnn_jax.seeds import fetch
 from rnn_jax.training.examples import Loss, begin_examples, run_examples, steps_of
 from rnn_jax.training.history import divergence
 from rnn_jax.training.session import Session
@@ -82,7 +83,7 @@ def fit(
     of_epoch = max(1, steps_of(buckets, trainer.batch_size))
 
     def look(progress: Progress) -> dict[str, np.ndarray]:
-        return {"score": np.asarray(score(progress.training.params), float)}
+        return {"score": np.asarray(fetch(score(progress.training.params)), float)}
 
     def after_look(progress: Progress) -> bool:
         if looked is not None:

@@ -190,8 +190,9 @@ def read_examples():
         rnn_jax.Bidirectional(rnn_jax.VanillaRNN(3, 16, recurrent_init=initializers.Uniform())), 4, dropout=0.5
     )
     trainer = training.Trainer(model, 8, training.SGD(0.1), training.ClipByNorm(1.0))
-    state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
-    found = training.run_epoch(trainer, loss_of_batch, [data.Examples(xs, whole)], state, 0)
+    begun = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 2)))
+    state, metrics = training.run_examples(trainer, loss_of_batch, [data.Examples(xs, whole)], begun, 3)
+    found = state.training, metrics
     # 6 of the 20 at a time: not even parts, so every device has them all.
     return found, training.predict(model, answers, found[0].params, data.Examples(xs, whole), 6)
 
@@ -273,3 +274,25 @@ def test_a_checkpoint_is_read_on_another_number_of_devices(tmp_path):
                 found = checkpointer.restore(tmp_path / "state", wanted)
             assert_equal(found, state)
             assert shared_by(found, devices)
+
+
+def of_session(folder, steps):
+    """A training of two seeds, on whatever mesh is set, on from where the folder has it."""
+    state = training.init(TRAINER, jax.random.split(jax.random.key(0), 2))
+    loop = functools.partial(training.run, TRAINER, TASK)
+    session = training.Session(folder, {"seeds": 2})
+    return training.train(TRAINER, loop, state, steps, log_every=2, session=session)
+
+
+def test_a_training_goes_on_on_other_devices(tmp_path):
+    wanted = of_session(tmp_path / "alone", 6)
+    with on("data:2,seeds:2"):
+        of_session(tmp_path / "moved", 2)
+    with on("data:4"):
+        moved = of_session(tmp_path / "moved", 4)
+        assert shared_by(moved.training.params, 4)
+    back = of_session(tmp_path / "moved", 6)
+    assert back.history.loss.shape == (2, 6)
+    np.testing.assert_allclose(back.history.loss, wanted.history.loss, rtol=1e-6, atol=1e-6)
+    for g, w in zip(jax.tree.leaves(back.training.params), jax.tree.leaves(wanted.training.params), strict=True):
+        np.testing.assert_allclose(np.asarray(g), np.asarray(w), rtol=1e-5, atol=1e-6)
