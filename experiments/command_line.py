@@ -96,8 +96,8 @@ def launch(
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
         # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find, orbax of every file.
-        for library in ("jax", "absl"):
-            logging.getLogger(library).setLevel(logging.WARNING)
+        logging.getLogger("jax").setLevel(logging.WARNING)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # what orbax logs as an error it raises, and that is told
         small = quick is not None and flags.FLAGS.quick
         folder = f"{workdir}_quick" if small and not flags.FLAGS["workdir"].present else flags.FLAGS.workdir
         given = [_given(quick if small else config_class()), folder]

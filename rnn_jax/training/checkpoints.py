@@ -12,6 +12,8 @@ import concurrent.futures
 import hashlib
 import importlib.metadata
 import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,8 +138,7 @@ class Checkpoints:
         self._manager.reload()
         last = self._manager.latest_step()
         kept = "there is none from before" if last is None else f"the last good one is that of step {last:,}"
-        told = getattr(error, "strerror", None) or " ".join(str(error).split())[:300] or type(error).__name__
-        raise CheckpointError(f"{self._folder}: a checkpoint could not be written: {told}; {kept}") from error
+        raise CheckpointError(f"{self._folder}: a checkpoint could not be written: {_reason(error)}; {kept}") from error
 
     def close(self) -> None:
         """Ends, after what was begun is saved."""
@@ -173,6 +174,13 @@ class Checkpoints:
             raise ValueError("its arrays are not what was written")
         state = jax.tree.unflatten(jax.tree.structure(like), [found.state.get(n, leaf) for n, leaf in leaves.items()])
         return state, dict(found.host)
+
+
+def _reason(error: BaseException) -> str:
+    """In a few words; tensorstore's own are a paragraph, with the system's number at its end."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    known = os.strerror(int(number[1])) if number else getattr(error, "strerror", None)
+    return known or " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def differences(saved: Any, given: Any, name: str = "") -> list[str]:
