@@ -17,7 +17,7 @@ from rnn_jax import GRU, LSTM, tasks, training
 from rnn_jax.data import OneHot, Streams
 from rnn_jax.models import LanguageModel, ReadoutModel
 
-LOG_EVERY, LOG_POINTS = 4, 30
+LOG_EVERY, LOG_POINTS = 4, 24
 
 
 def of_task(seeds):

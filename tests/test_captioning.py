@@ -116,6 +116,7 @@ def test_no_image_is_in_two_parts():
     assert parts.training.images.max() == 1
 
 
+@pytest.mark.slow
 def test_scenes_of_an_epoch_are_new_ones_and_those_that_are_kept_are_not():
     ready = configs.plan(tiny())
     batch = ready.training.take(np.arange(8))
@@ -151,6 +152,7 @@ def test_the_nearest_scene_is_itself():
     assert found == ready.draft.sentences
 
 
+@pytest.mark.usefixtures("unoptimized")
 def test_a_run_writes_its_files(tmp_path, capsys):
     captioning.run(tiny(), str(tmp_path))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}

@@ -139,6 +139,7 @@ def test_the_opponent_reads_what_is_said_clearly(made: list[Recording]) -> None:
     assert machine.score(opponents.features(frames[2]), labels[2]) > 0.9
 
 
+@pytest.mark.usefixtures("unoptimized")
 def test_two_tiny_steps(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     speech.run(TINY, str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text())

@@ -421,7 +421,7 @@ def test_where_a_checkpoint_cannot_be_written_the_last_good_one_stays(tmp_path: 
     _assert_same(found, _whole("task"))
 
 
-@pytest.mark.parametrize("name", list(KINDS))
+@pytest.mark.parametrize("name", ["task", *(pytest.param(n, marks=pytest.mark.slow) for n in ("stream", "examples"))])
 def test_between_log_points_nothing_is_compiled_and_nothing_comes_from_the_host(name: str, tmp_path: Path) -> None:
     """Nothing goes to it either, where that can be guarded: on a CPU it can't."""
     kind = KINDS[name]()

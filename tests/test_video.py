@@ -97,6 +97,7 @@ def test_classes_and_shares_are_those_of_the_clips():
     np.testing.assert_allclose(found.clips, [1, 0.05])
 
 
+@pytest.mark.slow
 def test_paths_of_an_epoch_are_new_ones():
     ready = configs.plan(tiny())
     model = ready.trainers["gru"].model
@@ -106,6 +107,7 @@ def test_paths_of_an_epoch_are_new_ones():
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.usefixtures("unoptimized")
 def test_a_run_writes_its_files(tmp_path, capsys):
     video.run(tiny(), str(tmp_path))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}

@@ -79,7 +79,11 @@ def test_rtrl_is_bptt(name):
     assert_close(run(RTRL(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
 
 
-@pytest.mark.parametrize("estimator", [RTRL(), SnAp(1), SnAp(2), EProp(), TBPTT(3, T), TBPTT(2)], ids=str)
+@pytest.mark.parametrize(
+    "estimator",
+    [RTRL(), TBPTT(3, T), *(pytest.param(e, marks=pytest.mark.slow) for e in (SnAp(1), SnAp(2), EProp(), TBPTT(2)))],
+    ids=str,
+)
 def test_stretches_are_the_whole(estimator):
     cell = EVERY["lstm"]
     # Those of TBPTT must be the same: with overlapping windows the first is the short one, else the last.
@@ -96,7 +100,13 @@ def test_bptt_goes_through_any_engine_and_cuts_between_stretches():
     assert_close(cut, by_hand(cell, [(0, 4, 0), (4, 11, 4)]))
 
 
-@pytest.mark.parametrize(("name", "segment_length"), [("lstm", 1), ("gru_reset_before", 4), ("stack", 3), ("stack", T)])
+@pytest.mark.parametrize(
+    ("name", "segment_length"),
+    [
+        ("stack", 3),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("lstm", 1), ("gru_reset_before", 4), ("stack", T))),
+    ],
+)
 def test_a_window_of_the_whole_is_bptt(name, segment_length):
     cell = EVERY[name]
     assert_close(run(TBPTT(segment_length, T), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
@@ -221,7 +231,7 @@ def test_snap_1_of_an_lstm_keeps_a_unit_to_itself():
     assert np.max(np.abs(found.w_h - exact(cell, False)[1].cell.w_h)) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["gru", "lru", "stack"])
+@pytest.mark.parametrize("name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lru", "stack"))])
 def test_snap_2_of_a_dense_layer_is_rtrl(name):
     assert_close(run(SnAp(2), EVERY[name], *problem(EVERY[name]), **RAGGED)[:2], exact(EVERY[name], True))
 
@@ -332,7 +342,11 @@ def test_uoro_has_the_exact_value_and_readout_gradient_and_is_random_in_the_rest
 # Noise
 
 
-@pytest.mark.parametrize("estimator", [BPTT(), RTRL(), TBPTT(4), TBPTT(3, T), SnAp(1)], ids=str)
+@pytest.mark.parametrize(
+    "estimator",
+    [BPTT(), RTRL(), *(pytest.param(e, marks=pytest.mark.slow) for e in (TBPTT(4), TBPTT(3, T), SnAp(1)))],
+    ids=str,
+)
 def test_noise_is_drawn_by_the_key_and_the_gradient_is_of_what_was_drawn(estimator):
     cell = Dropout(VanillaRNN(D, H), 0.5)
     params, xs, targets = problem(cell)

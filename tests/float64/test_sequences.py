@@ -264,7 +264,7 @@ plainly = jax.jit(unroll, static_argnames="cell")
 
 
 @every_carried_layer
-@pytest.mark.parametrize("key", [None, 7])
+@pytest.mark.parametrize("key", [pytest.param(None, marks=pytest.mark.slow), 7])
 def test_stepping_is_unrolling(layer, key):
     case, params = make_case(layer, (4,), [T] * 4, [False] * 4 * T, seed=0), params_of(layer)
     key = None if key is None else jax.random.key(key)
@@ -292,7 +292,7 @@ def test_noise_is_drawn_by_the_key_alone(layer):
 
 
 @every_noisy_layer
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_padding_reaches_nothing_under_noise(layer, reverse):
     case, params = make_case(layer, (4,), [0, 1, 3, T], [False] * 4 * T, seed=0), params_of(layer)
 

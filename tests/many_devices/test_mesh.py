@@ -57,7 +57,17 @@ def shared_by(tree, devices):
     return {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(tree)} == {devices}
 
 
-@pytest.mark.parametrize("shape", ["data:2", "data:4", "data:8", "model:2", "model:4", "model:8"])
+OFTEN = ("data:2", "data:8", "model:2", "model:8")  # of few devices and of many
+
+
+def of_devices(*counts):
+    """Those between are slow."""
+    return [pytest.param(n, marks=() if n in (2, 8) else pytest.mark.slow) for n in counts]
+
+
+@pytest.mark.parametrize(
+    "shape", [*OFTEN, *(pytest.param(shape, marks=pytest.mark.slow) for shape in ("data:4", "model:4"))]
+)
 def test_one_seed_over_many_devices_is_one_device(shape):
     _, (state, metrics) = trained(shape)
     assert_close((state, metrics), trained("data:1")[1])
@@ -103,18 +113,21 @@ def test_all_axes_together_by_the_public_door():
 # What BUILD_NOTES.md says on paper. Numbers are of 4 bytes, the counts are of one optimization step.
 
 
-@pytest.mark.parametrize("devices", [1, 2, 4, 8])
+@pytest.mark.parametrize("devices", of_devices(1, 2, 4, 8))
 def test_data_costs_one_sum_of_the_gradients_whatever_the_length(devices):
     found, one = trained(f"data:{devices}")[0], trained("data:1")[0]
-    # Three scalars before the gradient (of the loss's weights), the loss with it.
-    wanted = {} if devices == 1 else {("all-reduce", 12): STEPS, ("all-reduce", 4 * (PARAMETERS + 1)): STEPS}
+    # The loss comes with the gradient. Before it three scalars, of the loss's weights: once, where XLA sees that they
+    # are the same at every step.
+    wanted = {} if devices == 1 else {("all-reduce", 4 * (PARAMETERS + 1)): STEPS}
+    weights = found.collectives.pop(("all-reduce", 12), 0)
     assert found.collectives == wanted
+    assert weights <= STEPS
     assert found.flops == pytest.approx(one.flops / devices, rel=0.2)
     assert found.arguments == one.arguments
     assert devices == 1 or found.temporary < 0.6 * one.temporary
 
 
-@pytest.mark.parametrize("devices", [1, 2, 4, 8])
+@pytest.mark.parametrize("devices", of_devices(1, 2, 4, 8))
 def test_model_costs_three_exchanges_a_time_step_and_divides_the_state(devices):
     found, one = trained(f"model:{devices}")[0], trained("data:1")[0]
     loops = STEPS * LENGTH
@@ -200,7 +213,7 @@ def read_examples():
 _examples_alone = functools.cache(read_examples)
 
 
-@pytest.mark.parametrize("shape", ["data:2,seeds:2,model:2", pytest.param("data:8", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("shape", ["data:4", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
 def test_examples_are_read_as_by_one_device(shape):
     wanted, wanted_answers = _examples_alone()
     with on(shape):
@@ -284,6 +297,7 @@ def of_session(folder, steps):
     return training.train(TRAINER, loop, state, steps, log_every=2, session=session)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_on_other_devices(tmp_path):
     wanted = of_session(tmp_path / "alone", 6)
     with on("data:2,seeds:2"):
