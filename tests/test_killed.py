@@ -26,12 +26,14 @@ def _end(kind: str, folder: Path) -> dict[str, str]:
     return json.loads((folder / "final.json").read_text())
 
 
-def _kill(kind: str, folder: Path, after: float) -> bool:
-    """Whether it was under way when it was killed, so many seconds after its first log point."""
+def _kill(kind: str, folder: Path, after: float, in_a_save: bool) -> bool:
+    """Whether it was under way when it was killed, so many seconds after its first log point, or in the save then."""
     process = _start(kind, folder)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(after)
+    while in_a_save and process.poll() is None and not _half_written(folder):
+        pass
     process.kill()
     process.communicate()
     return process.returncode == -9
@@ -47,7 +49,8 @@ def _check(kind: str, tmp_path: Path, kills: int) -> int:
     moments = random.Random(kills)
     interrupted, folder, number, saving = 0, tmp_path / "0", 0, 0
     while interrupted < kills:
-        if not _kill(kind, folder, LONGEST * moments.random()):  # it had ended: another one
+        in_a_save = interrupted % 2 == 0
+        if not _kill(kind, folder, LONGEST * moments.random(), in_a_save):  # it had ended: another one
             assert json.loads((folder / "final.json").read_text()) == straight
             number += 1
             folder = tmp_path / str(number)
@@ -60,10 +63,10 @@ def _check(kind: str, tmp_path: Path, kills: int) -> int:
 
 
 def test_a_killed_training_with_seeds_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    _check("seeds", tmp_path, 1)
+    assert _check("seeds", tmp_path, 1) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "truncated", "seeds"])
 def test_a_training_killed_25_times_ends_as_one_that_was_not(kind: str, tmp_path: Path) -> None:
-    assert _check(kind, tmp_path, 25) >= 5  # while saving, too
+    assert _check(kind, tmp_path, 25) >= 7  # of the 13 meant to come in a save
