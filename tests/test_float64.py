@@ -13,12 +13,13 @@ FOLDER = pathlib.Path(__file__).parent / "float64"
 
 FILES = sorted(FOLDER.glob("test_*.py"))
 SLOW = [path for path in FILES if "mark.slow" in path.read_text()]
+LONG = ("test_teaching.py", "test_interop_keras.py")  # what they show is shown in 32 bit too, less sharply
 
 
 # A process a file: one that compiles thousands of programs runs out of memory maps, and dies.
 @pytest.mark.parametrize(
     ("name", "marked"),
-    [(path.name, "not slow") for path in FILES]
+    [pytest.param(path.name, "not slow", marks=pytest.mark.slow if path.name in LONG else ()) for path in FILES]
     + [pytest.param(path.name, "slow", marks=pytest.mark.slow) for path in SLOW],
 )
 def test_float64_suite_passes(name, marked):
