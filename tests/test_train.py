@@ -166,7 +166,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _damage_every_file(ended: Path, tmp_path: Path, damages: list[Callable[[Path], None]], suffixes: str = "") -> int:
+def _damage_every_file(ended: Path, tmp_path: Path, damages: list[Callable[[Path], None]]) -> int:
     newest = ended / "checkpoints" / str(STEPS)
     told: list[str] = []
     cases = 0

@@ -28,16 +28,16 @@ from rnn_jax import training
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
-def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
+def run(config: Config, workdir: str) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz and a figure a cell.
 
     `results.json` is written anew after every piece, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
+      UserError: where the config cannot be run, `workdir` cannot be written, or another process has it.
     """
     problems, steps_timed = plan(config), lengths(config)
-    folder = RunFolder(config, workdir, settings)
+    folder = RunFolder(config, workdir, Settings(resume=False))
     results = Results(config, problems)
 
     def keep() -> None:

@@ -42,13 +42,13 @@ from rnn_jax import report, training
 __all__ = ["QUICK", "Config", "run"]
 
 
-def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
+def run(config: Config, workdir: str) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, a figure a program and summary.html.
 
     `results.json` is written anew as soon as a training has ended, so that what is interrupted keeps what it has.
 
     Raises:
-      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
+      UserError: where the config cannot be run, `workdir` cannot be written, or another process has it.
     """
     lessons = plan(config)
     others, missing = peers.find()
@@ -56,7 +56,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     pairs = [(lesson, form) for lesson in lessons for form in forms if form.refusal(lesson) is None]
     left_out = [f"{name} is missing: {why}" for name, why in missing.items()] + summary.refusals(lessons, forms)
     environment = report.environment() | peers.versions(missing)
-    folder = RunFolder(config, workdir, settings, {"environment": environment, "left_out": left_out})
+    folder = RunFolder(config, workdir, Settings(resume=False), {"environment": environment, "left_out": left_out})
     for sentence in left_out:
         folder.console.print(sentence, markup=False, highlight=False)
     found: dict[str, dict[str, Outcome]] = {lesson.program.name: {} for lesson in lessons}

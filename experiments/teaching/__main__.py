@@ -1,8 +1,7 @@
 """The command line of the experiment."""
 
 from experiments import command_line, teaching
-from experiments.settings import Settings
 
 __doc__ = teaching.__doc__  # what --help opens with
 
-command_line.launch(teaching.Config, teaching.QUICK, teaching.run, "runs/teaching", settings_class=Settings)
+command_line.launch(teaching.Config, teaching.QUICK, teaching.run, "runs/teaching")
