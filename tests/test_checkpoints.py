@@ -1,0 +1,154 @@
+"""Whatever happens to a training's checkpoints, what was saved before is gone on from, or it is said why not."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnn_jax import training
+from tests import trainings
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(bytes(content))
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that has ended, with the checkpoints of its last three log points."""
+    folder = tmp_path_factory.mktemp("ended")
+    assert trainings.train(trainings.of_task(), trainings.session(folder)) is not None
+    return folder
+
+
+def _damage_every_file(ended: Path, tmp_path: Path, damages: list[Callable[[Path], None]]) -> int:
+    newest = ended / "checkpoints" / str(trainings.STEPS)
+    told: list[str] = []
+    cases = 0
+    for file in sorted(path for path in newest.rglob("*") if path.is_file() and path.stat().st_size):
+        for damage in damages:
+            folder = tmp_path / str(cases)
+            shutil.copytree(ended, folder)
+            damage(folder / file.relative_to(ended))
+            before = len(told)
+            found = trainings.train(trainings.of_task(), trainings.session(folder, tell=told.append))
+            assert found is not None
+            trainings.assert_same(found, trainings.whole("task"))
+            assert told[before:], file  # where it goes on, and whether something is damaged
+            shutil.rmtree(folder)
+            cases += 1
+    return sum("is damaged" in sentence for sentence in told)
+
+
+def test_of_a_damaged_checkpoint_the_one_before_is_taken(ended: Path, tmp_path: Path) -> None:
+    assert _damage_every_file(ended, tmp_path, [_truncated]) >= 5
+
+
+@pytest.mark.slow
+def test_of_a_checkpoint_damaged_in_any_way_the_one_before_is_taken(ended: Path, tmp_path: Path) -> None:
+    assert _damage_every_file(ended, tmp_path, [_flipped, Path.unlink, lambda path: path.write_bytes(b"")]) >= 15
+
+
+def test_a_half_written_checkpoint_is_none(ended: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(ended, folder)
+    newest = folder / "checkpoints" / str(trainings.STEPS)
+    newest.rename(newest.with_name(f"{trainings.STEPS}.orbax-checkpoint-tmp"))
+    found = trainings.train(trainings.of_task(), trainings.session(folder))
+    assert found is not None
+    trainings.assert_same(found, trainings.whole("task"))
+
+
+def test_where_all_are_damaged_it_is_said(ended: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(ended, folder)
+    for path in (folder / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(training.CheckpointError, match=r"all checkpoints are damaged, steps \[8, 10, 12\]"):
+        trainings.train(trainings.of_task(), trainings.session(folder))
+
+
+def test_a_line_cut_by_a_kill_and_lines_after_the_checkpoint_are_written_anew(ended: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(ended, folder)
+    shutil.rmtree(folder / "checkpoints" / str(trainings.STEPS))
+    lines = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text(lines[:-20])
+    assert trainings.train(trainings.of_task(), trainings.session(folder)) is not None
+    assert (folder / "metrics.jsonl").read_text() == lines
+
+
+def test_one_made_by_something_else_is_refused(ended: Path) -> None:
+    with pytest.raises(training.CheckpointError, match=r"made by another config: size: 4 there, 5 here"):
+        trainings.train(trainings.of_task(), training.Session(ended, {"size": 5}))
+
+
+def test_one_of_another_format_is_refused(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(ended, folder)
+    monkeypatch.setattr("rnn_jax.training.checkpoints.FORMAT", 2)
+    with pytest.raises(training.CheckpointError, match=r"is of format 1, .* goes on with format 2 alone: .*begin anew"):
+        trainings.train(trainings.of_task(), trainings.session(folder))
+
+
+def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
+    progress = trainings.train(trainings.of_task(0.5), trainings.session(tmp_path, keep=2), steps=20)
+    assert progress is not None
+    means = [
+        np.mean(progress.history.loss[:, n - trainings.LOG_EVERY : n])
+        for n in range(trainings.LOG_EVERY, 21, trainings.LOG_EVERY)
+    ]
+    best = trainings.LOG_EVERY * (int(np.argmin(means)) + 1)
+    kept = {int(path.name) for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {18, 20, best}
+    assert best < 18  # else the test shows nothing
+
+
+def test_where_no_checkpoint_can_be_written_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file where a folder is wanted")
+    with pytest.raises(training.CheckpointError, match="no checkpoints can be written there: File exists"):
+        trainings.train(trainings.of_task(), trainings.session(tmp_path))
+
+
+def test_differences_are_told_by_name() -> None:
+    saved = {"type": "a:B", "cells": ["rnn", "gru"], "inner": {"rate": 0.1, "on": 1}}
+    given = {"type": "a:B", "cells": ["rnn"], "inner": {"rate": 0.2, "on": True}, "more": None}
+    assert training.differences(saved, saved) == []
+    assert training.differences(saved, given) == [
+        'cells: ["rnn", "gru"] there, ["rnn"] here',
+        "inner.rate: 0.1 there, 0.2 here",
+        "inner.on: 1 there, true here",
+    ]
+
+
+@contextlib.contextmanager
+def _no_file_longer_than(size: int) -> Iterator[None]:
+    """As on a disk that is full: what is written beyond fails."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_where_a_checkpoint_cannot_be_written_the_last_good_one_stays(tmp_path: Path) -> None:
+    kind = trainings.of_task()
+    assert trainings.train(kind, trainings.session(tmp_path, until=4)) is None
+    wanted = r"a checkpoint could not be written: File too large; the last good one is that of step 4$"
+    with _no_file_longer_than(2500), pytest.raises(training.CheckpointError, match=wanted):
+        trainings.train(kind, trainings.session(tmp_path))
+    found = trainings.train(kind, trainings.session(tmp_path))
+    assert found is not None
+    trainings.assert_same(found, trainings.whole("task"))
