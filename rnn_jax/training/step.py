@@ -81,6 +81,11 @@ class TrainState(NamedTuple):
     rolled_back: jax.Array  # how often by `RollBack`
 
 
+def of_training(state: Any) -> TrainState:
+    """Of a loop's state, what all of them have."""
+    return state if isinstance(state, TrainState) else state.training
+
+
 class StepMetrics(NamedTuple):
     """Recorded at every step; [seeds, steps]. NaN and False after a run has diverged."""
 

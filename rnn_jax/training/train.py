@@ -12,11 +12,12 @@ from jax.experimental import multihost_utils
 from rnn_jax import checks, distributed
 from rnn_jax.seeds import fetch
 from rnn_jax.training.checkpoints import CheckpointError, Checkpoints
-from rnn_jax.training.history import divergence, join
+from rnn_jax.training.faults import Faults, chosen, roll_back
+from rnn_jax.training.history import join
 from rnn_jax.training.metrics_log import MetricsLog
 from rnn_jax.training.not_finite import RollBack
 from rnn_jax.training.session import Session
-from rnn_jax.training.step import StepMetrics, Trainer, TrainState
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState, of_training
 
 Loop = Callable[[Any, int], tuple[Any, StepMetrics]]  # of a state [seeds, ...] and steps
 
@@ -52,11 +53,6 @@ class Progress(NamedTuple):
 
 
 Look = Callable[[Progress], dict[str, np.ndarray]]
-
-
-def of_training(state: Any) -> TrainState:
-    """Of a loop's state, what all of them have."""
-    return state if isinstance(state, TrainState) else state.training
 
 
 def train(
@@ -116,7 +112,7 @@ def train(
                 return None
             to_look = steps if look_every is None else look_every - progress.done % look_every
             count = min(log_every, to_look, steps - progress.done)
-            faults = _Faults.of(progress.state)
+            faults = Faults.of(progress.state)
             before = _copy(progress.state) if isinstance(policy, RollBack) else None
             start = time.perf_counter()
             state, metrics = loop(progress.state, count)
@@ -124,7 +120,7 @@ def train(
             pace = (time.perf_counter() - start) / count
             if isinstance(policy, RollBack):
                 progress = _noted(progress, before, piece)
-                state = _roll_back(policy, progress.good, state)
+                state = roll_back(policy, progress.good, state)
             done = progress.done + count
             progress = progress._replace(
                 state=state,
@@ -133,7 +129,7 @@ def train(
                 paces=np.append(progress.paces, pace),
                 seconds=earlier + time.perf_counter() - began,
             )
-            for sentence in _Faults.of(state).since(faults, progress):
+            for sentence in Faults.of(state).since(faults, done, progress.pieces, progress.good_loss):
                 session.tell(sentence)
             found: dict[str, np.ndarray] = {}
             if look is not None and (count == to_look or done == steps):
@@ -228,35 +224,12 @@ def _restored(begun: Progress, host: dict[str, Any]) -> Progress:
     )
 
 
-class _Faults(NamedTuple):
-    """What NaN and infinity have done to each seed; [seeds]."""
-
-    diverged: np.ndarray
-    left_out: np.ndarray
-    rolled_back: np.ndarray
-    rate: np.ndarray
-
-    @classmethod
-    def of(cls, state: Any) -> "_Faults":
-        return cls(*fetch([getattr(of_training(state), name) for name in cls._fields]))
-
-    def since(self, earlier: "_Faults", progress: Progress) -> list[str]:
-        """What is new, a sentence each."""
-        found = []
-        for seed in np.flatnonzero(self.left_out > earlier.left_out):
-            if self.diverged[seed]:
-                found.append(f"{divergence(progress.history, int(seed))}; {np.sum(~self.diverged)} seeds go on")
-            elif self.rolled_back[seed] > earlier.rolled_back[seed]:
-                found.append(
-                    f"seed {seed}: NaN or infinity before step {progress.done:,}, back to where its loss was "
-                    f"{progress.good_loss[seed]:.3g}, at {self.rate[seed]:.3g} of the learning rate"
-                )
-            else:
-                new = self.left_out[seed] - earlier.left_out[seed]
-                found.append(
-                    f"seed {seed}: {new} updates left out before step {progress.done:,}, {self.left_out[seed]} in all"
-                )
-        return found
+def _noted(progress: Progress, before: Any, piece: StepMetrics) -> Progress:
+    """With the state before a stretch as the good one, of each seed whose loss in it was the least so far."""
+    losses = np.mean(piece.loss, axis=1)
+    better = losses < progress.good_loss  # NaN is not
+    good = chosen(jnp.asarray(better), before, progress.good)
+    return progress._replace(good=good, good_loss=np.where(better, losses, progress.good_loss))
 
 
 def _looked(progress: Progress, found: dict[str, np.ndarray], best_by: str | None) -> Progress:
@@ -265,7 +238,7 @@ def _looked(progress: Progress, found: dict[str, np.ndarray], best_by: str | Non
         score = found[best_by].astype(float)
         earlier = progress.curves.get(best_by, np.empty((len(score), 0)))
         better = score < np.min(np.where(np.isnan(earlier), np.inf, earlier), axis=1, initial=np.inf)
-        progress = progress._replace(best=_chosen(jnp.asarray(better), progress.training.params, progress.best))
+        progress = progress._replace(best=chosen(jnp.asarray(better), progress.training.params, progress.best))
     curves = {
         name: np.concatenate([*([progress.curves[name]] if progress.looks.size else []), values[:, None]], axis=1)
         for name, values in found.items()
@@ -282,32 +255,3 @@ def _agreed(flag: bool) -> bool:
 def _copy(tree: Any) -> Any:
     """That the next step does not take away."""
     return jax.tree.map(jnp.copy, tree)
-
-
-@jax.jit
-def _chosen(which: jax.Array, new: Any, old: Any) -> Any:
-    """Of each seed the new arrays where `which` is true."""
-    return jax.tree.map(lambda n, o: jnp.where(which.reshape(-1, *[1] * (n.ndim - 1)), n, o), new, old)
-
-
-def _noted(progress: Progress, before: Any, piece: StepMetrics) -> Progress:
-    """With the state before a stretch as the good one, of each seed whose loss in it was the least so far."""
-    losses = np.mean(piece.loss, axis=1)
-    better = losses < progress.good_loss  # NaN is not
-    good = _chosen(jnp.asarray(better), before, progress.good)
-    return progress._replace(good=good, good_loss=np.where(better, losses, progress.good_loss))
-
-
-def _roll_back(policy: RollBack, good: Any, after: Any) -> Any:
-    """The states to go on with: of a seed that has diverged the good one, at a smaller rate than at last."""
-    now = of_training(after)
-    back = now.diverged & (now.rolled_back < policy.limit)
-    if not fetch(back).any():
-        return after
-    state = _chosen(back, good, after)
-    of_seeds = of_training(state)._replace(
-        rate=jnp.where(back, now.rate * policy.factor, now.rate),
-        left_out=now.left_out,
-        rolled_back=jnp.where(back, now.rolled_back + 1, now.rolled_back),
-    )
-    return of_seeds if isinstance(state, TrainState) else state._replace(training=of_seeds)
