@@ -9,6 +9,11 @@ import threadpoolctl
 # Several test processes share a GPU, where there is one: none may take most of its memory at the start, as JAX does.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
+# XLA's newer way to compile fused loops takes half of the time of the tests, which do little but compile. With it:
+# `XLA_FLAGS= python -m pytest`. Later versions have no other, and end a process that asks for one (openxla/xla#48001).
+if jax.__version_info__ < (0, 11):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
 pytest.register_assert_rewrite("tests.drawing")  # a failure there shows the values, as it does in a test
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
