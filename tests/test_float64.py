@@ -11,20 +11,26 @@ import pytest
 FOLDER = pathlib.Path(__file__).parent / "float64"
 
 
-FILES = sorted(FOLDER.glob("test_*.py"))
-SLOW = [path for path in FILES if "mark.slow" in path.read_text()]
-LONG = ("test_teaching.py", "test_interop_keras.py")  # what they show is shown in 32 bit too, less sharply
+FILES = sorted(path.name for path in FOLDER.glob("test_*.py"))
+SLOW = [name for name in FILES if "mark.slow" in (FOLDER / name).read_text()]
+LONG = ["test_teaching.py", "test_interop_keras.py"]  # what they show is shown in 32 bit too, less sharply
+ALONE = ["test_estimators.py", "test_gradients.py", "test_oracles.py", "test_sequences.py"]  # as long as the others
 
 
-# A process a file: one that compiles thousands of programs runs out of memory maps, and dies.
 @pytest.mark.parametrize(
-    ("name", "marked"),
-    [pytest.param(path.name, "not slow", marks=pytest.mark.slow if path.name in LONG else ()) for path in FILES]
-    + [pytest.param(path.name, "slow", marks=pytest.mark.slow) for path in SLOW],
+    ("names", "marked"),
+    [
+        *(([name], "not slow") for name in ALONE),
+        ([name for name in FILES if name not in [*LONG, *ALONE]], "not slow"),
+        *(pytest.param([name], "not slow", marks=pytest.mark.slow) for name in LONG),
+        *(pytest.param([name], "slow", marks=pytest.mark.slow) for name in SLOW),
+    ],
+    ids=str,
 )
-def test_float64_suite_passes(name, marked):
+def test_float64_suite_passes(names, marked):
+    files = [f"tests/float64/{name}" for name in names]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", f"tests/float64/{name}", "-m", marked, "-q", "-n0", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", *files, "-m", marked, "-q", "-n0", "-p", "no:cacheprovider"],
         cwd=pathlib.Path(__file__).parents[1],
         env={**os.environ, "JAX_ENABLE_X64": "1"},
         stdout=subprocess.PIPE,

@@ -238,7 +238,7 @@ def test_a_delay_line_keeps_the_last_inputs(inner):
     _, hs = rnn_jax.unroll(inner, params, xs)
     padded = np.concatenate([np.zeros((2, B, F)), xs])
     wanted = np.concatenate([hs, padded[2:], padded[1:-1], padded[:-2]], axis=-1)
-    np.testing.assert_allclose(ys, wanted, rtol=1e-6)
+    np.testing.assert_allclose(ys, wanted, rtol=1e-6, atol=1e-7)  # alone it is another program, rounded otherwise
     assert ys.shape[-1] == cell.output_size
     halves = rnn_jax.unroll(cell, params, xs[:4])
     again = rnn_jax.unroll(cell, params, xs[4:], halves[0])
