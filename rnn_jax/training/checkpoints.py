@@ -168,6 +168,9 @@ class Checkpoints:
         found = self._manager.restore(
             step, args=args.Composite(state=args.StandardRestore(wanted), host=args.StandardRestore())
         )
+        # Keys whose notes are damaged come back as plain numbers.
+        if any((found.state[n].shape, found.state[n].dtype) != (leaf.shape, leaf.dtype) for n, leaf in wanted.items()):
+            raise ValueError("its arrays are not of the shapes and types wanted")
         # Of arrays that lay on several processes there is none, or there was.
         here, there = _digests(found.state, found.host), notes["arrays"]
         if any(here[name] != there[name] for name in here.keys() & there.keys()):
