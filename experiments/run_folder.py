@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from experiments import own_code
 from experiments.command_line import UserError, writable
 from experiments.profile import Profile
 from experiments.settings import Settings
@@ -56,7 +57,8 @@ class RunFolder:
         self._settings = settings.checked()
         self._trainings = shared / "training"
         self._lock = _locked(shared, self._trainings) if writer else None
-        self._made_by = report.plain(config)
+        plain = report.plain(config)
+        self._made_by = {**plain, **own_code.digests(plain)}
         self._written = ["config.json"]
         seconds = self._settings.profile
         self._profile = None if seconds is None else Profile(self.path / "profile", seconds)
@@ -65,7 +67,7 @@ class RunFolder:
         if not settings.resume and writer:
             for folder in self._trainings.glob("*/"):
                 shutil.rmtree(folder)
-        report.write_json(self.path / "config.json", config)
+        report.write_json(self.path / "config.json", self._made_by)
 
     def _refuse_another(self) -> None:
         path = self.path / "config.json"

@@ -337,6 +337,11 @@ def test_a_users_own_cell_is_on_the_board(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "items" / "adding-10-my_module-MyCell.json").exists()
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "MyCell" in done.stdout
+    with (tmp_path / "my_module.py").open("a") as code:
+        code.write("\n# Another.\n")
+    again = command_line(*flags, f"--workdir={tmp_path / 'run'}", cwd=tmp_path, extra_path=tmp_path)
+    assert again.returncode == 2
+    assert "adding-10-my_module-MyCell.json was made otherwise, with code of my_module " in again.stderr
 
 
 BAD_CONFIGS = [

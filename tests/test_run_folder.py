@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import importlib
 import json
 import os
 import signal
@@ -34,6 +35,22 @@ def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) 
     with pytest.raises(UserError, match=r"holds a run of another config \(size: 3 there, 4 here\): .* with --noresume"):
         RunFolder(_Config(4), str(tmp_path))
     assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_cell_of_ones_own_whose_code_has_changed_is_another_config(tmp_path: Path, monkeypatch) -> None:
+    code = tmp_path / "changing_cells.py"
+    code.write_text("class Cell: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("changing_cells")
+    config, workdir = _Config(names=("lstm", "changing_cells:Cell")), str(tmp_path / "run")
+    RunFolder(config, workdir)
+    RunFolder(config, workdir)
+    RunFolder(_Config(), str(tmp_path / "another"))
+    code.write_text("class Cell: size = 3\n")
+    RunFolder(_Config(), str(tmp_path / "another"))
+    with pytest.raises(UserError, match=r'another config \(code of changing_cells: "\w{12}" there, "\w{12}" here\)'):
+        RunFolder(config, workdir)
+    RunFolder(config, workdir, Settings(resume=False))
 
 
 def test_begun_anew_there_is_nothing_left_of_the_trainings(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import run_files
+from experiments import own_code, run_files
 from experiments.command_line import UserError
 from experiments.long_dependency.config import Config, Item
 from experiments.long_dependency.measurement import Outcome
@@ -75,8 +75,10 @@ class Store:
 
     def made_by(self, item: Item) -> dict[str, Any]:
         """All that the numbers follow from, as it reads back from JSON."""
-        made = {"seeds": self.seeds, "seed": self.seed, "network": item.trainer.model.cell, **_fields(item)}
-        return json.loads(json.dumps(report.plain(made)))
+        made = report.plain(
+            {"seeds": self.seeds, "seed": self.seed, "network": item.trainer.model.cell, **_fields(item)}
+        )
+        return json.loads(json.dumps({**made, **own_code.digests(made)}))
 
 
 def _fields(item: Item) -> dict[str, Any]:
