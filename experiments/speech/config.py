@@ -44,6 +44,7 @@ class Config:
     bands: int = setting(40, "Mel bands of a frame.")
     recordings: int = setting(20, "Of a digit by a speaker, where they are made.")
     joined: int = setting(2000, "Joined recordings to learn from.")
+    buckets: int = setting(3, "Lengths that recordings are padded to; each is compiled.")
     epochs: int = setting(12, "Times that every recording is heard.")
     batch_size: int = setting(32, "Recordings an optimization step.")
     learning_rate: float = setting(5e-3, "Adam's learning rate at the start; it falls to 0 along a cosine.")
@@ -60,7 +61,8 @@ QUICK = Config(
     bands=20,
     recordings=14,
     joined=128,
-    epochs=6,
+    buckets=1,
+    epochs=16,
     learning_rate=0.01,
     seeds=1,
 )
@@ -102,7 +104,7 @@ def plan(config: Config) -> Plan:
     Raises:
       UserError: where a flag's value cannot be run.
     """
-    counts = ("hidden_size", "layers", "bands", "recordings", "joined", "epochs", "batch_size", "seeds")
+    counts = ("hidden_size", "layers", "bands", "recordings", "joined", "buckets", "epochs", "batch_size", "seeds")
     check_positive(config, *counts, "learning_rate", "clip_norm")
     check_shares(config, "dropout")
     if not config.questions or set(config.questions) - set(QUESTIONS):
@@ -146,7 +148,7 @@ def _found(config: Config) -> tuple[str, list[Recording], int]:
 
 def _classify(config: Config, question: str, name: str, parts: Parts, mel: LogMel) -> Problem:
     frames, digits = _singles(parts, mel)
-    ready = parts_of(frames, digits, Scale.of(frames["training"]))
+    ready = parts_of(frames, digits, Scale.of(frames["training"]), config.buckets)
     model = Classifier(_layer(config), 10, pooling=MeanPool(), dropout=config.dropout)
     seeds = config.seeds if question == "digits" else 1
     trainer = _trainer(config, model, ready["training"])
@@ -161,8 +163,8 @@ def _transcribe(config: Config, parts: Parts, mel: LogMel) -> Problem:
     joined = {part: recordings.join(each, counts[part], mel.rate, rng) for part, each in parts._asdict().items()}
     frames = {part: [mel(j.samples) for j in each] for part, each in joined.items()}
     scale = Scale.of(frames["training"])
-    ready = parts_of(frames, {part: [j.digits for j in each] for part, each in joined.items()}, scale)
-    singles = parts_of(*_singles(parts, mel), scale)
+    ready = parts_of(frames, {part: [j.digits for j in each] for part, each in joined.items()}, scale, config.buckets)
+    singles = parts_of(*_singles(parts, mel), scale, config.buckets)
     model = CTC(_layer(config), 10)
     trainer = _trainer(config, model, ready["training"])
     return Problem("joined", "CTC", ready, singles, trainer, of_sequences, config.epochs, config.seeds)

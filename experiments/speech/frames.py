@@ -10,8 +10,6 @@ import numpy as np
 
 from rnn_jax.data import Buckets, Examples, pad
 
-BUCKETS = 3
-
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
@@ -59,8 +57,8 @@ class Part:
 
 
 def parts(
-    frames: Mapping[str, list[np.ndarray]], digits: Mapping[str, list[list[int]]], scale: Scale
+    frames: Mapping[str, list[np.ndarray]], digits: Mapping[str, list[list[int]]], scale: Scale, buckets: int
 ) -> dict[str, Part]:
     """The parts of a split by name, standardised; they have their buckets in common."""
-    buckets = Buckets.of([each for part in frames.values() for each in part], BUCKETS)
-    return {part: Part([scale(each) for each in frames[part]], digits[part], buckets) for part in frames}
+    lengths = Buckets.of([each for part in frames.values() for each in part], buckets)
+    return {part: Part([scale(each) for each in frames[part]], digits[part], lengths) for part in frames}
