@@ -10,7 +10,7 @@ import threadpoolctl
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 # XLA's newer way to compile fused loops takes half of the time of the tests, which do little but compile. With it:
-# `XLA_FLAGS= python -m pytest`. Later versions have no other, and end a process that asks for one (openxla/xla#48001).
+# `XLA_FLAGS= python -m pytest`. Later versions may not know the flag (openxla/xla#48001), and end a process for that.
 if jax.__version_info__ < (0, 11):
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 

@@ -14,7 +14,7 @@ FOLDER = pathlib.Path(__file__).parent / "float64"
 FILES = sorted(path.name for path in FOLDER.glob("test_*.py"))
 SLOW = [name for name in FILES if "mark.slow" in (FOLDER / name).read_text()]
 LONG = ["test_teaching.py", "test_interop_keras.py"]  # what they show is shown in 32 bit too, less sharply
-ALONE = ["test_estimators.py", "test_gradients.py", "test_oracles.py", "test_sequences.py"]  # as long as the others
+ALONE = ["test_estimators.py", "test_gradients.py", "test_oracles.py", "test_sequences.py"]  # the rest share a process
 
 
 @pytest.mark.parametrize(

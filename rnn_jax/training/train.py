@@ -106,13 +106,13 @@ def train(
             session.advance(progress.done)
         at_look = progress.looks.size and progress.looks[-1] == progress.done
         over = bool(at_look and looked is not None and looked(progress))
+        faults = Faults.of(progress.state)
         while progress.done < steps and not over:
             if _agreed(session.stop.is_set()):
                 keeper.save(progress)
                 return None
             to_look = steps if look_every is None else look_every - progress.done % look_every
             count = min(log_every, to_look, steps - progress.done)
-            faults = Faults.of(progress.state)
             before = _copy(progress.state) if isinstance(policy, RollBack) else None
             start = time.perf_counter()
             state, metrics = loop(progress.state, count)
@@ -129,14 +129,15 @@ def train(
                 paces=np.append(progress.paces, pace),
                 seconds=earlier + time.perf_counter() - began,
             )
-            for sentence in Faults.of(state).since(faults, done, progress.pieces, progress.good_loss):
+            earlier_faults, faults = faults, Faults.of(state)
+            for sentence in faults.since(earlier_faults, done, progress.pieces, progress.good_loss):
                 session.tell(sentence)
             found: dict[str, np.ndarray] = {}
             if look is not None and (count == to_look or done == steps):
                 found = {name: np.asarray(values) for name, values in look(progress).items()}
                 progress = _looked(progress, found, best_by)
                 progress = progress._replace(seconds=earlier + time.perf_counter() - began)
-            keeper.log(progress, piece, found)
+            keeper.log(progress.done, piece, faults.left_out, found)
             session.advance(count)
             over = bool(found and looked is not None and looked(progress))
             keeper.save_if_due(progress)
@@ -169,13 +170,12 @@ class _Keeper:
         if self._checkpoints is not None:
             self._checkpoints.close()
 
-    def log(self, progress: Progress, piece: StepMetrics, found: dict[str, np.ndarray]) -> None:
-        left_out = fetch(progress.training.left_out)  # by all processes
+    def log(self, done: int, piece: StepMetrics, left_out: np.ndarray, found: dict[str, np.ndarray]) -> None:
         if self._log is not None:
             means = {name: np.mean(getattr(piece, name), axis=1) for name in ("loss", "grad_norm", "clipped")}
             numbers = {name: values for name, values in found.items() if values.ndim == 1}
             try:
-                self._log.write(progress.done, {**means, "left_out": left_out, **numbers})
+                self._log.write(done, {**means, "left_out": left_out, **numbers})
             except OSError as error:
                 raise CheckpointError(f"{self._session.folder}: cannot be written: {error.strerror}") from error
 
