@@ -73,7 +73,10 @@ class Cell:
         return state
 
     def recurrent(self, params: Params, state: State) -> jax.Array:
-        """The step's only product, linear in params: h_{t-1} W_h. With `activate` it takes the place of `step`."""
+        """The step's only product, linear in params: h_{t-1} W_h, a bias of its own with it if there is one.
+
+        With `activate` it takes the place of `step`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define step, or recurrent and activate, or linear")
 
     def activate(self, params: Params, state: State, drive: Drive, r: jax.Array) -> State:

@@ -1,5 +1,7 @@
 """What each engine is for; that all equal `Scan` is in test_cell_contract.py and float64/test_sequences.py."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -153,16 +155,33 @@ def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
     (LSTM(1, 128), 128, 784, False),  # 205 MB
     (LSTM(1, 128), 1, 784, True),  # 1.6 MB
     (LSTM(256, 512), 256, 50, True),  # 105 MB, but 1,536 operations for each number
-    (GRU(64, 256), 64, 200, False),  # keeps two arrays: half the operations for each number
-    (GRU(2, 32), 20, 100, False),
+    (GRU(1, 128), 128, 784, False),  # 308 MB
+    (GRU(64, 256), 64, 200, True),  # 79 MB, but 320 operations for each number of its two arrays
+    (GRU(2, 32), 20, 100, True),
     (LSTM(64, 256), 64, 200, True),
-    (rnn_jax.GRUResetBefore(64, 128), 256, 200, False),
+    (rnn_jax.GRUResetBefore(64, 256), 64, 200, False),  # 39 MB, of the projection alone: 128 for each number
+    (rnn_jax.GRUResetBefore(256, 512), 256, 50, True),  # 512
 ])  # fmt: skip
 def test_what_is_few_or_dear_is_kept(cell, batch, steps, kept):
     params = jax.eval_shape(cell.init, jax.random.key(0))
     xs = jax.ShapeDtypeStruct((steps, batch, cell.input_size), jnp.float32)
     states = jax.eval_shape(lambda p: cell.initial_state(p, (batch,)), params)
     assert hoisted._keeping_pays(cell, params, states, xs) == kept
+
+
+def test_what_is_kept_is_not_copied_at_every_step():
+    # At this size XLA copied both arrays in the loop when a row was read before the array was written.
+    cell, steps, batch = GRU(2, 32), 100, 20
+    params, xs = cell.init(jax.random.key(0)), jnp.ones((steps, batch, 2))
+
+    def total(params, xs):
+        return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=Hoisted(keep=True))[1])
+
+    program = jax.jit(jax.grad(total, argnums=(0, 1))).lower(params, xs).compile().as_text()
+    loops, _ = program.split("\nENTRY ")
+    kept = rf"f32\[{steps},{batch},{3 * cell.hidden_size}\]\S*"
+    assert re.search(kept, loops)
+    assert not re.search(rf"{kept} copy\(", loops)
 
 
 def test_memory_without_what_is_kept():

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
-from rnn_jax.cells.affine import affine, over_batch
+from rnn_jax.cells.affine import affine
 
 
 class GRUParams(NamedTuple):
@@ -87,11 +87,17 @@ class GRU(GRUFamily):
     def init(self, key: jax.Array) -> GRUParams:
         return GRUParams(*self._init_gates(key), b_hn=jnp.zeros(self.hidden_size))
 
+    def recurrent(self, params: GRUParams, state: jax.Array) -> jax.Array:
+        # b_hn here: so its gradient is a sum of cotangents of r. In `activate`, all gates would be computed for it.
+        b_h = jnp.concatenate([jnp.zeros(2 * self.hidden_size, params.b_hn.dtype), params.b_hn])
+        return affine(state, params.w_h, b_h)
+
     def activate(self, params: GRUParams, state: jax.Array, drive: jax.Array, r: jax.Array) -> jax.Array:
+        del params
         d_r, d_z, d_n = jnp.split(drive, 3, axis=-1)
         r_r, r_z, r_n = jnp.split(r, 3, axis=-1)
         reset, z = jax.nn.sigmoid(d_r + r_r), jax.nn.sigmoid(d_z + r_z)
-        n = jnp.tanh(d_n + reset * (r_n + over_batch(params.b_hn, r.ndim)))
+        n = jnp.tanh(d_n + reset * r_n)
         return z * state + (1 - z) * n
 
 

@@ -39,8 +39,8 @@ class Hoisted:
 
     Args:
       unroll: as `Scan`'s.
-      keep: whether the arguments of every step are kept; None means where that is faster: where they are one array
-        and not large, or dear to compute again.
+      keep: whether the arguments of every step are kept; None means where that is faster: where they are not large, or
+        dear to compute again.
 
     Raises:
       TypeError: where keep is not a boolean.
@@ -64,7 +64,7 @@ class Hoisted:
 # Steps that are computed again at once: enough for a thick product, few enough for the cache.
 SEGMENT = 25
 # Keeping pays where an array costs more arithmetic than this for each of its numbers, ...
-DEAR = 600  # floating-point operations
+DEAR = 300  # floating-point operations
 # ... and where memory is not fresh: a block this large, the C library takes from the system anew each time, which costs
 # more than to write it (glibc's largest M_MMAP_THRESHOLD).
 FRESH = 2**25  # bytes
@@ -106,14 +106,14 @@ def _forward(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: 
 
 def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool:
     arguments = jax.eval_shape(lambda p, s, xs: _arguments(cell, p, s, _row(xs, 0)), params, state, inputs)
-    steps, *batch = jax.tree.leaves(inputs)[0].shape[:-1]
-    numbers = steps * sum(leaf.size for leaf in floats(arguments))
-    operations = 2 * steps * math.prod(batch) * sum(leaf.size for leaf in floats(params))
+    steps, *batch, features = jax.tree.leaves(inputs)[0].shape
+    numbers = sum(leaf.size for leaf in floats(arguments))  # of a step
     kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
-    # Read and written in one loop, two arrays make XLA lose its vector code at some sizes, and the time is threefold.
-    one_array = arguments[1] is None
+    # Additions and multiplications by the weights; of a cell that is not split, by those of its projection alone.
+    weights = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.has_recurrent else numbers * features
+    operations = 2 * weights
     # Of segments each would have its own sum of gradients over devices.
-    return mesh.size("data") > 1 or (one_array and kept_bytes < FRESH) or operations > DEAR * numbers
+    return mesh.size("data") > 1 or kept_bytes < FRESH or operations > DEAR * numbers
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
@@ -177,11 +177,11 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
         kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[len(whole) :])), kept)
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
-        adjoint, places = carry
+        adjoint, places, ahead = carry
         t, of_state, row = x
         earlier = _row(states, jnp.maximum(t - 1, 0))
         before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, first)
-        drive, r = mesh.gather_model(_row(places, t) if in_place else row)
+        drive, r = mesh.gather_model(ahead if in_place else row)
         adjoint = _plus(adjoint, of_state)
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
         of_s, of_d, of_r = mesh.gather_model(_pull(advance, adjoint, floats(before), floats(drive), r))
@@ -190,15 +190,18 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
             more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
             of_s, of_d = _plus(of_s, more_s), _plus(of_d, more_d)
         of_row = (refill(drive, of_d), of_r)
+        if not in_place:  # of a short segment fresh memory costs nothing
+            return (of_s, None, None), (adjoint, of_row)
         # What was kept of this step has been read, so its cotangent takes its place: fresh memory costs more than work.
-        # Of a short segment it costs nothing, and XLA makes better code of arrays that are either read or written.
-        return (of_s, _put(places, of_row, t) if in_place else None), (adjoint, None if in_place else of_row)
+        # The row of the step before is read of what was written, else XLA copies the whole at every step at some sizes.
+        places = _put(places, of_row, t)
+        return (of_s, places, _row(places, jnp.maximum(t - 1, 0))), (adjoint, None)
 
     steps = jnp.arange(len(jax.tree.leaves(inputs)[0]))
     places: Any = kept if in_place else None
     rows: Any = None if in_place else kept
-    (adjoint, places), (adjoints, of_rows) = jax.lax.scan(
-        body, (adjoint, places), (steps, of_states, rows), reverse=True, unroll=engine.unroll
+    (adjoint, places, _), (adjoints, of_rows) = jax.lax.scan(
+        body, (adjoint, places, _row(places, -1)), (steps, of_states, rows), reverse=True, unroll=engine.unroll
     )
     of_drives, of_rs = places if in_place else of_rows
 

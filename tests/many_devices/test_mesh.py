@@ -182,7 +182,8 @@ def test_streams_cost_one_sum_a_segment():
         streams = data.Streams.of(np.zeros(16 * 60 + 1, int), 16, 60)
         state = training.begin_stream(trainer, streams, training.init(trainer, jax.random.key(0)[None]))
         program = stream._run.lower(trainer, streams, state, STEPS).compile()
-    wanted = {("all-reduce", 12): STEPS, ("all-reduce", 4 * (trainer.parameters + 1)): STEPS}
+    no_bias = 2 * 16  # beside b_hn, of the gates that have none
+    wanted = {("all-reduce", 12): STEPS, ("all-reduce", 4 * (trainer.parameters + no_bias + 1)): STEPS}
     assert costs.collectives(program.as_text()) == wanted
 
 
