@@ -64,7 +64,7 @@ class Hoisted:
 # Steps that are computed again at once: enough for a thick product, few enough for the cache.
 SEGMENT = 25
 # Keeping pays where an array costs more arithmetic than this for each of its numbers, ...
-DEAR = 300  # floating-point operations
+DEAR = 250  # floating-point operations
 # ... and where memory is not fresh: a block this large, the C library takes from the system anew each time, which costs
 # more than to write it (glibc's largest M_MMAP_THRESHOLD).
 FRESH = 2**25  # bytes
@@ -176,6 +176,12 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
         kept = _arguments(cell, params, all_before, fold(inputs))
         kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[len(whole) :])), kept)
 
+    # The adjoint's product is with W_h^T, of which XLA makes a copy at every step on a CPU, so one is made before the
+    # loop, that turns it back where it costs nothing. Of a single sequence it reads W_h as it lies.
+    once = math.prod(shape[1:]) > 1 and mesh.size("model") == 1
+    turn = functools.partial(jax.tree.map, _transposed) if once else lambda tree: tree
+    turned = turn(params)
+
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
         adjoint, places, ahead = carry
         t, of_state, row = x
@@ -186,7 +192,8 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
         of_s, of_d, of_r = mesh.gather_model(_pull(advance, adjoint, floats(before), floats(drive), r))
         if cell.has_recurrent:
-            product = _parts(lambda s, d: cell.recurrent(params, cell.enter(params, s, d)), before, drive)
+            weights = turn(turned)
+            product = _parts(lambda s, d: cell.recurrent(weights, cell.enter(weights, s, d)), before, drive)
             more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
             of_s, of_d = _plus(of_s, more_s), _plus(of_d, more_d)
         of_row = (refill(drive, of_d), of_r)
@@ -227,6 +234,10 @@ def _arguments(cell: Cell, params: Params, state: State, x: Any) -> tuple[Any, j
     if _reads_only_the_sum(cell, params, state, drive, r):
         return mesh.gather_model(refill(drive, [floats(drive)[0] + r])), None
     return mesh.gather_model((drive, r))
+
+
+def _transposed(leaf: jax.Array) -> jax.Array:
+    return jnp.swapaxes(leaf, -1, -2) if leaf.ndim > 1 else leaf
 
 
 def _row(tree: Any, t: jax.Array | int) -> Any:
