@@ -141,7 +141,7 @@ class RunFolder:
         html = "".join(report.html_table(*table) for table in tables)
         self.file("summary.html", report.page(title, words, html, dict(figures.values()), self.header))
         for table in tables:
-            self.console.print(report.text_tables(*table), highlight=False)
+            self.console.print(report.TextTables(*table), highlight=False)
         for sentence in words:
             self.console.print(f"- {sentence}", markup=False, highlight=False)
         self.tell_written()

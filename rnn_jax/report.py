@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 from rich import box
-from rich.console import Group, JustifyMethod
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -94,21 +94,44 @@ def percent(shares: np.ndarray) -> str:
     return f"{middle:.1f}" if len(shares) == 1 else f"{middle:.1f} ({low:.1f} to {high:.1f})"
 
 
-def text_tables(columns: Sequence[Column], sections: Mapping[str, Sequence[Any]], caption: str) -> Group:
-    """A table for a terminal: its rows in sections with a title each, the columns aligned throughout."""
-    texts = [[column.text(row) for column in columns] for rows in sections.values() for row in rows]
-    widths = [max(map(len, [c.header, *cells])) for c, cells in zip(columns, zip(*texts, strict=True), strict=True)]
-    tables: list[Table | Text] = []
-    for title, rows in sections.items():
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
-        for column, width in zip(columns, widths, strict=True):
-            # Names may fold where the terminal is narrow, numbers may not.
-            side: JustifyMethod = "right" if column.right else "left"
-            table.add_column(column.header, justify=side, width=width, no_wrap=column.right, overflow="fold")
-        for row in rows:
-            table.add_row(*(column.text(row) for column in columns))
-        tables.append(table)
-    return Group(*tables, Text(caption))
+@dataclasses.dataclass(frozen=True)
+class TextTables:
+    """Tables for a terminal: rows in sections with a title each, the columns aligned throughout.
+
+    Where the terminal is narrow, columns fold: those of words first, then the widest; nothing is cut off.
+    """
+
+    columns: Sequence[Column]
+    sections: Mapping[str, Sequence[Any]]
+    caption: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        texts = {title: [[c.text(row) for c in self.columns] for row in rows] for title, rows in self.sections.items()}
+        cells = [cells for rows in texts.values() for cells in rows]
+        widths = [
+            max(map(len, [c.header, *column])) for c, column in zip(self.columns, zip(*cells, strict=True), strict=True)
+        ]
+        widths = self._folded(widths, options.max_width - len(widths) - 1)
+        for title, rows in texts.items():
+            table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+            for column, width in zip(self.columns, widths, strict=True):
+                side: JustifyMethod = "right" if column.right else "left"
+                table.add_column(column.header, justify=side, width=width, overflow="fold")
+            for row in rows:
+                table.add_row(*row)
+            yield table
+        yield Text(self.caption)
+
+    def _folded(self, widths: list[int], room: int) -> list[int]:
+        """Widths that fit, at least 1 each: columns of words no narrower than `WORDS` as long as others are wider."""
+        widths = list(widths)
+        while sum(widths) > room and max(widths) > 1:
+            of_words = [n for n, c in enumerate(self.columns) if not c.right and widths[n] > WORDS]
+            widths[max(of_words or range(len(widths)), key=widths.__getitem__)] -= 1
+        return widths
+
+
+WORDS = 12  # characters that a column of words keeps
 
 
 def html_table(columns: Sequence[Column], sections: Mapping[str, Sequence[Any]], caption: str) -> str:

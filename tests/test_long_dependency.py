@@ -234,7 +234,7 @@ def test_the_board_fits_a_terminal_and_says_what_is_published() -> None:
         a_result(cell="lstm_bias_10", published=Published("H&S", "sequences", 1_273_000), diverged=["so", None, None]),
     ]
     console = Console(file=io.StringIO(), width=80)
-    console.print(report.text_tables(board.COLUMNS, board.sections(shown), board.caption(shown, 2)))
+    console.print(report.TextTables(board.COLUMNS, board.sections(shown), board.caption(shown, 2)))
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     rows = {line.split()[0]: line.split() for line in lines if line.startswith(" l") or line.startswith(" Long")}

@@ -141,7 +141,7 @@ def sentences(plan: Plan, baselines: Baselines, outcome: Outcome) -> list[str]:
 
 def show(console: Console, plan: Plan, table: Sequence[Row], words: Sequence[str], sample: str) -> None:
     """Prints the table, the findings and the sample."""
-    console.print(report.text_tables(COLUMNS, {title(plan): table}, caption(plan)), highlight=False)
+    console.print(report.TextTables(COLUMNS, {title(plan): table}, caption(plan)), highlight=False)
     for sentence in words:
         console.print(f"- {sentence}", markup=False, highlight=False)
     console.rule(f"a sample by {STRATEGY}, after {plan.prompt!r}".replace("[", r"\["), align="left")

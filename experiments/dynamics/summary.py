@@ -94,6 +94,6 @@ def show(console: Console, pairs: Sequence[Pair]) -> None:
         f"exponents above -1/{run.task.dependency}. ln sigma: largest singular value of the state's Jacobian over "
         f"{run.task.dependency} steps. horizon: steps back to which a hundredth of the gradient reaches.\n"
     )
-    console.print(report.text_tables(COLUMNS, {title: pairs}, caption), highlight=False)
+    console.print(report.TextTables(COLUMNS, {title: pairs}, caption), highlight=False)
     for sentence in findings.sentences(pairs):
         console.print(f"- {sentence}", markup=False, highlight=False)

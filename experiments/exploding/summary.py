@@ -117,7 +117,7 @@ def _boundary_table(found: Findings) -> Any:
         "Slope of ln ||dL/ds(T-k)|| over the lag k, nats per step, medians over seeds: measured for each activation; "
         "of the network at rest; and ln of the largest singular value, which it cannot exceed.\n"
     )
-    return report.text_tables(columns, sections, caption)
+    return report.TextTables(columns, sections, caption)
 
 
 def _training_table(found: Findings) -> Any:
@@ -144,4 +144,4 @@ def _training_table(found: Findings) -> Any:
         "diverged, and the median loss at the end. largest: norm of a finite gradient without clipping; shut: "
         "activations that pass next to no gradient after training without clipping.\n"
     )
-    return report.text_tables(columns, sections, caption)
+    return report.TextTables(columns, sections, caption)

@@ -78,7 +78,7 @@ def _quality_table(results: Results) -> Any:
         "Of the cell's gradient beside the exact one, fresh→trained parameters: cosine of one estimate; distance of "
         "the mean and deviation, as shares of the exact norm. Medians over seeds.\n"
     )
-    return report.text_tables(columns, _sections(results), caption)
+    return report.TextTables(columns, _sections(results), caption)
 
 
 def _cost_table(results: Results) -> Any:
@@ -104,4 +104,4 @@ def _cost_table(results: Results) -> Any:
         f"stream, learnt after every {results.config.segment}. time, MB: of one gradient at T = {longest}, time as a "
         "multiple of BPTT's, memory beside inputs. Medians over seeds.\n"
     )
-    return report.text_tables(columns, _sections(results), caption)
+    return report.TextTables(columns, _sections(results), caption)

@@ -141,7 +141,7 @@ def _caption(pairs: Sequence[Pair], at_a_time: int) -> str:
 
 def show(console: Console, pairs: Sequence[Pair], at_a_time: int) -> None:
     """Prints the table and the findings."""
-    console.print(report.text_tables(COLUMNS, _sections(pairs), _caption(pairs, at_a_time)), highlight=False)
+    console.print(report.TextTables(COLUMNS, _sections(pairs), _caption(pairs, at_a_time)), highlight=False)
     for sentence in findings.sentences(pairs):
         console.print(f"- {sentence}", markup=False, highlight=False)
 

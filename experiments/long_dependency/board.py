@@ -96,4 +96,4 @@ def live(results: Sequence[Result]) -> RenderableType:
     """What fits under the bar: the tasks and lengths that have begun and are not over."""
     under_way = {(r.task, r.length) for r in results if r.steps and not r.finished}
     shown = [r for r in results if (r.task, r.length) in under_way]
-    return report.text_tables(COLUMNS, sections(shown), "") if shown else ""
+    return report.TextTables(COLUMNS, sections(shown), "") if shown else ""

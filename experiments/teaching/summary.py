@@ -177,6 +177,6 @@ def _written(outcomes: Outcomes) -> Sequence[str]:
 
 def show(console: Console, sections: Mapping[str, Sequence[Row]], words: Sequence[str]) -> None:
     """Prints the table and the findings."""
-    console.print(report.text_tables(COLUMNS, sections, CAPTION), highlight=False)
+    console.print(report.TextTables(COLUMNS, sections, CAPTION), highlight=False)
     for sentence in words:
         console.print(f"- {sentence}", markup=False, highlight=False)

@@ -14,7 +14,7 @@ def show(console: Console, records: Sequence[Record], header: dict[str, Any]) ->
     """Prints what it ran on, the tables and the findings."""
     console.print(machine(header), markup=False, highlight=False)
     for table in tables.tables(records).values():
-        console.print(report.text_tables(table.columns, table.sections, table.caption + "\n"), highlight=False)
+        console.print(report.TextTables(table.columns, table.sections, table.caption + "\n"), highlight=False)
     for sentence in findings.sentences(records, header["missing"]):
         console.print(f"- {sentence}", markup=False, highlight=False)
 

@@ -251,7 +251,7 @@ def show(
 ) -> None:
     """Prints the table, the findings and ten translations."""
     sections = {title(plan): table}
-    console.print(report.text_tables(columns(plan.corpus.by_words), sections, caption(plan, shared)), highlight=False)
+    console.print(report.TextTables(columns(plan.corpus.by_words), sections, caption(plan, shared)), highlight=False)
     for sentence in words:
         console.print(f"- {sentence}", markup=False, highlight=False)
     networks = [name for name in found if name in plan.trainers]
