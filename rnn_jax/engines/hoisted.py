@@ -178,7 +178,7 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
 
     # The adjoint's product is with W_h^T, of which XLA makes a copy at every step on a CPU, so one is made before the
     # loop, that turns it back where it costs nothing. Of a single sequence it reads W_h as it lies.
-    once = math.prod(shape[1:]) > 1 and mesh.size("model") == 1
+    once = math.prod(shape[1:]) > 1 and mesh.size("model") == 1 and _is_plain_product(cell, params, first)
     turn = functools.partial(jax.tree.map, _transposed) if once else lambda tree: tree
     turned = turn(params)
 
@@ -275,6 +275,13 @@ def _reads_only_the_sum(cell: Cell, params: Params, state: State, drive: Any, r:
     readers = [eqn for eqn in jaxpr.eqns if both & {v for v in eqn.invars if not hasattr(v, "val")}]
     adds = len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == both
     return adds and not both & {v for v in jaxpr.outvars if not hasattr(v, "val")}
+
+
+def _is_plain_product(cell: Cell, params: Params, state: State) -> bool:
+    """Whether `recurrent` is JAX's own product, and not one that lays out its weights itself (of bfloat16, say)."""
+    if not cell.has_recurrent:
+        return False
+    return any(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(cell.recurrent)(params, state).eqns)
 
 
 def _parts(function: Callable[..., Any], state: State, drive: Any) -> Callable[..., list[jax.Array]]:
