@@ -1,9 +1,9 @@
 """Programs side by side in threads, under one progress bar.
 
 A small program keeps about one core busy, so that on a CPU as many may run at a time as there are cores. Not those
-with a QR decomposition in them: jaxlib 0.10.2 hands it to the threads that all programs share and waits in one of them;
-where as many do so as there are threads, they wait for ever. An orthogonal initialisation has one: `begin` runs them
-one at a time.
+with a batch of QR decompositions in them: jaxlib 0.10.2 hands it to the threads that all programs share and waits in
+one of them; where as many do so as there are threads, they wait for ever. An initialisation of one's own may have one
+(`initializers.Orthogonal` has not): `begin` runs them one at a time.
 """
 
 import concurrent.futures

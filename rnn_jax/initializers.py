@@ -46,7 +46,10 @@ class Orthogonal:
     scale: float = 1.0
 
     def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
-        return jax.nn.initializers.orthogonal(self.scale)(key, shape)
+        # Several keys (gates, seeds) one after the other: jaxlib 0.10.2 shares a batch of QR decompositions among the
+        # threads that run the program and waits in one of them, so that a program with two batches waits for ever on
+        # two cores.
+        return jax.custom_batching.sequential_vmap(lambda k: jax.nn.initializers.orthogonal(self.scale)(k, shape))(key)
 
 
 @dataclasses.dataclass(frozen=True)

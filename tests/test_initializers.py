@@ -1,0 +1,36 @@
+"""Drawing weights: what the programs that do it are made of."""
+
+import jax
+import numpy as np
+import pytest
+
+from rnn_jax import initializers
+
+SIZE = 16
+
+
+def stacked(key):
+    return initializers.stack_gates(initializers.Orthogonal(), key, 3, (SIZE, SIZE))
+
+
+@pytest.mark.parametrize("seeds", [None, 4])
+def test_qr_decompositions_are_of_one_matrix(seeds):
+    # Of a batch jaxlib waits, inside a thread of the program, for others of its threads.
+    keys = jax.random.key(0) if seeds is None else jax.random.split(jax.random.key(0), seeds)
+    draw = jax.jit(stacked if seeds is None else jax.vmap(stacked))
+    calls = [
+        line for line in draw.trace(keys).lower(lowering_platforms=("cpu",)).as_text().splitlines() if "geqrf" in line
+    ]
+    assert calls
+    for call in calls:
+        assert f"(tensor<{SIZE}x{SIZE}xf32>)" in call
+
+
+def test_gates_and_seeds_are_drawn_as_alone():
+    keys = jax.random.split(jax.random.key(1), 2)
+    together = jax.vmap(stacked)(keys)
+    for key, weights in zip(keys, together, strict=True):
+        np.testing.assert_array_equal(weights, stacked(key))
+        for gate, block in zip(jax.random.split(key, 3), np.split(weights, 3, axis=1), strict=True):
+            np.testing.assert_array_equal(block, initializers.Orthogonal()(gate, (SIZE, SIZE)))
+            np.testing.assert_allclose(block @ block.T, np.eye(SIZE), atol=1e-5)
