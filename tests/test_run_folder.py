@@ -100,9 +100,12 @@ def test_settings_that_cannot_be_are_refused(fields: dict[str, Any], message: st
         RunFolder(_Config(), str(tmp_path), Settings(**fields))
 
 
+STEPS = 10_000  # some seconds: enough for a signal to come in time
+
+
 def _command(folder: Path, *more: str) -> list[str]:
     sizes = ["--cells=rnn,lstm", "--tasks=adding", "--inits=default", "--length=10", "--hidden_size=8", "--seeds=2"]
-    flags = [*sizes, "--steps=600", f"--workdir={folder}", f"--compilation_cache={folder.parent / 'cache'}", *more]
+    flags = [*sizes, f"--steps={STEPS}", f"--workdir={folder}", f"--compilation_cache={folder.parent / 'cache'}", *more]
     return [sys.executable, "-m", "experiments.gradient_norms", *flags]
 
 
@@ -125,10 +128,11 @@ def test_a_terminated_command_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 143, told
-    assert told.splitlines()[-1] == "terminated; the same command goes on from where it was saved"
+    # Not always the last: asyncio may have a word at the very end.
+    assert "terminated; the same command goes on from where it was saved" in told.splitlines()
     saved = [int(path.name) for path in stopped.glob("training/*/checkpoints/*")]
     assert saved
-    assert min(saved) < 600
+    assert min(saved) < STEPS
     again = subprocess.run(_command(stopped), cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
     assert f"goes on at step {min(saved)}" in " ".join(again.stdout.split())
     one, other = (dict(np.load(folder / "arrays.npz")) for folder in (stopped, straight))
