@@ -110,10 +110,9 @@ def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool
     numbers = sum(leaf.size for leaf in floats(arguments))  # of a step
     kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
     # Additions and multiplications by the weights; of a cell that is not split, by those of its projection alone.
-    weights = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.has_recurrent else numbers * features
-    operations = 2 * weights
+    terms = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.has_recurrent else numbers * features
     # Of segments each would have its own sum of gradients over devices.
-    return mesh.size("data") > 1 or kept_bytes < FRESH or operations > DEAR * numbers
+    return mesh.size("data") > 1 or kept_bytes < FRESH or 2 * terms > DEAR * numbers
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
