@@ -259,7 +259,8 @@ def test_what_diverged_is_said_to_have_and_fits_the_board() -> None:
     assert findings.sentences([dataclasses.replace(lost, diverged=[None, None, "so"])])[0].endswith(
         "at the baseline: rnn."
     )
-    assert board.number(4e17) == "4e+17"
+    assert board.number(4e17) == "4.0e+17"
+    assert board.number(2.54e-5) == "2.5e-05"
     assert board.number(1_273_000) == "1,273,000"
 
 

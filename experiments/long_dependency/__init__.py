@@ -3,7 +3,7 @@
 The comparison that everybody quotes, to be run by one command: pinned tasks, several T, several seeds in one compiled
 program each, and the published number beside ours.
 
-    python -m experiments.long_dependency --preset=all_cpu                       # 90 minutes on two cores
+    python -m experiments.long_dependency --preset=all_cpu                       # an hour on two cores
     python -m experiments.long_dependency --preset=adding                        # one of its parts
     python -m experiments.long_dependency --tasks=adding,copying --cells=lstm,my_module:MyCell --lengths=50,100
     python -m experiments.long_dependency --quick                                # under a minute

@@ -12,11 +12,11 @@ from rnn_jax import report
 
 
 def number(value: float) -> str:
-    """Three figures; a power of ten below a thousandth and from ten millions on."""
+    """Three figures; two and a power of ten below a thousandth and from ten millions on."""
     if math.isnan(value):
         return "-"
     if value and not 1e-3 <= abs(value) < 1e7:
-        return f"{value:.0e}"
+        return f"{value:.1e}"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 

@@ -46,7 +46,8 @@ def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
                 axis.plot(seen[index], middle[index], "o", color=color, ms=6)
         axis.axhline(of_length[0].baseline, color="black", linestyle="--", lw=1)
         axis.set(title=f"T = {length}", yscale="log", xlabel="training sequences")
-        axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
+        axis.set_xlim(left=0)
+        axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
         axis.grid(alpha=0.3)
     for axis in axes[len(lengths) :]:
         axis.remove()
@@ -89,24 +90,22 @@ def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
 
 
 def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[str, str]) -> None:
-    for cell in dict.fromkeys(r.cell for r in results):
+    cells = list(dict.fromkeys(r.cell for r in results))
+    for place, cell in enumerate(cells):
+        aside = 1.02 ** (place - (len(cells) - 1) / 2)  # equal budgets would lie one on the other
         of_cell = sorted((r for r in results if r.cell == cell), key=lambda r: r.length)
         known = [r for r in of_cell if math.isfinite(r.sequences_until_solved)]
-        axis.plot(
-            [r.length for r in known], [r.sequences_until_solved for r in known], "o-", color=colors[cell], label=cell
-        )
         unsolved = [r for r in of_cell if r not in known]
-        axis.plot(
-            [r.length for r in unsolved],
-            [r.steps[-1] * r.batch_size for r in unsolved],
-            "x",
-            color=colors[cell],
-            ms=8,
-        )
+        for marks, of_marks, sequences in (
+            ("o-", known, [r.sequences_until_solved for r in known]),
+            ("x", unsolved, [r.steps[-1] * r.batch_size for r in unsolved]),
+        ):
+            axis.plot([aside * r.length for r in of_marks], sequences, marks, color=colors[cell])
+        axis.plot([], [], "o-", color=colors[cell], label=cell)
     axis.set(xscale="log", yscale="log", xlabel="T (steps)", ylabel="training sequences until solved (median)")
     axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axis.yaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     axis.yaxis.set_minor_formatter(ticker.NullFormatter())
-    axis.plot([], [], "x", color="gray", ms=8, label="not solved in so many")
+    axis.plot([], [], "x", color="gray", label="not solved in so many")
     axis.legend(frameon=False, fontsize=8)
     axis.grid(alpha=0.3)
