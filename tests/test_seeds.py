@@ -37,6 +37,23 @@ def test_on_a_cpu_no_product_is_of_several_seeds():
     assert re.findall(r"f32\[([\d,]+)\] = dot_general", program) == ["6"]
 
 
+def test_arrays_without_elements_do_not_cross_into_the_devices_and_are_there():
+    def shapes(of_seed, shared):
+        return {"sum": of_seed["x"] + jnp.sum(of_seed["none"]), "both": (of_seed["none"] + 1, shared)}
+
+    of_seeds, shared = {"x": jnp.arange(4.0), "none": jnp.zeros((4, 0, 3), jnp.bfloat16)}, jnp.zeros((2, 0), int)
+    program = jax.make_jaxpr(functools.partial(over_seeds, shapes))(of_seeds, shared)
+    (mapped,) = [equation for equation in program.eqns if equation.primitive.name == "shard_map"]
+    assert [variable.aval.shape for variable in mapped.invars] == [(4,)]
+    # Compiled: by itself, primitive by primitive, JAX 0.11.2 dies of what is in the loop over a device's seeds.
+    got = jax.jit(functools.partial(over_seeds, shapes))(of_seeds, shared)
+    wanted = jax.vmap(shapes, (0, None))(of_seeds, shared)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), got) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), wanted
+    )
+    np.testing.assert_array_equal(got["sum"], wanted["sum"])
+
+
 def test_a_gradient_goes_through():
     xs, w = jnp.arange(6.0).reshape(2, 3), jnp.ones(3)
 
