@@ -42,12 +42,12 @@ def in_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _narrow(part: Any) -> Any:
     """A jaxpr, or a parameter of one of its equations, with other products; itself if it has none."""
-    if isinstance(part, core.ClosedJaxpr):
-        jaxpr = _narrow(part.jaxpr)
-        return part if jaxpr is part.jaxpr else part.replace(jaxpr=jaxpr)
     if isinstance(part, core.Jaxpr):
         eqns = [_narrow_equation(eqn) for eqn in part.eqns]
         return part if _same(eqns, part.eqns) else part.replace(eqns=eqns)
+    if isinstance(part, core.ClosedJaxpr):  # until JAX 0.11, where it is a Jaxpr
+        jaxpr = _narrow(part.jaxpr)
+        return part if jaxpr is part.jaxpr else part.replace(jaxpr=jaxpr)
     if isinstance(part, tuple):  # the branches of a `lax.cond`
         parts = tuple(map(_narrow, part))
         return part if _same(parts, part) else parts

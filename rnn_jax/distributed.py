@@ -6,6 +6,7 @@ ends all: they wait for each other at every step that communicates.
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -101,7 +102,11 @@ def _tell(error: BaseException) -> int:
     me = f"process {jax.process_index()} of {jax.process_count()}"
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    if isinstance(error, jax.errors.JaxRuntimeError) and any(word in str(error).lower() for word in _GONE):
+    # A ValueError that begins with a status is the runtime's too (JAX 0.11.2).
+    of_runtime = isinstance(error, jax.errors.JaxRuntimeError) or (
+        isinstance(error, ValueError) and re.match("[A-Z_]+: ", str(error))
+    )
+    if of_runtime and any(word in str(error).lower() for word in _GONE):
         reason = str(error).splitlines()[0]
         print(f"error: {me} has lost another one, and stops; start all of them again ({reason})", file=sys.stderr)
         return 1
