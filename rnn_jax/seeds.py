@@ -35,10 +35,15 @@ def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
     Returns:
       Its results, [seeds, ...].
     """
+    function, of_seeds, shared = _of_filled(function, of_seeds, shared)
     if mesh.current() is not None:
         return _over_mesh(function, of_seeds, *shared)
     devices = _mesh(of_seeds)
-    return _shard_map(_each(function, devices.devices.flat[0].platform), of_seeds, *shared, mesh=devices)
+    of_device = _each(function, devices.devices.flat[0].platform)
+    in_specs = (_SPLIT, *[_WHOLE] * len(shared))
+    # Nothing crosses a boundary between devices, so JAX need not follow what varies over them.
+    solve = jax.shard_map(of_device, mesh=devices, in_specs=in_specs, out_specs=_SPLIT, check_vma=False)
+    return solve(of_seeds, *shared)
 
 
 def _over_mesh(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any:
@@ -49,29 +54,31 @@ def _over_mesh(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any
         # third one is not its business (jaxlib 0.10.2).
         each = jax.vmap(function, (0, *[None] * len(shared)), spmd_axis_name="seeds")
     else:
-        each = functools.partial(_shard_map, _each(function, jax.default_backend()), axis_names={"seeds"})
+        in_specs = (_SPLIT, *[_WHOLE] * len(shared))
+        each = jax.shard_map(
+            _each(function, jax.default_backend()),
+            in_specs=in_specs,
+            out_specs=_SPLIT,
+            axis_names={"seeds"},
+            check_vma=False,
+        )
     return jax.jit(each)(of_seeds, *shared)  # outside a program JAX wants to know of all axes
 
 
-def _shard_map(of_device: Callable[..., Any], of_seeds: Any, *shared: Any, **where: Any) -> Any:
-    """`jax.shard_map` over `seeds`, without the arrays of no elements: at one XLA ends the process (jaxlib 0.11.2)."""
-    leaves, structure = jax.tree.flatten((of_seeds, *shared))
-    split = len(jax.tree.leaves(of_seeds))
-    specs = [_SPLIT] * split + [_WHOLE] * (len(leaves) - split)
-    filled = [place for place, leaf in enumerate(leaves) if 0 not in jnp.shape(leaf)]
+def _of_filled(
+    function: Callable[..., Any], of_seeds: Any, shared: tuple[Any, ...]
+) -> tuple[Callable[..., Any], Any, tuple[Any, ...]]:
+    """The function of arrays that have elements, and those: XLA dies of one without (`shard_map`, jaxlib 0.11.2)."""
+    of_one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), of_seeds)
 
-    def of_filled(*given: Any) -> Any:
-        seeds, there = len(given[0]), dict(zip(filled, given, strict=True))
-        for place, leaf in enumerate(leaves):
-            if place not in there:
-                there[place] = jnp.zeros((seeds, *leaf.shape[1:]) if place < split else leaf.shape, leaf.dtype)
-        return of_device(*jax.tree.unflatten(structure, [there[place] for place in range(len(leaves))]))
+    def of_filled(*filled: Any) -> Any:
+        def whole(leaf: Any, there: Any) -> Any:
+            return jnp.zeros(leaf.shape, leaf.dtype) if there is None else there
 
-    # Nothing crosses a boundary between devices, so JAX need not follow what varies over them.
-    solve = jax.shard_map(
-        of_filled, in_specs=tuple(specs[place] for place in filled), out_specs=_SPLIT, check_vma=False, **where
-    )
-    return solve(*[leaves[place] for place in filled])
+        return function(*jax.tree.map(whole, (of_one, *shared), filled))
+
+    seeds_there, shared_there = jax.tree.map(lambda leaf: None if 0 in jnp.shape(leaf) else leaf, (of_seeds, shared))
+    return of_filled, seeds_there, shared_there
 
 
 def _each(function: Callable[..., Any], platform: str) -> Callable[..., Any]:

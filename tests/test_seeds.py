@@ -37,7 +37,8 @@ def test_on_a_cpu_no_product_is_of_several_seeds():
     assert re.findall(r"f32\[([\d,]+)\] = dot_general", program) == ["6"]
 
 
-def test_arrays_without_elements_do_not_cross_into_the_devices_and_are_there():
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_arrays_without_elements_do_not_cross_into_the_devices_and_are_there(transform):
     def shapes(of_seed, shared):
         return {"sum": of_seed["x"] + jnp.sum(of_seed["none"]), "both": (of_seed["none"] + 1, shared)}
 
@@ -45,8 +46,7 @@ def test_arrays_without_elements_do_not_cross_into_the_devices_and_are_there():
     program = jax.make_jaxpr(functools.partial(over_seeds, shapes))(of_seeds, shared)
     (mapped,) = [equation for equation in program.eqns if equation.primitive.name == "shard_map"]
     assert [variable.aval.shape for variable in mapped.invars] == [(4,)]
-    # Compiled: by itself, primitive by primitive, JAX 0.11.2 dies of what is in the loop over a device's seeds.
-    got = jax.jit(functools.partial(over_seeds, shapes))(of_seeds, shared)
+    got = transform(functools.partial(over_seeds, shapes))(of_seeds, shared)
     wanted = jax.vmap(shapes, (0, None))(of_seeds, shared)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), got) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), wanted
