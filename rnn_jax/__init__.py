@@ -46,7 +46,7 @@ from rnn_jax.tasks import (
     digits,
     mnist,
 )
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 __all__ = [
     "BPTT",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax.cells.affine import affine
+from rnn_jax.cells.projection import affine
 
 
 def drawn(*shape, seed):

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import captioning, digit_images
+from experiments import captioning
 from experiments.captioning import config as configs
 from experiments.captioning import measurement, scenes, summary
-from experiments.command_line import UserError
+from experiments.common import digit_images
+from experiments.common.command_line import UserError
 
 ROOT = Path(__file__).parents[1]
 TINY = {

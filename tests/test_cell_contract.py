@@ -12,7 +12,7 @@ import pytest
 
 import rnn_jax
 from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, hoisted
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}

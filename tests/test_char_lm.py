@@ -13,11 +13,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import char_lm, run_files
+from experiments import char_lm
 from experiments.char_lm import config as configs
 from experiments.char_lm import measurement
 from experiments.char_lm.ngram import NGram
-from experiments.command_line import UserError
+from experiments.common import run_files
+from experiments.common.command_line import UserError
 from rnn_jax import Dropout, RecurrentDropout, training
 
 pytestmark = pytest.mark.usefixtures("unoptimized")

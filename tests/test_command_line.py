@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import dataclasses
-from experiments.command_line import UserError, launch, setting
+from experiments.common.command_line import UserError, launch, setting
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import doctor, gradient_norms, run_files
-from experiments.command_line import UserError
+from experiments import doctor, gradient_norms
+from experiments.common import run_files
+from experiments.common.command_line import UserError
 from rnn_jax import diagnostics
 
 ROOT = Path(__file__).parents[1]

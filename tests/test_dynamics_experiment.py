@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import dynamics, run_files
-from experiments.command_line import UserError
+from experiments import dynamics
+from experiments.common import run_files
+from experiments.common.command_line import UserError
 from experiments.dynamics.findings import _rank_correlation
 from experiments.dynamics.measurement import lags_of
 from rnn_jax import tasks

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import exploding, run_files
-from experiments.command_line import UserError
+from experiments import exploding
+from experiments.common import run_files
+from experiments.common.command_line import UserError
 from experiments.exploding.boundary import critical_gain
 from experiments.exploding.survival import divergence_steps
 

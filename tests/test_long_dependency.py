@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import long_dependency, networks, run_files
-from experiments.command_line import UserError
+from experiments import long_dependency
+from experiments.common import networks, run_files
+from experiments.common.command_line import UserError
 from experiments.long_dependency import board, findings, measurement
 from experiments.long_dependency.config import plan
 from experiments.long_dependency.presets import PRESETS
@@ -372,7 +373,7 @@ BAD_CONFIGS = [
 def test_bad_settings_are_refused_before_anything_is_written(
     fields: dict, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(long_dependency.side_by_side, "run", lambda *_: pytest.fail("it ran"))  # some would for hours
+    monkeypatch.setattr(long_dependency.parallel, "run", lambda *_: pytest.fail("it ran"))  # some would for hours
     with pytest.raises(UserError, match=re.escape(message)):
         long_dependency.run(long_dependency.Config(**fields), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

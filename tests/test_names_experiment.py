@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from experiments import names
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
+from experiments.common.text_classification import figures
 from experiments.names import config as configs
 from experiments.names import generated, generator
 from experiments.names.languages import LANGUAGES
-from experiments.text_classification import figures
 from rnn_jax import training
 from rnn_jax.data import Vocabulary
 
@@ -41,7 +41,7 @@ TINY = names.Config(
 def one_bucket():
     """Each is a program to be compiled."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.text_classification.texts.BUCKETS", 1)
+        patch.setattr("experiments.common.text_classification.texts.BUCKETS", 1)
         yield
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.command_line import UserError
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common.command_line import UserError
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 

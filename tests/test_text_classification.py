@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from experiments import sentiment
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
+from experiments.common.text_classification import measurement, opponents, summary
+from experiments.common.text_classification.texts import read
+from experiments.common.text_classification.words import words
 from experiments.sentiment import config as configs
 from experiments.sentiment.reviews import BAD as BLAME
 from experiments.sentiment.reviews import GOOD as PRAISE
 from experiments.sentiment.reviews import NEGATIONS, reviews
-from experiments.text_classification import measurement, opponents, summary
-from experiments.text_classification.texts import read
-from experiments.text_classification.words import words
 from rnn_jax import GRU, Bidirectional, training
 from rnn_jax.data import Embedding, Examples, Labelled, Vocabulary
 from rnn_jax.models import Classifier
@@ -53,7 +53,7 @@ def labelled(count=60):
 def two_buckets():
     """Each is a program to be compiled."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.text_classification.texts.BUCKETS", 2)
+        patch.setattr("experiments.common.text_classification.texts.BUCKETS", 2)
         yield
 
 
@@ -226,8 +226,8 @@ def test_what_has_ended_is_on_disk_before_the_next_ends(data, tmp_path, monkeypa
             raise RuntimeError("interrupted")
         return measured(network, *rest)
 
-    monkeypatch.setattr("experiments.text_classification.run.measure", second_fails)
-    monkeypatch.setattr("experiments.side_by_side.programs_at_a_time", lambda: 1)
+    monkeypatch.setattr("experiments.common.text_classification.run.measure", second_fails)
+    monkeypatch.setattr("experiments.common.parallel.programs_at_a_time", lambda: 1)
     with pytest.raises(RuntimeError, match="interrupted"):
         sentiment.run(with_(data, cells=("bi_gru", "rnn")), str(tmp_path))
     runs = [record["run"] for record in json.loads((tmp_path / "results.json").read_text())["results"]]

@@ -22,12 +22,12 @@ import functools
 
 import jax
 
-from experiments import side_by_side
 from experiments.anomaly import figures, measurement, summary
 from experiments.anomaly.config import QUICK, Config, plan
 from experiments.anomaly.measurement import Outcome
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -62,7 +62,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     ]
     work = [measurement.work(ready, config, model) for model in ready.models.values()]
     sessions = [folder.session(name) for name in ready.models]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     found = [*opponents, *(outcomes[i] for i in sorted(outcomes))]
     rows = summary.rows(found)
     folder.show(

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import anomaly, command_line
-from experiments.settings import Settings
+from experiments import anomaly
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = anomaly.__doc__  # what --help opens with
 

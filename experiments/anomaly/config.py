@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from experiments import networks
 from experiments.anomaly.injection import Copies, inject, moving_mean
-from experiments.command_line import UserError, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, setting
 from experiments.forecasting import config as forecasting
 from experiments.forecasting.config import Data
 from rnn_jax import cells

@@ -16,12 +16,12 @@ attention (validation part 96.3), 4.5 % without, 9.3 % by the nearest scene.
 
 import functools
 
-from experiments import side_by_side
 from experiments.captioning import figures, measurement, summary
 from experiments.captioning.config import QUICK, Config, plan
 from experiments.captioning.measurement import Outcome
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -47,7 +47,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in config.models]
     work = [ready.steps] * len(jobs)
     sessions = [folder.session(name) for name in config.models]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     pngs = {"validation.png": ("Captions over the training", figures.validation_figure(ready, outcomes))}
     for outcome in outcomes:

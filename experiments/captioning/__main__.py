@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import captioning, command_line
-from experiments.settings import Settings
+from experiments import captioning
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = captioning.__doc__  # what --help opens with
 

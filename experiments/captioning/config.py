@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import digit_images, networks
 from experiments.captioning import scenes
 from experiments.captioning.scenes import Draft
-from experiments.command_line import UserError, check_positive, check_shares, setting
+from experiments.common import digit_images, networks
+from experiments.common.command_line import UserError, check_positive, check_shares, setting
 from rnn_jax import Cell, Dropout, cells
 from rnn_jax import training as train
 from rnn_jax.data import Embedding, Examples, Vocabulary, pad

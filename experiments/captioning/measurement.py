@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from experiments import side_by_side
 from experiments.captioning import scenes
 from experiments.captioning.config import Config, Part, Plan
+from experiments.common import parallel
 from rnn_jax import training
 from rnn_jax.data import Examples
 from rnn_jax.models import Captioner, greedy
@@ -67,7 +67,7 @@ def measure(plan: Plan, config: Config, network: str, session: training.Session)
     def wrong(params: Any) -> list[float]:
         return [1 - exact(plan.validation, seed) for seed in write(plan, trainer.model, params, plan.validation)[0]]
 
-    state = side_by_side.begin(trainer, jax.random.split(jax.random.key(config.seed), config.seeds))
+    state = parallel.begin(trainer, jax.random.split(jax.random.key(config.seed), config.seeds))
     fit = training.fit(trainer, loss, [plan.training], state, config.epochs, wrong, session=session)
     if fit is None:
         return None

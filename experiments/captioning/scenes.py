@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.digit_images import Digits
+from experiments.common.digit_images import Digits
 
 KINDS = ("alone", "beside", "above", "row")
 COUNTS = (1, 2, 2, 3)  # digits of each kind

@@ -20,12 +20,12 @@ import threading
 
 from rich.text import Text
 
-from experiments import side_by_side
 from experiments.char_lm import figures, measurement, summary
 from experiments.char_lm.config import QUICK, Config, plan
 from experiments.char_lm.measurement import ORDER, Looks, Outcome
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "run"]
@@ -62,7 +62,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 
     outcomes: list[Outcome] = []
     job = functools.partial(measurement.measure, ready, config, looked)
-    side_by_side.run(
+    parallel.run(
         [job],
         [folder.session(config.cell)],
         [ready.steps],

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import char_lm, command_line
-from experiments.settings import Settings
+from experiments import char_lm
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = char_lm.__doc__  # what --help opens with
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import networks, policies
-from experiments.command_line import UserError, check_positive, check_shares, setting
+from experiments.common import networks, not_finite
+from experiments.common.command_line import UserError, check_positive, check_shares, setting
 from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, cells, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
@@ -49,7 +49,7 @@ class Config:
     dropout: float = setting(
         0.2, "Share of the units dropped, in the recurrence (one mask a segment) and between layers."
     )
-    not_finite: str = setting("stop", policies.HELP)
+    not_finite: str = setting("stop", not_finite.HELP)
     seed: int = setting(0, "From which every random number follows.")
 
 
@@ -96,7 +96,7 @@ def plan(config: Config) -> Plan:
     if steps is None:
         steps = math.ceil(config.epochs * streams["training"].segments / config.checkpoints) * config.checkpoints
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
-    clip, policy = training.ClipByNorm(config.clip_norm), policies.find(config.not_finite)
+    clip, policy = training.ClipByNorm(config.clip_norm), not_finite.find(config.not_finite)
     trainer = training.Trainer(model.network, config.batch_size, optimizer, clip, not_finite=policy)
     return Plan(source, corpus, model, trainer, streams, steps, _prompt(config, parts[-1], corpus.vocabulary))
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from experiments import run_files
 from experiments.char_lm.config import Config, Plan
 from experiments.char_lm.measurement import ORDER, STRATEGY, Baselines, Looks, Outcome
+from experiments.common import run_files
 from rnn_jax import report, training
 
 
@@ -77,7 +77,7 @@ def _losses(part: str, nats: float) -> dict[str, float]:
 
 
 def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
-    """The curves as `experiments.run_files` has them; NAME/validation/... [looks]."""
+    """The curves as `experiments.common.run_files` has them; NAME/validation/... [looks]."""
     return {
         **run_files.of_training(config.cell, outcome.history),
         f"{config.cell}/validation/step": np.array(outcome.looks.steps),

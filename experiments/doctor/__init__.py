@@ -6,7 +6,7 @@ causes that its numbers show, tells them from what merely follows, and says whic
     python -m experiments.gradient_norms --workdir=runs/mine
     python -m experiments.doctor --workdir=runs/mine                            # four seconds
 
-It reads the folder of any experiment that writes `experiments.run_files`' format, and writes doctor.json there: one
+It reads the folder of any experiment that keeps its records by `run_files`, and writes doctor.json there: one
 flat record for every finding of every seed. To expect of the default run: nothing wrong with the chrono LSTM and GRU on
 adding, a vanishing gradient and the plateau that follows from it in the orthogonal tanh network.
 """
@@ -16,8 +16,8 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import run_files
-from experiments.command_line import writable
+from experiments.common import run_files
+from experiments.common.command_line import writable
 from experiments.doctor import findings
 from rnn_jax import report
 from rnn_jax.diagnostics import Finding, doctor

@@ -1,6 +1,7 @@
 """The command line of the doctor."""
 
-from experiments import command_line, doctor
+from experiments import doctor
+from experiments.common import command_line
 
 __doc__ = doctor.__doc__  # what --help opens with
 

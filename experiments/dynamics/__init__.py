@@ -18,12 +18,12 @@ where its loss is largest; the orthogonal tanh network begins at -0.18 and moves
 
 import functools
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.dynamics import figures, summary
 from experiments.dynamics.config import QUICK, Config, plan
 from experiments.dynamics.measurement import Outcome, measure
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -48,7 +48,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     jobs = [functools.partial(measure, r, config) for r in runs]
     # One at a time: Lyapunov exponents and singular values are had by QR decompositions.
     sessions = [folder.session(r.name) for r in runs]
-    side_by_side.run(jobs, sessions, [config.steps] * len(jobs), 1, folder.console, finished)
+    parallel.run(jobs, sessions, [config.steps] * len(jobs), 1, folder.console, finished)
     pairs = [(r, outcomes[i]) for i, r in enumerate(runs)]
     folder.arrays(summary.arrays(pairs))
     folder.file("spectrum.png", figures.spectrum_figure(pairs))

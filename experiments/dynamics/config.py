@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
-from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, setting
 from rnn_jax import Cell, tasks, training
 
 MEASURED_SEQUENCES = 64  # over which the gradient's norms and saturation are averaged

@@ -113,7 +113,7 @@ def _look(
     each = []
     for seed in range(config.seeds):
         own = jax.tree.map(lambda leaf, s=seed: leaf[s], cells)
-        # Each is fetched before the next is begun: both have QR decompositions (see `side_by_side`).
+        # Each is fetched before the next is begun: both have QR decompositions (see `parallel`).
         exponents = np.asarray(diagnostics.lyapunov_spectrum(cell, own, xs, len(xs) // WARMUP))
         logs = np.asarray(diagnostics.jacobian_singular_values(cell, own, xs, lags))
         shares = diagnostics.saturation(cell, own, batch.inputs)

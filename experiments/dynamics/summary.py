@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments import run_files
+from experiments.common import run_files
 from experiments.dynamics import findings, quantities
 from experiments.dynamics.config import Run
 from experiments.dynamics.measurement import Look, Outcome, lags_of
@@ -50,7 +50,7 @@ def _of_look(run: Run, look: Look, seed: int) -> dict[str, Any]:
 
 
 def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
-    """The curves as `experiments.run_files` has them; NAME/dynamics/... [seeds, checkpoints, ...]."""
+    """The curves as `experiments.common.run_files` has them; NAME/dynamics/... [seeds, checkpoints, ...]."""
     kept: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
         kept |= run_files.of_training(run.name, outcome.history)

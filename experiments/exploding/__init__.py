@@ -22,13 +22,13 @@ import functools
 
 import jax
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.exploding import boundary, figures, summary, survival
 from experiments.exploding.config import QUICK, Config, plan
 from experiments.exploding.quantities import Findings
 from experiments.exploding.survival import Outcome
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 from rnn_jax import training
 
 __all__ = ["QUICK", "Config", "run"]
@@ -63,9 +63,9 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     # The same networks for every job, drawn here: an orthogonal matrix is made by a QR decomposition.
     state = jax.block_until_ready(training.init(trainings[0].trainer, jax.random.split(key_init, config.seeds)))
     jobs = [functools.partial(survival.measure, t, config, task, gains, state, key_training) for t in trainings]
-    at_a_time = side_by_side.programs_at_a_time()
+    at_a_time = parallel.programs_at_a_time()
     sessions = [folder.session(f"{t.activation}/{t.clipping}") for t in trainings]
-    side_by_side.run(jobs, sessions, [config.steps] * len(jobs), at_a_time, folder.console, finished)
+    parallel.run(jobs, sessions, [config.steps] * len(jobs), at_a_time, folder.console, finished)
 
     found = Findings(config, task, gains, boundaries, [(t, outcomes[i]) for i, t in enumerate(trainings)])
     folder.arrays(summary.arrays(found))

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import command_line, exploding
-from experiments.settings import Settings
+from experiments import exploding
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = exploding.__doc__  # what --help opens with
 

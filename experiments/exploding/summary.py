@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from experiments import run_files
+from experiments.common import run_files
 from experiments.exploding import findings, quantities, survival
 from experiments.exploding.boundary import Boundary
 from experiments.exploding.config import MATRICES, Config, Training
@@ -70,7 +70,7 @@ def of_training(
 
 
 def arrays(found: Findings) -> dict[str, np.ndarray]:
-    """The curves, as `experiments.run_files` has them."""
+    """The curves, as `experiments.common.run_files` has them."""
     kept: dict[str, np.ndarray] = {}
     for boundary in found.boundaries:
         for i, gain in enumerate(found.gains):

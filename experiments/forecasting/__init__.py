@@ -22,12 +22,12 @@ import functools
 import jax
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.forecasting import figures, measurement, summary
 from experiments.forecasting.config import QUICK, Config, plan
 from experiments.forecasting.measurement import Outcome
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -62,7 +62,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     ]
     work = [measurement.work(ready.data, config, model) for model in ready.models.values()]
     sessions = [folder.session(name) for name in ready.models]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     found = [*opponents, *(outcomes[i] for i in sorted(outcomes))]
     arrays: dict[str, np.ndarray] = summary.arrays(ready.data, found)
     folder.arrays(arrays)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
 
-from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, setting
 from experiments.forecasting import baselines
 from experiments.forecasting.baselines import Autoregression
 from experiments.forecasting.rolling import Origins, seasonal_unit

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
 from experiments.forecasting.config import Data, trainer
 from experiments.forecasting.rolling import Origins, Predicted
 from rnn_jax import training
@@ -105,7 +105,7 @@ def _begin(data: Data, trainer: training.Trainer[Forecaster], keys: jax.Array) -
     What its cell gives is read with weights of 0 at first. So that training starts from the strongest opponent, and not
     by finding it.
     """
-    state = side_by_side.begin(trainer, keys)
+    state = parallel.begin(trainer, keys)
     model = trainer.model
     if not isinstance(model.cell, DelayLine):
         return state

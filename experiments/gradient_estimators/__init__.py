@@ -17,12 +17,12 @@ and is far off on trained ones (0.2), where the gradient reaches further back.
 import functools
 from typing import Any
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.gradient_estimators import cost, figures, learning, quality, summary
 from experiments.gradient_estimators.config import QUICK, Config, Problem, lengths, plan
 from experiments.gradient_estimators.results import Results, short
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 from rnn_jax import training
 
 __all__ = ["QUICK", "Config", "plan", "run"]
@@ -51,7 +51,7 @@ def run(config: Config, workdir: str) -> None:
                 results.costs.extend(cost.measure(problem, config, steps))
                 keep()
 
-    jobs: list[side_by_side.Job[Any]] = []
+    jobs: list[parallel.Job[Any]] = []
     places: list[tuple[Problem, str]] = []
     for problem in problems:
         jobs.append(functools.partial(quality.measure, problem, config))
@@ -67,8 +67,8 @@ def run(config: Config, workdir: str) -> None:
         results.add(problem, name, outcome)
         keep()
 
-    at_a_time = side_by_side.programs_at_a_time()
-    side_by_side.run(
+    at_a_time = parallel.programs_at_a_time()
+    parallel.run(
         jobs, [training.Session()] * len(jobs), [config.steps] * len(jobs), at_a_time, folder.console, finished
     )
     folder.arrays(summary.arrays(results))

@@ -1,6 +1,7 @@
 """The command line of the experiment."""
 
-from experiments import command_line, gradient_estimators
+from experiments import gradient_estimators
+from experiments.common import command_line
 
 __doc__ = gradient_estimators.__doc__  # what --help opens with
 

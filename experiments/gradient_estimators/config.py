@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, setting
 from experiments.gradient_estimators import text
 from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, ReadoutModel, SnAp, cells, tasks, training
 from rnn_jax.gradients import Estimator

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax import flatten_util
 
-from experiments import side_by_side
+from experiments.common import parallel
 from experiments.gradient_estimators.config import MEASURED, Config, Problem
 from rnn_jax import BPTT, UORO, training
 from rnn_jax.gradients import Estimator, task_loss
@@ -36,7 +36,7 @@ class Outcome:
 def begin(problem: Problem, config: Config) -> training.TrainState:
     """Fresh networks, the same for every estimator."""
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    return side_by_side.begin(problem.trainer(config, BPTT()), keys)
+    return parallel.begin(problem.trainer(config, BPTT()), keys)
 
 
 def measure(problem: Problem, config: Config, session: training.Session) -> Outcome | None:

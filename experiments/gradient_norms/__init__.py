@@ -16,12 +16,12 @@ and 2e-12 in a GRU. After it every gated network has learnt to keep half of it a
 import functools
 from typing import Any
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.gradient_norms import summary
 from experiments.gradient_norms.config import QUICK, Config, Run, plan
 from experiments.gradient_norms.measurement import Outcome, measure
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "plan", "run"]
@@ -36,7 +36,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
       UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
     """
     runs = plan(config)
-    at_a_time = side_by_side.programs_at_a_time()
+    at_a_time = parallel.programs_at_a_time()
     environment = {**report.environment(), "programs_at_a_time": at_a_time}
     folder = RunFolder(config, workdir, settings, {"environment": environment})
     outcomes: dict[int, Outcome] = {}
@@ -52,7 +52,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 
     jobs = [functools.partial(measure, runs[i], config) for i in order]
     sessions = [folder.session(runs[i].name) for i in order]
-    side_by_side.run(jobs, sessions, [runs[i].steps for i in order], at_a_time, folder.console, finished)
+    parallel.run(jobs, sessions, [runs[i].steps for i in order], at_a_time, folder.console, finished)
     pairs: list[tuple[Run, Outcome]] = [(r, outcomes[i]) for i, r in enumerate(runs)]
     folder.arrays(summary.arrays(pairs))
     figures = summary.figures(pairs)

@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import command_line, gradient_norms
-from experiments.settings import Settings
+from experiments import gradient_norms
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = gradient_norms.__doc__  # what --help opens with
 

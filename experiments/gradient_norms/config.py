@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
-from experiments import networks, policies
-from experiments.command_line import UserError, setting
+from experiments.common import networks, not_finite
+from experiments.common.command_line import UserError, setting
 from rnn_jax import cells, initializers, tasks, training
 
 # What is varied in a cell's initialisation, given the task's longest dependency; the first is the cell's default.
@@ -54,7 +54,7 @@ class Config:
     steps: int | None = setting(None, "Optimization steps; by default each task's own number.")
     learning_rate: float = setting(0.01, "Adam's learning rate.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
-    not_finite: str = setting("stop", policies.HELP)
+    not_finite: str = setting("stop", not_finite.HELP)
     seeds: int = setting(5, "Runs of each cell, all in one compiled program.")
     seed: int = setting(0, "From which every random number follows.")
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
@@ -124,7 +124,7 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
             config.batch_size,
             training.Adam(config.learning_rate),
             training.ClipByNorm(config.clip_norm),
-            not_finite=policies.find(config.not_finite),
+            not_finite=not_finite.find(config.not_finite),
         )
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)
         runs.append(Run(task_name, cell_name, initialisation, not index, task, trainer, steps))

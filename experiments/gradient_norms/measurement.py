@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
 from experiments.gradient_norms.config import Config, Run
 from rnn_jax import diagnostics, initializers, training
 from rnn_jax.seeds import fetch
@@ -52,7 +52,7 @@ def measure(run: Run, config: Config, session: training.Session) -> Outcome | No
       The outcome; None where it was stopped.
     """
     key_seeds, key_measured, key_test = jax.random.split(jax.random.key(config.seed), 3)
-    state = side_by_side.begin(run.trainer, jax.random.split(key_seeds, config.seeds))
+    state = parallel.begin(run.trainer, jax.random.split(key_seeds, config.seeds))
     # Initialisations of a cell share its compiled programs.
     trainer = initializers.without_initializers(run.trainer)
     model = trainer.model

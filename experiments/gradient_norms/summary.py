@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments import run_files
+from experiments.common import run_files
 from experiments.gradient_norms import findings, quantities
 from experiments.gradient_norms.config import Run
 from experiments.gradient_norms.measurement import Outcome, Phase

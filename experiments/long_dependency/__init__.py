@@ -17,14 +17,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from experiments import run_files, side_by_side
+from experiments.common import parallel, run_files
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.long_dependency import board, figures, findings
 from experiments.long_dependency.config import QUICK, Config, Item, plan
 from experiments.long_dependency.measurement import Outcome, measure
 from experiments.long_dependency.result import Result
 from experiments.long_dependency.store import Store
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "plan", "run"]
@@ -39,7 +39,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
       UserError: where the config cannot be run, `workdir` cannot be written, or holds an item that was made otherwise.
     """
     items = plan(config)
-    at_a_time = side_by_side.programs_at_a_time()
+    at_a_time = parallel.programs_at_a_time()
     environment = {**report.environment(), "programs_at_a_time": at_a_time}
     store = Store(Path(workdir), config)
     there = [store.read(item) if settings.resume else None for item in items]  # refused before anything is written
@@ -70,7 +70,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
         functools.partial(measure, items[i], config.seeds, config.seed, functools.partial(standing, i)) for i in missing
     ]
     sessions = [folder.session(items[i].name, store.made_by(items[i])) for i in missing]
-    side_by_side.run(jobs, sessions, [items[i].work for i in missing], at_a_time, folder.console, finished, below)
+    parallel.run(jobs, sessions, [items[i].work for i in missing], at_a_time, folder.console, finished, below)
 
     records = [record for pair in zip(items, results, strict=True) for record in _records(*pair)]
     folder.results(records)

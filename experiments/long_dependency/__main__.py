@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import command_line, long_dependency
-from experiments.settings import Settings
+from experiments import long_dependency
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = long_dependency.__doc__  # what --help opens with
 

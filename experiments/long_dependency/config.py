@@ -5,8 +5,8 @@ import functools
 import math
 from collections.abc import Sequence
 
-from experiments import networks
-from experiments.command_line import UserError, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, setting
 from experiments.long_dependency.presets import PRESETS
 from experiments.long_dependency.recipe import Recipe
 from rnn_jax import cells, tasks, training

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
 from experiments.long_dependency.config import Item
 from experiments.long_dependency.result import Result
 from rnn_jax import initializers, tasks, training
@@ -71,7 +71,7 @@ def measure(
     progress = training.train(
         trainer,
         functools.partial(training.run, trainer, task),
-        side_by_side.begin(item.trainer, jax.random.split(key_seeds, seeds)),
+        parallel.begin(item.trainer, jax.random.split(key_seeds, seeds)),
         recipe.steps,
         log_every=_piece(recipe.evaluate_every),
         look=look,

@@ -42,7 +42,7 @@ class Recipe:
     Args:
       task: its name in `rnn_jax.tasks`.
       length: T of a synthetic task; of images, what their number of pixels makes it, this is not read.
-      cell: the network's name in `experiments.networks`.
+      cell: the network's name in `experiments.common.networks`.
       hidden_size: units of each layer.
       batch_size: sequences an optimization step.
       steps: optimization steps at the most.

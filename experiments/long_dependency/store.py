@@ -1,7 +1,7 @@
 """Finished items on disk: each is a JSON file and its curves, so that what is there is not run again.
 
     items/NAME.json   recipe, seeds, seed, the cell's definition; the `Result`; the environment
-    items/NAME.npz    of every training step, as `experiments.run_files` has it
+    items/NAME.npz    of every training step, as `experiments.common.run_files` has it
 
 NAME is the item's with dashes.
 """
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments import own_code, run_files
-from experiments.command_line import UserError
+from experiments.common import run_files, user_code
+from experiments.common.command_line import UserError
 from experiments.long_dependency.config import Config, Item
 from experiments.long_dependency.measurement import Outcome
 from experiments.long_dependency.result import Result
@@ -78,7 +78,7 @@ class Store:
         made = report.plain(
             {"seeds": self.seeds, "seed": self.seed, "network": item.trainer.model.cell, **_fields(item)}
         )
-        return json.loads(json.dumps({**made, **own_code.digests(made)}))
+        return json.loads(json.dumps({**made, **user_code.digests(made)}))
 
 
 def _fields(item: Item) -> dict[str, Any]:

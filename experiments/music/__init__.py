@@ -23,13 +23,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.music import baselines as opponents
 from experiments.music import figures, measurement, summary
 from experiments.music.config import QUICK, Config, Plan, plan
 from experiments.music.measurement import Outcome
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -57,7 +57,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in ready.networks]
     work = [ready.steps * config.epochs] * len(jobs)
     sessions = [folder.session(network.name) for network in ready.networks]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     best = summary.best_of(outcomes)
     real, drawn, beginning = _improvised(ready, config, best)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import networks
-from experiments.command_line import UserError, check_positive, check_shares, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, check_positive, check_shares, setting
 from experiments.music import invented
 from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, cells, training
 from rnn_jax.data import Buckets, Examples, bucket_lengths, pad, read_piano_rolls

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import side_by_side
-from experiments.command_line import UserError
+from experiments.common import parallel
+from experiments.common.command_line import UserError
 from experiments.music.config import Config, Network, Plan
 from rnn_jax import masking, training
 from rnn_jax.data import Examples
@@ -52,7 +52,7 @@ def measure(
     """
     trainer, examples = network.trainer, plan.examples
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    state = side_by_side.begin(trainer, keys)
+    state = parallel.begin(trainer, keys)
 
     def score(params: Any) -> np.ndarray:
         return nats_per_step(trainer.model, params, examples["validation"])

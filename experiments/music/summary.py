@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import run_files
+from experiments.common import run_files
 from experiments.music.baselines import Baseline
 from experiments.music.config import Plan
 from experiments.music.measurement import Outcome
@@ -69,7 +69,7 @@ def _sizes(plan: Plan) -> dict[str, int]:
 
 
 def arrays(outcomes: Sequence[Outcome], drawn: np.ndarray) -> dict[str, np.ndarray]:
-    """The curves as `experiments.run_files` has them; NAME/validation/loss [seeds, epochs]; the drawn piece [T, 88]."""
+    """The curves as `run_files` has them; NAME/validation/loss [seeds, epochs]; the drawn piece [T, 88]."""
     found = {"drawn": drawn.astype(np.uint8)}
     for outcome in outcomes:
         found |= run_files.of_training(outcome.network.name, outcome.fit.history)

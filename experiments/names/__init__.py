@@ -28,16 +28,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
+from experiments.common.text_classification import figures, summary
+from experiments.common.text_classification.measurement import Outcome, chosen
+from experiments.common.text_classification.opponents import opponents
+from experiments.common.text_classification.run import train
 from experiments.names import generated
 from experiments.names.config import QUICK, Config, Plan, plan
 from experiments.names.generator import Writing, learn
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
-from experiments.text_classification import figures, summary
-from experiments.text_classification.measurement import Outcome, chosen
-from experiments.text_classification.opponents import opponents
-from experiments.text_classification.run import train
 from rnn_jax.data import best_possible
 
 __all__ = ["QUICK", "Config", "run"]
@@ -109,7 +109,7 @@ def _learn(ready: Plan, seed: int, folder: RunFolder) -> Writing:
     found: list[Writing] = []
     job = functools.partial(learn, ready.generator, key, lambda fit: None)
     sessions, work = [folder.session("generator")], [ready.generator.work]
-    side_by_side.run([job], sessions, work, 1, folder.console, lambda _, writing: found.append(writing))
+    parallel.run([job], sessions, work, 1, folder.console, lambda _, writing: found.append(writing))
     (writing,) = found
     scores = writing.fit.scores
     folder.console.print(

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from experiments.command_line import setting
+from experiments.common.command_line import setting
+from experiments.common.text_classification import networks
+from experiments.common.text_classification.measurement import Network
+from experiments.common.text_classification.texts import Texts, read
 from experiments.names.generator import Generator, generator
 from experiments.names.languages import names
-from experiments.text_classification import networks
-from experiments.text_classification.measurement import Network
-from experiments.text_classification.texts import Texts, read
 from rnn_jax import training
 from rnn_jax.data import OneHot
 from rnn_jax.models import LastStep

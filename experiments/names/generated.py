@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.common.text_classification.measurement import Outcome, guesses
+from experiments.common.text_classification.texts import Texts, part_of
 from experiments.names.generator import LONGEST, Generator, Writing, write
-from experiments.text_classification.measurement import Outcome, guesses
-from experiments.text_classification.texts import Texts, part_of
 from rnn_jax import report
 from rnn_jax.data import Labelled
 from rnn_jax.data.stratified import same

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import networks, side_by_side
-from experiments.command_line import UserError
-from experiments.text_classification.measurement import READ_AT_A_TIME
-from experiments.text_classification.texts import Part, Texts
+from experiments.common import networks, parallel
+from experiments.common.command_line import UserError
+from experiments.common.text_classification.measurement import READ_AT_A_TIME
+from experiments.common.text_classification.texts import Part, Texts
 from rnn_jax import training
 from rnn_jax.data import Examples, OneHot, Vocabulary, pad
 from rnn_jax.models import LanguageModel, Nucleus, generate, nats_per_token
@@ -101,7 +101,7 @@ def learn(
         generator.trainer,
         loss,
         [generator.examples["training"]],
-        side_by_side.begin(generator.trainer, key[None]),
+        parallel.begin(generator.trainer, key[None]),
         generator.epochs,
         lambda params: nats(params, generator.examples["validation"]),
         looked=looked,

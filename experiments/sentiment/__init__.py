@@ -18,13 +18,13 @@ LSTM and 60 by logistic regression.
 
 from collections.abc import Sequence
 
-from experiments.run_folder import RunFolder
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
+from experiments.common.text_classification import figures, summary
+from experiments.common.text_classification.measurement import Outcome
+from experiments.common.text_classification.opponents import opponents
+from experiments.common.text_classification.run import train
 from experiments.sentiment.config import QUICK, Config, plan
-from experiments.settings import Settings
-from experiments.text_classification import figures, summary
-from experiments.text_classification.measurement import Outcome
-from experiments.text_classification.opponents import opponents
-from experiments.text_classification.run import train
 
 __all__ = ["QUICK", "Config", "run"]
 

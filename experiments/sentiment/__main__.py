@@ -1,7 +1,8 @@
 """The command line of the experiment."""
 
-from experiments import command_line, sentiment
-from experiments.settings import Settings
+from experiments import sentiment
+from experiments.common import command_line
+from experiments.common.settings import Settings
 
 __doc__ = sentiment.__doc__  # what --help opens with
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from experiments.command_line import UserError, setting
+from experiments.common.command_line import UserError, setting
+from experiments.common.text_classification import networks
+from experiments.common.text_classification.measurement import Network
+from experiments.common.text_classification.texts import Texts, read
+from experiments.common.text_classification.words import words
 from experiments.sentiment.reviews import reviews
-from experiments.text_classification import networks
-from experiments.text_classification.measurement import Network
-from experiments.text_classification.texts import Texts, read
-from experiments.text_classification.words import words
 from rnn_jax import training
 from rnn_jax.data import Embedding
 

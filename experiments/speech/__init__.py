@@ -19,9 +19,9 @@ import functools
 
 import jax
 
-from experiments import side_by_side
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.speech import figures, summary
 from experiments.speech.config import QUICK, Config, plan
 from experiments.speech.measurement import Outcome, measure
@@ -49,7 +49,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     keys = jax.random.split(jax.random.key(config.seed), len(problems))
     jobs = [functools.partial(measure, problem, key) for problem, key in zip(problems, keys, strict=True)]
     sessions, work = [folder.session(f"{p.question} {p.name}") for p in problems], [p.work for p in problems]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     done = [outcomes[place] for place in range(len(problems))]
     pngs = {"errors.png": ("Errors over the training", figures.errors_figure(done))}
     if single := [outcome for outcome in done if outcome.problem.question != "joined"]:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import networks
-from experiments.command_line import UserError, check_positive, check_shares, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, check_positive, check_shares, setting
 from experiments.speech import recordings, synthetic
 from experiments.speech.augmentation import of_classes, of_sequences
 from experiments.speech.frames import Part, Scale

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
 from experiments.speech import opponents
 from experiments.speech.config import Problem
 from experiments.speech.errors import label_error_rate
@@ -50,7 +50,7 @@ def measure(problem: Problem, key: jax.Array, session: training.Session) -> Outc
         problem.trainer,
         problem.loss,
         buckets,
-        side_by_side.begin(problem.trainer, jax.random.split(key, problem.seeds)),
+        parallel.begin(problem.trainer, jax.random.split(key, problem.seeds)),
         problem.epochs,
         errors,
         session=session,

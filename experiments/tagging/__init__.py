@@ -16,9 +16,9 @@ with characters but forward alone. Nine minutes on two cores.
 
 import functools
 
-from experiments import side_by_side
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.tagging import figures, measurement, summary
 from experiments.tagging.config import QUICK, Config, plan
 from experiments.tagging.measurement import Outcome
@@ -47,7 +47,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     jobs = [functools.partial(measurement.measure, ready, config, network) for network in ready.networks]
     work = [ready.steps * config.epochs] * len(jobs)
     sessions = [folder.session(network.name) for network in ready.networks]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     folder.arrays(summary.arrays(outcomes))
     caption = summary.caption(ready, config.seeds)

@@ -5,8 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from experiments import networks
-from experiments.command_line import UserError, check_positive, check_shares, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, check_positive, check_shares, setting
 from experiments.tagging.corpus import CHARACTERS, Corpus, load
 from rnn_jax import Bidirectional, Cell, Dropout, Stack, cells, training
 from rnn_jax.data import Embedding

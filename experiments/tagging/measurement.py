@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import side_by_side
-from experiments.command_line import UserError
+from experiments.common import parallel
+from experiments.common.command_line import UserError
 from experiments.tagging.baseline import LONGEST_ENDINGS, MostFrequentTag
 from experiments.tagging.config import Config, Network, Plan
 from experiments.tagging.corpus import Corpus, Part
@@ -85,7 +85,7 @@ def measure(
     """
     trainer, parts = network.trainer, plan.corpus.parts
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    state = side_by_side.begin(trainer, keys)
+    state = parallel.begin(trainer, keys)
 
     def score(params: Any) -> np.ndarray:
         right = predictions(trainer.model, params, parts["validation"]) == parts["validation"].gold

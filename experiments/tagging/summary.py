@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import run_files
+from experiments.common import run_files
 from experiments.tagging.config import Plan
 from experiments.tagging.corpus import CHARACTERS, PARTS
 from experiments.tagging.measurement import Baseline, Outcome, Scores
@@ -76,7 +76,7 @@ def _sizes(plan: Plan) -> dict[str, int]:
 
 
 def arrays(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
-    """The curves as `experiments.run_files` has them; NAME/validation/accuracy [seeds, epochs]."""
+    """The curves as `experiments.common.run_files` has them; NAME/validation/accuracy [seeds, epochs]."""
     found: dict[str, np.ndarray] = {}
     for outcome in outcomes:
         found |= run_files.of_training(outcome.network.name, outcome.fit.history)

@@ -30,9 +30,9 @@ data right, by heart, and fresh data at chance.
 import functools
 from typing import Any
 
-from experiments import side_by_side
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.teaching import figures, peers, summary
 from experiments.teaching.config import QUICK, Config, plan
 from experiments.teaching.measurement import Outcome, measure
@@ -71,7 +71,7 @@ def run(config: Config, workdir: str) -> None:
 
     jobs = [functools.partial(measure, lesson, form) for lesson, form in pairs]
     # One at a time, in order: ours is what the others are compared with, and their times would be of each other.
-    side_by_side.run(
+    parallel.run(
         jobs, [training.Session()] * len(jobs), [lesson.work for lesson, _ in pairs], 1, folder.console, finished
     )
     folder.arrays(summary.arrays(found))

@@ -1,6 +1,7 @@
 """The command line of the experiment."""
 
-from experiments import command_line, teaching
+from experiments import teaching
+from experiments.common import command_line
 
 __doc__ = teaching.__doc__  # what --help opens with
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from experiments import networks, side_by_side
-from experiments.command_line import UserError, setting
+from experiments.common import networks, parallel
+from experiments.common.command_line import UserError, setting
 from experiments.teaching.classifier import SequenceClassifier
 from experiments.teaching.generator import TEXT, Generator
 from experiments.teaching.program import Lesson, Program, orders
@@ -100,6 +100,6 @@ def _lesson(config: Config, original: Original) -> Lesson:
         jax.eval_shape(use, keys)
     except Exception as error:  # a user's own code
         raise UserError(f"--cell={config.cell} cannot be used: {type(error).__name__}: {error}") from error
-    state = jax.tree.map(lambda leaf: leaf[0], side_by_side.begin(trainer, keys))
+    state = jax.tree.map(lambda leaf: leaf[0], parallel.begin(trainer, keys))
     epochs = original.epochs if config.epochs is None else config.epochs
     return Lesson(program, trainer, state, orders(size, BATCH_SIZE, epochs, config.seed))

@@ -27,7 +27,7 @@ import jax
 from rich import progress
 from rich.console import Console
 
-from experiments.command_line import writable
+from experiments.common.command_line import writable
 from experiments.throughput import (
     compilation,
     figures,

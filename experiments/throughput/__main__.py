@@ -1,6 +1,7 @@
 """The command line of the experiment."""
 
-from experiments import command_line, throughput
+from experiments import throughput
+from experiments.common import command_line
 
 __doc__ = throughput.__doc__  # what --help opens with
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments import networks, side_by_side
+from experiments.common import networks, parallel
 from experiments.throughput import timing
 from experiments.throughput.config import Config
 from experiments.throughput.job import Job, Record
@@ -82,7 +82,7 @@ def _compare(config: Config, recipe: Recipe, peers: Sequence[Contestant]) -> lis
                 "cells": ",".join(config.cells),
                 "seeds": SEEDS,
                 "steps_a_call": STEPS,
-                "programs_at_a_time": side_by_side.programs_at_a_time() if name == ours.DEFAULT else 1,
+                "programs_at_a_time": parallel.programs_at_a_time() if name == ours.DEFAULT else 1,
                 "contestant": name,
                 **found,
                 "first_call_ms": first[name] * 1e3,
@@ -96,7 +96,7 @@ def _compare(config: Config, recipe: Recipe, peers: Sequence[Contestant]) -> lis
 
 def _side_by_side(of_cells: Sequence[timing.Call]) -> float:
     """Makes every call, in threads; the mean of the losses that they return."""
-    with concurrent.futures.ThreadPoolExecutor(side_by_side.programs_at_a_time()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(parallel.programs_at_a_time()) as pool:
         return float(np.mean(list(pool.map(lambda call: call(), of_cells))))
 
 

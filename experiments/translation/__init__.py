@@ -23,9 +23,9 @@ from typing import Any
 
 from rich.text import Text
 
-from experiments import side_by_side
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.translation import corpus as corpora
 from experiments.translation import figures, measurement, scoring, summary
 from experiments.translation.config import QUICK, Config, plan
@@ -78,7 +78,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
         for name in names
     ]
     sessions, work = [folder.session(name) for name in names], [ready.steps] * len(jobs)
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished, below)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished, below)
     in_order = {name: found[name] for name in [*(n for n in found if n not in ready.trainers), *names]}
     outcomes = {name: outcomes[name] for name in names}
     pngs = {

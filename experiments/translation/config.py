@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import networks
-from experiments.command_line import UserError, check_positive, check_shares, setting
+from experiments.common import networks
+from experiments.common.command_line import UserError, check_positive, check_shares, setting
 from experiments.translation import corpus as corpora
 from experiments.translation import scoring
 from experiments.translation.corpus import Corpus

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import side_by_side
-from experiments.command_line import UserError
+from experiments.common import parallel
+from experiments.common.command_line import UserError
 from experiments.translation import corpus as corpora
 from experiments.translation import scoring
 from experiments.translation.config import Config, Plan
@@ -100,7 +100,7 @@ def measure(
     """
     trainer, corpus = plan.trainers[name], plan.corpus
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    state = side_by_side.begin(trainer, keys)
+    state = parallel.begin(trainer, keys)
     held_out = corpora.examples(corpus, corpus.parts.validation)
 
     def score(params: Any) -> np.ndarray:

@@ -16,9 +16,9 @@ clips by convolutions with a GRU, 29.0 and 18.6 % by convolutions alone, that kn
 
 import functools
 
-from experiments import side_by_side
-from experiments.run_folder import RunFolder
-from experiments.settings import Settings
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.settings import Settings
 from experiments.video import figures, measurement, summary
 from experiments.video.config import QUICK, Config, plan
 from experiments.video.measurement import Outcome
@@ -45,7 +45,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     jobs = [functools.partial(measurement.measure, ready, config, cell) for cell in config.cells]
     work = [ready.steps] * len(jobs)
     sessions = [folder.session(name) for name in config.cells]
-    side_by_side.run(jobs, sessions, work, side_by_side.programs_at_a_time(), folder.console, finished)
+    parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
     folder.show(
         "Video",

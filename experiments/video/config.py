@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import digit_images, networks
-from experiments.command_line import UserError, check_positive, setting
-from experiments.digit_images import Digits
+from experiments.common import digit_images, networks
+from experiments.common.command_line import UserError, check_positive, setting
+from experiments.common.digit_images import Digits
 from experiments.video import clips
 from rnn_jax import Cell, cells
 from rnn_jax import training as train

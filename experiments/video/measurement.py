@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import side_by_side
+from experiments.common import parallel
 from experiments.video import clips
 from experiments.video.config import Config, Plan
 from rnn_jax import training
@@ -108,6 +108,6 @@ def measure(plan: Plan, config: Config, cell: str, session: training.Session) ->
         right = shares(say(trainer.model, params, plan.validation), true)
         return 1 - (right.frames + right.clips) / 2
 
-    state = side_by_side.begin(trainer, jax.random.split(jax.random.key(config.seed), config.seeds))
+    state = parallel.begin(trainer, jax.random.split(jax.random.key(config.seed), config.seeds))
     fit = training.fit(trainer, loss, [plan.training], state, config.epochs, wrong, session=session)
     return None if fit is None else Outcome(cell, fit, say(trainer.model, fit.params, plan.test))

@@ -10,7 +10,7 @@ from rnn_jax import initializers
 from rnn_jax.cell import Cell
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.gru import GRU, GRUResetBefore
-from rnn_jax.cells.layer_norm import LayerNormGRU, LayerNormLSTM
+from rnn_jax.cells.layer_normalised import LayerNormGRU, LayerNormLSTM
 from rnn_jax.cells.linear_rnn import LinearRNN
 from rnn_jax.cells.lru import LRU
 from rnn_jax.cells.lstm import LSTM

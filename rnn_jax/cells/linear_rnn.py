@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
-from rnn_jax.cells.affine import affine
+from rnn_jax.cells.projection import affine
 from rnn_jax.cells.vanilla import VanillaParams
 from rnn_jax.linear import Dense, Transition
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
-from rnn_jax.cells.affine import over_batch
+from rnn_jax.cells.projection import over_batch
 from rnn_jax.linear import Diagonal, Transition
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
-from rnn_jax.cells.affine import affine
+from rnn_jax.cells.projection import affine
 
 
 class LSTMParams(NamedTuple):

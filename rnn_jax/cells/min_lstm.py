@@ -17,8 +17,8 @@ import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import Cell
-from rnn_jax.cells.affine import affine
 from rnn_jax.cells.min_gru import positive
+from rnn_jax.cells.projection import affine
 from rnn_jax.linear import Diagonal, Transition
 
 

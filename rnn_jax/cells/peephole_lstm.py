@@ -14,8 +14,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.cells.affine import over_batch
 from rnn_jax.cells.lstm import LSTMFamily, LSTMState
+from rnn_jax.cells.projection import over_batch
 
 
 class PeepholeLSTMParams(NamedTuple):

@@ -3,10 +3,10 @@
 from rnn_jax.data.audio import LogMel, read_wav
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
 from rnn_jax.data.conllu import Sentence, read_conllu
+from rnn_jax.data.delay_equation import mackey_glass
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
 from rnn_jax.data.labelled import Labelled, read_labelled
-from rnn_jax.data.mackey_glass import mackey_glass
 from rnn_jax.data.padding import Padded, pad, unpad
 from rnn_jax.data.pairs import Pair, PairParts, read_pairs, sentence, split_by_source, words
 from rnn_jax.data.piano_roll import read_piano_rolls

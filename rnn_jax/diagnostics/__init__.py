@@ -1,6 +1,6 @@
 """Instruments that say how far a cell's gradient reaches, and what its states do on the way."""
 
-from rnn_jax.diagnostics.doctor import doctor
+from rnn_jax.diagnostics.diagnosis import doctor
 from rnn_jax.diagnostics.evidence import Evidence, Look, common_lags, examine, not_finite
 from rnn_jax.diagnostics.findings import Finding, Severity
 from rnn_jax.diagnostics.horizon import effective_horizon
@@ -14,10 +14,10 @@ from rnn_jax.diagnostics.lag_gradients import (
     state_gradients,
 )
 from rnn_jax.diagnostics.lyapunov import lyapunov_spectrum
-from rnn_jax.diagnostics.omega import omega
 from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
-from rnn_jax.diagnostics.saturation import Saturation, saturation
+from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.diagnostics.spectral import recurrent_blocks, spectral_radius
+from rnn_jax.diagnostics.vanishing_regularizer import omega
 
 __all__ = [
     "Decay",

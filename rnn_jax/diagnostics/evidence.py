@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.diagnostics.reach import gradient_reach
-from rnn_jax.diagnostics.saturation import Saturation, saturation
+from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Batch, Task
 

@@ -19,7 +19,7 @@ import numpy as np
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.linear import Transition
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Advance, Wrapper
 
 

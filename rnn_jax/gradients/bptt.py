@@ -10,7 +10,7 @@ from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Begun, Estimate, Loss
 from rnn_jax.models.readout import ReadoutParams
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 @dataclasses.dataclass(frozen=True)

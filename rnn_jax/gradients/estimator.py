@@ -17,7 +17,7 @@ from rnn_jax.cell import Cell, State
 from rnn_jax.models import ReadoutModel
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.tasks import Batch, Task
-from rnn_jax.unroll import Sequences, checked
+from rnn_jax.unrolling import Sequences, checked
 
 # (readout parameters, outputs [n, *batch, ...], targets [n, ...]) -> scalar. A sum over the n steps: estimators call it
 # with as many steps at once as suits them.

@@ -20,7 +20,7 @@ from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.gradients.estimator import Begun, Estimate, Loss, batch_shape, flagged, refuse_unless_stepped
 from rnn_jax.models.readout import ReadoutParams
-from rnn_jax.unroll import checked
+from rnn_jax.unrolling import checked
 
 Influence = Any
 

@@ -11,7 +11,7 @@ from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Begun, Estimate, Loss, flagged, refuse_unless_stepped
 from rnn_jax.models.readout import ReadoutParams
-from rnn_jax.unroll import checked, unroll
+from rnn_jax.unrolling import checked, unroll
 
 
 class Window(NamedTuple):

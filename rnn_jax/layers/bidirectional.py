@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from rnn_jax import noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.layer import Layer, Walk
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "concat": lambda forward, backward: jnp.concatenate([forward, backward], axis=-1),

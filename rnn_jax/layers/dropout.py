@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from rnn_jax import checks, noise
 from rnn_jax.cell import Params, State
 from rnn_jax.layer import Layer, Walk
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Advance, Wrapper
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from rnn_jax import noise
 from rnn_jax.cell import Params, State
 from rnn_jax.layer import Layer, Walk
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Wrapper
 
 

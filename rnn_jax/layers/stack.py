@@ -8,7 +8,7 @@ import jax
 from rnn_jax import noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.layer import Layer, Walk
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 @dataclasses.dataclass(frozen=True)

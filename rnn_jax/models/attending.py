@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from rnn_jax import checks, initializers, noise
 from rnn_jax.cell import Params, State
-from rnn_jax.cells.affine import affine
+from rnn_jax.cells.projection import affine
 from rnn_jax.models.attention import Attention, Memory
 from rnn_jax.wrapper import Wrapper
 

@@ -13,7 +13,7 @@ from rnn_jax.data import Encoder
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models.labels import nats
 from rnn_jax.models.pooling import LastStep, Pooling
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 class ClassifierParams(NamedTuple):

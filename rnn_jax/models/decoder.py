@@ -18,7 +18,7 @@ from rnn_jax.data import Encoder, Vocabulary
 from rnn_jax.engines import Engine, Scan
 from rnn_jax.models.attending import AttendingCell
 from rnn_jax.models.scheduled_sampling import SelfFed, SelfFedState
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 class DecoderParams(NamedTuple):

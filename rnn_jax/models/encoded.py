@@ -10,7 +10,7 @@ from rnn_jax.cell import Params, State
 from rnn_jax.data import Encoder
 from rnn_jax.layer import Layer, Walk
 from rnn_jax.linear import Transition
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Advance, Wrapper
 
 

@@ -10,7 +10,7 @@ from rnn_jax.data import Encoder
 from rnn_jax.models import bridge
 from rnn_jax.models.decoder import Begun, Decoder, DecoderParams
 from rnn_jax.noise import keys
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 class EncoderDecoderParams(NamedTuple):

@@ -13,7 +13,7 @@ from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models.heads import Head
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.tasks.task import weighted_mean
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 class Forecast(NamedTuple):

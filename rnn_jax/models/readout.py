@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 class ReadoutParams(NamedTuple):

@@ -13,7 +13,7 @@ from rnn_jax.cell import Cell, Params
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models.image_encoder import ImageEncoder
 from rnn_jax.models.labels import nats
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 NO_LABEL = -1  # of a frame
 

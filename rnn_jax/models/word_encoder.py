@@ -11,7 +11,7 @@ from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layers import Bidirectional
 from rnn_jax.layers.bidirectional import BidirectionalParams
-from rnn_jax.unroll import unroll
+from rnn_jax.unrolling import unroll
 
 
 class WordEncoderParams(NamedTuple):

@@ -4,7 +4,7 @@ from rnn_jax.training.checkpoints import CheckpointError, Checkpoints, differenc
 from rnn_jax.training.clipping import ClipAdaptively, ClipByNorm, ClipByValue
 from rnn_jax.training.evaluation import evaluate
 from rnn_jax.training.examples import ExamplesState, begin_examples, predict, run_examples, steps_of
-from rnn_jax.training.fit import Fit, fit
+from rnn_jax.training.fitting import Fit, fit
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.loop import run
 from rnn_jax.training.not_finite import RollBack, Skip, Stop
@@ -12,7 +12,7 @@ from rnn_jax.training.optimizers import SGD, Adam, CosineDecay, RMSProp
 from rnn_jax.training.session import Session
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, init, named_leaves
 from rnn_jax.training.stream import StreamState, begin_stream, evaluate_stream, run_stream
-from rnn_jax.training.train import Progress, train
+from rnn_jax.training.training_loop import Progress, train
 
 __all__ = [
     "SGD",

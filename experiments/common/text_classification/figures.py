@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from experiments.text_classification.measurement import Outcome, accuracy
-from experiments.text_classification.opponents import Opponent
+from experiments.common.text_classification.measurement import Outcome, accuracy
+from experiments.common.text_classification.opponents import Opponent
 from rnn_jax import plotting
 
 STYLES = ("--", ":", "-.")  # of the opponents

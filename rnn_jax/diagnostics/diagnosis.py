@@ -54,7 +54,7 @@ def doctor(evidence: Evidence) -> list[Finding]:
     diverged on the way is told.
 
     Args:
-      evidence: of a run (`experiments.run_files.read`) or of a live model (`examine`). Checks whose evidence is not
+      evidence: of a run (`run_files.read`) or of a live model (`examine`). Checks whose evidence is not
         known do not speak: an empty answer says that nothing was found in what was there.
 
     Returns:

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from experiments.text_classification.texts import Texts
+from experiments.common.text_classification.texts import Texts
 
 SMOOTHINGS = (0.03, 0.1, 0.3, 1.0, 3.0)  # of naive Bayes: added to every count
 STRENGTHS = (1.0, 10.0, 100.0)  # inverse, of the penalty of logistic regression

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments import networks
-from experiments.command_line import UserError
+from experiments.common import networks
+from experiments.common.command_line import UserError
 from rnn_jax import Bidirectional, Cell, Dropout, cells
 from rnn_jax.data import Encoder
 from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool, Pooling
@@ -33,7 +33,7 @@ def classifier(
     """The network called `name`.
 
     Args:
-      name: of a cell, as `experiments.networks` knows them, with or without `bi_`.
+      name: of a cell, as `experiments.common.networks` knows them, with or without `bi_`.
       encoder: of the tokens.
       hidden_size: units, of each direction.
       classes: how many.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
 
 
 class Profile:

@@ -1,6 +1,6 @@
 """What becomes of a seed that meets NaN or infinity, by name: for the flag `--not_finite`."""
 
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
 from rnn_jax import training
 
 POLICIES: dict[str, training.Stop | training.Skip | training.RollBack] = {

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.metrics import f1_score
 
-from experiments import side_by_side
-from experiments.text_classification.texts import Part, Texts
+from experiments.common import parallel
+from experiments.common.text_classification.texts import Part, Texts
 from rnn_jax import training
 from rnn_jax.data import Examples, Vocabulary
 from rnn_jax.models import Classifier
@@ -81,7 +81,7 @@ def measure(
         network.trainer,
         WordDropout(network.word_dropout),
         texts.parts["training"].buckets,
-        side_by_side.begin(network.trainer, keys),
+        parallel.begin(network.trainer, keys),
         network.epochs,
         wrong,
         looked=lambda so_far: looked(Outcome(network, so_far, None)),

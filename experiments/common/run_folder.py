@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments import own_code
-from experiments.command_line import UserError, writable
-from experiments.profile import Profile
-from experiments.settings import Settings
+from experiments.common import user_code
+from experiments.common.command_line import UserError, writable
+from experiments.common.profiling import Profile
+from experiments.common.settings import Settings
 from rnn_jax import distributed, files, report, training
 
 
@@ -58,7 +58,7 @@ class RunFolder:
         self._trainings = shared / "training"
         self._lock = _locked(shared, self._trainings) if writer else None
         plain = report.plain(config)
-        self._made_by = {**plain, **own_code.digests(plain)}
+        self._made_by = {**plain, **user_code.digests(plain)}
         self._written = ["config.json"]
         seconds = self._settings.profile
         self._profile = None if seconds is None else Profile(self.path / "profile", seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.command_line import UserError, check_positive, setting
+from experiments.common.command_line import UserError, check_positive, setting
 from rnn_jax import distributed, mesh
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnn_jax"

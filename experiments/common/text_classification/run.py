@@ -8,10 +8,10 @@ from typing import Any
 import jax
 from rich.text import Text
 
-from experiments import side_by_side
-from experiments.run_folder import RunFolder
-from experiments.text_classification.measurement import Network, Outcome, measure, work
-from experiments.text_classification.texts import Texts
+from experiments.common import parallel
+from experiments.common.run_folder import RunFolder
+from experiments.common.text_classification.measurement import Network, Outcome, measure, work
+from experiments.common.text_classification.texts import Texts
 
 
 def train(
@@ -55,8 +55,8 @@ def train(
         folder.console.print(f"{outcome.network.name}: {standing[outcome.network.name]}", highlight=False, markup=False)
 
     jobs = [functools.partial(measure, network, texts, keys, looked) for network in chosen]
-    at_a_time = side_by_side.programs_at_a_time()
+    at_a_time = parallel.programs_at_a_time()
     sessions = [folder.session(network.name) for network in chosen]
     steps = [work(network, texts) for network in chosen]
-    side_by_side.run(jobs, sessions, steps, at_a_time, folder.console, finished, below)
+    parallel.run(jobs, sessions, steps, at_a_time, folder.console, finished, below)
     return [each for each in ended if each is not None]

@@ -14,7 +14,7 @@ from rnn_jax.training.examples import Loss, begin_examples, run_examples, steps_
 from rnn_jax.training.history import divergence
 from rnn_jax.training.session import Session
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState
-from rnn_jax.training.train import Progress, train
+from rnn_jax.training.training_loop import Progress, train
 
 LOG_POINTS = 20  # of an epoch, or as many as it has steps
 

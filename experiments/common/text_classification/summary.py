@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.text_classification.measurement import Outcome, accuracy, chosen, macro_f1
-from experiments.text_classification.opponents import Opponent
-from experiments.text_classification.texts import Texts
+from experiments.common.text_classification.measurement import Outcome, accuracy, chosen, macro_f1
+from experiments.common.text_classification.opponents import Opponent
+from experiments.common.text_classification.texts import Texts
 from rnn_jax import report, training
 
 

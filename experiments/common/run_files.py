@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
 from rnn_jax import tasks, training
 from rnn_jax.diagnostics import Evidence, Look, Saturation
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
 from rnn_jax import Cell, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
 
 # Cells that begin otherwise than in `cells.CELLS`, of (input size, units, the longest lag that the task asks for).

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from experiments.command_line import UserError
+from experiments.common.command_line import UserError
 from rnn_jax import tasks
 from rnn_jax.data import idx
 
