@@ -41,7 +41,12 @@ def without_initializers(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Orthogonal:
-    """scale * Q with Q Q^T = I (Saxe et al. 2014): every singular value of a square matrix is `scale`."""
+    """scale * Q with Q Q^T = I (Saxe et al. 2014): every singular value of a square matrix is `scale`.
+
+    >>> w = Orthogonal(scale=2.0)(jax.random.key(0), (4, 4))
+    >>> bool(jnp.allclose(w @ w.T, 4.0 * jnp.eye(4), atol=1e-5))
+    True
+    """
 
     scale: float = 1.0
 

@@ -1,0 +1,31 @@
+"""The examples (`>>>`) in the docstrings of rnn_jax, run as a reader would."""
+
+import doctest
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Modules with examples, read from their text: nothing is imported at collection.
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): text
+    for path in sorted((ROOT / "rnn_jax").rglob("*.py"))
+    if ">>> " in (text := path.read_text(encoding="utf-8"))
+}
+OPTIONAL = ("flax", "haiku", "keras", "tensorboardX", "torch")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run_and_print_what_they_show(module):
+    imported = set(re.findall(r"^ *>>> (?:import|from) (\w+)", MODULES[module], re.MULTILINE))
+    for name in imported & set(OPTIONAL):
+        if not importlib.util.find_spec(name):
+            pytest.skip(f"{name} is not installed")
+    with jax.numpy_rank_promotion("allow"):  # a reader's session
+        results = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted == MODULES[module].count(">>> ")  # an example that doctest cannot see would never run
+    assert not results.failed
