@@ -2,6 +2,8 @@
 
 import functools
 import math
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,12 @@ def sample_fn(size):
     # Unoptimized: compiling the random generator takes seconds, running it no time.
     options = {"xla_backend_optimization_level": 0}
     return jax.jit(lambda task, key: task.sample(key, size), compiler_options=options)
+
+
+def test_importing_rnn_jax_loads_no_slow_library():
+    code = "import sys, rnn_jax; print([name for name in ('sklearn', 'scipy', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_sizes():

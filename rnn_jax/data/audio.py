@@ -5,7 +5,6 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from scipy.io import wavfile
 
 from rnn_jax import checks
 
@@ -23,6 +22,8 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int
       ValueError: with the path, where the file cannot be read, is no WAV, has several channels, no sample, samples that
         are not finite, or another rate.
     """
+    from scipy.io import wavfile  # imported here to keep `import rnn_jax` fast
+
     try:
         found, samples = wavfile.read(path)
     except OSError as error:

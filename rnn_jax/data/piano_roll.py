@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 KEYS = 88  # of a piano; the lowest is A0, MIDI note 21
 LOWEST_NOTE = 21
@@ -22,6 +21,8 @@ def read_piano_rolls(path: str | Path) -> dict[str, list[np.ndarray]]:
       ValueError: with the path, where the file cannot be read as a .mat file of version 7 or older, a variable is
         missing or holds no piece, or a piece is not [T, 88] of 0 and 1 with T of at least 2.
     """
+    import scipy.io  # imported here to keep `import rnn_jax` fast
+
     try:
         content = scipy.io.loadmat(path)
     except OSError as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn import datasets, model_selection
 
 from rnn_jax.data import idx
 from rnn_jax.tasks.task import Batch, Classification
@@ -100,6 +99,8 @@ def digits(*, permuted: bool = False) -> PixelSequences:
     Args:
       permuted: read the pixels in a fixed random order, the same for every image.
     """
+    from sklearn import datasets, model_selection  # imported here: it takes longer than all of `import rnn_jax`
+
     images, labels = datasets.load_digits(return_X_y=True)
     x_train, x_test, y_train, y_test = model_selection.train_test_split(
         images, labels, test_size=360, random_state=0, stratify=labels
