@@ -86,10 +86,10 @@ def test_streams_by_hand():
     streams = Streams.of(np.arange(1, 12), 2, 3)  # 10 targets: 5 a stream, in segments of 3 and 2
     np.testing.assert_array_equal(streams.columns, np.array([[1, 2, 3, 4, 5, 6, 7], [6, 7, 8, 9, 10, 11, 0]]).T)
     assert (streams.segments, streams.batch_size, streams.counts.tolist()) == (2, 2, [5, 5])
-    piece = streams.piece(1)
-    np.testing.assert_array_equal(piece.ids, [[4, 9], [5, 10], [6, 11]])
-    np.testing.assert_array_equal(piece.targets, [[5, 10], [6, 11], [7, 0]])
-    np.testing.assert_array_equal(piece.weights, [[1, 1], [1, 1], [0, 0]])
+    segment = streams.segment(1)
+    np.testing.assert_array_equal(segment.ids, [[4, 9], [5, 10], [6, 11]])
+    np.testing.assert_array_equal(segment.targets, [[5, 10], [6, 11], [7, 0]])
+    np.testing.assert_array_equal(segment.weights, [[1, 1], [1, 1], [0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def test_streams_by_hand():
 )
 def test_every_id_but_the_first_is_a_target_once_and_after_the_one_before(count, batch_size, segment):
     streams = Streams.of(np.arange(count), batch_size, segment)
-    pieces = [jax.tree.map(np.asarray, streams.piece(i)) for i in range(streams.segments)]
-    weights = np.concatenate([piece.weights for piece in pieces]) > 0
-    ids, targets = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("ids", "targets"))
+    segments = [jax.tree.map(np.asarray, streams.segment(i)) for i in range(streams.segments)]
+    weights = np.concatenate([segment.weights for segment in segments]) > 0
+    ids, targets = (np.concatenate([getattr(segment, name) for segment in segments]) for name in ("ids", "targets"))
     # Stream after stream, each in its order.
     np.testing.assert_array_equal(targets.T[weights.T], np.arange(1, count))
     np.testing.assert_array_equal(ids.T[weights.T], np.arange(count - 1))
     assert weights.sum() == streams.counts.sum() == count - 1
-    traced = jax.jit(lambda s, i: s.piece(i))(streams, 0)
-    jax.tree.map(np.testing.assert_array_equal, traced, pieces[0])
+    traced = jax.jit(lambda s, i: s.segment(i))(streams, 0)
+    jax.tree.map(np.testing.assert_array_equal, traced, segments[0])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_every_id_but_the_first_is_a_target_once_and_after_the_one_before(count,
     [
         (np.arange(12), 3, 4, ValueError, "3 streams of at least one segment of 4 steps need 13 ids, got 12"),
         (np.arange(4), 0, 1, ValueError, "Streams: batch_size must be a positive integer, got 0"),
-        (np.arange(4), 1, 1.0, ValueError, "Streams: segment must be a positive integer, got 1.0"),
+        (np.arange(4), 1, 1.0, ValueError, "Streams: segment_length must be a positive integer, got 1.0"),
         (np.ones(9), 2, 2, TypeError, "Streams: ids must be integers, got float64"),
         (np.ones((9, 2), int), 2, 2, ValueError, "Streams: ids must be [N], got shape [9, 2]"),
     ],

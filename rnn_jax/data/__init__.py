@@ -13,7 +13,7 @@ from rnn_jax.data.piano_roll import read_piano_rolls
 from rnn_jax.data.series import Series, SeriesParts, parts_of, read_series, windows
 from rnn_jax.data.spelling import spell
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
-from rnn_jax.data.stream import Piece, Streams
+from rnn_jax.data.stream import Segment, Streams
 from rnn_jax.data.text import Corpus, read_text, split, standard_library
 from rnn_jax.data.transforms import Level, Log, Root, Scale, Transform
 from rnn_jax.data.vocabulary import Vocabulary
@@ -33,9 +33,9 @@ __all__ = [
     "Padded",
     "Pair",
     "PairParts",
-    "Piece",
     "Root",
     "Scale",
+    "Segment",
     "Sentence",
     "Series",
     "SeriesParts",

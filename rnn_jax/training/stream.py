@@ -14,7 +14,7 @@ import numpy as np
 
 from rnn_jax import mesh
 from rnn_jax.data import OneHot
-from rnn_jax.data.stream import Piece, Streams
+from rnn_jax.data.stream import Segment, Streams
 from rnn_jax.gradients import Loss
 from rnn_jax.models import ReadoutModel, nats_per_token
 from rnn_jax.models.readout import ReadoutParams
@@ -76,7 +76,7 @@ def _run(
         carry = jax.lax.cond(
             (index == 0) & (state.step > 0), lambda: _fresh(trainer, streams, state, key_noise), lambda: carry
         )
-        piece = mesh.split_batch(streams.piece(index))
+        piece = mesh.split_batch(streams.segment(index))
         xs = _unit_vectors(model, piece)
         loss, grads, carried = estimator(model.cell, _loss(model, piece), state.params, carry, xs, piece)
         state, metrics = descend(trainer, state, key, loss, grads)
@@ -109,7 +109,7 @@ def evaluate_stream(model: ReadoutModel, streams: Streams, params: Any) -> np.nd
 def _evaluate(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
     def of_seed(params: ReadoutParams, streams: Streams) -> jax.Array:
         def read(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
-            piece = mesh.split_batch(streams.piece(index))
+            piece = mesh.split_batch(streams.segment(index))
             state, logits = model.apply(params, _unit_vectors(model, piece), state)
             return state, nats_per_token(logits, piece.targets, piece.weights) * jnp.sum(piece.weights)
 
@@ -122,19 +122,19 @@ def _evaluate(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
 
 def _fresh(trainer: Trainer[ReadoutModel], streams: Streams, state: TrainState, key: jax.Array) -> Any:
     """The estimator's carry before the first segment."""
-    xs = _unit_vectors(trainer.model, streams.piece(0))
+    xs = _unit_vectors(trainer.model, streams.segment(0))
     return trainer.estimator.init(trainer.model.cell, state.params, xs, key=key)
 
 
-def _unit_vectors(model: ReadoutModel, piece: Piece) -> jax.Array:
+def _unit_vectors(model: ReadoutModel, piece: Segment) -> jax.Array:
     return OneHot(model.cell.input_size).apply((), piece.ids)
 
 
-def _loss(model: ReadoutModel, piece: Piece) -> Loss:
+def _loss(model: ReadoutModel, piece: Segment) -> Loss:
     """Mean over the piece's targets, as an estimator wants it: each step gives its share."""
     total = jnp.maximum(jnp.sum(piece.weights), 1)
 
-    def loss(readout: Any, hs: Any, part: Piece) -> jax.Array:
+    def loss(readout: Any, hs: Any, part: Segment) -> jax.Array:
         logits = model.read(ReadoutParams((), readout), hs)
         return nats_per_token(logits, part.targets, part.weights) * (jnp.sum(part.weights) / total)
 
