@@ -191,7 +191,7 @@ def test_what_a_direct_model_forecasts_is_undone(plan):
     place = data.parts.validation
     sums = fitting.accumulated(data, data.z[None, place : place + horizon])[0] * fitting.spread(data, horizon)
     base = data.transform.base(data.series.values[:place], horizon)
-    np.testing.assert_allclose(data.transform.back(sums, base), data.series.values[place : place + horizon])
+    np.testing.assert_allclose(data.transform.inverse(sums, base), data.series.values[place : place + horizon])
     noise = np.random.default_rng(0).normal(size=(4000, horizon))
     np.testing.assert_allclose(fitting.accumulated(data, noise).std(axis=0), 1, atol=0.05)
 

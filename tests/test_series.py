@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnn_jax.data import Level, Log, Root, Transform, mackey_glass, parts_of, read_series, windows
+from rnn_jax.data import Level, Log, Root, Transform, mackey_glass, read_series, split_ends, windows
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "series"
 
@@ -98,11 +98,11 @@ def test_the_real_series(name, points, gaps, first, last):
 
 
 def test_parts_and_windows():
-    assert parts_of(10, (0.7, 0.2, 0.1)) == (7, 9, 10)
+    assert split_ends(10, (0.7, 0.2, 0.1)) == (7, 9, 10)
     with pytest.raises(ValueError, match="a series of 10 points leaves 1 to the test part, which must have at least 2"):
-        parts_of(10, (0.7, 0.2, 0.1), least=2)
+        split_ends(10, (0.7, 0.2, 0.1), least=2)
     with pytest.raises(ValueError, match=re.escape("shares must have the sum 1, got 0.9")):
-        parts_of(10, (0.7, 0.1, 0.1))
+        split_ends(10, (0.7, 0.1, 0.1))
     np.testing.assert_array_equal(windows(np.arange(7), 3, 2), [[0, 2, 4], [1, 3, 5], [2, 4, 6]])
     assert windows(np.zeros((8, 2)), 3, 2)[-1, -1].shape == (2,)
     np.testing.assert_array_equal(windows(np.arange(6), 3, 2)[-1], [3, 5])
@@ -125,7 +125,7 @@ def test_a_transform_is_its_definition_and_is_undone(scale, lags):
     np.testing.assert_allclose(z, (u - transform.mean) / transform.deviation)
     known = 30
     base = transform.base(x[:known], 10)
-    np.testing.assert_allclose(transform.back(transform.accumulate(z[known - transform.lost :]), base), x[known:])
+    np.testing.assert_allclose(transform.inverse(transform.accumulate(z[known - transform.lost :]), base), x[known:])
 
 
 def test_what_a_transform_cannot_take_is_refused():

@@ -155,7 +155,7 @@ def test_scores_are_sacrebleus_with_all_references():
 
 
 def test_baselines():
-    parts = corpora.PairParts(
+    parts = corpora.PairSplits(
         [(("guten", "tag"), ("hello",)), (("guten", "abend"), ("evening",)), (("hallo",), ("hello",))], [], []
     )
     corpus = corpora.Corpus("x", True, 3, 3, parts, None, None)

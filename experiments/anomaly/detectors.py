@@ -103,5 +103,5 @@ def strangeness(residuals: np.ndarray, width: int) -> np.ndarray:
 def transformed(data: Data, copies: Copies) -> np.ndarray:
     """Z [N, copies + 1] aligned to the series; what the scale cannot take, as a log of -1, is its least value."""
     least = np.min(data.series.values)
-    values = copies.values if data.transform.scale.takes(copies.values) else np.maximum(copies.values, least)
+    values = copies.values if data.transform.scale.accepts(copies.values) else np.maximum(copies.values, least)
     return np.concatenate([np.zeros((data.transform.lost, values.shape[1])), data.transform.forward(values)])

@@ -74,11 +74,11 @@ class Autoregression:
         base = self.transform.base(origins.histories(values, self.transform.lost + 1), horizon)
         history = origins.histories(z, self.order)
         center = self._iterate(history, np.zeros((horizon, 1, count)))
-        found = self.transform.back(self.transform.accumulate(center), base[:, None])[:, 0]
+        found = self.transform.inverse(self.transform.accumulate(center), base[:, None])[:, 0]
         if rng is None or not paths:
             return Predicted(found)
         drawn = self._iterate(history, self.deviation * rng.standard_normal((horizon, paths, count)))
-        levels = self.transform.back(self.transform.accumulate(drawn), base[:, None])
+        levels = self.transform.inverse(self.transform.accumulate(drawn), base[:, None])
         return Predicted.of_paths(np.moveaxis(levels, 1, 0), found)
 
     def _iterate(self, history: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from experiments.forecasting import baselines
 from experiments.forecasting.baselines import Autoregression
 from experiments.forecasting.rolling import Origins, seasonal_unit
 from rnn_jax import Stack, cells, training
-from rnn_jax.data import Level, Log, Root, Series, SeriesParts, Transform, mackey_glass, parts_of, read_series
+from rnn_jax.data import Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
 from rnn_jax.layers import DelayLine
 from rnn_jax.models import Forecaster, Gaussian, Quantiles
 
@@ -91,7 +91,7 @@ class Data:
 
     source: str  # in words
     series: Series
-    parts: SeriesParts
+    parts: SplitEnds
     season: int
     horizon: int
     window: int
@@ -242,13 +242,13 @@ def _series(config: Any) -> tuple[str, Series]:
     return "Mackey-Glass, tau 17", Series("x", labels, values, np.ones(DEFAULT_LENGTH, bool))
 
 
-def _parts(config: Any, source: str, length: int, season: int, horizon: int) -> SeriesParts:
+def _parts(config: Any, source: str, length: int, season: int, horizon: int) -> SplitEnds:
     try:
         shares = [float(percent) / 100 for percent in config.split]
     except ValueError as error:
         raise UserError(f"--split must be three numbers, got {','.join(config.split)!r}") from error
     try:
-        parts = parts_of(length, shares, least=2)
+        parts = split_ends(length, shares, least=2)
     except ValueError as error:
         raise UserError(f"--split={','.join(config.split)}, {source}: {error}") from error
     for (part, start), stop in zip(
@@ -281,7 +281,7 @@ def _transforms(name: str, season: int, series: Series, stop: int) -> list[Trans
     found = []
     for transform in wanted:
         # All of the series, as a scale that a later number breaks could not be used.
-        if not transform.scale.takes(series.values):
+        if not transform.scale.accepts(series.values):
             reason = f"{transform.name} cannot take its least value, {series.values.min():g}"
         else:
             try:

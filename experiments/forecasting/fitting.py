@@ -181,13 +181,13 @@ def forecast(data: Data, model: Forecaster, params: Any, origins: Origins, key: 
         outputs = training.predict(model, _ahead, params, given, ORIGINS_AT_A_TIME)  # [S, O, H, levels]
         ordered = np.sort(outputs, axis=-1).transpose(3, 0, 2, 1)  # [levels, S, H, O]
         sums = ordered * spread(data, data.horizon)[:, None]
-        quantiles = data.transform.back(sums, base)
+        quantiles = data.transform.inverse(sums, base)
         return Forecasts(
             [_of_quantiles(quantiles[:, s]) for s in range(quantiles.shape[1])], _of_quantiles(quantiles.mean(axis=1))
         )
     drawn = training.predict(model, _Paths(data.horizon, paths), params, given, ORIGINS_AT_A_TIME)  # [S, O, P, H]
     z = drawn.transpose(3, 2, 0, 1)  # [H, P, S, O]
-    levels = data.transform.back(data.transform.accumulate(z), base[:, None, None])
+    levels = data.transform.inverse(data.transform.accumulate(z), base[:, None, None])
     by_seed = levels.transpose(2, 1, 0, 3)  # [S, P, H, O]
     together = by_seed.reshape(-1, *by_seed.shape[2:])
     return Forecasts([Predicted.of_paths(each) for each in by_seed], Predicted.of_paths(together))

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.translation.dates import dates
 from rnn_jax.data import Buckets, Examples, Vocabulary, bucket_lengths, pad
-from rnn_jax.data.pairs import PairParts, Words, read_pairs, sentence, split_by_source, words
+from rnn_jax.data.pairs import PairSplits, Words, read_pairs, sentence, split_by_source, words
 
 DATES = 24_000
 
@@ -29,7 +29,7 @@ class Corpus:
     by_words: bool  # else by characters
     read: int  # pairs of the file, or made
     kept: int  # that are short enough
-    parts: PairParts
+    parts: PairSplits
     source: Vocabulary
     target: Vocabulary
 

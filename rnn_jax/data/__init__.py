@@ -8,9 +8,9 @@ from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
 from rnn_jax.data.labelled import Labelled, read_labelled
 from rnn_jax.data.padding import Padded, pad, unpad
-from rnn_jax.data.pairs import Pair, PairParts, read_pairs, sentence, split_by_source, words
+from rnn_jax.data.pairs import Pair, PairSplits, read_pairs, sentence, split_by_source, words
 from rnn_jax.data.piano_roll import read_piano_rolls
-from rnn_jax.data.series import Series, SeriesParts, parts_of, read_series, windows
+from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
 from rnn_jax.data.spelling import spell
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
 from rnn_jax.data.stream import Segment, Streams
@@ -32,13 +32,13 @@ __all__ = [
     "OneHot",
     "Padded",
     "Pair",
-    "PairParts",
+    "PairSplits",
     "Root",
     "Scale",
     "Segment",
     "Sentence",
     "Series",
-    "SeriesParts",
+    "SplitEnds",
     "Streams",
     "Transform",
     "Vocabulary",
@@ -47,7 +47,6 @@ __all__ = [
     "distinct",
     "mackey_glass",
     "pad",
-    "parts_of",
     "read_conllu",
     "read_labelled",
     "read_pairs",
@@ -59,6 +58,7 @@ __all__ = [
     "spell",
     "split",
     "split_by_source",
+    "split_ends",
     "split_labelled",
     "standard_library",
     "unpad",

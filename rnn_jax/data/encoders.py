@@ -50,7 +50,7 @@ class OneHot:
         places, known = _checked(ids, self.size, "OneHot")
         return jnp.where(known[..., None], jax.nn.one_hot(places, self.size), jnp.nan)
 
-    def of_one_hot(self, params: tuple[()], x: jax.Array) -> jax.Array:
+    def apply_one_hot(self, params: tuple[()], x: jax.Array) -> jax.Array:
         """The vectors of ids that are given as unit vectors x [..., size] already."""
         del params
         return x
@@ -86,7 +86,7 @@ class Embedding:
         rows: Any = self._embed().apply(params, places.ravel())
         return jnp.where(known[..., None], rows.reshape(*places.shape, self.features), jnp.nan)
 
-    def of_one_hot(self, params: Any, x: jax.Array) -> jax.Array:
+    def apply_one_hot(self, params: Any, x: jax.Array) -> jax.Array:
         """The rows [..., features] of ids that are given as unit vectors x [..., size]: the product with the table."""
         return x @ params["params"]["embedding"]
 

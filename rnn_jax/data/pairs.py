@@ -81,7 +81,7 @@ def sentence(words: Sequence[str]) -> str:
     return text
 
 
-class PairParts(NamedTuple):
+class PairSplits(NamedTuple):
     """Pairs of words for training, and those that are kept from it."""
 
     training: list[tuple[Words, Words]]
@@ -91,8 +91,8 @@ class PairParts(NamedTuple):
 
 def split_by_source(
     pairs: Sequence[tuple[Words, Words]], validation: int, test: int, rng: np.random.Generator
-) -> PairParts:
-    """PairParts of which no two share a source; duplicates of a pair are removed.
+) -> PairSplits:
+    """PairSplits of which no two share a source; duplicates of a pair are removed.
 
     Two sources are one where they differ in punctuation alone. All translations of a source are in its part, so that
     there they are its references. A *target* may stand in two parts, by way of two sources.
@@ -120,7 +120,7 @@ def split_by_source(
     order = rng.permutation(len(listed))
     cuts = (order[test + validation :], order[test : test + validation], order[:test])
     # In the order of the pairs given, which the order of groups drawn is not.
-    return PairParts(*([pair for place in np.sort(part) for pair in listed[place]] for part in cuts))
+    return PairSplits(*([pair for place in np.sort(part) for pair in listed[place]] for part in cuts))
 
 
 def _bare(words: Words) -> Words:

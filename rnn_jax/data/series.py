@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_jax import checks
-from rnn_jax.data.text import PARTS, read_text
+from rnn_jax.data.text import SPLITS, read_text
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?", "."))  # in lower case
 SEPARATORS = ",;\t"
@@ -25,7 +25,7 @@ class Series(NamedTuple):
     observed: np.ndarray  # booleans [N]; the others stood in a gap and are interpolated
 
 
-class SeriesParts(NamedTuple):
+class SplitEnds(NamedTuple):
     """Where the parts of a series end: training is [:training], validation [training:validation], test the rest."""
 
     training: int
@@ -85,7 +85,7 @@ def read_series(path: str | Path, column: str | None = None, longest_gap: int = 
     return Series(names[place], tuple(labels), filled, observed)
 
 
-def parts_of(length: int, shares: Sequence[float], least: int = 1) -> SeriesParts:
+def split_ends(length: int, shares: Sequence[float], least: int = 1) -> SplitEnds:
     """Contiguous parts of a series in time's order: training, validation, test.
 
     Args:
@@ -96,14 +96,14 @@ def parts_of(length: int, shares: Sequence[float], least: int = 1) -> SeriesPart
     Raises:
       ValueError: where shares are not three positive numbers with the sum 1, or a part is shorter.
     """
-    if len(shares) != len(PARTS):
-        raise ValueError(f"parts_of: shares must be {len(PARTS)} numbers, of {', '.join(PARTS)}, got {len(shares)}")
-    for part, share in zip(PARTS, shares, strict=True):
-        checks.positive(share, f"parts_of: the {part} share")
+    if len(shares) != len(SPLITS):
+        raise ValueError(f"split_ends: shares must be {len(SPLITS)} numbers, of {', '.join(SPLITS)}, got {len(shares)}")
+    for part, share in zip(SPLITS, shares, strict=True):
+        checks.positive(share, f"split_ends: the {part} share")
     if not math.isclose(sum(shares), 1, abs_tol=1e-6):
-        raise ValueError(f"parts_of: shares must have the sum 1, got {sum(shares):g}")
-    parts = SeriesParts(round(length * shares[0]), round(length * (shares[0] + shares[1])), length)
-    for name, (start, stop) in zip(PARTS, itertools.pairwise((0, *parts)), strict=True):
+        raise ValueError(f"split_ends: shares must have the sum 1, got {sum(shares):g}")
+    parts = SplitEnds(round(length * shares[0]), round(length * (shares[0] + shares[1])), length)
+    for name, (start, stop) in zip(SPLITS, itertools.pairwise((0, *parts)), strict=True):
         if stop - start < least:
             raise ValueError(
                 f"a series of {length} points leaves {stop - start} to the {name} part, which must have at least "

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnn_jax import checks
 from rnn_jax.data.labelled import Labelled, tidy
-from rnn_jax.data.text import PARTS
+from rnn_jax.data.text import SPLITS
 
 
 def same(text: str) -> str:
@@ -52,11 +52,11 @@ def split_labelled(
     Raises:
       ValueError: where shares are not three positive numbers with the sum 1, or a class has not three texts of its own.
     """
-    if len(shares) != len(PARTS):
+    if len(shares) != len(SPLITS):
         raise ValueError(
-            f"split_labelled: shares must be {len(PARTS)} numbers, of {', '.join(PARTS)}, got {len(shares)}"
+            f"split_labelled: shares must be {len(SPLITS)} numbers, of {', '.join(SPLITS)}, got {len(shares)}"
         )
-    for part, share in zip(PARTS, shares, strict=True):
+    for part, share in zip(SPLITS, shares, strict=True):
         checks.positive(share, f"split_labelled: the {part} share")
     if not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise ValueError(f"split_labelled: shares must have the sum 1, got {sum(shares):g}")
@@ -68,11 +68,11 @@ def split_labelled(
     for group in groups.values():
         of_class[min((int(labelled.labels[i]) for i in group), key=lambda label: counts[label])].append(group)
     rng = np.random.default_rng(seed)
-    parts: list[list[int]] = [[] for _ in PARTS]
+    parts: list[list[int]] = [[] for _ in SPLITS]
     for name, members in zip(labelled.classes, of_class, strict=True):
         size = len(members)
-        if size < len(PARTS):
-            raise ValueError(f"split_labelled: class {name!r} must have at least {len(PARTS)} texts, got {size}")
+        if size < len(SPLITS):
+            raise ValueError(f"split_labelled: class {name!r} must have at least {len(SPLITS)} texts, got {size}")
         first = min(max(round(size * shares[0]), 1), size - 2)
         second = min(max(round(size * (shares[0] + shares[1])), first + 1), size - 1)
         order = rng.permutation(size)

@@ -13,7 +13,7 @@ import numpy as np
 from rnn_jax import checks
 from rnn_jax.data.vocabulary import Vocabulary
 
-PARTS = ("training", "validation", "test")
+SPLITS = ("training", "validation", "test")
 
 
 def read_text(path: str | Path) -> str:
@@ -70,15 +70,15 @@ def split(text: str, shares: Sequence[float] = (0.9, 0.05, 0.05)) -> tuple[str, 
     Raises:
       ValueError: where shares are not three positive numbers with the sum 1, or a part would be empty.
     """
-    if len(shares) != len(PARTS):
-        raise ValueError(f"split: shares must be {len(PARTS)} numbers, of {', '.join(PARTS)}, got {len(shares)}")
-    for part, share in zip(PARTS, shares, strict=True):
+    if len(shares) != len(SPLITS):
+        raise ValueError(f"split: shares must be {len(SPLITS)} numbers, of {', '.join(SPLITS)}, got {len(shares)}")
+    for part, share in zip(SPLITS, shares, strict=True):
         checks.positive(share, f"split: the {part} share")
     if not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise ValueError(f"split: shares must have the sum 1, got {sum(shares):g}")
     cuts = [0, round(len(text) * shares[0]), round(len(text) * (shares[0] + shares[1])), len(text)]
     parts = [text[start:stop] for start, stop in itertools.pairwise(cuts)]
-    for name, part in zip(PARTS, parts, strict=True):
+    for name, part in zip(SPLITS, parts, strict=True):
         if not part:
             raise ValueError(f"split: a text of {len(text)} characters leaves none to the {name} part")
     training, validation, test = parts
@@ -106,4 +106,4 @@ class Corpus(NamedTuple):
     @property
     def unknown(self) -> dict[str, int]:
         """How many characters of each part are not in the vocabulary."""
-        return {part: int(np.sum(getattr(self, part) == Vocabulary.UNKNOWN)) for part in PARTS}
+        return {part: int(np.sum(getattr(self, part) == Vocabulary.UNKNOWN)) for part in SPLITS}

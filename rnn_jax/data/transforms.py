@@ -18,10 +18,10 @@ class Level:
     def forward(self, values: np.ndarray) -> np.ndarray:
         return values
 
-    def back(self, values: np.ndarray) -> np.ndarray:
+    def inverse(self, values: np.ndarray) -> np.ndarray:
         return values
 
-    def takes(self, values: np.ndarray) -> bool:
+    def accepts(self, values: np.ndarray) -> bool:
         """Whether every value can be scaled."""
         del values
         return True
@@ -36,10 +36,10 @@ class Log:
     def forward(self, values: np.ndarray) -> np.ndarray:
         return np.log(values)
 
-    def back(self, values: np.ndarray) -> np.ndarray:
+    def inverse(self, values: np.ndarray) -> np.ndarray:
         return np.exp(values)
 
-    def takes(self, values: np.ndarray) -> bool:
+    def accepts(self, values: np.ndarray) -> bool:
         return bool(np.all(values > 0))
 
 
@@ -52,10 +52,10 @@ class Root:
     def forward(self, values: np.ndarray) -> np.ndarray:
         return np.sqrt(values)
 
-    def back(self, values: np.ndarray) -> np.ndarray:
+    def inverse(self, values: np.ndarray) -> np.ndarray:
         return np.maximum(values, 0) ** 2
 
-    def takes(self, values: np.ndarray) -> bool:
+    def accepts(self, values: np.ndarray) -> bool:
         return bool(np.all(values >= 0))
 
 
@@ -110,7 +110,7 @@ class Transform:
         Raises:
           ValueError: where they cannot be scaled, are too few, or have no differences that vary.
         """
-        if not self.scale.takes(values):
+        if not self.scale.accepts(values):
             raise ValueError(f"Transform: {self.name} cannot take a value of {np.min(values):g}")
         if len(values) < self.lost + 2:
             raise ValueError(f"Transform: {self.name} needs at least {self.lost + 2} values, got {len(values)}")
@@ -139,9 +139,9 @@ class Transform:
             found.append(each - sum(c * found[h - k] for k, c in self._polynomial if 0 < k <= h))
         return np.stack(found)
 
-    def back(self, accumulated: np.ndarray, base: np.ndarray) -> np.ndarray:
+    def inverse(self, accumulated: np.ndarray, base: np.ndarray) -> np.ndarray:
         """X of what `accumulate` gave; shapes as NumPy broadcasts them."""
-        return self.scale.back(base + self.deviation * np.asarray(accumulated, float))
+        return self.scale.inverse(base + self.deviation * np.asarray(accumulated, float))
 
     @property
     def _polynomial(self) -> list[tuple[int, float]]:

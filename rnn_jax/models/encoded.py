@@ -88,4 +88,4 @@ class Encoded(Wrapper, Layer):
 
     def _encode(self, params: EncodedParams, x: Any) -> Any:
         x, drawn = noise.split(x)
-        return noise.join(self.encoder.features**0.5 * self.encoder.of_one_hot(params.encoder, x), drawn)
+        return noise.join(self.encoder.features**0.5 * self.encoder.apply_one_hot(params.encoder, x), drawn)

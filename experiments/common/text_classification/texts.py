@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.common.command_line import UserError
 from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
-from rnn_jax.data.text import PARTS
+from rnn_jax.data.text import SPLITS
 
 BUCKETS = 3  # lengths that sequences are padded to, each a program
 
@@ -89,7 +89,7 @@ def read(
         vocabulary = Vocabulary.of([tokens(text) for text in parts[0].texts], min_count)
     except ValueError as error:
         raise UserError(f"{source}: no token comes --min_count={min_count} times in the training part") from error
-    made = {name: part_of(each, vocabulary, tokens) for name, each in zip(PARTS, parts, strict=True)}
+    made = {name: part_of(each, vocabulary, tokens) for name, each in zip(SPLITS, parts, strict=True)}
     return Texts(source, len(everything.texts) - len(once.texts), tokens, vocabulary, made)
 
 
