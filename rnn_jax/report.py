@@ -1,4 +1,4 @@
-"""What a run leaves behind: JSON, arrays, a table, one self-contained page. A file is written whole or not at all."""
+"""Output of a run: JSON, arrays, text tables, one self-contained HTML page. Files are written atomically."""
 
 import base64
 import dataclasses
@@ -24,22 +24,22 @@ from rnn_jax import files, machine
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `plain(value)` as JSON."""
+    """Writes `plain(value)` to a JSON file."""
     files.write(path, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes a compressed .npz of named arrays."""
+    """Writes named arrays to a compressed .npz file."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     files.write(path, buffer.getvalue())
 
 
 def plain(value: Any) -> Any:
-    """Turns a value into what JSON has.
+    """Converts a value to the types of JSON: dict, list, str, int, float, bool and None.
 
-    A dataclass becomes its fields beside its `type`, a function its import path; NaN and the infinities, which JSON
-    lacks, become strings.
+    A dataclass becomes a dict of its fields with its import path as `type`; a function becomes its import path; NaN and
+    infinities, which JSON cannot represent, become strings.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
@@ -58,7 +58,7 @@ def plain(value: Any) -> Any:
 
 
 def environment() -> dict[str, Any]:
-    """The date, the machine and the versions a result was obtained with."""
+    """Returns the date, the machine and the package versions with which a result is obtained."""
     packages = ("jax", "jaxlib", "flax", "optax", "numpy")
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -73,15 +73,22 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The CPU's model, as far as it is told."""
-    told = Path("/proc/cpuinfo")  # Linux only; the standard library knows no more than "x86_64" there
-    models = [line for line in told.read_text().splitlines() if line.startswith("model name")] if told.exists() else []
+    """Returns the name of the CPU's model, or of its architecture if the model is unknown."""
+    cpuinfo = Path("/proc/cpuinfo")  # Linux only, where `platform.processor` returns no more than "x86_64"
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line for line in lines if line.startswith("model name")]
     return models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of a table: its header, and its text for a row."""
+    """A column of a table.
+
+    Args:
+      header: name and unit, as in `error, %`.
+      text: function from a row to the text of its cell.
+      right: whether the column is aligned to the right, as numbers are; columns of words are not.
+    """
 
     header: str
     text: Callable[[Any], str]
@@ -89,16 +96,24 @@ class Column:
 
 
 def percent(shares: np.ndarray) -> str:
-    """Shares [seeds] in percent: the median, and the range of several."""
-    low, middle, high = (100 * of(shares) for of in (np.min, np.median, np.max))
+    """Formats shares [seeds] in percent: their median, followed by their range if there are several seeds."""
+    low, middle, high = (100 * statistic(shares) for statistic in (np.min, np.median, np.max))
     return f"{middle:.1f}" if len(shares) == 1 else f"{middle:.1f} ({low:.1f} to {high:.1f})"
+
+
+_MIN_WORDS = 12  # width in characters below which a column of words is narrowed only if it is the widest
 
 
 @dataclasses.dataclass(frozen=True)
 class TextTables:
-    """Tables for a terminal: rows in sections with a title each, the columns aligned throughout.
+    """Tables for a terminal: one per section, with the same column widths in all of them.
 
-    Where the terminal is narrow, columns fold: those of words first, then the widest; nothing is cut off.
+    If the terminal is too narrow, columns are folded, those of words first, then the widest; no text is cut off.
+
+    Args:
+      columns: columns of every table.
+      sections: rows by the title of their section.
+      caption: text below the last table.
     """
 
     columns: Sequence[Column]
@@ -115,32 +130,29 @@ class TextTables:
         for title, rows in texts.items():
             table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
             for column, width in zip(self.columns, widths, strict=True):
-                side: JustifyMethod = "right" if column.right else "left"
-                table.add_column(column.header, justify=side, width=width, overflow="fold")
+                justify: JustifyMethod = "right" if column.right else "left"
+                table.add_column(column.header, justify=justify, width=width, overflow="fold")
             for row in rows:
                 table.add_row(*row)
             yield table
         yield Text(self.caption)
 
-    def _folded(self, widths: list[int], room: int) -> list[int]:
-        """Widths that fit, at least 1 each: columns of words no narrower than `WORDS` as long as others are wider."""
+    def _folded(self, widths: list[int], available: int) -> list[int]:
+        """Narrows columns until they fit: columns of words down to `_MIN_WORDS`, then the widest, down to 1 each."""
         widths = list(widths)
-        while sum(widths) > room and max(widths) > 1:
-            of_words = [n for n, c in enumerate(self.columns) if not c.right and widths[n] > WORDS]
-            widths[max(of_words or range(len(widths)), key=widths.__getitem__)] -= 1
+        while sum(widths) > available and max(widths) > 1:
+            words = [n for n, c in enumerate(self.columns) if not c.right and widths[n] > _MIN_WORDS]
+            widths[max(words or range(len(widths)), key=widths.__getitem__)] -= 1
         return widths
 
 
-WORDS = 12  # characters that a column of words keeps
-
-
 def html_table(columns: Sequence[Column], sections: Mapping[str, Sequence[Any]], caption: str) -> str:
-    """The same table for a page."""
+    """Returns the tables of `TextTables` as one HTML table for `page`."""
+    sides = ["right" if column.right else "left" for column in columns]
 
-    def line(tag: str, cells: Sequence[str]) -> str:
-        sides = ["right" if column.right else "left" for column in columns]
-        pairs = zip(sides, cells, strict=True)
-        return "<tr>" + "".join(f'<{tag} style="text-align:{s}">{html.escape(c)}</{tag}>' for s, c in pairs) + "</tr>"
+    def line(tag: str, texts: Sequence[str]) -> str:
+        pairs = zip(sides, texts, strict=True)
+        return "<tr>" + "".join(f'<{tag} style="text-align:{s}">{html.escape(t)}</{tag}>' for s, t in pairs) + "</tr>"
 
     bodies = ""
     for title, rows in sections.items():
@@ -152,32 +164,37 @@ def html_table(columns: Sequence[Column], sections: Mapping[str, Sequence[Any]],
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+figure { margin: 1rem 0 } figcaption { font-weight: 600 }
 img { max-width: 100%; height: auto } table { border-collapse: collapse; font-size: 0.8rem; white-space: nowrap }
 td, th { padding: 0.15rem 0.6rem } thead, tbody { border-bottom: 1px solid #888 }
 caption { caption-side: bottom; text-align: left; white-space: normal; padding-top: 0.5rem }
-pre { font-size: 0.75rem; background: #f4f4f4; padding: 1rem; overflow-x: auto } .wide { overflow-x: auto }
+pre { font-size: 0.75rem; background: #f4f4f4; padding: 1rem; overflow-x: auto }
+.wide { overflow-x: auto; margin-bottom: 1.5rem }
 """
 
 
-def page(title: str, words: Sequence[str], table: str, figures: Mapping[str, bytes], details: Any) -> str:
-    """One HTML page that needs no other file: the figures (PNG) are inside.
+def page(
+    title: str, sentences: Sequence[str], tables: Sequence[str], figures: Mapping[str, bytes], details: Any
+) -> str:
+    """Returns one HTML page that needs no other file: figures, then tables, then sentences, then the configuration.
 
     Args:
-      title: its heading.
-      words: paragraphs.
-      table: from `html_table`.
-      figures: PNG content by caption.
-      details: config and environment, shown as JSON at the end.
+      title: heading of the page.
+      sentences: paragraphs of plain text.
+      tables: HTML tables, each from `html_table`.
+      figures: PNG contents by caption; they are embedded in the page.
+      details: configuration and environment, printed as JSON.
     """
-    paragraphs = "".join(f"<p>{html.escape(text)}</p>" for text in words)
-    images = "".join(
-        f'<h2>{html.escape(caption)}</h2><img alt="{html.escape(caption)}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    images = [
+        f'<figure><figcaption>{html.escape(caption)}</figcaption><img alt="{html.escape(caption)}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>'
         for caption, png in figures.items()
-    )
-    shown = html.escape(json.dumps(plain(details), indent=1))
+    ]
+    blocks = [f'<div class="wide">{table}</div>' for table in tables]
+    paragraphs = [f"<p>{html.escape(sentence)}</p>" for sentence in sentences]
+    configuration = html.escape(json.dumps(plain(details), indent=1))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{paragraphs}"
-        f'<div class="wide">{table}</div>{images}<h2>Configuration</h2><pre>{shown}</pre></body></html>\n'
+        f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{''.join(images + blocks + paragraphs)}"
+        f"<h2>Configuration</h2><pre>{configuration}</pre></body></html>\n"
     )

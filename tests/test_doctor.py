@@ -240,7 +240,7 @@ def test_a_cliff_is_an_explosion_and_not_a_learning_rate():
 def test_what_holds_first_is_the_cause():
     # Units that were dead before anything was trained explain a saturation seen later; not one that was there before.
     dead, sound = (diagnostics.Saturation(share, 0.0, share) for share in (1.0, 0.4))
-    look = lambda relu: diagnostics.Look(saturation={"max": relu}, reach=np.asarray([1.0, 1e-9]))  # noqa: E731
+    look = lambda relu: diagnostics.Snapshot(saturation={"max": relu}, reach=np.asarray([1.0, 1e-9]))  # noqa: E731
     flat = np.ones(100)
     always = curves(flat, before=look(dead), now=look(dead))
     died = curves(flat, before=look(sound), now=look(dead))
@@ -249,7 +249,7 @@ def test_what_holds_first_is_the_cause():
 
 
 def test_a_gradient_that_vanished_only_before_training_is_a_warning():
-    look = lambda left: diagnostics.Look(reach=np.asarray([1.0, left]))  # noqa: E731
+    look = lambda left: diagnostics.Snapshot(reach=np.asarray([1.0, left]))  # noqa: E731
     evidence = curves([0.5] * 100, before=look(1e-9), now=look(0.5))
     (found,) = diagnostics.doctor(evidence)
     assert (found.cause, found.severity) == ("vanishing before training", Severity.WARNING)

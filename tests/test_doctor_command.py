@@ -47,7 +47,7 @@ def test_a_run_on_disk_is_read_as_it_was_written(finished):
 def test_a_run_that_was_never_trained_is_as_it_was(tmp_path):
     record = {"run": "fresh", "seed": 0, "dependency": 29}
     (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
-    np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/together": 0.1 ** np.arange(30.0)[None]})
+    np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/total": 0.1 ** np.arange(30.0)[None]})
     evidence = run_files.read(str(tmp_path))["fresh"][0]
     assert [finding.cause for finding in diagnostics.doctor(evidence)] == ["vanishing gradient"]
 

@@ -83,7 +83,7 @@ def test_results_hold_a_flat_record_for_every_seed(finished: Path) -> None:
         "before/loss",
     }
     for record in records:
-        components = {"h", "together"} | ({"c"} if record["cell"] == "lstm" else set())
+        components = {"h", "total"} | ({"c"} if record["cell"] == "lstm" else set())
         for loss in ("last_step", "task"):
             for phase in ("before", "after"):
                 found = {k.split("/")[2] for k in record if k.startswith(f"{loss}/{phase}/")}
@@ -160,7 +160,7 @@ def test_a_cell_of_ones_own_from_the_readme(tmp_path: Path) -> None:
     records = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
     own = [r for r in records if r["cell"] == "my_module:MyCell"]
     assert len(own) == 2
-    assert all(isinstance(r["last_step/before/together/slope"], float) for r in own)
+    assert all(isinstance(r["last_step/before/total/slope"], float) for r in own)
 
 
 def test_a_diverged_seed_says_so_and_the_run_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ def omega_of(cell, params, xs, loss):
 def per_step(cell, params, xs):
     """The mean ratio of the gradient's norm from one step to the one before, over all steps."""
     gradients = jax.jit(lambda p: diagnostics.state_gradients(cell, p, xs, last))(params)
-    norms = diagnostics.gradient_norms(gradients)["together"]
+    norms = diagnostics.gradient_norms(gradients)["total"]
     return float(jnp.exp(jnp.mean(jnp.log(norms[0] / norms[-1])) / (len(xs) - 1)))
 
 

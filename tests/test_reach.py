@@ -27,7 +27,7 @@ def test_a_linear_network_decays_by_its_gain() -> None:
     cell = VanillaRNN(2, 8, identity, Orthogonal(0.9))
     _, found = reach(cell, Adding(40))
     for loss in ("last_step", "task"):
-        norms = np.asarray(found[loss]["together"])
+        norms = np.asarray(found[loss]["total"])
         np.testing.assert_allclose(norms / norms[:, :1], np.tile(0.9 ** np.arange(40), (2, 1)), rtol=1e-4)
 
 
@@ -58,7 +58,7 @@ def test_linearised_reach_of_a_gru_is_gate_plus_candidate() -> None:
 def test_why_an_lstm_keeps_more_than_its_forget_gate() -> None:
     def kept_a_step(**fields) -> float:
         _, found = reach(LSTM(2, 32, **fields), Adding(60), seeds=4)
-        norms = np.asarray(found["last_step"]["together"])
+        norms = np.asarray(found["last_step"]["total"])
         return math.exp(diagnostics.fit_decay(np.exp(np.mean(np.log(norms), axis=0))[5:]).slope)
 
     none = ScaledIdentity(0.0)
@@ -75,14 +75,14 @@ def test_why_an_lstm_keeps_more_than_its_forget_gate() -> None:
 
 def test_a_loss_read_at_every_step_reaches_further_than_the_last_step() -> None:
     _, found = reach(LSTM(10, 8), Copying(20))
-    far = {loss: np.asarray(norms["together"])[:, 30] for loss, norms in found.items()}
+    far = {loss: np.asarray(norms["total"])[:, 30] for loss, norms in found.items()}
     assert (far["task"] > far["last_step"]).all()
 
 
 def test_lags_count_from_each_sequences_own_last_step() -> None:
     task = TemporalOrder(20)
     _, found = reach(VanillaRNN(8, 8, identity, Orthogonal(0.5)), task)
-    norms = np.asarray(found["last_step"]["together"])
+    norms = np.asarray(found["last_step"]["total"])
     known = ~np.isnan(norms[0])
     # Between 20 and 22 steps: every sequence has 20 lags, the longest have two more.
     assert known.sum() == 20
@@ -129,8 +129,8 @@ def test_reach_of_every_cell(cell: Cell) -> None:
         for values in norms.values():
             assert values.shape == (2, 12)
             assert np.isfinite(values).all()
-        components = np.stack([v for k, v in norms.items() if k != "together"])
-        np.testing.assert_allclose(norms["together"], np.sqrt(np.sum(components**2, axis=0)), rtol=0.5)
+        components = np.stack([v for k, v in norms.items() if k != "total"])
+        np.testing.assert_allclose(norms["total"], np.sqrt(np.sum(components**2, axis=0)), rtol=0.5)
     of_one = jax.tree.map(lambda p: p[0], params.cell)
     assert np.isfinite(diagnostics.linearised_reach(cell, of_one, 5)).all()
 
@@ -168,7 +168,7 @@ class Clockwork(Cell):
 def test_a_state_that_counts_is_measured_by_its_floats() -> None:
     cell = Clockwork(2, 4)
     params, found = reach(cell, Adding(12))
-    assert set(found["task"]) == {"h", "together"}
+    assert set(found["task"]) == {"h", "total"}
     norms = np.asarray(found["last_step"]["h"])
     # Between ticks the state is copied: its gradient stands still at every second lag.
     np.testing.assert_array_equal(norms[:, 0:12:2], norms[:, 1:12:2])

@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables for a terminal, and the order of a page."""
 
 import io
 
@@ -24,13 +24,12 @@ def printed(width):
 
 
 @pytest.mark.parametrize("width", [30, 44, 60, 80])
-def test_nothing_is_cut_off(width):
+def test_no_text_is_cut_off(width):
     text = printed(width)
     assert all(len(line) <= width for line in text.splitlines())
-    wanted = sorted("".join("".join(row) for row in ROWS).replace(" ", ""))
-    missing = list(text)
-    for character in wanted:
-        missing.remove(character)  # each has a place of its own
+    remaining = list(text)
+    for character in "".join("".join(row) for row in ROWS).replace(" ", ""):
+        remaining.remove(character)  # raises ValueError if the text lacks it
 
 
 def test_words_fold_before_numbers():
@@ -39,6 +38,15 @@ def test_words_fold_before_numbers():
     assert "words + characters, forward" in printed(80)
 
 
-def test_columns_are_aligned_throughout():
+def test_columns_are_aligned_across_sections():
     first, second = (line for line in printed(80).splitlines() if "89.15" in line or "91.76" in line)
     assert first.rindex("89.32") + len("89.32") == second.rindex("0.04") + len("0.04")
+
+
+def test_a_page_shows_figures_then_tables_then_sentences_then_the_configuration():
+    tables = [report.html_table(COLUMNS, {"one": ROWS[:1]}, caption) for caption in ("first table", "second table")]
+    page = report.page("A <title>", ["a sentence"], tables, {"a figure": b"png"}, {"seed": 7})
+    assert "<h1>A &lt;title&gt;</h1>" in page
+    parts = ["a figure", "data:image/png;base64,", "first table", "second table", "a sentence", "&quot;seed&quot;: 7"]
+    positions = [page.index(part) for part in parts]
+    assert positions == sorted(positions)

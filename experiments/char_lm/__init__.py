@@ -82,7 +82,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     page = report.page(
         "A character language model",
         [*words, f"A sample: {outcome.sample}"],
-        table,
+        [table],
         {"Loss over the training": png},
         folder.header,
     )

@@ -7,7 +7,7 @@ run's, as in the records' field `run`; MOMENT is `before` or `after` training. A
     record   run, seed, baseline, dependency, optimizer, clip, solved, MOMENT/loss and the other metrics
     arrays   NAME/training/loss, grad_norm, clipped          [seeds, steps]
              NAME/training/grad_norms/PARAMETER              [seeds, steps]
-             NAME/MOMENT/last_step/together                  [seeds, lags]   the reach; other losses and components
+             NAME/MOMENT/last_step/total                     [seeds, lags]   the reach; other losses and components
              NAME/MOMENT/saturation/NONLINEARITY/SHARE       [seeds]         of `diagnostics.Saturation`
              NAME/MOMENT/not_finite/PARAMETER                [seeds]         numbers that are NaN or infinite
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from experiments.common.command_line import UserError
 from rnn_jax import tasks, training
-from rnn_jax.diagnostics import Evidence, Look, Saturation
+from rnn_jax.diagnostics import Evidence, Saturation, Snapshot
 
 
 def record(
@@ -153,9 +153,9 @@ def _evidence(fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ev
         each: dict[str, list[Any]] = {op: [found[f"{op}/{share}"] for share in Saturation._fields] for op in names}
         return {op: Saturation(*values) for op, values in each.items()}
 
-    def look(moment: str) -> Look:
-        return Look(
-            reach=array(f"{moment}/last_step/together"),
+    def look(moment: str) -> Snapshot:
+        return Snapshot(
+            reach=array(f"{moment}/last_step/total"),
             saturation=shares(moment),
             not_finite={parameter: int(count) for parameter, count in under(f"{moment}/not_finite").items()},
             loss=number(f"{moment}/loss"),
@@ -163,7 +163,7 @@ def _evidence(fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ev
 
     loss, before, now = array("training/loss"), look("before"), look("after")
     if loss is None and now.reach is None:  # never trained: as it was before is as it is
-        before, now = Look(), before
+        before, now = Snapshot(), before
     dependency = number("dependency")
     return Evidence(
         baseline=number("baseline"),

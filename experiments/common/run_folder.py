@@ -138,7 +138,7 @@ class RunFolder:
         """
         for name, (_, png) in figures.items():
             self.file(name, png)
-        html = "".join(report.html_table(*table) for table in tables)
+        html = [report.html_table(*table) for table in tables]
         self.file("summary.html", report.page(title, words, html, dict(figures.values()), self.header))
         for table in tables:
             self.console.print(report.TextTables(*table), highlight=False)

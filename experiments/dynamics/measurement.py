@@ -106,7 +106,7 @@ def _look(
     trainer: training.Trainer, config: Config, task: tasks.Task, params: Any, batch: tasks.Batch, step: int
 ) -> Look:
     cell, lags = trainer.model.cell, lags_of(task)
-    reach = fetch(diagnostics.gradient_reach(trainer.model, task, params, batch)["last_step"]["together"])
+    reach = fetch(diagnostics.gradient_reach(trainer.model, task, params, batch)["last_step"]["total"])
     reach = reach[:, : diagnostics.common_lags(batch)]
     cells = fetch(params.cell)
     xs = batch.inputs[:, : config.sequences]

@@ -66,7 +66,7 @@ def measure(config: Config, task: tasks.Task, gains: list[float], key: jax.Array
 
 def reach(network: ReadoutModel, task: tasks.Task, params: Any, batch: tasks.Batch, gains: list[float]) -> np.ndarray:
     """||dL/ds_{T-k}|| of parameters [gains * seeds, ...]: [gains, seeds, lags]."""
-    norms = np.asarray(diagnostics.gradient_reach(network, task, params, batch)["last_step"]["together"])
+    norms = np.asarray(diagnostics.gradient_reach(network, task, params, batch)["last_step"]["total"])
     return norms.reshape(len(gains), -1, norms.shape[-1])
 
 

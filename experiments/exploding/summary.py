@@ -74,7 +74,7 @@ def arrays(found: Findings) -> dict[str, np.ndarray]:
     kept: dict[str, np.ndarray] = {}
     for boundary in found.boundaries:
         for i, gain in enumerate(found.gains):
-            reach = {"last_step": {"together": boundary.reach[i]}}
+            reach = {"last_step": {"total": boundary.reach[i]}}
             kept |= run_files.of_moment(boundary.run_name(gain), "before", reach, {}, {})
     for job, outcome in found.trainings:
         for i, gain in enumerate(found.gains):
@@ -82,7 +82,7 @@ def arrays(found: Findings) -> dict[str, np.ndarray]:
             kept |= run_files.of_training(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
             for moment, norms in outcome.reach.items():
                 shares = jax.tree.map(lambda leaf, i=i: leaf[i], outcome.saturation[moment])
-                kept |= run_files.of_moment(name, moment, {"last_step": {"together": norms[i]}}, shares, {})
+                kept |= run_files.of_moment(name, moment, {"last_step": {"total": norms[i]}}, shares, {})
     return kept
 
 

@@ -20,13 +20,13 @@ def by_task(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 def relative(phase: Phase) -> np.ndarray:
     """||dL/ds_{T-k}|| / ||dL/ds_T|| [seeds, lags], for the loss at the last step; zero for a dead network."""
-    norms = phase.reach["last_step"]["together"].astype(np.float64)
+    norms = phase.reach["last_step"]["total"].astype(np.float64)
     return norms / np.where(norms[:, :1] > 0, norms[:, :1], 1)
 
 
 def decay(phase: Phase) -> Decay:
     """The median over seeds of each quantity, of those seeds that have it."""
-    each = np.array([fit_decay(norms) for norms in phase.reach["last_step"]["together"]])
+    each = np.array([fit_decay(norms) for norms in phase.reach["last_step"]["total"]])
     known = ~np.isnan(each)
     return Decay(*(float(np.median(q[k])) if k.any() else math.nan for q, k in zip(each.T, known.T, strict=True)))
 

@@ -152,8 +152,8 @@ def page(pairs: Sequence[Pair], pngs: dict[str, bytes], header: dict[str, Any]) 
     by_task = quantities.by_task(pairs)
     return report.page(
         title="How far back does the gradient reach?",
-        words=findings.sentences(pairs),
-        table=report.html_table(COLUMNS, _sections(pairs), _caption(pairs, at_a_time)),
+        sentences=findings.sentences(pairs),
+        tables=[report.html_table(COLUMNS, _sections(pairs), _caption(pairs, at_a_time))],
         figures={quantities.task_title(by_task[name][0][0]): png for name, png in pngs.items()},
         details=header,
     )

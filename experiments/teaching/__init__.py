@@ -82,6 +82,8 @@ def run(config: Config, workdir: str) -> None:
     words = [word for lesson in lessons for word in summary.sentences(lesson, found[lesson.program.name])]
     table = report.html_table(summary.COLUMNS, sections, summary.CAPTION)
     shown = {lesson.program.title: pngs[lesson.program.name] for lesson in lessons}
-    folder.file("summary.html", report.page("Two teaching programs", [*left_out, *words], table, shown, folder.header))
+    folder.file(
+        "summary.html", report.page("Two teaching programs", [*left_out, *words], [table], shown, folder.header)
+    )
     summary.show(folder.console, sections, words)
     folder.tell_written()

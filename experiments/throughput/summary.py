@@ -24,8 +24,8 @@ def page(records: Sequence[Record], pngs: dict[str, bytes], header: dict[str, An
     made = tables.tables(records).values()
     return report.page(
         title="How fast is a recurrence, beside every peer?",
-        words=[machine(header), *findings.sentences(records, header["missing"])],
-        table="".join(report.html_table(table.columns, table.sections, table.caption) for table in made),
+        sentences=[machine(header), *findings.sentences(records, header["missing"])],
+        tables=[report.html_table(table.columns, table.sections, table.caption) for table in made],
         figures={figures.TITLES[part]: png for part, png in pngs.items()},
         details=header,
     )

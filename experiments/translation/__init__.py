@@ -94,7 +94,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     table = report.html_table(
         summary.columns(ready.corpus.by_words), {summary.title(ready): rows}, summary.caption(ready, shared)
     )
-    page = report.page("Translation", words, table, dict(pngs.values()), folder.header)
+    page = report.page("Translation", words, [table], dict(pngs.values()), folder.header)
     folder.file("summary.html", page)
     summary.show(folder.console, ready, rows, shared, words, in_order)
     folder.tell_written()

@@ -1,7 +1,7 @@
 """Instruments that say how far a cell's gradient reaches, and what its states do on the way."""
 
 from rnn_jax.diagnostics.diagnosis import doctor
-from rnn_jax.diagnostics.evidence import Evidence, Look, common_lags, examine, not_finite
+from rnn_jax.diagnostics.evidence import Evidence, Snapshot, common_lags, examine, not_finite
 from rnn_jax.diagnostics.findings import Finding, Severity
 from rnn_jax.diagnostics.horizon import effective_horizon
 from rnn_jax.diagnostics.jacobians import jacobian_norm_bound, jacobian_singular_values, step_jacobians
@@ -23,10 +23,10 @@ __all__ = [
     "Decay",
     "Evidence",
     "Finding",
-    "Look",
     "Perturbed",
     "Saturation",
     "Severity",
+    "Snapshot",
     "align_to_last",
     "common_lags",
     "doctor",

@@ -16,7 +16,7 @@ from rnn_jax.tasks import Batch, Task
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What is measured at one moment of a run. None: not known, and no check that needs it speaks.
 
     Args:
@@ -58,8 +58,8 @@ class Evidence:
     grad_norm: np.ndarray | None = None
     grad_norms: Mapping[str, np.ndarray] | None = None
     clipped: np.ndarray | None = None
-    before: Look = Look()
-    now: Look = Look()
+    before: Snapshot = Snapshot()
+    now: Snapshot = Snapshot()
 
     @property
     def steps(self) -> int:
@@ -90,8 +90,8 @@ def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evide
     lags = common_lags(batch)
     # One seed of many: the reach is measured over seeds.
     reach = gradient_reach(model, task, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params), batch)
-    now = Look(
-        reach=np.asarray(reach["last_step"]["together"])[0, :lags],
+    now = Snapshot(
+        reach=np.asarray(reach["last_step"]["total"])[0, :lags],
         saturation=jax.device_get(saturation(model.cell, params.cell, batch.inputs)),
         not_finite=not_finite(params) | not_finite({"inputs": batch.inputs}),
         loss=float(_loss(model, task, params, batch)),

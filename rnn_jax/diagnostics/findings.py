@@ -5,7 +5,7 @@ import enum
 
 import numpy as np
 
-from rnn_jax.diagnostics.evidence import Evidence, Look
+from rnn_jax.diagnostics.evidence import Evidence, Snapshot
 
 # A loss under this share of the baseline is past it; the noise of a test set of 2,560 sequences is about 3 %.
 LEARNT = 0.9
@@ -53,7 +53,7 @@ def learnt(e: Evidence) -> bool | None:
     return bool(loss < LEARNT * e.baseline)
 
 
-def kept(e: Evidence, look: Look) -> float | None:
+def kept(e: Evidence, look: Snapshot) -> float | None:
     """The share of the gradient at lag 0 that is left at the dependency, or at the longest lag where that is nearer."""
     if look.reach is None or not np.isfinite(look.reach[0]):
         return None
@@ -61,14 +61,14 @@ def kept(e: Evidence, look: Look) -> float | None:
     return None if np.isnan(share) else float(share)
 
 
-def lag(e: Evidence, look: Look) -> int:
+def lag(e: Evidence, look: Snapshot) -> int:
     """The lag that the task needs, as far as it is measured."""
     assert look.reach is not None
     longest = len(look.reach) - 1
     return longest if e.dependency is None else min(e.dependency, longest)
 
 
-def lost(e: Evidence, look: Look) -> bool:
+def lost(e: Evidence, look: Snapshot) -> bool:
     """Whether the gradient does not reach back as far as the task needs it."""
     share = kept(e, look)
     return share is not None and share < LOST
@@ -96,7 +96,7 @@ def gated(e: Evidence) -> str:
     return f"LSTM(forget_bias={chrono}) or GRU(update_bias={chrono})"
 
 
-def left(e: Evidence, look: Look) -> str:
+def left(e: Evidence, look: Snapshot) -> str:
     """The share that is left, in words."""
     share = kept(e, look)
     return f"{f'{share:.0e}' if share else 'nothing'} of the gradient at lag 0 is left at lag {lag(e, look)}"

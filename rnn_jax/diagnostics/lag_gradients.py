@@ -86,7 +86,7 @@ def state_gradients(
 
 
 def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array]:
-    """Euclidean norms [T, *batch] of each component of `state_gradients`, by its name, and of all `together`.
+    """Euclidean norms [T, *batch] of each component of `state_gradients`, by its name, and of their `total`.
 
     A component's name is its field in the state (`h`, `c`); a state that is one array is `h`. Integers have none.
     """
@@ -98,7 +98,7 @@ def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array
         if leaf.dtype != jax.dtypes.float0
     }
     norms = {name: _norm(leaf) for name, leaf in leaves.items()}
-    norms["together"] = _norm(jnp.stack(list(norms.values()), axis=-1))
+    norms["total"] = _norm(jnp.stack(list(norms.values()), axis=-1))
     return norms
 
 

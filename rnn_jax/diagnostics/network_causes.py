@@ -6,7 +6,7 @@ Each gives a finding, or None where there is nothing or the evidence that it nee
 import numpy as np
 
 from rnn_jax.diagnostics import findings
-from rnn_jax.diagnostics.evidence import Evidence, Look
+from rnn_jax.diagnostics.evidence import Evidence, Snapshot
 from rnn_jax.diagnostics.findings import Finding, Severity
 from rnn_jax.diagnostics.horizon import effective_horizon
 
@@ -42,7 +42,7 @@ def bad_numbers(e: Evidence) -> Finding | None:
 def dead_relu(e: Evidence) -> Finding | None:
     """Rectified units of which nearly none is ever active."""
 
-    def share(look: Look) -> float:
+    def share(look: Snapshot) -> float:
         return max((float(s.dead) for name, s in (look.saturation or {}).items() if name.startswith("max")), default=0)
 
     if share(e.now) < DEAD:
@@ -83,7 +83,7 @@ def saturation(e: Evidence) -> Finding | None:
     return Finding("saturation", findings.grade(e), since, told, remedy)
 
 
-def _stuck(look: Look) -> dict[str, str]:
+def _stuck(look: Snapshot) -> dict[str, str]:
     found = {}
     for name, s in (look.saturation or {}).items():
         if name.startswith("logistic") and s.low >= CLOSED:
@@ -109,7 +109,7 @@ def vanishing_at_first(e: Evidence) -> Finding | None:
     return _vanished(e, e.before, "vanishing before training", Severity.WARNING, 0)
 
 
-def _vanished(e: Evidence, look: Look, cause: str, severity: Severity, since: int) -> Finding:
+def _vanished(e: Evidence, look: Snapshot, cause: str, severity: Severity, since: int) -> Finding:
     assert look.reach is not None
     return Finding(
         cause,

@@ -26,7 +26,7 @@ def gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -
 
     Returns:
       For the loss read at the `last_step` alone and for the `task`'s own (the same where a task reads only its last
-      step), for each component of the state and all `together` (`gradient_norms`): [seeds, T] by lag, NaN at lags that
+      step), for each component of the state and their `total` (`gradient_norms`): [seeds, T] by lag, NaN at lags that
       not every sequence has.
     """
     return _gradient_reach(model, task, place(params), batch)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
-from rnn_jax.gradients.estimator import Begun, Estimate, Loss
+from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.unrolling import unroll
 
@@ -28,15 +28,15 @@ class BPTT:
 
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
-    ) -> Begun:
-        return Begun.of(cell, params.cell, xs, state, key)
+    ) -> SegmentStart:
+        return SegmentStart.of(cell, params.cell, xs, state, key)
 
     def __call__(
         self,
         cell: Cell,
-        loss: Loss,
+        loss: ReadoutLoss,
         params: ReadoutParams,
-        carry: Begun,
+        carry: SegmentStart,
         xs: Any,
         targets: Any,
         *,

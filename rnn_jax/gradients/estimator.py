@@ -21,7 +21,7 @@ from rnn_jax.unrolling import Sequences, checked
 
 # (readout parameters, outputs [n, *batch, ...], targets [n, ...]) -> scalar. A sum over the n steps: estimators call it
 # with as many steps at once as suits them.
-Loss = Callable[[Any, Any, Any], jax.Array]
+ReadoutLoss = Callable[[Any, Any, Any], jax.Array]
 
 
 class Estimate(NamedTuple):
@@ -57,7 +57,7 @@ class Estimator(Protocol):
     def __call__(
         self,
         cell: Cell,
-        loss: Loss,
+        loss: ReadoutLoss,
         params: ReadoutParams,
         carry: Any,
         xs: Any,
@@ -84,7 +84,7 @@ class Estimator(Protocol):
         ...
 
 
-class Begun(NamedTuple):
+class SegmentStart(NamedTuple):
     """The state at the start of a stretch, as a carry holds it."""
 
     state: State
@@ -92,7 +92,7 @@ class Begun(NamedTuple):
     key: jax.Array | None
 
     @classmethod
-    def of(cls, cell: Cell, params: Any, xs: Any, state: State | None, key: jax.Array | None) -> "Begun":
+    def of(cls, cell: Cell, params: Any, xs: Any, state: State | None, key: jax.Array | None) -> "SegmentStart":
         """Before the first step; arguments of `Estimator.init`, but for the cell's own parameters."""
         jax.eval_shape(lambda xs, s: checked(cell, params, xs, s).state, xs, state)
         own = state is None
@@ -103,7 +103,7 @@ class Begun(NamedTuple):
         initial = cell.initial_state(params, batch_shape(xs))
         return jax.tree.map(lambda i, s: jnp.where(self.own, i, jax.lax.stop_gradient(s)), initial, self.state)
 
-    def draw(self) -> tuple["Begun", jax.Array | None]:
+    def draw(self) -> tuple["SegmentStart", jax.Array | None]:
         """A key for this stretch, and what is left."""
         if self.key is None:
             return self, None
@@ -143,7 +143,7 @@ def flagged(cell: Cell, params: Any, given: Sequences, key: jax.Array | None) ->
     return masking.Flagged(noise.join(given.xs, drawn), valid, resets)
 
 
-def task_loss(model: ReadoutModel, task: Task, batch: Batch) -> Loss:
+def task_loss(model: ReadoutModel, task: Task, batch: Batch) -> ReadoutLoss:
     """The task's loss on a batch as an estimator wants it, with the whole `Batch` as targets.
 
     A task's loss is a mean over all weighted steps of all sequences: each step gives its share of the mean.

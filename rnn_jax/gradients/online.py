@@ -18,7 +18,7 @@ from jax import flatten_util
 from rnn_jax import masking
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
-from rnn_jax.gradients.estimator import Begun, Estimate, Loss, batch_shape, flagged, refuse_unless_stepped
+from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, refuse_unless_stepped
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.unrolling import checked
 
@@ -57,7 +57,7 @@ class Vectors:
 class Carry(NamedTuple):
     """From stretch to stretch."""
 
-    begun: Begun
+    begun: SegmentStart
     influence: Influence  # every leaf [N, ...], N the sequences of the batch
 
 
@@ -83,7 +83,7 @@ class Online(abc.ABC):
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> Carry:
-        begun = Begun.of(cell, params.cell, xs, state, key)
+        begun = SegmentStart.of(cell, params.cell, xs, state, key)
         refuse_unless_stepped(self, cell, params.cell, xs)
         if self.draws and key is None:
             raise ValueError(f"{type(self).__name__} is random: init needs a key")
@@ -103,7 +103,7 @@ class Online(abc.ABC):
     def __call__(
         self,
         cell: Cell,
-        loss: Loss,
+        loss: ReadoutLoss,
         params: ReadoutParams,
         carry: Carry,
         xs: Any,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rnn_jax import checks, masking
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
-from rnn_jax.gradients.estimator import Begun, Estimate, Loss, flagged, refuse_unless_stepped
+from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, flagged, refuse_unless_stepped
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.unrolling import checked, unroll
 
@@ -17,12 +17,12 @@ from rnn_jax.unrolling import checked, unroll
 class Window(NamedTuple):
     """Carried from segment to segment."""
 
-    begun: Begun  # before the first of the steps that the next window begins with
+    begun: SegmentStart  # before the first of the steps that the next window begins with
     recent: masking.Flagged | None  # those steps, [w - k, *batch, ...]; not valid where the sequence had not begun
     seen: jax.Array  # steps so far
 
 
-class Piece(NamedTuple):
+class SegmentInputs(NamedTuple):
     """A segment, or all of them with one more leading axis; time-major within."""
 
     xs: Any  # `Flagged` where windows overlap, and then the next three are None
@@ -79,7 +79,7 @@ class TBPTT:
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> Window:
-        begun = Begun.of(cell, params.cell, xs, state, key)
+        begun = SegmentStart.of(cell, params.cell, xs, state, key)
         refuse_unless_stepped(self, cell, params.cell, xs)
         if not self.overlap:
             return Window(begun, None, jnp.array(0))
@@ -90,7 +90,7 @@ class TBPTT:
     def __call__(
         self,
         cell: Cell,
-        loss: Loss,
+        loss: ReadoutLoss,
         params: ReadoutParams,
         carry: Window,
         xs: Any,
@@ -106,7 +106,7 @@ class TBPTT:
         begun, key = carry.begun.draw()
         window = self._overlapping if self.overlap else self._apart
 
-        def segment(found: Estimate, piece: Piece) -> tuple[Estimate, None]:
+        def segment(found: Estimate, piece: SegmentInputs) -> tuple[Estimate, None]:
             def of(params: ReadoutParams) -> tuple[jax.Array, Window]:
                 return window(cell, loss, params, found.carry, piece)
 
@@ -114,9 +114,9 @@ class TBPTT:
             value, gradient = jax.tree.map(jnp.add, (found.value, found.gradient), (value, gradient))
             return Estimate(value, gradient, carry), None
 
-        timed = Piece(given.xs, given.resets, None, None, targets)
+        timed = SegmentInputs(given.xs, given.resets, None, None, targets)
         if self.overlap:
-            timed = Piece(flagged(cell, params.cell, given, key), None, None, None, targets)
+            timed = SegmentInputs(flagged(cell, params.cell, given, key), None, None, None, targets)
         count, tail = divmod(steps, k)
         segments = count + bool(tail)
         left, keys = None, None
@@ -146,7 +146,7 @@ class TBPTT:
         return found
 
     def _apart(
-        self, cell: Cell, loss: Loss, params: ReadoutParams, carry: Window, piece: Piece
+        self, cell: Cell, loss: ReadoutLoss, params: ReadoutParams, carry: Window, piece: SegmentInputs
     ) -> tuple[jax.Array, Window]:
         """The loss of a segment that is a window of its own, and the carry after it."""
         state, ys = unroll(
@@ -163,7 +163,7 @@ class TBPTT:
         return loss(params.readout, ys, piece.targets), carry._replace(begun=begun)
 
     def _overlapping(
-        self, cell: Cell, loss: Loss, params: ReadoutParams, carry: Window, piece: Piece
+        self, cell: Cell, loss: ReadoutLoss, params: ReadoutParams, carry: Window, piece: SegmentInputs
     ) -> tuple[jax.Array, Window]:
         """The same for a window that begins before its segment."""
         steps = len(piece.xs.valid)

@@ -15,7 +15,7 @@ import numpy as np
 from rnn_jax import mesh
 from rnn_jax.data import OneHot
 from rnn_jax.data.stream import Segment, Streams
-from rnn_jax.gradients import Loss
+from rnn_jax.gradients import ReadoutLoss
 from rnn_jax.models import ReadoutModel, nats_per_token
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.seeds import fetch, in_groups, over_seeds, place
@@ -130,7 +130,7 @@ def _unit_vectors(model: ReadoutModel, piece: Segment) -> jax.Array:
     return OneHot(model.cell.input_size).apply((), piece.ids)
 
 
-def _loss(model: ReadoutModel, piece: Segment) -> Loss:
+def _loss(model: ReadoutModel, piece: Segment) -> ReadoutLoss:
     """Mean over the piece's targets, as an estimator wants it: each step gives its share."""
     total = jnp.maximum(jnp.sum(piece.weights), 1)
 

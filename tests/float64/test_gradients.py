@@ -68,7 +68,7 @@ def lag_norms_of_linear_rnn(w_h, make_problem):
         return diagnostics.gradient_norms(gradients)
 
     norms = lag_norms(params._replace(w_h=w_h), xs)
-    np.testing.assert_array_equal(norms["h"], norms["together"])
+    np.testing.assert_array_equal(norms["h"], norms["total"])
     return np.asarray(norms["h"])[::-1], np.asarray(g)
 
 
@@ -92,10 +92,10 @@ def test_lstm_norms_by_component(make_problem, weigh):
     cell, params, _, xs = make_problem(LSTM(3, 4))
     gradients = diagnostics.state_gradients(cell, params, xs, lambda ys: weigh(ys[-1]))
     norms = diagnostics.gradient_norms(gradients)
-    assert set(norms) == {"h", "c", "together"}
+    assert set(norms) == {"h", "c", "total"}
     for name in ("h", "c"):
         np.testing.assert_allclose(norms[name], np.linalg.norm(getattr(gradients, name), axis=-1), rtol=1e-12)
-    np.testing.assert_allclose(norms["together"] ** 2, norms["h"] ** 2 + norms["c"] ** 2, rtol=1e-12)
+    np.testing.assert_allclose(norms["total"] ** 2, norms["h"] ** 2 + norms["c"] ** 2, rtol=1e-12)
     # Only h of the last step is read; through it c of the step before is.
     assert np.all(norms["c"][-1] == 0)
     assert np.all(norms["c"][:-1] > 0)
