@@ -18,7 +18,7 @@ from experiments import anomaly
 from experiments.anomaly import config as configs
 from experiments.anomaly import detectors, evaluation
 from experiments.anomaly.injection import KINDS, Copies, Event, Place, inject, moving_mean
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import training
 
 pytestmark = pytest.mark.usefixtures("unoptimized", "one_thread")

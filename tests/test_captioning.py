@@ -16,7 +16,7 @@ from experiments import captioning
 from experiments.captioning import config as configs
 from experiments.captioning import measurement, scenes, summary
 from experiments.common import digit_images
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 
 ROOT = Path(__file__).parents[1]
 TINY = {

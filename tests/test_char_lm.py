@@ -18,7 +18,7 @@ from experiments.char_lm import config as configs
 from experiments.char_lm import measurement
 from experiments.char_lm.ngram import NGram
 from experiments.common import run_files
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import Dropout, RecurrentDropout, training
 
 pytestmark = pytest.mark.usefixtures("unoptimized")

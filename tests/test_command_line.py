@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import dataclasses
-from experiments.common.command_line import UserError, launch, setting
+from experiments.common.command_line import launch
+from experiments.common.flags import UserError, setting
 
 @dataclasses.dataclass(frozen=True)
 class Config:

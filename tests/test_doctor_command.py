@@ -12,7 +12,7 @@ import pytest
 
 from experiments import doctor, gradient_norms
 from experiments.common import run_files
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import diagnostics
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import dynamics
 from experiments.common import run_files
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.dynamics.findings import _rank_correlation
 from experiments.dynamics.measurement import lags_of
 from rnn_jax import tasks

@@ -13,7 +13,7 @@ import pytest
 
 from experiments import exploding
 from experiments.common import run_files
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.exploding.boundary import critical_gain
 from experiments.exploding.survival import divergence_steps
 

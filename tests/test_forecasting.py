@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments import forecasting
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.forecasting import baselines, fitting, measurement
 from experiments.forecasting import config as configs
 from experiments.forecasting.rolling import INTERVALS, Origins, Predicted, scores, seasonal_unit

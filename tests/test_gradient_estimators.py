@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import gradient_estimators
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.gradient_estimators import cost, quality, text
 from rnn_jax import BPTT, RTRL, TBPTT, UORO
 

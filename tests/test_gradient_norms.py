@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import gradient_norms
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from experiments import long_dependency
 from experiments.common import networks, run_files
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.long_dependency import board, findings, measurement
 from experiments.long_dependency.config import plan
 from experiments.long_dependency.presets import PRESETS
@@ -295,7 +295,7 @@ def test_every_preset_is_made_of_known_things() -> None:
         for recipe in recipes:
             assert recipe.steps >= recipe.evaluate_every
             task = tasks.find("digits" if recipe.task in tasks.IMAGES else recipe.task, recipe.length)
-            networks.make(recipe.cell, task, recipe.hidden_size, recipe.layers)
+            networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
             if isinstance(recipe.published, Published):
                 assert recipe.published.quantity in {"sequences", "loss", task.metric}
 

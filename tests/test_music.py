@@ -14,7 +14,7 @@ import pytest
 import scipy.io
 
 from experiments import music
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.music import baselines, invented, measurement
 from experiments.music import config as configs
 from rnn_jax import LSTM

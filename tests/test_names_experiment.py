@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments import names
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.common.text_classification import figures
 from experiments.names import config as configs
 from experiments.names import generated, generator

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.common.run_folder import RunFolder
 from experiments.common.settings import Settings
 

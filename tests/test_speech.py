@@ -11,7 +11,7 @@ import pytest
 from scipy.io import wavfile
 
 from experiments import speech
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.speech import augmentation, opponents, recordings, synthetic
 from experiments.speech.errors import distance, label_error_rate, wrong
 from experiments.speech.frames import Part, Scale

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import tagging
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.tagging import config as configs
 from experiments.tagging import measurement, source_code
 from experiments.tagging.baseline import MostFrequentTag

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from experiments import teaching
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.teaching import classifier, figures, peers, summary
 from experiments.teaching import config as configs
 from experiments.teaching.classifier import SequenceClassifier

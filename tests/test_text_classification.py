@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments import sentiment
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.common.text_classification import measurement, opponents, summary
 from experiments.common.text_classification.texts import read
 from experiments.common.text_classification.words import words

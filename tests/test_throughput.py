@@ -15,7 +15,7 @@ import pytest
 
 import rnn_jax
 from experiments import throughput
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.throughput import (
     compilation,
     figures,

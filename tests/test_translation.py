@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import translation
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.translation import config as configs
 from experiments.translation import corpus as corpora
 from experiments.translation import figures, scoring, summary

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import video
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.video import clips, measurement, summary
 from experiments.video import config as configs
 from rnn_jax.data import Examples

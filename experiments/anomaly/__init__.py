@@ -65,7 +65,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     found = [*opponents, *(outcomes[i] for i in sorted(outcomes))]
     rows = summary.rows(found)
-    folder.show(
+    folder.show_parts(
         "Anomalies of a series",
         summary.sentences(found),
         [

@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.anomaly.injection import Copies, inject, moving_mean
 from experiments.common import networks
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from experiments.forecasting import config as forecasting
 from experiments.forecasting.config import Data
 from rnn_jax import cells
@@ -43,7 +43,7 @@ class Config:
     )
     cells: tuple[str, ...] = setting(
         ("rnn", "lstm", "gru"),
-        f"Comma list: of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class.",
+        f"Comma list: of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.",
     )
     hidden_size: int = setting(32, _TOLD["hidden_size"])
     layers: int = setting(1, _TOLD["layers"])

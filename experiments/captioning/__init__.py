@@ -53,7 +53,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     for outcome in outcomes:
         if outcome.network == "attention":
             pngs["attention.png"] = ("Where it looked for each word", figures.attention_figure(ready, outcome))
-    folder.show(
+    folder.show_parts(
         "Captions",
         summary.sentences(ready, opponent, outcomes),
         [(summary.COLUMNS, {summary.title(ready): summary.rows(ready, opponent, outcomes)}, summary.CAPTION)],

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.captioning import scenes
 from experiments.captioning.scenes import Draft
 from experiments.common import digit_images, networks
-from experiments.common.command_line import UserError, check_positive, check_shares, setting
+from experiments.common.flags import UserError, check_positive, check_shares, setting
 from rnn_jax import Cell, Dropout, cells
 from rnn_jax import training as train
 from rnn_jax.data import Embedding, Examples, Vocabulary, pad
@@ -30,9 +30,7 @@ class Config:
     models: tuple[str, ...] = setting(
         NETWORKS, "Comma list: attention (Bahdanau's decoder on the map), none (from the image as first state alone)."
     )
-    cell: str = setting(
-        "gru", f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class."
-    )
+    cell: str = setting("gru", f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.")
     embedding: int = setting(32, "Features of a word.")
     hidden_size: int = setting(128, "Units of the decoder.")
     readout: int = setting(96, "Features that words are read from with attention; without, they are the units.")
@@ -125,7 +123,7 @@ def _model(config: Config, name: str, side: int, words: Vocabulary) -> Captioner
     features, units = config.embedding, config.hidden_size
 
     def cell(input_size: int) -> Cell:
-        (found,) = networks.cells_of(config.cell, input_size, units, 10, 1)
+        (found,) = networks.make_cells(config.cell, input_size, units, 10, 1)
         return Dropout(found, config.dropout) if config.dropout else found
 
     try:

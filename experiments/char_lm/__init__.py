@@ -88,4 +88,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     )
     folder.file("summary.html", page)
     summary.show(folder.console, ready, rows, words, outcome.sample)
-    folder.tell_written()
+    folder.print_written()

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import networks, not_finite
-from experiments.common.command_line import UserError, check_positive, check_shares, setting
+from experiments.common.flags import UserError, check_positive, check_shares, setting
 from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, cells, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
@@ -34,9 +34,7 @@ class Config:
     prompt: str | None = setting(
         None, f"What the sample begins with; by default the first {PROMPT} characters of the test part."
     )
-    cell: str = setting(
-        "lstm", f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class."
-    )
+    cell: str = setting("lstm", f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.")
     hidden_size: int = setting(512, "Units of each layer.")
     layers: int = setting(1, "Layers, one above the other.")
     segment: int = setting(64, "Steps that the gradient goes back at the most; the state goes on.")
@@ -96,7 +94,7 @@ def plan(config: Config) -> Plan:
     if steps is None:
         steps = math.ceil(config.epochs * streams["training"].segments / config.checkpoints) * config.checkpoints
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
-    clip, policy = training.ClipByNorm(config.clip_norm), not_finite.find(config.not_finite)
+    clip, policy = training.ClipByNorm(config.clip_norm), not_finite.POLICIES[config.not_finite]
     trainer = training.Trainer(model.network, config.batch_size, optimizer, clip, not_finite=policy)
     return Plan(source, corpus, model, trainer, streams, steps, _prompt(config, parts[-1], corpus.vocabulary))
 
@@ -132,7 +130,7 @@ def _streams(source: str, part: str, ids: np.ndarray, count: int, segment: int) 
 
 def _model(config: Config, size: int) -> LanguageModel:
     """One-hot characters, so that the lowest layer's input matrix is their embedding; dropout as asked for."""
-    found: Sequence[Cell] = networks.cells_of(config.cell, size, config.hidden_size, config.segment, config.layers)
+    found: Sequence[Cell] = networks.make_cells(config.cell, size, config.hidden_size, config.segment, config.layers)
     if config.dropout:
         try:
             found = [RecurrentDropout(cell, config.dropout) for cell in found]

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.char_lm.config import PARTS_LOOKED_AT, Config, Plan
 from experiments.char_lm.ngram import NGram
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import training
 from rnn_jax.data import Vocabulary
 from rnn_jax.models import Nucleus, generate

@@ -79,7 +79,7 @@ def _losses(part: str, nats: float) -> dict[str, float]:
 def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
     """The curves as `experiments.common.run_files` has them; NAME/validation/... [looks]."""
     return {
-        **run_files.of_training(config.cell, outcome.history),
+        **run_files.training_arrays(config.cell, outcome.history),
         f"{config.cell}/validation/step": np.array(outcome.looks.steps),
         f"{config.cell}/validation/loss": np.array(outcome.looks.validation),
     }

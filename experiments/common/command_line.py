@@ -1,59 +1,37 @@
-"""Flags from the fields of an experiment's frozen Config, and errors told in one line."""
+"""The command line of an experiment: flags from its config, one-line errors, exit statuses."""
 
 import contextlib
 import dataclasses
 import logging
-import math
 import signal
 import sys
 import tempfile
-import types
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from absl import app, flags
+from absl import app
+from absl import flags as absl_flags
 
+from experiments.common import flags
+from experiments.common.flags import UserError
+from experiments.common.settings import Settings
 from rnn_jax.mesh import DivisionError
 from rnn_jax.training import CheckpointError
 
-
-class UserError(Exception):
-    """What the user gave cannot be run; the message names the thing, the value got and what is wanted."""
+WORKDIR_HELP = "Folder for the results, created if missing. With --quick the default's name ends in _quick."
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the machine is to be given back; what is under way is saved as at an interrupt."""
+    """SIGTERM: the machine is about to be taken away; running trainings are saved as after Ctrl-C."""
 
 
-def setting(default: Any, help_text: str) -> Any:
-    """A Config field with its help text."""
-    return dataclasses.field(default=default, metadata={"help": help_text})
-
-
-def check_positive(config: Any, *names: str) -> None:
-    """Refuses fields that are not finite numbers above 0; None is one that was not given.
-
-    Raises:
-      UserError: with the first one's flag.
-    """
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not 0 < value < math.inf:
-            wanted = "a positive number" if isinstance(value, float) else "positive"
-            raise UserError(f"--{name} must be {wanted}, got {value}")
-
-
-def check_shares(config: Any, *names: str) -> None:
-    """Refuses fields that are not from 0 to below 1.
-
-    Raises:
-      UserError: with the first one's flag.
-    """
-    for name in names:
-        if not 0 <= getattr(config, name) < 1:
-            raise UserError(f"--{name} must be from 0 to below 1, got {getattr(config, name)}")
+def main(experiment: ModuleType) -> None:
+    """Runs an experiment's package as a program: `Config`, `QUICK`, `run` and its docstring for `--help`."""
+    sys.modules["__main__"].__doc__ = experiment.__doc__
+    name = experiment.__name__.rpartition(".")[2]
+    launch(experiment.Config, experiment.QUICK, experiment.run, f"runs/{name}", settings_class=Settings)
 
 
 def launch(
@@ -61,103 +39,101 @@ def launch(
     quick: Any,
     run: Callable[..., None],
     workdir: str,
-    workdir_help: str = "Folder for the results; made where it is not there. With --quick its name ends in _quick.",
+    workdir_help: str = WORKDIR_HELP,
     settings_class: type | None = None,
 ) -> None:
     """Defines the flags, builds the config and runs the experiment. Call it under `__main__` only.
 
-    Every field of the config is a flag, beside `--workdir` and `--quick`. A flag given on the command line wins over
-    `quick`, which wins over the defaults.
+    Every field of the config is a flag, besides `--workdir` and `--quick`. A flag on the command line takes precedence
+    over `quick`, which takes precedence over the defaults. A `UserError`, or a checkpoint that cannot be written or
+    read, ends the program with its message and status 2, Ctrl-C with status 130, SIGTERM with 143.
 
     Args:
-      config_class: a frozen dataclass whose fields are bool, int, float, str or tuple[str, ...] (a comma list), or
-        None.
-      quick: the config that `--quick` starts from; None: there is no such flag.
-      run: the experiment, of a config, a workdir, and settings where there are some. A `UserError` it raises, or a
-        checkpoint that cannot be written or read, ends the program with its message and status 2, an interrupt with
-        status 130, SIGTERM with 143.
+      config_class: frozen dataclass whose fields are bool, int, float, str or tuple[str, ...] (a comma list), or None.
+      quick: config that `--quick` starts from; None leaves the flag out.
+      run: experiment, called with a config, a workdir and, if there are any, the settings.
       workdir: default of `--workdir`.
-      workdir_help: what `--help` says of it.
-      settings_class: of how it is run, likewise a frozen dataclass, with a context `surroundings`; None: nothing is to
-        be set.
+      workdir_help: help text of `--workdir`.
+      settings_class: frozen dataclass with a context manager `environment`; None if nothing is to be set.
     """
     classes = [config_class] if settings_class is None else [config_class, settings_class]
     names = [*(name for each in classes for name in _define(each)), "workdir"]
-    flags.DEFINE_string("workdir", workdir, workdir_help)
+    absl_flags.DEFINE_string("workdir", workdir, workdir_help)
     if quick is not None:
-        flags.DEFINE_bool("quick", False, "A small version that ends within a minute; to see that everything works.")
+        absl_flags.DEFINE_bool("quick", False, "Run a small version that ends within a minute, to check that it works.")
         names.append("quick")
 
     for name in names:
         # `--help` lists the flags of the script, and these were defined here.
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+        absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], absl_flags.FLAGS[name])
 
-    def main(argv: Sequence[str]) -> None:
+    def run_program(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
-        # absl shows INFO, and JAX tells there of every kind of accelerator that it did not find, orbax of every file.
+        # absl shows INFO: JAX lists every accelerator it did not find, orbax every file it writes.
         logging.getLogger("jax").setLevel(logging.WARNING)
-        logging.getLogger("absl").setLevel(logging.CRITICAL)  # what orbax logs as an error it raises, and that is told
-        small = quick is not None and flags.FLAGS.quick
-        folder = f"{workdir}_quick" if small and not flags.FLAGS["workdir"].present else flags.FLAGS.workdir
-        given = [_given(quick if small else config_class()), folder]
-        surroundings: Any = contextlib.nullcontext()
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax also raises what it logs
+        small = quick is not None and absl_flags.FLAGS.quick
+        folder = f"{workdir}_quick" if small and not absl_flags.FLAGS["workdir"].present else absl_flags.FLAGS.workdir
+        arguments = [_with_given_flags(quick if small else config_class()), folder]
+        environment: Any = contextlib.nullcontext()
         if settings_class is not None:
-            given.append(_given(settings_class()))
-            surroundings = given[-1].surroundings()
-        signal.signal(signal.SIGTERM, _terminated)
-        with _told(resumable=settings_class is not None), surroundings, _told(resumable=settings_class is not None):
-            run(*given)
+            arguments.append(_with_given_flags(settings_class()))
+            environment = arguments[-1].environment()
+        signal.signal(signal.SIGTERM, _terminate)
+        resumable = settings_class is not None
+        with _errors_in_one_line(resumable), environment, _errors_in_one_line(resumable):
+            run(*arguments)
 
-    app.run(main)
+    app.run(run_program)
 
 
 def _define(config_class: type) -> list[str]:
-    """A flag for every field; their names."""
+    """Defines a flag for every field and returns their names."""
     define: dict[type, Callable[..., Any]] = {
-        bool: flags.DEFINE_bool,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        tuple: flags.DEFINE_list,
+        bool: absl_flags.DEFINE_bool,
+        int: absl_flags.DEFINE_integer,
+        float: absl_flags.DEFINE_float,
+        str: absl_flags.DEFINE_string,
+        tuple: absl_flags.DEFINE_list,
     }
     for field in dataclasses.fields(config_class):
         default = field.default if not isinstance(field.default, tuple) else list(field.default)
-        define[_plain_type(field.type)](field.name, default, field.metadata["help"])
+        define[flags.plain_type(field.type)](field.name, default, flags.help_text(config_class, field.name))
     return [field.name for field in dataclasses.fields(config_class)]
 
 
-def _given(config: Any) -> Any:
-    """The config with what the command line says."""
-    given = {f.name: flags.FLAGS[f.name] for f in dataclasses.fields(config) if flags.FLAGS[f.name].present}
-    values = {n: tuple(f.value) if isinstance(f.value, list) else f.value for n, f in given.items()}
-    return dataclasses.replace(config, **values)
+def _with_given_flags(config: Any) -> Any:
+    """Returns the config with the values given on the command line."""
+    names = [field.name for field in dataclasses.fields(config)]
+    values = {name: absl_flags.FLAGS[name].value for name in names if absl_flags.FLAGS[name].present}
+    return dataclasses.replace(config, **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
 
 @contextlib.contextmanager
-def _told(resumable: bool) -> Iterator[None]:
-    """Ends the program with a line where what is inside raises what a user has to do with."""
+def _errors_in_one_line(resumable: bool) -> Iterator[None]:
+    """Ends the program with one line and a status if its body raises an error that concerns the user."""
     try:
         yield
     except (UserError, CheckpointError, DivisionError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as interrupt:
-        saved = "; the same command goes on from where it was saved" if resumable else ""
-        told, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
-        print(f"{told}{saved}", file=sys.stderr)
+        hint = "; saved: repeat the command to resume" if resumable else ""
+        reason, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
+        print(f"{reason}{hint}", file=sys.stderr)
         sys.exit(status)
 
 
-def _terminated(number: int, frame: Any) -> None:
+def _terminate(number: int, frame: Any) -> None:
     raise Terminated
 
 
 def writable(workdir: str) -> Path:
-    """The folder `workdir`, made if need be, in which a file has been written and taken away again.
+    """Returns the folder `workdir`, created if missing, after a test that files can be written there.
 
     Raises:
-      UserError: where that cannot be done.
+      UserError: if that fails.
     """
     folder = Path(workdir)
     try:
@@ -167,10 +143,3 @@ def writable(workdir: str) -> Path:
     except OSError as error:
         raise UserError(f"--workdir {workdir!r} cannot be written: {error.strerror}") from error
     return folder
-
-
-def _plain_type(annotation: Any) -> type:
-    """`int` of `int | None`, `tuple` of `tuple[str, ...]`."""
-    if isinstance(annotation, types.UnionType):
-        (annotation,) = (a for a in typing.get_args(annotation) if a is not types.NoneType)
-    return typing.get_origin(annotation) or annotation

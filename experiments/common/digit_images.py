@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import tasks
 from rnn_jax.data import idx
 

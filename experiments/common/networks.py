@@ -1,4 +1,4 @@
-"""Networks by name, on a task's sizes: the registered cells, their other beginnings, and a user's own."""
+"""Networks by name for a task's sizes: registered cells, variants with other initial biases, and user-defined cells."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import Cell, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
 
-# Cells that begin otherwise than in `cells.CELLS`, of (input size, units, the longest lag that the task asks for).
-BEGINNINGS: dict[str, Callable[[int, int, int], Cell]] = {
+# Variants of registered cells, as functions of (input size, units, longest lag of the task).
+VARIANTS: dict[str, Callable[[int, int, int], Cell]] = {
     "lstm_bias_0": lambda d, h, _: cells.LSTM(d, h, forget_bias=0.0),
     "lstm_bias_1": lambda d, h, _: cells.LSTM(d, h, forget_bias=1.0),
     "lstm_bias_5": lambda d, h, _: cells.LSTM(d, h, forget_bias=5.0),
@@ -18,42 +18,48 @@ BEGINNINGS: dict[str, Callable[[int, int, int], Cell]] = {
     "lstm_chrono": lambda d, h, lag: cells.LSTM(d, h, forget_bias=initializers.Chrono(lag)),
     "gru_chrono": lambda d, h, lag: cells.GRU(d, h, update_bias=initializers.Chrono(lag)),
 }
+NAMES = ", ".join([*cells.CELLS, *VARIANTS])
+CELL_HELP = f"One of {NAMES}, or a user-defined cell as module:Class."
+CELLS_HELP = f"Comma list of {NAMES}, or user-defined cells as module:Class."
 
 
-def make(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -> ReadoutModel:
-    """The network called `name`, with a readout for the task.
+def make_model(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -> ReadoutModel:
+    """Returns the network called `name`, with a readout for the task.
 
     Args:
-      name: a key of `cells.CELLS` or `BEGINNINGS`, or `module:Class`, called as (input_size, hidden_size).
-      task: gives the sizes, and the longest lag.
+      name: key of `cells.CELLS` or `VARIANTS`, or `module:Class`, called as (input_size, hidden_size).
+      task: task that gives the sizes and the longest lag.
       hidden_size: units of each layer.
-      layers: how many, one above the other.
+      layers: number of layers.
 
     Raises:
-      UserError: where there is no such network, it cannot be made, or it is not a hashable `rnn_jax.Cell`.
+      UserError: if there is no such network, it cannot be made, or it is not a hashable `rnn_jax.Cell`.
     """
-    found = cells_of(name, task.input_size, hidden_size, task.dependency, layers)
-    return ReadoutModel(found[0] if layers == 1 else Stack(found), task.output_size)
+    stack = make_cells(name, task.input_size, hidden_size, task.dependency, layers)
+    return ReadoutModel(stack[0] if layers == 1 else Stack(stack), task.output_size)
 
 
-def cells_of(name: str, input_size: int, hidden_size: int, lag: int, layers: int) -> tuple[Cell, ...]:
-    """The cells of the network called `name`, the lowest first; arguments and errors as `make`."""
-    found = [_cell(name, input_size, hidden_size, lag)]
+def make_cells(name: str, input_size: int, hidden_size: int, lag: int, layers: int) -> tuple[Cell, ...]:
+    """Returns the cells of the network called `name`, lowest layer first; arguments and errors as `make_model`."""
+    stack = [make_cell(name, input_size, hidden_size, lag)]
     for _ in range(layers - 1):
-        found.append(_cell(name, found[-1].output_size, hidden_size, lag))
-    return tuple(found)
+        stack.append(make_cell(name, stack[-1].output_size, hidden_size, lag))
+    return tuple(stack)
 
 
-def _cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:
+def make_cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:
+    """Returns the cell called `name`; arguments and errors as `make_model`."""
+    if ":" not in name and name not in cells.CELLS and name not in VARIANTS:
+        raise UserError(f"unknown cell {name!r}: known are {NAMES}, and user-defined cells as module:Class")
     try:
-        if name in BEGINNINGS:
-            return BEGINNINGS[name](input_size, hidden_size, lag)
+        if name in VARIANTS:
+            return VARIANTS[name](input_size, hidden_size, lag)
         factory = cells.find(name)
     except ValueError as error:
-        raise UserError(str(error).replace(", and your own", f", {', '.join(BEGINNINGS)}, and your own")) from error
+        raise UserError(str(error)) from error
     try:
         cell = factory(input_size, hidden_size)
-    except Exception as error:  # a user's own code
+    except Exception as error:  # user code may raise anything
         raise UserError(f"cell {name!r} cannot be made as (input_size, hidden_size): {error}") from error
     if not isinstance(cell, Cell):
         raise UserError(f"cell {name!r} must make a rnn_jax.Cell, got {type(cell).__name__}")
@@ -64,20 +70,31 @@ def _cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:
     return cell
 
 
-def check(name: str, model: ReadoutModel, task: tasks.Task) -> None:
-    """Traces what is done with a network, so that what a user's own raises is told before anything is written.
+def probe(description: str, use: Callable[[jax.Array], Any]) -> None:
+    """Traces what an experiment does with a network, so that errors of user code show before anything is written.
+
+    Args:
+      description: flag and network, the beginning of the message.
+      use: function of a key that makes the network and differentiates it; it is traced, not run.
 
     Raises:
-      UserError: with the name and what was raised.
+      UserError: if `use` raises anything.
     """
-    xs = jax.ShapeDtypeStruct((task.sequence_length, 1, task.input_size), jnp.result_type(float))
+    try:
+        jax.eval_shape(use, jax.random.key(0))
+    except UserError:
+        raise
+    except Exception as error:  # user code may raise anything
+        raise UserError(f"{description} cannot be used: {type(error).__name__}: {error}") from error
 
-    def gradients(key: jax.Array, xs: jax.Array) -> Any:
+
+def probe_on_task(name: str, model: ReadoutModel, task: tasks.Task) -> None:
+    """Traces a network's forward pass and the gradients of its states on a task's shapes; see `probe`."""
+
+    def use(key: jax.Array) -> Any:
+        xs = jnp.zeros((task.sequence_length, 1, task.input_size))
         params = model.init(key)
         model.apply(params, xs)  # first, as its messages are the plainer ones
         return diagnostics.state_gradients(model.cell, params.cell, xs, lambda hs: jnp.sum(model.read(params, hs)))
 
-    try:
-        jax.eval_shape(gradients, jax.random.key(0), xs)
-    except Exception as error:  # a user's own code
-        raise UserError(f"cell {name!r} cannot be unrolled: {type(error).__name__}: {error}") from error
+    probe(f"cell {name!r}", use)

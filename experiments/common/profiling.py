@@ -1,27 +1,31 @@
-"""A profile of the first seconds of a training, after what is compiled at its beginning."""
+"""A profile of the first seconds of training, after the programs have been compiled."""
 
 import threading
 from pathlib import Path
 
 import jax
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 
 
 class Profile:
-    """Of the whole process, into one folder: `perfetto_trace.json.gz` for ui.perfetto.dev, `.xplane.pb` for XProf.
+    """A trace of the whole process: `perfetto_trace.json.gz` for ui.perfetto.dev and `.xplane.pb` for XProf.
 
     Args:
-      folder: made where it is not there.
-      seconds: how long; the process ends no sooner.
+      folder: folder of the trace, created if missing.
+      seconds: length of the trace; the process ends no sooner.
     """
 
     def __init__(self, folder: Path, seconds: float):
         self.folder = folder
         self._once, self._timer = threading.Lock(), threading.Timer(seconds, jax.profiler.stop_trace)
 
-    def begin(self) -> None:
-        """Begins, where it has not begun."""
+    def start(self) -> None:
+        """Starts the trace, if it has not been started.
+
+        Raises:
+          UserError: if the trace cannot be written.
+        """
         if not self._once.acquire(blocking=False):
             return
         try:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import tasks, training
 from rnn_jax.diagnostics import Evidence, Saturation, Snapshot
 
@@ -56,13 +56,27 @@ def record(
     }
 
 
-def of_training(name: str, history: training.StepMetrics) -> dict[str, np.ndarray]:
+def training_arrays(name: str, history: training.StepMetrics) -> dict[str, np.ndarray]:
     """The arrays of a training, [seeds, steps]."""
     arrays = {f"{name}/training/{k}": np.asarray(v) for k, v in history._asdict().items() if k != "grad_norms"}
     return arrays | {f"{name}/training/grad_norms/{k}": np.asarray(v) for k, v in history.grad_norms.items()}
 
 
-def of_moment(
+def solved_seeds(task: tasks.Task, metrics: Mapping[str, np.ndarray]) -> list[bool]:
+    """Returns whether each seed meets the task's criterion, by metrics [seeds] over the test set."""
+    seeds = range(len(metrics["loss"]))
+    return [bool(task.solved({name: float(values[seed]) for name, values in metrics.items()})) for seed in seeds]
+
+
+def divergence_fields(history: training.StepMetrics, seed: int) -> dict[str, Any]:
+    """Returns `diverged`, and `diverged_at`: the step, counted from 1, from which loss or gradient is not finite."""
+    bad = ~(np.isfinite(history.loss[seed]) & np.isfinite(history.grad_norm[seed]))
+    if not bad[-1]:  # the seed recovered, or was finite throughout
+        return {"diverged": False, "diverged_at": None}
+    return {"diverged": True, "diverged_at": int(np.max(np.flatnonzero(~bad), initial=-1)) + 2}
+
+
+def moment_arrays(
     name: str,
     moment: str,
     reach: Mapping[str, Mapping[str, np.ndarray]],

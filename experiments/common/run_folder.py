@@ -1,5 +1,6 @@
-"""The folder of a run: what it leaves there as it goes, what it goes on from, and what it shows at its end."""
+"""The folder of a run: its lock, its config, checkpoints and results, and the report shown at its end."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -14,17 +15,44 @@ import numpy as np
 from rich.console import Console
 
 from experiments.common import user_code
-from experiments.common.command_line import UserError, writable
+from experiments.common.command_line import writable
+from experiments.common.flags import UserError
 from experiments.common.profiling import Profile
 from experiments.common.settings import Settings
 from rnn_jax import distributed, files, report, training
 
 
-class RunFolder:
-    """Where a run of an experiment leaves what it finds, and the terminal that it shows it on.
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: columns, rows by the titles of their sections, and a caption that explains the columns."""
 
-    One process at a time has it. Every training has a folder of its own in it, `training/NAME`, with its checkpoints
-    and its metrics.jsonl.
+    columns: Sequence[report.Column]
+    sections: Mapping[str, Sequence[Any]]
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a finished run shows, on the terminal and as summary.html.
+
+    Args:
+      title: heading of the page.
+      findings: sentences computed from the measurements, at most five.
+      tables: tables, most important first.
+      figures: caption and PNG of each figure, by file name.
+    """
+
+    title: str
+    findings: Sequence[str]
+    tables: Sequence[Table]
+    figures: Mapping[str, tuple[str, bytes]]
+
+
+class RunFolder:
+    """Folder in which a run of an experiment keeps its results, and the terminal that shows them.
+
+    One process at a time may use it. Every training has its own subfolder `training/NAME` with its checkpoints and
+    metrics.jsonl.
     """
 
     def __init__(
@@ -35,128 +63,125 @@ class RunFolder:
         header: Mapping[str, Any] | None = None,
         grows: bool = False,
     ):
-        """Makes the folder and writes config.json.
+        """Creates the folder and writes config.json.
 
         Args:
-          config: what is run.
-          workdir: the folder.
-          settings: how it is run.
-          header: what stands in results.json beside the config, or in place of the environment.
-          grows: whether runs of other configs may be added to it; then every training says what it was made by.
+          config: config of the experiment.
+          workdir: path of the folder.
+          settings: settings of the run.
+          header: entries of results.json in addition to the config and the environment.
+          grows: whether runs of other configs may be added; every training's own config is then compared instead.
 
         Raises:
-          UserError: where `workdir` cannot be written, another process has it, or it holds a run of another config.
+          UserError: if `workdir` cannot be written, another process uses it, or it holds a run of another config.
         """
         shared = writable(workdir)
         writer = distributed.is_writer()
-        # Of several processes one writes; what the others would write goes where nobody sees it.
+        # Of several processes one writes; what the others would write goes into a temporary folder.
         self._unseen = None if writer else tempfile.TemporaryDirectory()
         self.path = shared if self._unseen is None else Path(self._unseen.name)
         self.console = Console(quiet=not writer)
         self.header = {"config": config, "environment": report.environment(), **(header or {})}
         self._settings = settings.checked()
         self._trainings = shared / "training"
-        self._lock = _locked(shared, self._trainings) if writer else None
+        self._lock = _lock(shared, self._trainings) if writer else None
         plain = report.plain(config)
-        self._made_by = {**plain, **user_code.digests(plain)}
+        self._config = {**plain, **user_code.digests(plain)}
         self._written = ["config.json"]
         seconds = self._settings.profile
         self._profile = None if seconds is None else Profile(self.path / "profile", seconds)
         if settings.resume and not grows:
-            self._refuse_another()
+            self._refuse_other_config()
         if not settings.resume and writer:
             for folder in self._trainings.glob("*/"):
                 shutil.rmtree(folder)
-        report.write_json(self.path / "config.json", self._made_by)
+        report.write_json(self.path / "config.json", self._config)
 
-    def _refuse_another(self) -> None:
+    def _refuse_other_config(self) -> None:
         path = self.path / "config.json"
         if not path.exists():
             return
         try:
             saved = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}); --noresume begins anew") from error
-        if told := training.differences(saved, json.loads(json.dumps(self._made_by))):
+            raise UserError(f"{path} cannot be read ({error}); start from scratch with --noresume") from error
+        if differences := training.differences(saved, json.loads(json.dumps(self._config))):
             raise UserError(
-                f"--workdir {str(self.path)!r} holds a run of another config ({'; '.join(told)}): choose another "
-                "--workdir, or begin anew with --noresume"
+                f"--workdir {str(self.path)!r} holds a run of another config ({'; '.join(differences)}): "
+                "choose another --workdir, or start from scratch with --noresume"
             )
 
-    def session(self, name: str, made_by: Any = None) -> training.Session:
-        """What keeps a training of this run.
+    def session(self, name: str, config: Any = None) -> training.Session:
+        """Returns the session of one training of this run.
 
         Args:
-          name: the training's.
-          made_by: what it follows from; None: the whole config.
+          name: name of the training.
+          config: everything that the training follows from; None means the whole config.
         """
         folder = self._trainings / re.sub(r"[^A-Za-z0-9_.]+", "-", name)
         return training.Session(
             folder,
-            self._made_by if made_by is None else report.plain(made_by),
+            self._config if config is None else report.plain(config),
             self._settings.checkpoint_seconds,
             self._settings.keep,
             self._settings.tensorboard,
-            advance=self._begun,
-            tell=lambda sentence: self.console.print(f"{name}: {sentence}", markup=False, highlight=False),
+            advance=self._start_profile,
+            tell=lambda message: self.print(f"{name}: {message}"),
         )
 
-    def _begun(self, _: int) -> None:
-        """At every log point of every training."""
+    def _start_profile(self, _: int) -> None:
+        """Called at every log point of every training; the first call starts the profile."""
         if self._profile is not None:
-            self._profile.begin()
+            self._profile.start()
+
+    def print(self, line: str) -> None:
+        """Prints a line as it is, without markup."""
+        self.console.print(line, markup=False, highlight=False)
 
     def results(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Writes results.json, anew as often as there are more: what is interrupted keeps what it has."""
+        """Rewrites results.json; called whenever there are more records."""
         report.write_json(self.path / "results.json", {**self.header, "results": records})
-        self._names("results.json")
+        self._add_written("results.json")
 
     def arrays(self, arrays: Mapping[str, np.ndarray], name: str = "arrays.npz") -> None:
         """Writes named arrays."""
         report.write_arrays(self.path / name, arrays)
-        self._names(name)
+        self._add_written(name)
 
     def file(self, name: str, content: str | bytes) -> None:
         """Writes a file."""
         files.write(self.path / name, content)
-        self._names(name)
+        self._add_written(name)
 
-    def show(
-        self,
-        title: str,
-        words: Sequence[str],
-        tables: Sequence[tuple[Sequence[report.Column], Mapping[str, Sequence[Any]], str]],
-        figures: Mapping[str, tuple[str, bytes]],
-    ) -> None:
-        """Writes the figures and summary.html, prints the tables, the findings, and what was written.
-
-        Args:
-          title: of the page.
-          words: what was found, a sentence each.
-          tables: columns, rows by the titles of their sections, and a caption of each.
-          figures: by the names of their files, what they show and the PNG.
-        """
-        for name, (_, png) in figures.items():
+    def show(self, shown: Report) -> None:
+        """Writes figures and summary.html; prints the tables, the findings and the names of the files."""
+        for name, (_, png) in shown.figures.items():
             self.file(name, png)
-        html = [report.html_table(*table) for table in tables]
-        self.file("summary.html", report.page(title, words, html, dict(figures.values()), self.header))
-        for table in tables:
-            self.console.print(report.TextTables(*table), highlight=False)
-        for sentence in words:
-            self.console.print(f"- {sentence}", markup=False, highlight=False)
-        self.tell_written()
+        html = [report.html_table(t.columns, t.sections, t.caption) for t in shown.tables]
+        self.file(
+            "summary.html", report.page(shown.title, shown.findings, html, dict(shown.figures.values()), self.header)
+        )
+        for t in shown.tables:
+            self.console.print(report.TextTables(t.columns, t.sections, t.caption), highlight=False)
+        for sentence in shown.findings:
+            self.print(f"- {sentence}")
+        self.print_written()
 
-    def tell_written(self) -> None:
-        """Prints the names of all that was written."""
-        self.console.print(f"{self.path}: {', '.join(self._written)}", markup=False, highlight=False)
+    def show_parts(self, title: str, words: Any, tables: Any, figures: Any) -> None:
+        """Temporary: `show` for experiments that do not build a `Report` yet."""
+        self.show(Report(title, words, [Table(*table) for table in tables], figures))
 
-    def _names(self, name: str) -> None:
+    def print_written(self) -> None:
+        """Prints the names of all files written."""
+        self.print(f"{self.path}: {', '.join(self._written)}")
+
+    def _add_written(self, name: str) -> None:
         if name not in self._written:
             self._written.append(name)
 
 
-def _locked(workdir: Path, folder: Path) -> Any:
-    """A lock in a folder, open; it is this process's until it is closed, or the process ends in whatever way."""
+def _lock(workdir: Path, folder: Path) -> Any:
+    """Returns a locked file in `folder`; the lock ends when the file is closed or the process ends in any way."""
     folder.mkdir(exist_ok=True)
     lock = (folder / ".lock").open("a+")
     try:

@@ -1,4 +1,4 @@
-"""The code of cells of one's own: a run goes on, or is read, only with the code that it was begun with."""
+"""Digests of user-defined cells' code: a run resumes, or is read, only with the code that it was started with."""
 
 import hashlib
 import sys
@@ -9,24 +9,24 @@ from typing import Any
 OURS = ("experiments", "rnn_jax")
 
 
-def digests(made_by: Any) -> dict[str, str]:
-    """Of the file of every module that a config names as `module:Name`, once it is imported, and that is not ours.
+def digests(config: Any) -> dict[str, str]:
+    """Returns a digest of each user module that a config names as `module:Name`, once the module is imported.
 
-    Only of that file: what it imports in its turn is not looked at.
+    Modules that such a module imports in turn are not digested.
 
     Args:
-      made_by: the config, as JSON has it.
+      config: config in JSON's types.
 
     Returns:
-      By `code of MODULE`, the beginning of a SHA-256.
+      First digits of a SHA-256, by `code of MODULE`.
     """
-    found = {}
-    for name in _strings(made_by):
+    by_module = {}
+    for name in _strings(config):
         module, colon, _ = name.partition(":")
         path = getattr(sys.modules.get(module), "__file__", None)
         if colon and path is not None and module.partition(".")[0] not in OURS:
-            found[f"code of {module}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
-    return found
+            by_module[f"code of {module}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+    return by_module
 
 
 def _strings(value: Any) -> Iterator[str]:

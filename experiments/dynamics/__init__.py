@@ -54,4 +54,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.file("spectrum.png", figures.spectrum_figure(pairs))
     folder.file("training.png", figures.training_figure(pairs))
     summary.show(folder.console, pairs)
-    folder.tell_written()
+    folder.print_written()

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from rnn_jax import Cell, tasks, training
 
 MEASURED_SEQUENCES = 64  # over which the gradient's norms and saturation are averaged
@@ -74,7 +74,7 @@ def plan(config: Config) -> list[Run]:
         task = tasks.find(config.task, config.length)
         if task.dependency < 3:
             raise ValueError(f"a dependency of at least 3 steps is wanted, got {task.dependency}")
-        models = {name: networks.make(name, task, config.hidden_size) for name in config.cells}
+        models = {name: networks.make_model(name, task, config.hidden_size) for name in config.cells}
     except ValueError as error:
         raise UserError(f"--length {config.length}: {error}") from error
     optimizer, clip = training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)

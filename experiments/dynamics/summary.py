@@ -53,9 +53,9 @@ def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """The curves as `experiments.common.run_files` has them; NAME/dynamics/... [seeds, checkpoints, ...]."""
     kept: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
-        kept |= run_files.of_training(run.name, outcome.history)
+        kept |= run_files.training_arrays(run.name, outcome.history)
         for moment, look in (("before", outcome.looks[0]), ("after", outcome.looks[-1])):
-            kept |= run_files.of_moment(run.name, moment, {"last_step": {"total": look.reach}}, look.saturation, {})
+            kept |= run_files.moment_arrays(run.name, moment, {"last_step": {"total": look.reach}}, look.saturation, {})
         kept[f"{run.name}/dynamics/step"] = np.array([look.step for look in outcome.looks])
         kept[f"{run.name}/dynamics/lag"] = np.array(lags_of(run.task))
         for name in ("lyapunov", "log_singular_values", "reach", "horizon"):

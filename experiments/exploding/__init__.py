@@ -72,4 +72,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.file("boundary.png", figures.boundary_figure(found))
     folder.file("training.png", figures.training_figure(found))
     summary.show(folder.console, found)
-    folder.tell_written()
+    folder.print_written()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from rnn_jax import ReadoutModel, cells, initializers, tasks, training
 from rnn_jax.models.readout import identity
 from rnn_jax.training.clipping import Clipping

@@ -75,14 +75,14 @@ def arrays(found: Findings) -> dict[str, np.ndarray]:
     for boundary in found.boundaries:
         for i, gain in enumerate(found.gains):
             reach = {"last_step": {"total": boundary.reach[i]}}
-            kept |= run_files.of_moment(boundary.run_name(gain), "before", reach, {}, {})
+            kept |= run_files.moment_arrays(boundary.run_name(gain), "before", reach, {}, {})
     for job, outcome in found.trainings:
         for i, gain in enumerate(found.gains):
             name = job.run_name(gain)
-            kept |= run_files.of_training(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
+            kept |= run_files.training_arrays(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
             for moment, norms in outcome.reach.items():
                 shares = jax.tree.map(lambda leaf, i=i: leaf[i], outcome.saturation[moment])
-                kept |= run_files.of_moment(name, moment, {"last_step": {"total": norms[i]}}, shares, {})
+                kept |= run_files.moment_arrays(name, moment, {"last_step": {"total": norms[i]}}, shares, {})
     return kept
 
 

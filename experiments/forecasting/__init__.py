@@ -67,7 +67,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     arrays: dict[str, np.ndarray] = summary.arrays(ready.data, found)
     folder.arrays(arrays)
     rows, columns = summary.rows(found), summary.columns(ready.data)
-    folder.show(
+    folder.show_parts(
         "Forecasting a series",
         summary.sentences(ready.data, found),
         [(columns, {summary.title(ready.data): rows}, summary.caption(ready.data))],

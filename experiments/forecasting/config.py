@@ -12,7 +12,7 @@ import numpy as np
 import threadpoolctl
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from experiments.forecasting import baselines
 from experiments.forecasting.baselines import Autoregression
 from experiments.forecasting.rolling import Origins, seasonal_unit
@@ -54,7 +54,7 @@ class Config:
     cells: tuple[str, ...] = setting(
         ("rnn", "lstm", "gru"),
         "Comma list: networks that forecast one step and feed it back. "
-        f"Of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class.",
+        f"Of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.",
     )
     direct: tuple[str, ...] = setting(("gru",), "Comma list: networks that forecast all steps at once, by quantiles.")
     hidden_size: int = setting(32, "Units of each layer.")
@@ -204,7 +204,7 @@ def forecaster(config: Any, data: Data, name: str, horizon: int = 1) -> Forecast
     Raises:
       UserError: where it cannot be made or used.
     """
-    found: Sequence[Any] = networks.cells_of(name, 1, config.hidden_size, data.window, config.layers)
+    found: Sequence[Any] = networks.make_cells(name, 1, config.hidden_size, data.window, config.layers)
     cell = found[0] if len(found) == 1 else Stack(tuple(found))
     # The second half of a window is learnt from: by then the line is full.
     taps = min(data.autoregression.order, data.window // 2 + 1) if config.taps is None else config.taps

@@ -76,4 +76,4 @@ def run(config: Config, workdir: str) -> None:
     for name, png in drawn.items():
         folder.file(f"{short(name)}.png", png)
     summary.show(folder.console, results)
-    folder.tell_written()
+    folder.print_written()

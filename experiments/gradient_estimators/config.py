@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from experiments.gradient_estimators import text
 from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, ReadoutModel, SnAp, cells, tasks, training
 from rnn_jax.gradients import Estimator
@@ -96,8 +96,8 @@ def plan(config: Config) -> list[Problem]:
     for task_name in config.tasks:
         task = _task(config, task_name)
         for cell_name in config.cells:
-            model = networks.make(cell_name, task, config.hidden_size)
-            networks.check(cell_name, model, task)
+            model = networks.make_model(cell_name, task, config.hidden_size)
+            networks.probe_on_task(cell_name, model, task)
             problems.append(Problem(task_name, cell_name, task, model))
     return problems
 

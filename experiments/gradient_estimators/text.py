@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax.tasks import Batch
 from rnn_jax.tasks.task import Classification
 

@@ -1,4 +1,4 @@
-"""What is run: the config, its flags' meaning, and the list of runs it makes, checked before anything is run."""
+"""Config, flags and the list of runs that they make, checked before anything is run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-from experiments.common import networks, not_finite
-from experiments.common.command_line import UserError, setting
-from rnn_jax import cells, initializers, tasks, training
+from experiments.common import flags, networks, not_finite
+from experiments.common.flags import UserError, setting
+from rnn_jax import initializers, tasks, training
 
-# What is varied in a cell's initialisation, given the task's longest dependency; the first is the cell's default.
+# Variants of each cell's initialisation, as functions of the task's longest dependency; the first is the default.
 INITIALISATIONS: dict[str, dict[str, Callable[[int], dict[str, Any]]]] = {
     "rnn": {
         "orthogonal": lambda _: {},
@@ -31,32 +31,30 @@ INITIALISATIONS: dict[str, dict[str, Callable[[int], dict[str, Any]]]] = {
     },
 }
 
-# Optimization steps by which, at T = 100, what learns a task at all in this time has learnt it.
+# Optimization steps after which, at T = 100, every network that learns the task in this time has learned it.
 STEPS = {"adding": 1000, "temporal_order_6a": 600}
 OTHER_STEPS = 800
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is run; every field is a flag."""
+    """Config of a run; every field is a flag."""
 
     tasks: tuple[str, ...] = setting(
         ("adding", "temporal_order_6a", "copying", "digits"),
         f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}.",
     )
-    cells: tuple[str, ...] = setting(
-        ("rnn", "lstm", "gru"), f"Comma list of {', '.join(cells.CELLS)}, or your own as module:Class."
-    )
-    inits: str = setting("all", "Initialisations of each cell: all, or default.")
+    cells: tuple[str, ...] = setting(("rnn", "lstm", "gru"), networks.CELLS_HELP)
+    inits: str = setting("all", "Initialisations of each cell: all, or default.", choices=("all", "default"))
     length: int = setting(100, "T of the synthetic tasks, in steps.")
     hidden_size: int = setting(32, "Units of the hidden state.")
-    batch_size: int = setting(20, "Sequences an optimization step.")
+    batch_size: int = setting(20, "Sequences in an optimization step.")
     steps: int | None = setting(None, "Optimization steps; by default each task's own number.")
     learning_rate: float = setting(0.01, "Adam's learning rate.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
-    not_finite: str = setting("stop", not_finite.HELP)
+    not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
     seeds: int = setting(5, "Runs of each cell, all in one compiled program.")
-    seed: int = setting(0, "From which every random number follows.")
+    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 
@@ -65,7 +63,7 @@ QUICK = Config(tasks=("adding",), inits="default", length=20, hidden_size=16, st
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One line of the table: a cell with an initialisation on a task, all its seeds in one program."""
+    """A cell with an initialisation on a task, all its seeds in one program: one row of the table."""
 
     task_name: str
     cell_name: str
@@ -79,23 +77,19 @@ class Run:
     def name(self) -> str:
         return f"{self.task_name}/{self.cell_name}/{self.initialisation}"
 
+    @property
+    def label(self) -> str:
+        """Cell and initialisation; of module:Class the class."""
+        return f"{self.cell_name.rpartition(':')[2]}/{self.initialisation}"
+
 
 def plan(config: Config) -> list[Run]:
-    """Every run of a config, in the order of the table.
+    """Returns every run of a config, in the order of the table.
 
     Raises:
-      UserError: where a flag's value cannot be run.
+      UserError: if a flag's value cannot be run.
     """
-    for name in ("length", "hidden_size", "batch_size", "seeds", "steps", "learning_rate", "clip_norm"):
-        value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name} must be positive, got {value}")
-    for name in ("tasks", "cells"):
-        values = getattr(config, name)
-        if not values or len(set(values)) < len(values):
-            raise UserError(f"--{name} must name at least one and none twice, got {','.join(values)!r}")
-    if config.inits not in ("all", "default"):
-        raise UserError(f"--inits must be all or default, got {config.inits!r}")
+    flags.check(config)
     runs: list[Run] = []
     for task_name in config.tasks:
         try:
@@ -108,23 +102,23 @@ def plan(config: Config) -> list[Run]:
 
 
 def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> list[Run]:
-    """One cell on one task, in each of its initialisations."""
-    variants = INITIALISATIONS.get(cell_name, {"its own": lambda _: {}})
+    """Returns the runs of one cell on one task, one for each initialisation."""
+    variants = INITIALISATIONS.get(cell_name, {"default": lambda _: {}})
     runs = []
     for index, (initialisation, fields) in enumerate(variants.items()):
         if index and config.inits == "default":
             break
-        model = networks.make(cell_name, task, config.hidden_size)
+        model = networks.make_model(cell_name, task, config.hidden_size)
         if not index:
-            networks.check(cell_name, model, task)
-        if varied := fields(task.dependency):
-            model = dataclasses.replace(model, cell=dataclasses.replace(model.cell, **varied))
+            networks.probe_on_task(cell_name, model, task)
+        if changes := fields(task.dependency):
+            model = dataclasses.replace(model, cell=dataclasses.replace(model.cell, **changes))
         trainer = training.Trainer(
             model,
             config.batch_size,
             training.Adam(config.learning_rate),
             training.ClipByNorm(config.clip_norm),
-            not_finite=not_finite.find(config.not_finite),
+            not_finite=not_finite.POLICIES[config.not_finite],
         )
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)
         runs.append(Run(task_name, cell_name, initialisation, not index, task, trainer, steps))

@@ -1,29 +1,51 @@
-"""What a run leaves behind and shows: records, arrays, figures, the table, the page."""
+"""Results of all runs as records, arrays, figures, a table and a few sentences."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from experiments.common import run_files
-from experiments.gradient_norms import findings, quantities
+from experiments.common.numbers import number
 from experiments.gradient_norms.config import Run
-from experiments.gradient_norms.measurement import Outcome, Phase
-from experiments.gradient_norms.quantities import Pair
-from rnn_jax import plotting, report, training
-from rnn_jax.diagnostics import fit_decay
+from experiments.gradient_norms.measurement import Moment, Outcome
+from rnn_jax import plotting, report
+from rnn_jax.diagnostics import Decay, fit_decay
+
+Pair = tuple[Run, Outcome]
+
+REFERENCE_LAG = 100  # at which reach is compared in words; the longest lag of a task that has none so long
+SURVIVES = 0.01  # share of the gradient from which it is said to survive
+LINE_STYLES = ("-", "--", "-.", (0, (1, 1)))  # one for each initialisation
+
+
+def by_task(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Returns the pairs by the name of their task, in order."""
+    names = dict.fromkeys(run.task_name for run, _ in pairs)
+    return {name: [pair for pair in pairs if pair[0].task_name == name] for name in names}
+
+
+def decay(moment: Moment) -> Decay:
+    """Returns the median of each quantity over the seeds that have it."""
+    fits = np.array([fit_decay(norms) for norms in moment.reach["last_step"]["total"]])
+    known = ~np.isnan(fits)
+    return Decay(*(float(np.median(q[k])) if k.any() else math.nan for q, k in zip(fits.T, known.T, strict=True)))
+
+
+def reach(moment: Moment, lag: int) -> float:
+    """Returns the share of the last step's gradient that reaches back `lag` steps, median over seeds."""
+    return float(np.median(moment.relative[:, lag]))
 
 
 def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
-    """One flat record a seed; `LOSS/PHASE/COMPONENT/QUANTITY` for the decay of the gradient."""
-    found = []
-    solved = quantities.solved(run, outcome)
-    phases = {"before": outcome.before, "after": outcome.after}
-    for seed in range(len(outcome.history.loss)):
-        metrics = {name: {m: values[seed] for m, values in p.metrics.items()} for name, p in phases.items()}
+    """Returns one flat record for each seed; `LOSS/MOMENT/COMPONENT/QUANTITY` describes the gradient's decay."""
+    rows = []
+    moments = {"before": outcome.before, "after": outcome.after}
+    for seed, solved in enumerate(outcome.solved):
+        metrics = {name: {m: values[seed] for m, values in each.metrics.items()} for name, each in moments.items()}
         record: dict[str, Any] = {
-            **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved[seed]),
+            **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved),
             "task": run.task_name,
             "variant": run.task.variant,
             "length": run.task.length,
@@ -36,124 +58,129 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
             "steps": run.steps,
             "ms_per_step": outcome.ms_per_step,
             "clipped_percent": 100 * float(np.mean(outcome.history.clipped[seed])),
-            "diverged": training.divergence(outcome.history, seed),
+            **run_files.divergence_fields(outcome.history, seed),
         }
-        for name, phase in phases.items():
-            record[f"{name}/spectral_radius"] = phase.spectral_radius[seed]
-            for loss, norms in phase.reach.items():
+        for name, each in moments.items():
+            record[f"{name}/spectral_radius"] = each.spectral_radius[seed]
+            for loss, norms in each.reach.items():
                 for component, by_lag in norms.items():
-                    decay = fit_decay(by_lag[seed])._asdict()
-                    record |= {f"{loss}/{name}/{component}/{key}": value for key, value in decay.items()}
-        found.append(record)
-    return found
+                    quantities = fit_decay(by_lag[seed])._asdict()
+                    record |= {f"{loss}/{name}/{component}/{key}": value for key, value in quantities.items()}
+        rows.append(record)
+    return rows
 
 
 def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
-    """The curves: gradient norms and theory [seeds, lags], training metrics [seeds, steps]; shares [seeds]."""
-    found: dict[str, np.ndarray] = {}
+    """Returns gradient norms and theory [seeds, lags], training metrics [seeds, steps] and shares [seeds]."""
+    named: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
-        found |= run_files.of_training(run.name, outcome.history)
-        for name, phase in (("before", outcome.before), ("after", outcome.after)):
-            found |= run_files.of_moment(run.name, name, phase.reach, phase.saturation, phase.not_finite)
-            found[f"{run.name}/{name}/theory"] = phase.theory
-    return found
+        named |= run_files.training_arrays(run.name, outcome.history)
+        for name, each in (("before", outcome.before), ("after", outcome.after)):
+            named |= run_files.moment_arrays(run.name, name, each.reach, each.saturation, each.not_finite)
+            named[f"{run.name}/{name}/theory"] = each.theory
+    return named
 
 
-# Figures
-
-LINE_STYLES = ("-", "--", "-.", (0, (1, 1)))  # one an initialisation
-
-
-def figures(pairs: Sequence[Pair]) -> dict[str, bytes]:
-    """A PNG for each task."""
+def figures(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
+    """Returns the caption and a PNG of gradient norm over lag for each task, by file name."""
     cell_names = list(dict.fromkeys(run.cell_name for run, _ in pairs))
-    found = {}
-    for task_name, of_task in quantities.by_task(pairs).items():
+    pngs = {}
+    for task_name, task_pairs in by_task(pairs).items():
         lines = []
-        for run, outcome in of_task:
-            kinds = [r.initialisation for r, _ in of_task if r.cell_name == run.cell_name]
+        for run, outcome in task_pairs:
+            variants = [r.initialisation for r, _ in task_pairs if r.cell_name == run.cell_name]
             lines.append(
                 plotting.Line(
                     label=f"{run.cell_name}, {run.initialisation}",
                     color=f"C{cell_names.index(run.cell_name)}",
-                    style=LINE_STYLES[kinds.index(run.initialisation) % len(LINE_STYLES)],
-                    before=quantities.relative(outcome.before),
-                    after=quantities.relative(outcome.after),
+                    style=LINE_STYLES[variants.index(run.initialisation) % len(LINE_STYLES)],
+                    before=outcome.before.relative,
+                    after=outcome.after.relative,
                     theory=np.median(outcome.before.theory, axis=0),
                 )
             )
-        run = of_task[0][0]
-        seeds = len(outcome.history.loss)
-        title = f"{quantities.task_title(run)}: gradient of the loss at the last step, {seeds} seeds"
-        found[task_name] = plotting.lag_figure(lines, title)
-    return found
+        title = task_title(task_pairs[0][0])
+        drawn = f"{title}: gradient of the loss at the last step, {len(outcome.solved)} seeds"
+        pngs[f"{task_name}.png"] = (title, plotting.lag_figure(lines, drawn))
+    return pngs
 
 
-# The table
+def task_title(run: Run) -> str:
+    """Returns the task, its variant, T, and the steps including padding if they are more."""
+    task = run.task
+    padded = f", {task.sequence_length} steps" if task.sequence_length != task.length else ""
+    return f"{run.task_name} ({task.variant}), T = {task.length}{padded}"
 
 
-def _half_life(phase: Phase) -> str:
-    half_life = quantities.decay(phase).half_life
-    # A gradient that grows or stands still has none.
-    return "inf" if half_life < 0 else quantities.number(half_life)
+def _half_life(moment: Moment) -> str:
+    half_life = decay(moment).half_life
+    return "inf" if half_life < 0 else number(half_life)  # a gradient that grows or stays constant has none
 
 
-def _first_over_last(phase: Phase) -> str:
-    return quantities.number(quantities.decay(phase).first_over_last)
+def _change(text: Any) -> Any:
+    """Returns the text function of a column with a quantity before and after training."""
+    return lambda pair: f"{text(pair[1].before)}→{text(pair[1].after)}"
 
 
-def _median(values: np.ndarray) -> float:
-    return float(np.median(values))
+def _metric(pair: Pair, name: str) -> str:
+    return f"{np.median(pair[1].after.metrics[name]):.4f}"
 
 
 COLUMNS = [
-    report.Column("cell", lambda p: quantities.cell(p[0]), right=False),
+    report.Column("cell", lambda p: p[0].label.partition("/")[0], right=False),
     report.Column("init", lambda p: p[0].initialisation + "*" * p[0].is_default, right=False),
-    report.Column("half-life", lambda p: f"{_half_life(p[1].before)}→{_half_life(p[1].after)}"),
-    report.Column("first/last", lambda p: f"{_first_over_last(p[1].before)}→{_first_over_last(p[1].after)}"),
-    report.Column("loss", lambda p: f"{_median(p[1].after.metrics['loss']):.4f}"),
-    report.Column("metric", lambda p: f"{_median(p[1].after.metrics[p[0].task.metric]):.4f}"),
-    report.Column("solved", lambda p: f"{sum(quantities.solved(*p))}/{len(quantities.solved(*p))}"),
-    report.Column("clip%", lambda p: f"{100 * np.mean(p[1].history.clipped):.0f}"),
+    report.Column("half-life", _change(_half_life)),
+    report.Column("first/last", _change(lambda moment: number(decay(moment).first_over_last))),
+    report.Column("loss", lambda p: _metric(p, "loss")),
+    report.Column("metric", lambda p: _metric(p, p[0].task.metric)),
+    report.Column("solved", lambda p: f"{sum(p[1].solved)}/{len(p[1].solved)}"),
+    report.Column("clip %", lambda p: f"{100 * np.mean(p[1].history.clipped):.0f}"),
     report.Column("params", lambda p: str(p[1].parameters)),
-    report.Column("ms", lambda p: quantities.number(p[1].ms_per_step)),
+    report.Column("ms", lambda p: number(p[1].ms_per_step)),
 ]
 
 
-def _sections(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """The table's rows under a title a task."""
+def sections(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Returns the table's rows by the title of their task."""
 
     def title(run: Run) -> str:
-        return f"{quantities.task_title(run)}; baseline {run.task.baseline:.4f}; {run.task.metric}"
+        return f"{task_title(run)}; baseline {run.task.baseline:.4f}; {run.task.metric}"
 
-    return {title(of_task[0][0]): of_task for of_task in quantities.by_task(pairs).values()}
+    return {title(task_pairs[0][0]): task_pairs for task_pairs in by_task(pairs).values()}
 
 
-def _caption(pairs: Sequence[Pair], at_a_time: int) -> str:
+def caption(seeds: int, at_a_time: int) -> str:
+    """Returns the explanation of the columns."""
     return (
         "* the cell's default initialisation. half-life (steps) and first/last: of the norm of dL/ds_t, L read at the "
         "last step, before→after training (-: no gradient at all). loss, metric: on the test set. Medians over seeds. "
-        "solved: seeds that meet the task's criterion. clip%: steps whose gradient was clipped. "
-        f"ms: an optimization step of all {len(pairs[0][1].history.loss)} seeds "
-        f"together, {at_a_time} such programs side by side.\n"
+        "solved: seeds that meet the task's criterion. clip %: steps whose gradient was clipped. "
+        f"ms: milliseconds of an optimization step of all {seeds} seeds, {at_a_time} such programs in parallel.\n"
     )
 
 
-def show(console: Console, pairs: Sequence[Pair], at_a_time: int) -> None:
-    """Prints the table and the findings."""
-    console.print(report.TextTables(COLUMNS, _sections(pairs), _caption(pairs, at_a_time)), highlight=False)
-    for sentence in findings.sentences(pairs):
-        console.print(f"- {sentence}", markup=False, highlight=False)
+def findings(pairs: Sequence[Pair]) -> list[str]:
+    """Returns whose gradient survives before and after training, and which networks solve each task."""
+    sentences = [_survivors(pairs, moment) for moment in ("before", "after")]
+    solved = {
+        name: [run.label for run, outcome in task_pairs if all(outcome.solved)]
+        for name, task_pairs in by_task(pairs).items()
+    }
+    solvers = "; ".join(f"{name}: {', '.join(labels) or 'none'}" for name, labels in solved.items())
+    return [*sentences, f"Solved by all seeds: {solvers}."]
 
 
-def page(pairs: Sequence[Pair], pngs: dict[str, bytes], header: dict[str, Any]) -> str:
-    """The self-contained summary page."""
-    at_a_time = header["environment"]["programs_at_a_time"]
-    by_task = quantities.by_task(pairs)
-    return report.page(
-        title="How far back does the gradient reach?",
-        sentences=findings.sentences(pairs),
-        tables=[report.html_table(COLUMNS, _sections(pairs), _caption(pairs, at_a_time))],
-        figures={quantities.task_title(by_task[name][0][0]): png for name, png in pngs.items()},
-        details=header,
+def _survivors(pairs: Sequence[Pair], moment: str) -> str:
+    """Names the networks of which more than `SURVIVES` reaches back to the reference lag, and their tasks."""
+    tasks: dict[str, list[str]] = {}
+    for run, outcome in pairs:
+        each = getattr(outcome, moment)
+        lag = min(REFERENCE_LAG, each.relative.shape[1] - 1)
+        if reach(each, lag) > SURVIVES:
+            tasks.setdefault(run.label, []).append(run.task_name)
+    count = len(by_task(pairs))
+    named = [f"{label} ({'every task' if len(on) == count else ', '.join(on)})" for label, on in tasks.items()]
+    return (
+        f"{moment.capitalize()} training more than {SURVIVES:.0%} of the last step's gradient reaches back "
+        f"{REFERENCE_LAG} steps, or to the first step, in {', '.join(named) or 'no network'}."
     )

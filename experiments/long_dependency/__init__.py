@@ -76,7 +76,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.results(records)
     folder.arrays(store.arrays(items))
     caption, sections, words = board.caption(results, at_a_time), board.sections(results), findings.sentences(results)
-    folder.show(
+    folder.show_parts(
         "The long-dependency benchmark",
         words,
         [(board.COLUMNS, sections, caption)],

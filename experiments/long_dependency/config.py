@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from experiments.long_dependency.presets import PRESETS
 from experiments.long_dependency.recipe import Recipe
 from rnn_jax import cells, tasks, training
 
-NETWORKS = ", ".join([*cells.CELLS, *networks.BEGINNINGS])
+NETWORKS = ", ".join([*cells.CELLS, *networks.VARIANTS])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +107,8 @@ def plan(config: Config) -> list[Item]:
     items = []
     for recipe in recipes:
         task = find(recipe.task, recipe.length)
-        model = networks.make(recipe.cell, task, recipe.hidden_size, recipe.layers)
-        networks.check(recipe.cell, model, task)
+        model = networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
+        networks.probe_on_task(recipe.cell, model, task)
         items.append(Item(recipe, task, training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip)))
     return items
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.common import run_files, user_code
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.long_dependency.config import Config, Item
 from experiments.long_dependency.measurement import Outcome
 from experiments.long_dependency.result import Result
@@ -58,7 +58,7 @@ class Store:
     def write(self, item: Item, outcome: Outcome) -> None:
         """Keeps a finished item; the JSON last, as it says that the item is there."""
         self.folder.mkdir(exist_ok=True)
-        report.write_arrays(self._path(item, "npz"), run_files.of_training(item.name, outcome.history))
+        report.write_arrays(self._path(item, "npz"), run_files.training_arrays(item.name, outcome.history))
         content = {"made_by": self.made_by(item), "result": outcome.result, "environment": report.environment()}
         report.write_json(self._path(item, "json"), content)
 

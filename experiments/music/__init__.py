@@ -64,7 +64,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.arrays(summary.arrays(outcomes, drawn))
     rolls = figures.rolls_figure(real, drawn, beginning, best.network.name)
     caption = summary.caption(ready, config.seeds)
-    folder.show(
+    folder.show_parts(
         "The next notes",
         summary.sentences(baselines, outcomes),
         [(summary.COLUMNS, {summary.title(ready): summary.rows(baselines, outcomes)}, caption)],

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, check_positive, check_shares, setting
+from experiments.common.flags import UserError, check_positive, check_shares, setting
 from experiments.music import invented
 from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, cells, training
 from rnn_jax.data import Buckets, Examples, bucket_lengths, pad, read_piano_rolls
@@ -25,7 +25,7 @@ class Config:
     )
     cells: tuple[str, ...] = setting(
         ("lstm", "gru", "rnn"),
-        f"Comma list of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class.",
+        f"Comma list of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.",
     )
     hidden_size: int = setting(150, "Units of each layer.")
     layers: int = setting(1, "Layers, one above the other.")
@@ -120,7 +120,7 @@ def _examples(pieces: list[np.ndarray], buckets: int) -> list[Examples]:
 
 def _model(config: Config, name: str, longest: int) -> ReadoutModel:
     found: list[Cell] = []
-    for cell in networks.cells_of(name, KEYS, config.hidden_size, longest, config.layers):
+    for cell in networks.make_cells(name, KEYS, config.hidden_size, longest, config.layers):
         if config.dropout:
             try:
                 cell = Dropout(RecurrentDropout(cell, config.dropout), config.dropout)

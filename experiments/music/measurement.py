@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.common import parallel
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.music.config import Config, Network, Plan
 from rnn_jax import masking, training
 from rnn_jax.data import Examples

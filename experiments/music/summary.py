@@ -72,7 +72,7 @@ def arrays(outcomes: Sequence[Outcome], drawn: np.ndarray) -> dict[str, np.ndarr
     """The curves as `run_files` has them; NAME/validation/loss [seeds, epochs]; the drawn piece [T, 88]."""
     found = {"drawn": drawn.astype(np.uint8)}
     for outcome in outcomes:
-        found |= run_files.of_training(outcome.network.name, outcome.fit.history)
+        found |= run_files.training_arrays(outcome.network.name, outcome.fit.history)
         found[f"{outcome.network.name}/validation/loss"] = outcome.fit.scores
     return found
 

@@ -95,7 +95,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     rows = {summary.title(texts): summary.rows(outcomes, counted, texts)}
     written = {f"{generated.COUNT:,} generated names": generated.rows(made, texts)}
     heard = f"Heard: {judge.network.name} gives them the language that was asked for."
-    folder.show(
+    folder.show_parts(
         "Names",
         words,
         [(summary.COLUMNS, rows, summary.caption(texts, config.seeds)), (generated.COLUMNS, written, heard)],

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.common.command_line import setting
+from experiments.common.flags import setting
 from experiments.common.text_classification import networks
 from experiments.common.text_classification.measurement import Network
 from experiments.common.text_classification.texts import Texts, read

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import networks, parallel
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.common.text_classification.measurement import READ_AT_A_TIME
 from experiments.common.text_classification.texts import Part, Texts
 from rnn_jax import training
@@ -55,7 +55,7 @@ def generator(
     """
     begins = tuple(_begin(name) for name in texts.classes)
     vocabulary = Vocabulary((*texts.vocabulary.tokens, *begins))
-    (made,) = networks.cells_of(cell, len(vocabulary), size, texts.longest, 1)
+    (made,) = networks.make_cells(cell, len(vocabulary), size, texts.longest, 1)
     model = LanguageModel(OneHot(len(vocabulary)), made)
 
     def use(key: jax.Array) -> Any:

@@ -54,7 +54,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.arrays(dict(figures.curves(outcomes)))
     words = [summary.against(outcomes, counted, texts), *summary.diverged(outcomes)]
     rows = {summary.title(texts): summary.rows(outcomes, counted, texts)}
-    folder.show(
+    folder.show_parts(
         "Sentiment",
         words,
         [(summary.COLUMNS, rows, summary.caption(texts, config.seeds))],

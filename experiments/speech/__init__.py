@@ -58,4 +58,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
         if outcome.problem.question == "joined":
             pngs["joined.png"] = ("Several digits", figures.joined_figure(outcome, ready.mel.hop))
     words = [summary.source(ready), *summary.sentences(done)]
-    folder.show("Spoken digits", words, [(summary.COLUMNS, summary.sections(done), summary.CAPTION)], pngs)
+    folder.show_parts("Spoken digits", words, [(summary.COLUMNS, summary.sections(done), summary.CAPTION)], pngs)

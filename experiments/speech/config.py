@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, check_positive, check_shares, setting
+from experiments.common.flags import UserError, check_positive, check_shares, setting
 from experiments.speech import recordings, synthetic
 from experiments.speech.augmentation import of_classes, of_sequences
 from experiments.speech.frames import Part, Scale
@@ -36,9 +36,7 @@ class Config:
         "Comma list of digits (which one, of known speakers), speakers (of one never heard, each in turn), joined "
         "(which ones, several in a recording, by CTC).",
     )
-    cell: str = setting(
-        "gru", f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class."
-    )
+    cell: str = setting("gru", f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.")
     hidden_size: int = setting(64, "Units of each direction of each layer.")
     layers: int = setting(2, "Bidirectional layers, one above the other.")
     bands: int = setting(40, "Mel bands of a frame.")
@@ -190,7 +188,7 @@ def _layer(config: Config) -> Cell:
     found: list[Cell] = []
     for _ in range(config.layers):
         size = found[-1].output_size if found else config.bands
-        (cell,) = networks.cells_of(config.cell, size, config.hidden_size, LAG, 1)
+        (cell,) = networks.make_cells(config.cell, size, config.hidden_size, LAG, 1)
         layer: Cell = Bidirectional(cell)
         found.append(Dropout(layer, config.dropout) if found and config.dropout else layer)
     model = found[0] if len(found) == 1 else Stack(tuple(found))

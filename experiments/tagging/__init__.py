@@ -51,7 +51,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     outcomes = [ended[place] for place in range(len(jobs))]
     folder.arrays(summary.arrays(outcomes))
     caption = summary.caption(ready, config.seeds)
-    folder.show(
+    folder.show_parts(
         "A tag for every word",
         summary.sentences(baselines, outcomes),
         [(summary.COLUMNS, {summary.title(ready): summary.rows(baselines, outcomes)}, caption)],

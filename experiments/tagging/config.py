@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, check_positive, check_shares, setting
+from experiments.common.flags import UserError, check_positive, check_shares, setting
 from experiments.tagging.corpus import CHARACTERS, Corpus, load
 from rnn_jax import Bidirectional, Cell, Dropout, Stack, cells, training
 from rnn_jax.data import Embedding
@@ -37,9 +37,7 @@ class Config:
         None, "Folder with one file each of *-train.conllu, *-dev.conllu, *-test.conllu; by default lines of Python."
     )
     taggers: tuple[str, ...] = setting(tuple(KINDS), f"Comma list of {', '.join(KINDS)}.")
-    cell: str = setting(
-        "lstm", f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class."
-    )
+    cell: str = setting("lstm", f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.")
     word_features: int = setting(100, "Width of the words' table.")
     character_features: int = setting(24, "Width of the characters' table.")
     character_units: int = setting(32, "Units that read a word's characters, in each direction.")
@@ -123,7 +121,7 @@ def _model(config: Config, kind: Kind, corpus: Corpus) -> Tagger:
     encoder, size = None, config.word_features
     if kind.characters:
         embedding = Embedding(len(corpus.characters), config.character_features)
-        cell = networks.cells_of(config.cell, embedding.features, config.character_units, CHARACTERS, 1)[0]
+        cell = networks.make_cells(config.cell, embedding.features, config.character_units, CHARACTERS, 1)[0]
         encoder = WordEncoder(embedding, cell)
         size += encoder.features
     longest = max(len(examples.steps.words) for examples in corpus.parts["training"].buckets)
@@ -132,7 +130,7 @@ def _model(config: Config, kind: Kind, corpus: Corpus) -> Tagger:
     layers: list[Cell] = []
     for _ in range(config.layers):
         read = layers[-1].output_size if layers else size
-        cell = networks.cells_of(config.cell, read, units, longest, 1)[0]
+        cell = networks.make_cells(config.cell, read, units, longest, 1)[0]
         layers.append(Dropout(Bidirectional(cell) if kind.both else cell, config.dropout))
     layer = layers[0] if len(layers) == 1 else Stack(tuple(layers))
     words = Embedding(len(corpus.words), config.word_features)

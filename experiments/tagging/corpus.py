@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.tagging import source_code
 from rnn_jax.data import Buckets, Examples, Sentence, Vocabulary, bucket_lengths, pad, read_conllu, spell
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from experiments.common import parallel
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.tagging.baseline import LONGEST_ENDINGS, MostFrequentTag
 from experiments.tagging.config import Config, Network, Plan
 from experiments.tagging.corpus import Corpus, Part

@@ -79,7 +79,7 @@ def arrays(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
     """The curves as `experiments.common.run_files` has them; NAME/validation/accuracy [seeds, epochs]."""
     found: dict[str, np.ndarray] = {}
     for outcome in outcomes:
-        found |= run_files.of_training(outcome.network.name, outcome.fit.history)
+        found |= run_files.training_arrays(outcome.network.name, outcome.fit.history)
         found[f"{outcome.network.name}/validation/accuracy"] = 1 - outcome.fit.scores
     return found
 

@@ -86,4 +86,4 @@ def run(config: Config, workdir: str) -> None:
         "summary.html", report.page("Two teaching programs", [*left_out, *words], [table], shown, folder.header)
     )
     summary.show(folder.console, sections, words)
-    folder.tell_written()
+    folder.print_written()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import networks, parallel
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from experiments.teaching.classifier import SequenceClassifier
 from experiments.teaching.generator import TEXT, Generator
 from experiments.teaching.program import Lesson, Program, orders
@@ -28,7 +28,7 @@ class Config:
     text: str | None = setting(None, "A UTF-8 text for the generator; by default the original's sentence.")
     cell: str | None = setting(
         None,
-        f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class, for both programs; by "
+        f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class, for both programs; by "
         "default the originals': a ReLU network and an LSTM. A library that has it not is left out.",
     )
     epochs: int | None = setting(None, "Times that each program's data is read; by default the originals': 100 and 20.")
@@ -86,7 +86,7 @@ def _lesson(config: Config, original: Original) -> Lesson:
     if config.cell is None:
         found = tuple(original.cell(features if n == 0 else HIDDEN_SIZE, HIDDEN_SIZE) for n in range(original.layers))
     else:
-        found = networks.cells_of(config.cell, features, HIDDEN_SIZE, steps, original.layers)
+        found = networks.make_cells(config.cell, features, HIDDEN_SIZE, steps, original.layers)
     model = Classifier(found[0] if len(found) == 1 else Stack(found), classes)
     trainer = training.Trainer(model, BATCH_SIZE, training.Adam(LEARNING_RATE), clip=None)
     keys = jax.random.key(config.seed)[None]

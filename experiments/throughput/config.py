@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.common.command_line import UserError, setting
+from experiments.common.flags import UserError, setting
 from experiments.throughput.problem import CELLS, DTYPES, Shape
 
 # In the order of the run and of the page; each is a module of this package.

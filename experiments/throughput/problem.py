@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 
 CELLS = ("rnn", "lstm", "gru")  # tanh; with one forget gate; with the reset after the product
 DTYPES = ("float32", "bfloat16")

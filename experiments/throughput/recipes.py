@@ -55,7 +55,9 @@ def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
 
 def _compare(config: Config, recipe: Recipe, peers: Sequence[Contestant]) -> list[Record]:
     task = tasks.find(recipe.task, min(recipe.length, config.longest))
-    trainers = [training.Trainer(networks.make(cell, task, HIDDEN), BATCH, OPTIMIZER, CLIP) for cell in config.cells]
+    trainers = [
+        training.Trainer(networks.make_model(cell, task, HIDDEN), BATCH, OPTIMIZER, CLIP) for cell in config.cells
+    ]
     # How each makes what trains a cell, and how it runs those of all cells.
     ways: dict[str, tuple[Callable[..., timing.Call], Callable[..., float]]] = {ours.DEFAULT: (program, _side_by_side)}
     ways |= {peer.name: (functools.partial(loops, peer), _in_turn) for peer in peers}

@@ -97,4 +97,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     page = report.page("Translation", words, [table], dict(pngs.values()), folder.header)
     folder.file("summary.html", page)
     summary.show(folder.console, ready, rows, shared, words, in_order)
-    folder.tell_written()
+    folder.print_written()

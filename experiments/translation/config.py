@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import networks
-from experiments.common.command_line import UserError, check_positive, check_shares, setting
+from experiments.common.flags import UserError, check_positive, check_shares, setting
 from experiments.translation import corpus as corpora
 from experiments.translation import scoring
 from experiments.translation.corpus import Corpus
@@ -46,9 +46,7 @@ class Config:
         ("general", "none"),
         "Comma list of networks: general, dot (Luong's decoder), additive (Bahdanau's), none.",
     )
-    cell: str = setting(
-        "gru", f"One of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class."
-    )
+    cell: str = setting("gru", f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class.")
     embedding: int = setting(128, "Features of a word.")
     hidden_size: int = setting(256, "Units of the decoder, and of both directions of the encoder together.")
     readout: int = setting(256, "Features that words are read from with attention; without, they are the units.")
@@ -163,7 +161,7 @@ def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
     lag = max(3, *corpus.longest)
 
     def cell(input_size: int, hidden_size: int) -> Cell:
-        (found,) = networks.cells_of(config.cell, input_size, hidden_size, lag, 1)
+        (found,) = networks.make_cells(config.cell, input_size, hidden_size, lag, 1)
         return found
 
     def dropped(cell: Cell) -> Cell:

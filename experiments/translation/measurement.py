@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from experiments.common import parallel
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.translation import corpus as corpora
 from experiments.translation import scoring
 from experiments.translation.config import Config, Plan

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from experiments.translation.corpus import Corpus, Item
 from rnn_jax.data.pairs import Words
 

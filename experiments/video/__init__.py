@@ -47,7 +47,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     sessions = [folder.session(name) for name in config.cells]
     parallel.run(jobs, sessions, work, parallel.programs_at_a_time(), folder.console, finished)
     outcomes = [ended[place] for place in range(len(jobs))]
-    folder.show(
+    folder.show_parts(
         "Video",
         summary.sentences(outcomes, true),
         [(summary.COLUMNS, {summary.title(ready): summary.rows(outcomes, true)}, summary.CAPTION)],

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import digit_images, networks
-from experiments.common.command_line import UserError, check_positive, setting
 from experiments.common.digit_images import Digits
+from experiments.common.flags import UserError, check_positive, setting
 from experiments.video import clips
 from rnn_jax import Cell, cells
 from rnn_jax import training as train
@@ -29,7 +29,7 @@ class Config:
     )
     cells: tuple[str, ...] = setting(
         (ALONE, "gru"),
-        f"Comma list of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as module:Class; {ALONE}: "
+        f"Comma list of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class; {ALONE}: "
         "convolutions alone.",
     )
     features: int = setting(96, "Of a frame, which the cell reads.")
@@ -103,7 +103,7 @@ def _model(config: Config, name: str, side: int) -> VideoClassifier:
     try:
         cell: Cell | None = None
         if name != ALONE:
-            (cell,) = networks.cells_of(name, config.features, config.hidden_size, clips.FRAMES, 1)
+            (cell,) = networks.make_cells(name, config.features, config.hidden_size, clips.FRAMES, 1)
         model = VideoClassifier(images, config.features, cell, len(clips.DIRECTIONS), (10, len(clips.PATHS)))
 
         def use(key: jax.Array) -> Any:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import networks
-from experiments.common.command_line import UserError
+from experiments.common.flags import UserError
 from rnn_jax import Bidirectional, Cell, Dropout, cells
 from rnn_jax.data import Encoder
 from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool, Pooling
@@ -15,7 +15,7 @@ from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool, Pooling
 TWO_WAYS = "bi_"
 POOLINGS: dict[str, Pooling] = {"last": LastStep(), "mean": MeanPool(), "max": MaxPool()}
 CELLS_HELP = (
-    f"Comma list of networks: each one of {', '.join([*cells.CELLS, *networks.BEGINNINGS])}, or your own as "
+    f"Comma list of networks: each one of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as "
     f"module:Class, with {TWO_WAYS} before it for one in each direction."
 )
 
@@ -45,7 +45,7 @@ def classifier(
     Raises:
       UserError: where there is no such cell, or it cannot be trained.
     """
-    (cell,) = networks.cells_of(name.removeprefix(TWO_WAYS), encoder.features, hidden_size, longest, 1)
+    (cell,) = networks.make_cells(name.removeprefix(TWO_WAYS), encoder.features, hidden_size, longest, 1)
     core: Cell = Bidirectional(cell) if name.startswith(TWO_WAYS) else cell
     if input_dropout:
         core = Dropout(core, input_dropout)

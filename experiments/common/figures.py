@@ -1,0 +1,88 @@
+"""Figures that several experiments draw: scores over epochs beside baselines, confusion matrices. All return a PNG."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from rnn_jax import plotting
+
+STYLES = (":", "--", "-.", (0, (1, 4)), (0, (4, 4)))  # of the baselines' lines
+SHOWN_FROM = 0.5  # percent of a row from which a confusion is written into its square
+
+
+def epochs_figure(
+    curves: Mapping[str, np.ndarray],
+    ylabel: str,
+    baselines: Mapping[str, float] | None = None,
+    xlabel: str = "epoch",
+    ylim: tuple[float | None, float | None] = (None, None),
+) -> bytes:
+    """Draws a score after every epoch, one line for each seed, and the baselines as horizontal lines.
+
+    Args:
+      curves: scores [seeds, epochs] by network.
+      ylabel: name and unit of the score.
+      baselines: score of each baseline.
+      xlabel: label of the horizontal axis.
+      ylim: limits of the vertical axis.
+    """
+    figure = plotting.figure((8, 5))
+    axis = figure.subplots()
+    for place, (name, scores) in enumerate(curves.items()):
+        for seed, values in enumerate(scores):
+            line: dict[str, Any] = {"color": f"C{place}", "lw": 1.2, "label": None if seed else name}
+            if len(values) <= 30:
+                line |= {"marker": "o", "ms": 3}
+            axis.plot(1 + np.arange(len(values)), values, **line)
+    for place, (name, value) in enumerate((baselines or {}).items()):
+        axis.axhline(value, color="0.35", ls=STYLES[place % len(STYLES)], lw=1.2, label=name)
+    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    return plotting.png(figure)
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Returns counts [classes, classes]: row i, column j counts examples of class i predicted as j.
+
+    Args:
+      labels: true classes [N].
+      predictions: predicted classes [..., N]; counts add up over the leading axes.
+      classes: number of classes.
+    """
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (np.broadcast_to(labels, predictions.shape), predictions), 1)
+    return counts
+
+
+def confusion_figure(
+    panels: Mapping[str, np.ndarray], classes: Sequence[str], rows: Sequence[str] | None = None, ylabel: str = "class"
+) -> bytes:
+    """Draws confusion matrices in percent of their rows.
+
+    Args:
+      panels: counts [classes, classes] by title of the panel.
+      classes: names of the classes.
+      rows: labels of the rows; None means `classes`.
+      ylabel: label of the vertical axis.
+    """
+    size = 2.4 + 0.42 * len(classes)
+    figure = plotting.figure((size * len(panels) + 1.2, size))
+    axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
+    for axis, (title, counts) in zip(axes, panels.items(), strict=True):
+        totals = counts.sum(axis=1, keepdims=True)
+        percent = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+        image = axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+        for row, column in np.argwhere(percent >= SHOWN_FROM):
+            value = percent[row, column]
+            color = "white" if value > 55 else "black"
+            axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=color)
+        axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
+        axis.set_yticks(range(len(classes)), rows or classes)
+        axis.set(title=title, xlabel="predicted class")
+    axes[0].set_ylabel(ylabel)
+    figure.colorbar(image, ax=list(axes), label="share of the row (%)", shrink=0.8)
+    return plotting.png(figure)

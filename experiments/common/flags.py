@@ -1,0 +1,121 @@
+"""A config's fields as flags: default, help text and allowed values of each, stated beside the field."""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from rnn_jax import training
+
+
+class UserError(Exception):
+    """What the user gave cannot be run; the message names the flag, the value it got and the one expected."""
+
+
+def setting(
+    default: Any,
+    help_text: str | None = None,
+    *,
+    share: bool = False,
+    choices: Sequence[str] | None = None,
+    checked: bool = True,
+) -> Any:
+    """Returns a dataclass field that is also a flag.
+
+    Numbers must be positive and finite, comma lists must hold at least one name and none twice; None means "not given".
+
+    Args:
+      default: value without the flag.
+      help_text: text for `--help`; None takes the text of the same field in the base class, for a new default.
+      share: number must be in [0, 1) instead.
+      choices: names that a string or a comma list may hold; None allows any.
+      checked: False leaves the value to the experiment (`--seed`, lists that may be empty).
+    """
+    metadata = {"help": help_text, "share": share, "choices": choices, "checked": checked}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def help_text(config_class: type, name: str) -> str:
+    """Returns the help text of a field, from the class that states it."""
+    for base in config_class.__mro__:
+        field = vars(base).get("__dataclass_fields__", {}).get(name)
+        if field is not None and field.metadata.get("help"):
+            return field.metadata["help"]
+    raise TypeError(f"{config_class.__name__}.{name} has no help text")
+
+
+def plain_type(annotation: Any) -> type:
+    """Returns `int` for `int | None`, `tuple` for `tuple[str, ...]`."""
+    if isinstance(annotation, types.UnionType):
+        (annotation,) = (a for a in typing.get_args(annotation) if a is not types.NoneType)
+    return typing.get_origin(annotation) or annotation
+
+
+def check(config: Any) -> None:
+    """Checks every field of a config against what its `setting` allows.
+
+    Raises:
+      UserError: if a value is not allowed; the message names its flag.
+    """
+    for field in dataclasses.fields(config):
+        value, rule = getattr(config, field.name), field.metadata
+        if value is None or isinstance(value, bool) or not rule.get("checked", False):
+            continue
+        if rule["share"]:
+            if not 0 <= value < 1:
+                raise UserError(f"--{field.name} must be from 0 to below 1, got {value}")
+        elif isinstance(value, int | float):
+            if not 0 < value < math.inf:
+                kind = "a positive number" if plain_type(field.type) is float else "positive"
+                raise UserError(f"--{field.name} must be {kind}, got {value}")
+        elif isinstance(value, tuple):
+            _check_names(field.name, value, rule["choices"])
+        elif rule["choices"] is not None and value not in rule["choices"]:
+            raise UserError(f"--{field.name} must be one of {', '.join(rule['choices'])}, got {value!r}")
+
+
+def _check_names(name: str, values: tuple[str, ...], choices: Sequence[str] | None) -> None:
+    if not values or len(set(values)) < len(values):
+        raise UserError(f"--{name} must name at least one and none twice, got {','.join(values)!r}")
+    if choices is not None and (unknown := [value for value in values if value not in choices]):
+        raise UserError(f"--{name}: unknown {unknown[0]!r}: known are {', '.join(choices)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """Flags of every experiment that trains on a data set in epochs; `batch_size` and `epochs` differ in their help."""
+
+    epochs: int = setting(10, "Epochs; the one with the best validation score counts.")
+    batch_size: int = setting(32, "Examples in an optimization step.")
+    learning_rate: float = setting(1e-3, "Adam's initial learning rate; it falls to 0 along a cosine.")
+    clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
+    seeds: int = setting(3, "Runs of each network, all in one compiled program.")
+    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
+
+    def trainer(self, model: Any, steps: int) -> training.Trainer[Any]:
+        """Returns a trainer with Adam, cosine decay over all epochs and clipping by norm.
+
+        Args:
+          model: model with a loss.
+          steps: optimization steps of one epoch.
+        """
+        optimizer = training.CosineDecay(training.Adam(self.learning_rate), self.epochs * steps)
+        return training.Trainer(model, self.batch_size, optimizer, training.ClipByNorm(self.clip_norm))
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Temporary: for experiments whose fields do not state what they allow."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 < value < math.inf:
+            kind = "a positive number" if isinstance(value, float) else "positive"
+            raise UserError(f"--{name} must be {kind}, got {value}")
+
+
+def check_shares(config: Any, *names: str) -> None:
+    """Temporary: likewise."""
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise UserError(f"--{name} must be from 0 to below 1, got {getattr(config, name)}")
