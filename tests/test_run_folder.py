@@ -64,7 +64,7 @@ def test_begun_anew_there_is_nothing_left_of_the_trainings(tmp_path: Path) -> No
 
 def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json cannot be read .*; --noresume begins anew"):
+    with pytest.raises(UserError, match=r"config\.json cannot be read .*; start from scratch with --noresume"):
         RunFolder(_Config(), str(tmp_path))
 
 
@@ -129,7 +129,7 @@ def test_a_terminated_command_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     _, told = process.communicate(timeout=120)
     assert process.returncode == 143, told
     # Not always the last: asyncio may have a word at the very end.
-    assert "terminated; the same command goes on from where it was saved" in told.splitlines()
+    assert "terminated; saved: repeat the command to resume" in told.splitlines()
     saved = [int(path.name) for path in stopped.glob("training/*/checkpoints/*")]
     assert saved
     assert min(saved) < STEPS
