@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Iterator
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 # Words in the messages of JAX's runtime by which another process, or the way to it, is gone.
 _GONE = ("gloo", "nccl", "connection", "coordination", "heartbeat", "socket", "unavailable", "deadline")
@@ -77,6 +79,11 @@ def _check(coordinator: str, processes: int, index: int) -> None:
 def is_writer() -> bool:
     """Whether this process is the one that writes files and prints."""
     return jax.process_index() == 0
+
+
+def any_process(flag: bool) -> bool:
+    """Returns whether the flag is set in any process; all of them must call it, and then act alike."""
+    return flag if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(flag))))
 
 
 @contextlib.contextmanager

@@ -18,19 +18,19 @@ TRAINER = training.Trainer(models.ReadoutModel(CELL, 6), 8, training.SGD(0.1), t
 
 
 def train(runs: int, done=lambda run: None) -> dict[str, np.ndarray]:
-    """Streams, as they are the input that processes have parts of."""
+    """Trains on streams, the input that is split between processes."""
     streams = data.Streams.of(IDS, 8, 5)
-    state = training.init(TRAINER, jax.random.split(jax.random.key(0), 4))
-    state, pieces = training.begin_stream(TRAINER, streams, state), []
+    state = training.start(TRAINER, streams, training.init(TRAINER, jax.random.split(jax.random.key(0), 4)))
+    chunks = []
     for run in range(runs):
-        state, piece = training.run_stream(TRAINER, streams, state, 2)
-        pieces.append(piece)
-        jax.block_until_ready(piece)
+        state, chunk = training.run(TRAINER, streams, state, 2)
+        chunks.append(chunk)
+        jax.block_until_ready(chunk)
         done(run)
-    tested = training.evaluate_stream(TRAINER.model, streams, state.training.params)
+    tested = training.evaluate(TRAINER.model, streams, state.training.params)["loss"]
     w_h = seeds.fetch(state.training.params.cell.w_h)
     held = streams.columns.addressable_shards[0].data.shape[1]
-    return {"loss": training.join(pieces).loss, "w_h": w_h, "tested": tested, "streams": np.array(held)}
+    return {"loss": training.join(chunks).loss, "w_h": w_h, "tested": tested, "streams": np.array(held)}
 
 
 def main(port: str, processes: str, index: str, shape: str, patience: str, runs: str) -> None:
@@ -39,13 +39,13 @@ def main(port: str, processes: str, index: str, shape: str, patience: str, runs:
 
     def done(run: int) -> None:
         print(f"run {run} done", flush=True)
-        if int(runs) > 2:  # is to be killed meanwhile
+        if int(runs) > 2:  # a test kills one meanwhile
             time.sleep(0.1)
 
     with distributed.together(), jax.set_mesh(mesh.MeshShape.parse(shape).build()):
-        found = train(int(runs), done)
+        results = train(int(runs), done)
         if distributed.is_writer():
-            print({name: array.tolist() for name, array in found.items()}, flush=True)
+            print({name: array.tolist() for name, array in results.items()}, flush=True)
 
 
 if __name__ == "__main__":

@@ -158,9 +158,9 @@ def test_the_kept_parameters_are_the_best_on_validation_and_tested_once(data, mo
 
     def scripted(model, streams, params):
         seen.append(jax.tree.map(np.array, params))
-        return np.array([told[len(seen) - 1]])
+        return {"loss": np.array([told[len(seen) - 1]])}
 
-    monkeypatch.setattr(training, "evaluate_stream", scripted)
+    monkeypatch.setattr(training, "evaluate", scripted)
     outcome = measure(configs.plan(config), config)
     assert (outcome.looks.validation, outcome.looks.best_look, outcome.test) == (told[:4], 1, 7.0)
     for params in (outcome.looks.best, seen[4]):

@@ -26,7 +26,7 @@ def _flipped(path: Path) -> None:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training that has ended, with the checkpoints of its last three log points."""
     folder = tmp_path_factory.mktemp("ended")
-    assert trainings.train(trainings.of_task(), trainings.session(folder)) is not None
+    assert trainings.train(trainings.on_task(), trainings.session(folder)) is not None
     return folder
 
 
@@ -40,13 +40,13 @@ def _damage_every_file(ended: Path, tmp_path: Path, damages: list[Callable[[Path
             shutil.copytree(ended, folder)
             damage(folder / file.relative_to(ended))
             before = len(told)
-            found = trainings.train(trainings.of_task(), trainings.session(folder, tell=told.append))
+            found = trainings.train(trainings.on_task(), trainings.session(folder, report=told.append))
             assert found is not None
             trainings.assert_same(found, trainings.whole("task"))
             assert told[before:], file  # where it goes on, and whether something is damaged
             shutil.rmtree(folder)
             cases += 1
-    return sum("is damaged" in sentence for sentence in told)
+    return sum("is corrupt" in sentence for sentence in told)
 
 
 def test_of_a_damaged_checkpoint_the_one_before_is_taken(ended: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_half_written_checkpoint_is_none(ended: Path, tmp_path: Path) -> None:
     shutil.copytree(ended, folder)
     newest = folder / "checkpoints" / str(trainings.STEPS)
     newest.rename(newest.with_name(f"{trainings.STEPS}.orbax-checkpoint-tmp"))
-    found = trainings.train(trainings.of_task(), trainings.session(folder))
+    found = trainings.train(trainings.on_task(), trainings.session(folder))
     assert found is not None
     trainings.assert_same(found, trainings.whole("task"))
 
@@ -74,8 +74,8 @@ def test_where_all_are_damaged_it_is_said(ended: Path, tmp_path: Path) -> None:
     for path in (folder / "checkpoints").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
-    with pytest.raises(training.CheckpointError, match=r"all checkpoints are damaged, steps \[8, 10, 12\]"):
-        trainings.train(trainings.of_task(), trainings.session(folder))
+    with pytest.raises(training.CheckpointError, match=r"all checkpoints are corrupt, steps \[8, 10, 12\]"):
+        trainings.train(trainings.on_task(), trainings.session(folder))
 
 
 def test_a_line_cut_by_a_kill_and_lines_after_the_checkpoint_are_written_anew(ended: Path, tmp_path: Path) -> None:
@@ -84,25 +84,27 @@ def test_a_line_cut_by_a_kill_and_lines_after_the_checkpoint_are_written_anew(en
     shutil.rmtree(folder / "checkpoints" / str(trainings.STEPS))
     lines = (folder / "metrics.jsonl").read_text()
     (folder / "metrics.jsonl").write_text(lines[:-20])
-    assert trainings.train(trainings.of_task(), trainings.session(folder)) is not None
+    assert trainings.train(trainings.on_task(), trainings.session(folder)) is not None
     assert (folder / "metrics.jsonl").read_text() == lines
 
 
 def test_one_made_by_something_else_is_refused(ended: Path) -> None:
-    with pytest.raises(training.CheckpointError, match=r"made by another config: size: 4 there, 5 here"):
-        trainings.train(trainings.of_task(), training.Session(ended, {"size": 5}))
+    with pytest.raises(training.CheckpointError, match=r"written by another config: size: 4 there, 5 here"):
+        trainings.train(trainings.on_task(), training.Session(ended, {"size": 5}))
 
 
 def test_one_of_another_format_is_refused(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
-    monkeypatch.setattr("rnn_jax.training.checkpoints.FORMAT", 2)
-    with pytest.raises(training.CheckpointError, match=r"is of format 1, .* goes on with format 2 alone: .*begin anew"):
-        trainings.train(trainings.of_task(), trainings.session(folder))
+    monkeypatch.setattr("rnn_jax.training.checkpoints.FORMAT", 3)
+    with pytest.raises(
+        training.CheckpointError, match=r"has format 2, .* format 3 only: .*start again in another folder"
+    ):
+        trainings.train(trainings.on_task(), trainings.session(folder))
 
 
 def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
-    progress = trainings.train(trainings.of_task(0.5), trainings.session(tmp_path, keep=2), steps=20)
+    progress = trainings.train(trainings.on_task(0.5), trainings.session(tmp_path, keep=2), steps=20)
     assert progress is not None
     means = [
         np.mean(progress.history.loss[:, n - trainings.LOG_EVERY : n])
@@ -117,7 +119,7 @@ def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
 def test_where_no_checkpoint_can_be_written_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file where a folder is wanted")
     with pytest.raises(training.CheckpointError, match="no checkpoints can be written there: File exists"):
-        trainings.train(trainings.of_task(), trainings.session(tmp_path))
+        trainings.train(trainings.on_task(), trainings.session(tmp_path))
 
 
 def test_differences_are_told_by_name() -> None:
@@ -144,7 +146,7 @@ def _no_file_longer_than(size: int) -> Iterator[None]:
 
 
 def test_where_a_checkpoint_cannot_be_written_the_last_good_one_stays(tmp_path: Path) -> None:
-    kind = trainings.of_task()
+    kind = trainings.on_task()
     assert trainings.train(kind, trainings.session(tmp_path, until=4)) is None
     wanted = r"a checkpoint could not be written: File too large; the last good one is that of step 4$"
     with _no_file_longer_than(2500), pytest.raises(training.CheckpointError, match=wanted):

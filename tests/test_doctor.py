@@ -64,9 +64,11 @@ def trained(cell, task=SHORT, change=lambda params: params, steps=100, optimizer
     state = jax.tree.map(lambda leaf: leaf[None], state)
     trainer = initializers.without_initializers(trainer)
     before = diagnostics.examine(trainer.model, task, params, sequences(task))
-    state, history = training.run(trainer, task, state, steps)
+    state, history = training.run(trainer, task, training.start(trainer, task, state), steps)
     history = jax.tree.map(lambda leaf: np.asarray(leaf[0]), history)
-    now = diagnostics.examine(trainer.model, task, jax.tree.map(lambda leaf: leaf[0], state.params), sequences(task))
+    now = diagnostics.examine(
+        trainer.model, task, jax.tree.map(lambda leaf: leaf[0], state.training.params), sequences(task)
+    )
     return dataclasses.replace(
         now,
         before=before.now,

@@ -149,8 +149,9 @@ def test_a_trainer_uses_the_estimator_it_is_given():
     estimator = TBPTT(4, 12)
     task = rnn_jax.Adding(12)
     exact = training.Trainer(MODEL, 4, training.Adam(1e-2), None)
+    keys = jax.random.split(jax.random.key(0), 2)
     states = [
-        training.run(trainer, task, training.init(trainer, jax.random.split(jax.random.key(0), 2)), 3)
+        training.run(trainer, task, training.start(trainer, task, training.init(trainer, keys)), 3)
         for trainer in (exact, *(dataclasses.replace(exact, estimator=e) for e in (estimator, TBPTT(2))))
     ]
     losses = [np.asarray(metrics.loss) for _, metrics in states]

@@ -9,7 +9,7 @@ from jax import export
 
 import rnn_jax
 from rnn_jax import diagnostics, training
-from rnn_jax.training import loop
+from rnn_jax.training import task_source
 
 PLATFORMS = ["cpu", "cuda", "tpu"]
 TASK = rnn_jax.Adding(5)
@@ -28,8 +28,12 @@ def test_a_training_step_lowers_for_every_platform(make):
     trainer = training.Trainer(model, 2, training.Adam(1e-3), training.ClipByNorm(1.0))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     state = jax.eval_shape(functools.partial(training.init, trainer), keys)
-    exported = export.export(loop._run, platforms=PLATFORMS)(trainer, TASK, state, 1)
-    results = jax.tree.leaves(jax.eval_shape(lambda s: training.run(trainer, TASK, s, 1), state))
+    exported = export.export(task_source._run, platforms=PLATFORMS)(trainer, TASK, state, 1)
+
+    def run(state):
+        return training.run(trainer, TASK, training.start(trainer, TASK, state), 1)
+
+    results = jax.tree.leaves(jax.eval_shape(run, state))
     assert_lowers_everywhere(exported, results)
 
 

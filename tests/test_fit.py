@@ -63,13 +63,12 @@ def test_every_example_comes_once_and_what_fills_the_last_batch_came_first() -> 
     trainer = training.Trainer(_Counter(8), 4, training.SGD(1.0), None)
     keys = jax.random.split(jax.random.key(0), 2)
     buckets = [Examples((), jnp.arange(5)), Examples((), jnp.arange(5, 8))]
-    (state, _, read), metrics = training.run_examples(
-        trainer, _count, buckets, training.begin_examples(training.init(trainer, keys)), 3
-    )
-    assert read.tolist() == [3, 3]
-    assert training.steps_of(buckets, 4) == 3
+    source = training.ExampleSource(buckets, _count)
+    run_state, metrics = training.run(trainer, source, training.start(trainer, source, training.init(trainer, keys)), 3)
+    assert run_state.cursor.batches_read.tolist() == [3, 3]
+    assert training.epoch_steps(buckets, 4) == 3
     assert metrics.loss.shape == (2, 3)
-    seen = np.asarray(state.params.seen)
+    seen = np.asarray(run_state.training.params.seen)
     # 5 examples are two batches of 4, three of which come again; 3 are one batch, with one again.
     assert [sorted(row) for row in seen[:, :5].tolist()] == [[1.0] * 2 + [2.0] * 3] * 2
     assert [sorted(row) for row in seen[:, 5:].tolist()] == [[1.0] * 2 + [2.0]] * 2
@@ -77,11 +76,11 @@ def test_every_example_comes_once_and_what_fills_the_last_batch_came_first() -> 
 
 def test_the_order_differs_over_epochs_and_seeds() -> None:
     trainer = training.Trainer(_Counter(64), 8, training.SGD(1.0), None)
-    state = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 2)))
-    examples = Examples((), jnp.arange(64))
+    source = training.ExampleSource([Examples((), jnp.arange(64))], _first)
+    state = training.start(trainer, source, training.init(trainer, jax.random.split(jax.random.key(0), 2)))
     orders = []
     for _ in range(2):
-        state, _ = training.run_examples(trainer, _first, [examples], state, 8)
+        state, _ = training.run(trainer, source, state, 8)
         orders.append(np.asarray(state.training.params.seen))
     assert not np.array_equal(orders[0][0], orders[0][1])
     assert not np.array_equal(orders[1][0] - orders[0][0], orders[0][0])
@@ -112,21 +111,21 @@ def test_it_learns_and_seeds_are_what_they_are_alone() -> None:
 
 
 def test_of_each_seed_the_parameters_are_kept_that_were_best_first() -> None:
-    told = iter([[3.0, 1.0], [1.0, np.nan], [1.0, 2.0]])
-    looks: list[Any] = []
+    scores = iter([[3.0, 1.0], [1.0, np.nan], [1.0, 2.0]])
+    fits: list[Any] = []
     params: list[Any] = []
 
-    def score(found: Any) -> np.ndarray:
-        params.append(jax.tree.map(np.array, found))
-        return np.array(next(told))
+    def score(now: Any) -> np.ndarray:
+        params.append(jax.tree.map(np.array, now))
+        return np.array(next(scores))
 
     keys = jax.random.split(jax.random.key(1), 2)
     trainer = _trainer()
     state = training.init(trainer, keys)
-    fit = training.fit(trainer, _loss, [_sequences(32, 3)], state, 3, score, looked=looks.append)
+    fit = training.fit(trainer, _loss, [_sequences(32, 3)], state, 3, score, on_epoch=fits.append)
     assert fit is not None
     assert fit.best.tolist() == [2, 1]
-    assert [look.scores.shape for look in looks] == [(2, 1), (2, 2), (2, 3)]
+    assert [each.scores.shape for each in fits] == [(2, 1), (2, 2), (2, 3)]
     kept = jax.tree.leaves(fit.params)
     for leaf, second, first in zip(kept, jax.tree.leaves(params[1]), jax.tree.leaves(params[0]), strict=True):
         np.testing.assert_array_equal(leaf[0], second[0])
@@ -151,27 +150,26 @@ def test_equal_shapes_are_one_program() -> None:
         return _loss(model, params, batch, key)
 
     trainer = _trainer()
-    state = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 1)))
-    buckets = [_sequences(40, 3), _sequences(24, 5)]
-    state, _ = training.run_examples(trainer, counted, buckets, state, 15)
+    source = training.ExampleSource([_sequences(40, 3), _sequences(24, 5)], counted)
+    state = training.start(trainer, source, training.init(trainer, jax.random.split(jax.random.key(0), 1)))
+    state, _ = training.run(trainer, source, state, 15)
     once = traces
     for steps in (15, 7):
-        state, _ = training.run_examples(trainer, counted, buckets, state, steps)
+        state, _ = training.run(trainer, source, state, steps)
     assert traces == once
 
 
-def test_stretches_are_the_whole_over_epochs_of_buckets() -> None:
+def test_consecutive_chunks_equal_one_run_over_epochs_of_buckets() -> None:
     trainer, buckets = _trainer(), [_sequences(40, 3), _sequences(24, 5)]
     keys = jax.random.split(jax.random.key(0), 2)
-    assert training.steps_of(buckets, trainer.batch_size) == 5
-    whole, metrics = training.run_examples(
-        trainer, _loss, buckets, training.begin_examples(training.init(trainer, keys)), 12
-    )
-    state, pieces = training.begin_examples(training.init(trainer, keys)), []
+    assert training.epoch_steps(buckets, trainer.batch_size) == 5
+    source = training.ExampleSource(buckets, _loss)
+    whole, metrics = training.run(trainer, source, training.start(trainer, source, training.init(trainer, keys)), 12)
+    state, chunks = training.start(trainer, source, training.init(trainer, keys)), []
     for steps in (3, 4, 5):
-        state, piece = training.run_examples(trainer, _loss, buckets, state, steps)
-        pieces.append(piece)
-    np.testing.assert_array_equal(training.join(pieces).loss, metrics.loss)
+        state, chunk = training.run(trainer, source, state, steps)
+        chunks.append(chunk)
+    np.testing.assert_array_equal(training.join(chunks).loss, metrics.loss)
     for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(whole), strict=True):
         assert bool(jnp.all(one == other))
 
@@ -220,11 +218,15 @@ def test_what_is_no_set_of_examples_is_refused(examples: Examples, message: str)
 def test_what_cannot_be_trained_is_refused() -> None:
     trainer = _trainer()
     state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
-    with pytest.raises(ValueError, match="at least one set"):
-        training.run_examples(trainer, _loss, [], training.begin_examples(state), 1)
+    with pytest.raises(ValueError, match="at least one Examples, got none"):
+        training.ExampleSource([], _loss)
+    with pytest.raises(ValueError, match="as many examples as the others"):
+        training.ExampleSource([Examples(np.zeros((3, 4)), np.zeros(5))], _loss)
+    with pytest.raises(TypeError, match="source must be a Task, Streams or an ExampleSource, got list"):
+        training.start(trainer, [_sequences(8, 3)], state)  # type: ignore[arg-type]
     online = dataclasses.replace(trainer, estimator=RTRL())
     with pytest.raises(ValueError, match=r"must be BPTT\(\), got RTRL"):
-        training.run_examples(online, _loss, [_sequences(8, 3)], training.begin_examples(state), 1)
+        training.start(online, training.ExampleSource([_sequences(8, 3)], _loss), state)
     with pytest.raises(ValueError, match="epochs must be a positive integer, got 0"):
         training.fit(trainer, _loss, [_sequences(8, 3)], state, 0, lambda _: [0.0])
 
@@ -237,7 +239,7 @@ def test_members_of_buckets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "lost"),
+    ("losses", "failed"),
     [
         ([[1, np.nan, np.nan, np.nan], [np.inf, np.nan, np.nan, np.nan]], True),
         ([[1, np.nan, np.nan, np.nan], [1, 1, np.nan, np.nan]], False),  # the second came through its first epoch
@@ -245,9 +247,9 @@ def test_members_of_buckets() -> None:
         ([[1, 1, 1, 1], [1, 1, 1, 1]], False),
     ],
 )
-def test_a_fit_is_lost_where_no_seed_came_through_the_first_epoch(losses, lost) -> None:
+def test_a_fit_has_failed_if_every_seed_diverged_in_the_first_epoch(losses, failed) -> None:
     history = training.StepMetrics(np.array(losses, float), *[None] * (len(training.StepMetrics._fields) - 1))
-    assert training.Fit(None, np.zeros((2, 2)), history, 0.0).lost is lost
+    assert training.Fit(None, np.zeros((2, 2)), history, 0.0).failed is failed
 
 
 def test_a_trainer_counts_what_a_seed_learns() -> None:

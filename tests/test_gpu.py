@@ -20,6 +20,7 @@ def test_trains_as_on_the_cpu(name: str) -> None:
     for device in (jax.devices("gpu")[0], jax.devices("cpu")[0]):
         # Full float32 products: a GPU's default is TF32, which is no cause for alarm but no equality either.
         with jax.default_device(device), jax.default_matmul_precision("highest"):
-            _, metrics = training.run(trainer, task, training.init(trainer, jax.random.split(jax.random.key(0), 3)), 5)
+            state = training.init(trainer, jax.random.split(jax.random.key(0), 3))
+            _, metrics = training.run(trainer, task, training.start(trainer, task, state), 5)
         losses.append(np.asarray(metrics.loss))
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)

@@ -232,8 +232,9 @@ def test_both_seeds_of_a_program_learn_what_a_clip_shows():
     data = Examples({}, {"x": jnp.asarray(bright, jnp.float32), "y": jnp.repeat(jnp.arange(2), 32)})
     model = VideoClassifier(ImageEncoder((4, 4, 1), (4,), (2,)), 4, VanillaRNN(4, 4), 2, (2,))
     trainer = training.Trainer(model, 4, training.Adam(0.02), training.ClipByNorm(1.0))
-    state = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 2)))
-    _, metrics = training.run_examples(trainer, _brighter, [data], state, 32)
+    source = training.ExampleSource([data], _brighter)
+    state = training.start(trainer, source, training.init(trainer, jax.random.split(jax.random.key(0), 2)))
+    _, metrics = training.run(trainer, source, state, 32)
     assert np.all(np.asarray(metrics.loss)[:, -8:].mean(axis=1) < 0.1)
 
 

@@ -271,7 +271,7 @@ def test_training_draws_noise_and_evaluation_does_not():
         trainer = training.Trainer(model, 4, training.Adam(1e-3), training.ClipByNorm(1.0))
         state = training.init(trainer, keys)
         metrics.append(training.evaluate(model, task, state.params, jax.random.key(1), 1280)["loss"])
-        losses.append(np.asarray(training.run(trainer, task, state, 2)[1].loss))
+        losses.append(np.asarray(training.run(trainer, task, training.start(trainer, task, state), 2)[1].loss))
     plain, dropped, recurrent = losses
     assert np.all(np.isfinite(losses))
     assert np.all(plain != dropped)

@@ -56,7 +56,7 @@ def test_one_of_two_killed_the_other_stops_and_a_restart_ends_as_one_process(tmp
     printed, told = first.communicate(timeout=300)
     second.communicate()
     assert (first.returncode, second.returncode) == (0, 0), told
-    assert "goes on at step" in " ".join(printed.split())
+    assert "resumes at step" in " ".join(printed.split())
     two, one = (dict(np.load(each / "arrays.npz")) for each in (folder, tmp_path / "alone"))
     assert set(two) == set(one)
     for name, values in one.items():

@@ -12,14 +12,14 @@ from rnn_jax.training.metrics_log import MetricsLog
 
 def _written(log: MetricsLog, steps: range) -> None:
     for step in steps:
-        log.write(step, {"loss": np.array([step / 8, np.nan], np.float32), "left_out": np.array([0, step])})
+        log.write(step, {"loss": np.array([step / 8, np.nan], np.float32), "skipped": np.array([0, step])})
     log.close()
 
 
 def test_a_line_is_json_and_every_log_point_comes_once(tmp_path: Path) -> None:
     _written(MetricsLog(tmp_path, 0), range(1, 6))
     whole = (tmp_path / "metrics.jsonl").read_text()
-    assert json.loads(whole.splitlines()[1]) == {"step": 2, "loss": [0.25, "nan"], "left_out": [0, 2]}
+    assert json.loads(whole.splitlines()[1]) == {"step": 2, "loss": [0.25, "nan"], "skipped": [0, 2]}
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "lo')  # killed
     _written(MetricsLog(tmp_path, 3), range(4, 6))
@@ -53,10 +53,10 @@ def test_event_files_hold_the_same(tmp_path: Path) -> None:
     _written(MetricsLog(tmp_path, 0, tensorboard=True), range(1, 6))
     first = _events(tmp_path / "tensorboard")
     assert [each[1:] for each in first if each[0] == "loss/seed_0"] == [(step, step / 8) for step in range(1, 6)]
-    assert [each[1:] for each in first if each[0] == "left_out/seed_1"] == [(step, step) for step in range(1, 6)]
+    assert [each[1:] for each in first if each[0] == "skipped/seed_1"] == [(step, step) for step in range(1, 6)]
     (file,) = (tmp_path / "tensorboard").iterdir()
     file.rename(file.with_name("events.out.tfevents.0"))  # two files of one second have one name
     _written(MetricsLog(tmp_path, 3, tensorboard=True), range(4, 6))
     again = _events(tmp_path / "tensorboard")
-    for tag in ("loss/seed_0", "left_out/seed_1"):
+    for tag in ("loss/seed_0", "skipped/seed_1"):
         assert [each for each in again if each[0] == tag] == [each for each in first if each[0] == tag]

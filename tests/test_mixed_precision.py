@@ -351,7 +351,7 @@ def test_it_learns_as_float32_does():
     for cell in (plain, MixedPrecision(plain)):
         trainer = training.Trainer(rnn_jax.ReadoutModel(cell, 1), 64, training.Adam(0.02), training.ClipByNorm(1.0))
         state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
-        _, metrics = training.run(trainer, task, state, 300)
+        _, metrics = training.run(trainer, task, training.start(trainer, task, state), 300)
         losses.append(np.mean(metrics.loss[:, -50:]))
     assert max(losses) < task.baseline / 10
     np.testing.assert_allclose(*np.log(losses), atol=np.log(1.5))

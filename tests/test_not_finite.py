@@ -1,7 +1,6 @@
 """What becomes of a seed that meets NaN or infinity."""
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def _of_bursts(not_finite: Any) -> trainings.Kind:
     task = _Bursting(length=6)
     model = ReadoutModel(LSTM(2, 4), 1)
     trainer = training.Trainer(model, 4, training.SGD(0.01), None, not_finite=not_finite)
-    return trainings.Kind(trainer, lambda t, state, steps: training.run(t, task, state, steps), lambda state: state)
+    return trainings.Kind(trainer, task)
 
 
 def _bad(progress: training.Progress) -> np.ndarray:
@@ -40,14 +39,14 @@ def _bad(progress: training.Progress) -> np.ndarray:
 
 def test_by_stop_a_seed_stays_where_it_was() -> None:
     told: list[str] = []
-    found = trainings.train(_of_bursts(training.Stop()), training.Session(tell=told.append))
+    found = trainings.train(_of_bursts(training.Stop()), training.Session(report=told.append))
     assert found is not None
     first = np.argmax(_bad(found), axis=1)
     assert np.all(_bad(found)[np.arange(2), -1])
     assert found.training.step.tolist() == first.tolist()
-    assert found.training.left_out.tolist() == [1, 1]
+    assert found.training.skipped.tolist() == [1, 1]
     assert sorted(told) == sorted(
-        f"{training.divergence(found.history, seed)}; {left} seeds go on"
+        f"{training.divergence(found.history, seed)}; {left} seeds continue"
         for seed, left in (
             (seed, int(np.sum(first // trainings.LOG_EVERY > first[seed] // trainings.LOG_EVERY))) for seed in range(2)
         )
@@ -56,26 +55,26 @@ def test_by_stop_a_seed_stays_where_it_was() -> None:
 
 def test_by_skip_the_update_is_left_out_and_counted() -> None:
     told: list[str] = []
-    found = trainings.train(_of_bursts(training.Skip()), training.Session(tell=told.append))
+    found = trainings.train(_of_bursts(training.Skip()), training.Session(report=told.append))
     assert found is not None
     counts = _bad(found).sum(axis=1)
     assert np.all((counts > 0) & (counts < trainings.STEPS))
-    assert found.training.left_out.tolist() == counts.tolist()
+    assert found.training.skipped.tolist() == counts.tolist()
     assert not np.any(found.training.diverged)
     assert found.training.step.tolist() == [trainings.STEPS, trainings.STEPS]
-    assert all(np.all(np.isfinite(leaf)) for leaf in trainings.params_of(found))
-    assert any(f"{counts[0]} in all" in sentence and "seed 0" in sentence for sentence in told)
+    assert all(np.all(np.isfinite(leaf)) for leaf in trainings.leaves(found))
+    assert any(f"{counts[0]} in total" in sentence and "seed 0" in sentence for sentence in told)
 
 
 def test_by_skip_a_bad_step_is_as_if_it_had_not_been() -> None:
     kind = _of_bursts(training.Skip())
-    states = [kind.begin()]
+    states = [training.start(kind.trainer, kind.source, kind.initial())]
     for _ in range(trainings.STEPS):
-        states.append(kind.loop(jax.tree.map(jnp.copy, states[-1]), 1)[0])
-    bad = np.array([state.left_out for state in states])
+        states.append(training.run(kind.trainer, kind.source, jax.tree.map(jnp.copy, states[-1]), 1)[0])
+    bad = np.array([state.training.skipped for state in states])
     steps, seed = np.argwhere(np.diff(bad, axis=0) > 0)[0]
     for before, after in zip(
-        jax.tree.leaves(states[steps].params), jax.tree.leaves(states[steps + 1].params), strict=True
+        jax.tree.leaves(states[steps].training.params), jax.tree.leaves(states[steps + 1].training.params), strict=True
     ):
         np.testing.assert_array_equal(before[seed], after[seed])
 
@@ -85,11 +84,11 @@ def test_by_skip_a_stream_goes_on_with_the_state_from_before() -> None:
     streams = Streams.of(ids, 3, 4)
     model = LanguageModel(OneHot(5), _Poisoned(5, 4)).network
     trainer = training.Trainer(model, 3, training.SGD(0.1), None, not_finite=training.Skip())
-    state = training.begin_stream(trainer, streams, training.init(trainer, jax.random.split(jax.random.key(0), 1)))
-    state, metrics = training.run_stream(trainer, streams, state, streams.segments - 1)
+    state = training.start(trainer, streams, training.init(trainer, jax.random.split(jax.random.key(0), 1)))
+    state, metrics = training.run(trainer, streams, state, streams.segments - 1)
     bad = ~np.isfinite(np.asarray(metrics.loss[0]))
     assert 0 < bad.sum() < len(bad)
-    numbers = [leaf for leaf in jax.tree.leaves(state.carry) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    numbers = [leaf for leaf in jax.tree.leaves(state.cursor) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     assert numbers
     assert all(np.all(np.isfinite(leaf)) for leaf in numbers)
 
@@ -105,12 +104,12 @@ class _Poisoned(GRUResetBefore):
 def test_by_roll_back_a_seed_goes_back_at_a_smaller_rate() -> None:
     told: list[str] = []
     policy = training.RollBack(0.25, limit=2)
-    found = trainings.train(_of_bursts(policy), training.Session(tell=told.append))
+    found = trainings.train(_of_bursts(policy), training.Session(report=told.append))
     assert found is not None
     state = found.training
     np.testing.assert_allclose(state.rate, 0.25 ** np.asarray(state.rolled_back))
     assert np.any(np.asarray(state.rolled_back) > 0)
-    assert any("back to where its loss was" in s and s.endswith("at 0.25 of the learning rate") for s in told)
+    assert any("rolled back to a loss of" in s and s.endswith("at 0.25 of the learning rate") for s in told)
     ended = np.asarray(state.diverged)
     assert np.all(np.asarray(state.rolled_back)[ended] == policy.limit)
 
@@ -124,8 +123,7 @@ def test_rolled_back_it_is_the_smaller_rate_that_saves_a_seed() -> None:
     ends = {}
     for policy in (training.Stop(), training.RollBack(0.1, limit=9)):
         trainer = training.Trainer(model, 4, optimizer, None, not_finite=policy)
-        loop = functools.partial(training.run, trainer, task)
-        ends[policy] = training.train(trainer, loop, training.init(trainer, keys), 100, log_every=10)
+        ends[policy] = training.train(trainer, task, training.init(trainer, keys), 100, log_every=10)
     stopped, saved = ends.values()
     assert np.all(stopped.training.diverged)
     assert not np.any(saved.training.diverged)

@@ -13,7 +13,7 @@ import rnn_jax
 from rnn_jax import initializers, training
 from rnn_jax.data import Embedding, Streams
 from rnn_jax.models import LanguageModel
-from rnn_jax.training import stream
+from rnn_jax.training import stream_source
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -29,11 +29,11 @@ STILL = training.Trainer(MODEL.network, B, training.SGD(1e-12), None)
 @functools.cache
 def begin(trainer=TRAINER, seeds=1):
     keys = jax.random.split(jax.random.key(0), seeds)
-    return training.begin_stream(trainer, STREAMS, training.init(trainer, keys))
+    return training.start(trainer, STREAMS, training.init(trainer, keys))
 
 
 def run(state, steps, trainer=TRAINER):
-    return training.run_stream(trainer, STREAMS, jax.tree.map(jnp.copy, state), steps)
+    return training.run(trainer, STREAMS, jax.tree.map(jnp.copy, state), steps)
 
 
 @functools.cache
@@ -113,7 +113,7 @@ def test_an_epoch_begins_with_the_initial_state_and_a_segment_does_not():
 def test_evaluation_is_the_mean_over_every_target():
     state = begin(seeds=2)
     ids, targets = np.moveaxis(columns(), -1, 0)
-    got = training.evaluate_stream(MODEL.network, STREAMS, state.training.params)
+    got = training.evaluate(MODEL.network, STREAMS, state.training.params)["loss"]
     for seed in range(2):
         _, wanted = loss_of(of_seed(state.training.params, seed), ids, targets)
         assert float(got[seed]) == pytest.approx(float(wanted), rel=1e-6)
@@ -160,9 +160,9 @@ def test_any_estimator_can_be_the_trainers():
 
 def test_equal_runs_are_compiled_once():
     state, _ = first()
-    compiled = stream._run._cache_size()
+    compiled = stream_source._run._cache_size()
     twin = training.Trainer(
         LanguageModel(Embedding(SIZE, 2), CELL).network, B, training.SGD(0.5), training.ClipByNorm(0.3)
     )
-    training.run_stream(twin, Streams.of(IDS[::-1], B, SEGMENT), jax.tree.map(jnp.copy, state), 6)
-    assert stream._run._cache_size() == compiled
+    training.run(twin, Streams.of(IDS[::-1], B, SEGMENT), jax.tree.map(jnp.copy, state), 6)
+    assert stream_source._run._cache_size() == compiled

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnn_jax.training import sources
 from tests import trainings
 
 
@@ -36,19 +37,22 @@ def test_an_interrupted_training_goes_on_to_the_same_end(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["task", *(pytest.param(n, marks=pytest.mark.slow) for n in ("stream", "examples"))])
-def test_between_log_points_nothing_is_compiled_and_nothing_comes_from_the_host(name: str, tmp_path: Path) -> None:
+def test_between_log_points_nothing_is_compiled_and_nothing_comes_from_the_host(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing goes to it either, where that can be guarded: on a CPU it can't."""
     kind = trainings.KINDS[name]()
     assert trainings.train(kind, trainings.session(tmp_path / "first")) is not None  # all is compiled once it has run
-    inner = kind.loop
+    source = type(sources.as_source(kind.source))
+    run = source.run
 
-    def guarded(state: Any, steps: int) -> Any:
+    def guarded(*args: Any) -> Any:
         # A batch of examples is dispatched by its number, from the host.
         with jax.transfer_guard_host_to_device("disallow" if name == "examples" else "disallow_explicit"):
-            return inner(state, steps)
+            return run(*args)
 
     compiled: list[str] = []
-    kind.loop = guarded
+    monkeypatch.setattr(source, "run", guarded)
     jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
     jax.jit(lambda: jnp.zeros(3) + len(compiled))()
     assert any("backend_compile" in event for event in compiled)  # so it would be seen

@@ -10,7 +10,7 @@ import pytest
 
 import rnn_jax
 from rnn_jax import initializers, machine, training
-from rnn_jax.training import loop
+from rnn_jax.training import task_source
 
 SEEDS, STEPS = 3, 5
 TASK = rnn_jax.Adding(10)
@@ -27,8 +27,9 @@ def fresh(seeds=SEEDS):
     return start(jax.random.split(jax.random.key(0), seeds))
 
 
-def run(state, steps=STEPS):
-    return training.run(TRAINER, TASK, copy(state), steps)
+def run(state, steps=STEPS, trainer=TRAINER, task=TASK):
+    run_state, metrics = training.run(trainer, task, training.start(trainer, task, copy(state)), steps)
+    return run_state.training, metrics
 
 
 def copy(state):
@@ -90,15 +91,15 @@ def test_the_same_seed_runs_the_same_twice():
 
 def test_equal_segments_and_equal_trainers_are_compiled_once():
     state, _ = segment()
-    compiled = loop._run._cache_size()
+    compiled = task_source._run._cache_size()
     twin = training.Trainer(
         rnn_jax.ReadoutModel(dataclasses.replace(CELL), 1), 8, training.Adam(1e-2), training.ClipByNorm(2.0)
     )
     assert twin is not TRAINER
     assert twin == TRAINER
     for trainer, task in ((TRAINER, TASK), (twin, TASK), (TRAINER, rnn_jax.Adding(10))):
-        state, _ = training.run(trainer, task, copy(state), STEPS)
-    assert loop._run._cache_size() == compiled
+        state, _ = run(state, STEPS, trainer, task)
+    assert task_source._run._cache_size() == compiled
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -229,10 +230,11 @@ def test_seeds_side_by_side_are_the_seeds_one_after_the_other(monkeypatch):
 
 def test_a_segment_does_not_talk_to_the_host():
     state, _ = run(segment()[0])
+    run_state = training.start(TRAINER, TASK, state)
     with jax.transfer_guard("disallow"):
-        state, metrics = training.run(TRAINER, TASK, state, STEPS)
+        run_state, metrics = training.run(TRAINER, TASK, run_state, STEPS)
         jax.block_until_ready(metrics)
-    program = loop._run.lower(TRAINER, TASK, state, STEPS).as_text()
+    program = task_source._run.lower(TRAINER, TASK, run_state.training, STEPS).as_text()
     assert not [word for word in ("callback", "infeed", "outfeed") if word in program]
 
 
@@ -251,7 +253,7 @@ def test_a_step_of_sgd_behind_each_clipping(clip, expected):
     params = of_seed(before.params, 0)
     _, key_batch, _ = jax.random.split(before.key[0], 3)
     _, grads = gradient(params, key_batch, TRAINER.batch_size)
-    state, metrics = training.run(trainer, TASK, copy(before), 1)
+    state, metrics = run(before, 1, trainer)
     weights, found, raw = (list(map(np.asarray, jax.tree.leaves(t))) for t in (params, of_seed(state.params, 0), grads))
     wanted = expected(np.array(raw, dtype=object), weights)
     for w, f, g in zip(weights, found, wanted, strict=True):

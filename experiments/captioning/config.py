@@ -92,7 +92,7 @@ def plan(config: Config) -> Plan:
         {"target": targets},
         {"images": jnp.asarray(learnt.images), "kind": jnp.asarray(learnt.kinds), "length": lengths},
     )
-    steps = config.epochs * train.steps_of([examples], config.batch_size)
+    steps = config.epochs * train.epoch_steps([examples], config.batch_size)
     optimizer = train.CosineDecay(train.Adam(config.learning_rate), steps)
     clip = train.ClipByNorm(config.clip_norm)
     trainers = {

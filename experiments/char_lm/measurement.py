@@ -1,7 +1,6 @@
 """The training, watched on the validation part; at its end the test part, on the parameters that were best there."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +41,7 @@ class Looks:
     def of(cls, progress: training.Progress) -> "Looks":
         losses = progress.curves["validation"][0]
         seen = np.isfinite(losses)
-        return cls(progress.looks[seen].tolist(), losses[seen].tolist(), progress.best)
+        return cls(progress.eval_steps[seen].tolist(), losses[seen].tolist(), progress.best)
 
     @property
     def best_look(self) -> int:
@@ -88,7 +87,7 @@ def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session
 
     def validation(progress: training.Progress) -> dict[str, np.ndarray]:
         lost = fetch(progress.training.diverged)
-        losses = training.evaluate_stream(trainer.model, streams["validation"], progress.training.params)
+        losses = training.evaluate(trainer.model, streams["validation"], progress.training.params)["loss"]
         return {"validation": np.where(lost, np.nan, losses)}
 
     def over(progress: training.Progress) -> bool:
@@ -99,14 +98,14 @@ def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session
     between = plan.steps // config.checkpoints
     progress = training.train(
         trainer,
-        functools.partial(training.run_stream, trainer, streams["training"]),
-        training.begin_stream(trainer, streams["training"], training.init(trainer, key_init[None])),
+        streams["training"],
+        training.init(trainer, key_init[None]),
         plan.steps,
         log_every=between // max(count for count in range(1, CALLS + 1) if between % count == 0),  # one program
-        look=validation,
-        look_every=between,
+        evaluate=validation,
+        eval_every=between,
         best_by="validation",
-        looked=over,
+        stop_if=over,
         session=session,
     )
     if progress is None:
@@ -117,7 +116,7 @@ def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session
     return Outcome(
         looks,
         progress.history,
-        float(training.evaluate_stream(trainer.model, streams["test"], looks.best)[0]),
+        float(training.evaluate(trainer.model, streams["test"], looks.best)["loss"][0]),
         _sample(plan, looks.best, key_sample),
         progress.seconds,
         diverged,

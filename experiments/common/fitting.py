@@ -82,11 +82,11 @@ def fit_job(
         keys = jax.random.split(jax.random.key(config.seed), config.seeds)
         state = init_state(network.trainer, keys)
         fit = training.fit(
-            network.trainer, loss, buckets, state, config.epochs, score, looked=on_epoch, session=session
+            network.trainer, loss, buckets, state, config.epochs, score, on_epoch=on_epoch, session=session
         )
         return None if fit is None else Outcome(network, fit, test(fit.params))
 
-    steps = config.epochs * training.steps_of(buckets, network.trainer.batch_size)
+    steps = config.epochs * training.epoch_steps(buckets, network.trainer.batch_size)
     return Job(network.name, steps, measure, records)
 
 

@@ -126,7 +126,7 @@ class RunFolder:
             self._settings.keep,
             self._settings.tensorboard,
             advance=self._start_profile,
-            tell=lambda message: self.print(f"{name}: {message}"),
+            report=lambda message: self.print(f"{name}: {message}"),
         )
 
     def _start_profile(self, _: int) -> None:

@@ -8,7 +8,6 @@ The state follows the task's inputs, s_t = step(s_{t-1}, x_t). Along it, J_t = d
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -72,17 +71,17 @@ def measure(run: Run, config: Config, session: training.Session) -> Outcome | No
     before, first = test(state.params), _look(trainer, config, run.task, state.params, batch, 0)
     progress = training.train(
         trainer,
-        functools.partial(training.run, trainer, run.task),
+        run.task,
         state,
         config.steps // run.steps * run.steps,
         log_every=run.steps,
-        look=lambda now: _arrays(_look(trainer, config, run.task, now.training.params, batch, now.done)),
-        look_every=run.steps,
+        evaluate=lambda now: _arrays(_look(trainer, config, run.task, now.training.params, batch, now.steps)),
+        eval_every=run.steps,
         session=session,
     )
     if progress is None:
         return None
-    looks = [first, *(_of_arrays(progress, place) for place in range(len(progress.looks)))]
+    looks = [first, *(_of_arrays(progress, place) for place in range(len(progress.eval_steps)))]
     return Outcome(looks, progress.history, {"before": before, "after": test(progress.training.params)})
 
 
@@ -99,7 +98,7 @@ def _of_arrays(progress: training.Progress, place: int) -> Look:
     ops = dict.fromkeys(name.rpartition(" ")[0] for name in curves)
     shares: dict[str, list[Any]] = {op: [curves[f"{op} {n}"] for n in diagnostics.Saturation._fields] for op in ops}
     saturation = {op: diagnostics.Saturation(*each) for op, each in shares.items()}
-    return Look(int(progress.looks[place]), **measured, saturation=saturation)
+    return Look(int(progress.eval_steps[place]), **measured, saturation=saturation)
 
 
 def _look(

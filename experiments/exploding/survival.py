@@ -1,7 +1,6 @@
 """Which trainings stay finite: all gains and seeds of one activation and one clipping in one program."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -88,7 +87,7 @@ def measure(
     look("before", state.params)
     progress = training.train(
         job.trainer,
-        functools.partial(training.run, job.trainer, task),
+        task,
         state,
         config.steps,
         log_every=-(-config.steps // LOG_POINTS),

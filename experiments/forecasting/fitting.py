@@ -71,7 +71,7 @@ def _loss_each(model: Forecaster, params: ReadoutParams, batch: Examples) -> tup
 
 def work(data: Data, model: Forecaster, batch_size: int, epochs: int) -> int:
     """Optimization steps of `fit`."""
-    return epochs * training.steps_of([_training_part(data, model)], batch_size)
+    return epochs * training.epoch_steps([_training_part(data, model)], batch_size)
 
 
 def _training_part(data: Data, model: Forecaster) -> Examples:
@@ -88,7 +88,7 @@ def fit(
     """The parameters of each seed of `keys` that are best on the validation part; None where it was stopped."""
     found = _training_part(data, model)
     validation = examples(data, model, *data.parts[:2], max(1, data.window // 2))
-    steps = config.epochs * training.steps_of([found], config.batch_size)
+    steps = config.epochs * training.epoch_steps([found], config.batch_size)
 
     def score(params: Any) -> np.ndarray:
         losses, weights = training.predict(model, _loss_each, params, validation, config.batch_size)

@@ -25,7 +25,8 @@ def measure(problem: Problem, estimator: Estimator, config: Config, session: tra
     if isinstance(problem.task, Characters):
         loss = _stream(trainer, problem.task, config.segment, config.steps, place(state))
     else:
-        loss = training.run(trainer, problem.task, state, config.steps)[1].loss
+        start = training.start(trainer, problem.task, state)
+        loss = training.run(trainer, problem.task, start, config.steps)[1].loss
     found = np.asarray(loss)
     session.advance(config.steps)
     return found

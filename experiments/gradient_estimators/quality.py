@@ -46,8 +46,8 @@ def measure(problem: Problem, config: Config, session: training.Session) -> Outc
     state = begin(problem, config)
     batch = problem.task.sample(key_measured, MEASURED)
 
-    def look() -> dict[str, Quality]:
-        args = problem.task, place(state.params), batch
+    def look(params: Any) -> dict[str, Quality]:
+        args = problem.task, place(params), batch
         exact = np.asarray(gradients(problem.model, BPTT(), 1, *args, key_draws))[:, 0]
         found = {}
         for name, estimator in problem.estimators(config).items():
@@ -56,12 +56,12 @@ def measure(problem: Problem, config: Config, session: training.Session) -> Outc
                 found[name] = compare(np.asarray(gradients(problem.model, estimator, draws, *args, key_draws)), exact)
         return found
 
-    before = look()
+    before = look(state.params)
     if session.stop.is_set():
         return None
-    state, metrics = training.run(trainer, problem.task, state, config.steps)
+    run_state, metrics = training.run(trainer, problem.task, training.start(trainer, problem.task, state), config.steps)
     session.advance(config.steps)
-    return Outcome(before, look(), np.asarray(metrics.loss))
+    return Outcome(before, look(run_state.training.params), np.asarray(metrics.loss))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "estimator", "draws"))

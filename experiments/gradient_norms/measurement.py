@@ -1,7 +1,6 @@
 """One run: measures the gradient's reach, trains all seeds, measures again."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -85,7 +84,7 @@ def measure(run: Run, config: Config, session: training.Session) -> Outcome | No
     before = measure_moment(state.params)
     progress = training.train(
         trainer,
-        functools.partial(training.run, trainer, run.task),
+        run.task,
         state,
         run.steps,
         log_every=-(-run.steps // LOG_POINTS),

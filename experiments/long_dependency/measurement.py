@@ -1,7 +1,6 @@
 """Trains all seeds of one item, with looks at the test set on the way."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -49,34 +48,34 @@ def measure(
     trainer = initializers.without_initializers(item.trainer)  # beginnings of a cell share its compiled programs
     waiting = dataclasses.replace(Result.waiting(item, seeds), parameters=item.trainer.parameters)
 
-    def look(progress: training.Progress) -> dict[str, np.ndarray]:
+    def evaluate(progress: training.Progress) -> dict[str, np.ndarray]:
         """The whole test set where a seed may have solved the task or all is over, else one batch of it."""
         params = progress.training.params
         found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH, batches=1)
         solved_at = _result(waiting, progress).solved_at
         new = [now and step is None for now, step in zip(_solved(task, found), solved_at, strict=True)]
-        last = progress.done == recipe.steps or bool(np.all(fetch(progress.training.diverged)))
+        last = progress.steps == recipe.steps or bool(np.all(fetch(progress.training.diverged)))
         if last or any(new):
             found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH)
         return found | {"solved": np.array(_solved(task, found))}
 
-    def looked(progress: training.Progress) -> bool:
+    def stop_if(progress: training.Progress) -> bool:
         lost, result = fetch(progress.training.diverged), _result(waiting, progress)
         solved = all(step is not None or gone for step, gone in zip(result.solved_at, lost, strict=True))
-        over = progress.done == recipe.steps or bool(lost.all()) or (recipe.until_solved and solved)
+        over = progress.steps == recipe.steps or bool(lost.all()) or (recipe.until_solved and solved)
         if not over:
             standing(result)
         return over
 
     progress = training.train(
         trainer,
-        functools.partial(training.run, trainer, task),
+        task,
         parallel.begin(item.trainer, jax.random.split(key_seeds, seeds)),
         recipe.steps,
         log_every=_piece(recipe.evaluate_every),
-        look=look,
-        look_every=recipe.evaluate_every,
-        looked=looked,
+        evaluate=evaluate,
+        eval_every=recipe.evaluate_every,
+        stop_if=stop_if,
         session=dataclasses.replace(session, advance=lambda steps: session.advance(steps * task.sequence_length)),
     )
     if progress is None:
@@ -92,7 +91,7 @@ def _result(waiting: Result, progress: training.Progress) -> Result:
     solved = curves.pop("solved", np.empty((waiting.seeds, 0), bool))
     return dataclasses.replace(
         waiting,
-        steps=progress.looks.tolist(),
+        steps=progress.eval_steps.tolist(),
         curves={name: values.astype(float).tolist() for name, values in curves.items()},
         solved=solved.tolist(),
         diverged=[training.divergence(progress.history, seed) if lost[seed] else None for seed in range(waiting.seeds)],

@@ -80,7 +80,7 @@ def plan(config: Config) -> Plan:
     if empty := [part for part, each in pieces.items() if not each]:
         raise UserError(f"--data: the {empty[0]} part has no piece that does not come in a later part")
     examples = {part: _examples(each, config.buckets) for part, each in pieces.items()}
-    steps = training.steps_of(examples["training"], config.batch_size)
+    steps = training.epoch_steps(examples["training"], config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), config.epochs * steps)
     found = []
     for name in config.cells:

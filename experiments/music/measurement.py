@@ -60,7 +60,7 @@ def measure(
     fit = training.fit(trainer, loss, examples["training"], state, config.epochs, score, session=session)
     if fit is None:
         return None
-    if fit.lost:
+    if fit.failed:
         raise UserError(f"{network.name}: a lower --learning_rate may help: {'; '.join(fit.diverged)}")
     return Outcome(network, fit, nats_per_step(trainer.model, fit.params, examples["test"]))
 

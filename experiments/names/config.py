@@ -71,7 +71,7 @@ def plan(config: Config) -> Plan:
     networks.check(config, positive, {"dropout": config.dropout})
     texts = read(config.data, names, "names made by a grammar", config.split, config.seed, list, 1)
     encoder = OneHot(len(texts.vocabulary))
-    steps = config.epochs * training.steps_of(texts.parts["training"].buckets, config.batch_size)
+    steps = config.epochs * training.epoch_steps(texts.parts["training"].buckets, config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     clip = training.ClipByNorm(config.clip_norm)
     made = []

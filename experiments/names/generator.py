@@ -33,7 +33,7 @@ class Generator:
     @property
     def work(self) -> int:
         """Optimization steps."""
-        return self.epochs * training.steps_of([self.examples["training"]], self.trainer.batch_size)
+        return self.epochs * training.epoch_steps([self.examples["training"]], self.trainer.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def generator(
     except Exception as error:  # a user's own code
         raise UserError(f"--generator={cell} cannot be used: {type(error).__name__}: {error}") from error
     examples = {name: _examples(part, texts, vocabulary) for name, part in texts.parts.items()}
-    steps = epochs * training.steps_of([examples["training"]], batch_size)
+    steps = epochs * training.epoch_steps([examples["training"]], batch_size)
     optimizer = training.CosineDecay(training.Adam(learning_rate), steps)
     return Generator(texts.classes, vocabulary, training.Trainer(model, batch_size, optimizer, clip), examples, epochs)
 
@@ -104,7 +104,7 @@ def learn(
         parallel.begin(generator.trainer, key[None]),
         generator.epochs,
         lambda params: nats(params, generator.examples["validation"]),
-        looked=looked,
+        on_epoch=looked,
         session=session,
     )
     if fit is None:

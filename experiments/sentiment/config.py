@@ -82,7 +82,7 @@ def plan(config: Config) -> Plan:
     default = "reviews made by a grammar"
     texts = read(config.data, reviews, default, config.split, config.seed, words, config.min_count)
     encoder = Embedding(len(texts.vocabulary), config.embedding)
-    steps = config.epochs * training.steps_of(texts.parts["training"].buckets, config.batch_size)
+    steps = config.epochs * training.epoch_steps(texts.parts["training"].buckets, config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     clip = training.ClipByNorm(config.clip_norm)
     made = []

@@ -17,7 +17,7 @@ from experiments.speech.recordings import Parts, Recording
 from rnn_jax import Bidirectional, Cell, Dropout, Stack, cells, training
 from rnn_jax.data import LogMel
 from rnn_jax.models import CTC, Classifier, MeanPool
-from rnn_jax.training.examples import Loss
+from rnn_jax.training.example_source import ExampleLoss
 
 QUESTIONS = ("digits", "speakers", "joined")
 LAG = 40  # frames of a digit, about: what chrono biases are told
@@ -75,14 +75,14 @@ class Problem:
     parts: dict[str, Part]
     singles: dict[str, Part]  # what its opponent learns from: training and validation part of single digits
     trainer: training.Trainer
-    loss: Loss
+    loss: ExampleLoss
     epochs: int
     seeds: int
 
     @property
     def work(self) -> int:
         """Optimization steps."""
-        return self.epochs * training.steps_of(self.parts["training"].examples[0], self.trainer.batch_size)
+        return self.epochs * training.epoch_steps(self.parts["training"].examples[0], self.trainer.batch_size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -178,7 +178,7 @@ def _singles(parts: Parts, mel: LogMel) -> tuple[dict[str, list[np.ndarray]], di
 
 
 def _trainer(config: Config, model: Any, part: Part) -> training.Trainer:
-    steps = config.epochs * training.steps_of(part.examples[0], config.batch_size)
+    steps = config.epochs * training.epoch_steps(part.examples[0], config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     return training.Trainer(model, config.batch_size, optimizer, training.ClipByNorm(config.clip_norm))
 

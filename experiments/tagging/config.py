@@ -98,7 +98,7 @@ def plan(config: Config) -> Plan:
     """
     _check(config)
     corpus = load(config.data, config.sentences, config.min_count, config.buckets)
-    steps = training.steps_of(corpus.parts["training"].buckets, config.batch_size)
+    steps = training.epoch_steps(corpus.parts["training"].buckets, config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), config.epochs * steps)
     clip = training.ClipByNorm(config.clip_norm)
     found = []

@@ -95,7 +95,7 @@ def measure(
     fit = training.fit(trainer, loss, buckets, state, config.epochs, score, session=session)
     if fit is None:
         return None
-    if fit.lost:
+    if fit.failed:
         raise UserError(f"{network.name}: a lower --learning_rate may help: {'; '.join(fit.diverged)}")
     found = predictions(trainer.model, fit.params, parts["test"])
     return Outcome(network, fit, scores(plan.corpus, found))

@@ -44,12 +44,13 @@ def _compare(config: Config) -> list[Record]:
         def whole(way: str, seconds: float) -> None:
             bar = bars.add_task("", total=log_every * LOG_POINTS)
             session = training.Session(
-                Path(folder) / str(next(numbers)), seconds=seconds, advance=functools.partial(bars.advance, bar)
+                Path(folder) / str(next(numbers)),
+                checkpoint_seconds=seconds,
+                advance=functools.partial(bars.advance, bar),
             )
-            loop = functools.partial(training.run, trainer, task)
             begun = training.init(trainer, jax.random.key(config.seed)[None])
             progress = training.train(
-                trainer, loop, begun, log_every * LOG_POINTS, log_every=log_every, session=session
+                trainer, task, begun, log_every * LOG_POINTS, log_every=log_every, session=session
             )
             assert progress is not None
             # From its first step to its last log point: what it costs to begin and to end is not the loop's.
@@ -85,7 +86,7 @@ def _compare(config: Config) -> list[Record]:
 
 
 def _bare(trainer: training.Trainer, task: tasks.Task, seed: int, log_every: int) -> None:
-    state = training.init(trainer, jax.random.key(seed)[None])
+    state = training.start(trainer, task, training.init(trainer, jax.random.key(seed)[None]))
     for _ in range(LOG_POINTS):
         state, metrics = training.run(trainer, task, state, log_every)
     jax.block_until_ready((state, metrics))

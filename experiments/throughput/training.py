@@ -53,7 +53,7 @@ def program(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, 
 
     Once called, it is compiled.
     """
-    state = training.init(trainer, jax.random.split(jax.random.key(seed), seeds))
+    state = training.start(trainer, task, training.init(trainer, jax.random.split(jax.random.key(seed), seeds)))
     trainer = initializers.without_initializers(trainer)  # as the experiments have it
 
     def run() -> np.ndarray:

@@ -119,7 +119,7 @@ def plan(config: Config) -> Plan:
     if corpus.by_words:
         scoring.check_sacrebleu()
     buckets = corpora.buckets(corpus, config.buckets)
-    steps = config.epochs * training.steps_of(buckets, config.batch_size)
+    steps = config.epochs * training.epoch_steps(buckets, config.batch_size)
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     clip = training.ClipByNorm(config.clip_norm)
     trainers = {

@@ -113,7 +113,7 @@ def measure(
         state,
         config.epochs,
         score,
-        looked=looked,
+        on_epoch=looked,
         session=session,
     )
     if fit is None:

@@ -72,7 +72,7 @@ def plan(config: Config) -> Plan:
     digits = digit_images.read(config.data)
     rng = np.random.default_rng(config.seed)
     learnt = _examples(digits.training, config.clips, rng)
-    steps = config.epochs * train.steps_of([learnt], config.batch_size)
+    steps = config.epochs * train.epoch_steps([learnt], config.batch_size)
     optimizer = train.CosineDecay(train.Adam(config.learning_rate), steps)
     clip = train.ClipByNorm(config.clip_norm)
     trainers = {

@@ -1,11 +1,11 @@
-"""Checkpoints of a training, by orbax: written while it goes on, each whole or not at all.
+"""Checkpoints of a training, written by orbax in the background; each is complete or not there at all.
 
-    FOLDER/STEP/state   the arrays of the devices, by name, with how they were sharded
-    FOLDER/STEP/host    the arrays of the host
-    FOLDER/STEP/notes   JSON: the format, what the training was made by, versions, a digest of every array
+    FOLDER/STEP/state   arrays on devices, by name, with their shardings
+    FOLDER/STEP/host    arrays on the host
+    FOLDER/STEP/notes   JSON: format, config, package versions, a SHA-256 digest of every array
 
-Formats: a checkpoint of another format than `FORMAT` is refused, not converted. It is a training that goes on, and code
-of another version would not go on as it began; what is to outlive a version are parameters (`interop`, safetensors).
+A checkpoint of another format than `FORMAT` is rejected, not converted: it holds a training to resume, and other code
+would not resume it as it started. To keep parameters beyond a version, export them (`interop`, safetensors).
 """
 
 import concurrent.futures
@@ -24,39 +24,39 @@ import numpy as np
 
 from rnn_jax.training.step import named_leaves
 
-FORMAT = 1
-# One save at a time in a process, whosever it is: orbax 0.12.8 numbers them for all threads together, and its own
-# asynchronous saves of two trainings side by side took each other's folders.
+FORMAT = 2
+# One save at a time in a process: orbax 0.12.8 numbers temporary folders for all threads, and its own asynchronous
+# saves of two parallel trainings took each other's folders.
 _SAVER = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
-_PACKAGES = ("jax", "jaxlib", "optax")  # with others of these a training may go on otherwise, in the last bits
+_PACKAGES = ("jax", "jaxlib", "optax")  # other versions of these may change the last bits of a resumed training
 
 
 class CheckpointError(Exception):
-    """A run's folder cannot be written, or no checkpoint that is there can be gone on from; says which and why."""
+    """A run's folder cannot be written, or none of its checkpoints can be resumed; the message says which and why."""
 
 
 class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-      folder: theirs alone; made where it is not there.
-      made_by: all that the training follows from, as JSON has it; one made by anything else is not gone on with.
-      keep: of the newest so many stay, and of all the one with the least loss.
-      tell: called with a sentence where something is to be known, as that a checkpoint is damaged.
+      folder: folder of these checkpoints alone; created if it does not exist.
+      config: everything that determines the training, as JSON values; a checkpoint with another config is rejected.
+      keep: number of most recent checkpoints to keep, in addition to the one with the least loss.
+      report: function called with each message, such as that a checkpoint is corrupt.
 
     Raises:
-      CheckpointError: where the folder cannot be written.
+      CheckpointError: if the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, made_by: Any, keep: int, tell: Callable[[str], None]):
-        import orbax.checkpoint as ocp  # takes a second
+    def __init__(self, folder: Path, config: Any, keep: int, report: Callable[[str], None]):
+        import orbax.checkpoint as ocp  # importing it takes a second
         from orbax.checkpoint import checkpoint_managers as managers
 
-        self._ocp, self._folder, self._tell = ocp, folder, tell
-        self._made_by = json.loads(json.dumps(made_by))
-        kept = [managers.LatestN(keep), managers.BestN(get_metric_fn=_loss, reverse=True, n=1)]
+        self._ocp, self._folder, self._report = ocp, folder, report
+        self._config = json.loads(json.dumps(config))
+        policies = [managers.LatestN(keep), managers.BestN(get_metric_fn=_loss, reverse=True, n=1)]
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=managers.AnyPreservationPolicy(kept),
+            preservation_policy=managers.AnyPreservationPolicy(policies),
             cleanup_tmp_directories=True,
             enable_async_checkpointing=False,
         )
@@ -68,56 +68,56 @@ class Checkpoints:
             raise CheckpointError(f"{folder}: no checkpoints can be written there: {error.strerror}") from error
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """What was saved last; where that is damaged, what was saved before it.
+        """Restores the latest checkpoint that is not corrupt, and deletes corrupt ones after it.
 
         Args:
-          like: gives the structure, shapes and places of the state.
+          like: state with the structure, shapes and shardings to restore.
 
         Returns:
-          The state and what the host had; None where there is no checkpoint.
+          The state and the host's arrays; None if there is no checkpoint.
 
         Raises:
-          CheckpointError: where it was made by something else or is of another format, or all are damaged.
+          CheckpointError: if it was written by another config or in another format, or all are corrupt.
         """
-        damaged = {}
+        corrupt = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                found = self._read(step, like)
+                restored = self._read(step, like)
             except CheckpointError:
                 raise
-            except Exception as error:  # orbax and what is under it raise nearly anything
-                damaged[step] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                self._tell(f"{self._folder / str(step)} is damaged ({damaged[step]}); the one before it is taken")
+            except Exception as error:  # orbax and the libraries under it raise nearly anything
+                corrupt[step] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                self._report(f"{self._folder / str(step)} is corrupt ({corrupt[step]}); trying the one before it")
                 continue
-            for bad in damaged:
+            for bad in corrupt:
                 self._manager.delete(bad)
-            return found
-        if damaged:
-            raise CheckpointError(f"{self._folder}: all checkpoints are damaged, steps {sorted(damaged)}")
+            return restored
+        if corrupt:
+            raise CheckpointError(f"{self._folder}: all checkpoints are corrupt, steps {sorted(corrupt)}")
         return None
 
     def save(self, step: int, state: Any, host: Mapping[str, Any], loss: float) -> None:
-        """Begins to save, after the save before has ended; training may go on at once.
+        """Starts to save a checkpoint in the background, once the save before it has ended.
 
         Args:
-          step: its number; one that is there is not saved again.
-          state: a pytree of arrays on devices.
+          step: number of the checkpoint; one that exists is not saved again.
+          state: pytree of arrays on devices; it is copied, so its buffers may be donated afterwards.
           host: nested dicts of NumPy arrays, none of them empty.
-          loss: by which the best is chosen.
+          loss: loss by which the best checkpoint is chosen.
 
         Raises:
-          CheckpointError: where this one, or the one before, could not be written.
+          CheckpointError: if this checkpoint, or the one before, could not be written.
         """
         self.wait()
         if step in self._manager.all_steps():
             return
-        arrays = _copy(_saved(state))  # training gives its own away
+        arrays = _copy(_nonempty_leaves(state))
         self._saving = _SAVER.submit(self._write, step, arrays, host, loss)
-        if jax.process_count() > 1:  # processes meet at a save, and would meet in another order than in training
+        if jax.process_count() > 1:  # processes synchronise in a save, and must not do so in the middle of a step
             self.wait()
 
     def _write(self, step: int, arrays: Any, host: Mapping[str, Any], loss: float) -> None:
-        notes = {"format": FORMAT, "made_by": self._made_by, "versions": _versions(), "arrays": _digests(arrays, host)}
+        notes = {"format": FORMAT, "config": self._config, "versions": _versions(), "arrays": _digests(arrays, host)}
         args = self._ocp.args
         items = args.Composite(
             state=args.StandardSave(arrays),
@@ -127,71 +127,73 @@ class Checkpoints:
         self._manager.save(step, args=items, metrics={"loss": loss if np.isfinite(loss) else float("inf")})
 
     def wait(self) -> None:
-        """Until what was begun is saved.
+        """Waits until the checkpoint being saved is on disk.
 
         Raises:
-          CheckpointError: where it could not be written.
+          CheckpointError: if it could not be written.
         """
         saving, self._saving = self._saving, None
         if saving is None or (error := saving.exception()) is None:
             return
         self._manager.reload()
         last = self._manager.latest_step()
-        kept = "there is none from before" if last is None else f"the last good one is that of step {last:,}"
-        raise CheckpointError(f"{self._folder}: a checkpoint could not be written: {_reason(error)}; {kept}") from error
+        remaining = "there is no earlier one" if last is None else f"the last good one is that of step {last:,}"
+        message = f"{self._folder}: a checkpoint could not be written: {_reason(error)}; {remaining}"
+        raise CheckpointError(message) from error
 
     def close(self) -> None:
-        """Ends, after what was begun is saved."""
+        """Waits for the checkpoint being saved, and closes the folder."""
         self.wait()
         self._manager.close()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        args = self._ocp.args
+        notes = self._read_notes(step)
+        args, leaves = self._ocp.args, _nonempty_leaves(like)
+        expected = {
+            n: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding) for n, leaf in leaves.items()
+        }
+        items = args.Composite(state=args.StandardRestore(expected), host=args.StandardRestore())
+        restored = self._manager.restore(step, args=items)
+        state, host = restored.state, restored.host
+        # Keys whose metadata is corrupt come back as plain numbers.
+        if any((state[n].shape, state[n].dtype) != (leaf.shape, leaf.dtype) for n, leaf in expected.items()):
+            raise ValueError("its arrays do not have the expected shapes and types")
+        # An array that was or is spread over several processes has no digest.
+        now, written = _digests(state, host), notes["arrays"]
+        if any(now[name] != written[name] for name in now.keys() & written.keys()):
+            raise ValueError("its arrays are not those that were written")
+        merged = [state.get(name, leaf) for name, leaf in named_leaves(like).items()]
+        return jax.tree.unflatten(jax.tree.structure(like), merged), dict(host)
+
+    def _read_notes(self, step: int) -> dict[str, Any]:
+        args, path = self._ocp.args, self._folder / str(step)
         notes = self._manager.restore(step, args=args.Composite(notes=args.JsonRestore())).notes
         if _digest({key: value for key, value in notes.items() if key != "digest"}) != notes["digest"]:
-            raise ValueError("its notes are not what was written")
-        where = self._folder / str(step)
+            raise ValueError("its notes are not those that were written")
         if notes["format"] != FORMAT:
             raise CheckpointError(
-                f"{where} is of format {notes['format']}, this version of rnn_jax goes on with format {FORMAT} alone: "
-                f"take the version that began it ({notes['versions']}), or begin anew"
+                f"{path} has format {notes['format']}, this version of rnn_jax reads format {FORMAT} only: resume with "
+                f"the version that wrote it ({notes['versions']}), or start again in another folder"
             )
-        if told := differences(notes["made_by"], self._made_by):
-            raise CheckpointError(f"{where} was made by another config: {'; '.join(told)}")
+        if changes := differences(notes["config"], self._config):
+            raise CheckpointError(f"{path} was written by another config: {'; '.join(changes)}")
         if notes["versions"] != _versions():
-            self._tell(f"{where} was made with {notes['versions']}, this is {_versions()}: last bits may differ")
-        leaves = named_leaves(like)
-        wanted = {
-            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-            for name, leaf in _saved(like).items()
-        }
-        found = self._manager.restore(
-            step, args=args.Composite(state=args.StandardRestore(wanted), host=args.StandardRestore())
-        )
-        # Keys whose notes are damaged come back as plain numbers.
-        if any((found.state[n].shape, found.state[n].dtype) != (leaf.shape, leaf.dtype) for n, leaf in wanted.items()):
-            raise ValueError("its arrays are not of the shapes and types wanted")
-        # Of arrays that lay on several processes there is none, or there was.
-        here, there = _digests(found.state, found.host), notes["arrays"]
-        if any(here[name] != there[name] for name in here.keys() & there.keys()):
-            raise ValueError("its arrays are not what was written")
-        state = jax.tree.unflatten(jax.tree.structure(like), [found.state.get(n, leaf) for n, leaf in leaves.items()])
-        return state, dict(found.host)
+            self._report(f"{path} was written with {notes['versions']}, this is {_versions()}: last bits may differ")
+        return notes
 
 
 def _reason(error: BaseException) -> str:
-    """In a few words; tensorstore's own are a paragraph, with the system's number at its end."""
+    """Returns the cause in a few words; tensorstore's message is a paragraph that ends in the system's error code."""
     number = re.search(r"os_error_code='(\d+)'", str(error))
     known = os.strerror(int(number[1])) if number else getattr(error, "strerror", None)
     return known or " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def differences(saved: Any, given: Any, name: str = "") -> list[str]:
-    """Where two values of JSON differ, a phrase each: `hidden_size: 64 there, 128 here`."""
+    """Lists the differences of two JSON values, a phrase each: `hidden_size: 64 there, 128 here`."""
     if isinstance(saved, dict) and isinstance(given, dict):
-        keys = dict.fromkeys([*saved, *given])
-        start = f"{name}." if name else ""
-        return [told for key in keys for told in differences(saved.get(key), given.get(key), f"{start}{key}")]
+        keys, prefix = dict.fromkeys([*saved, *given]), f"{name}." if name else ""
+        return [phrase for key in keys for phrase in differences(saved.get(key), given.get(key), f"{prefix}{key}")]
     same = saved == given and isinstance(saved, bool) == isinstance(given, bool)
     return [] if same else [f"{name or 'value'}: {json.dumps(saved)} there, {json.dumps(given)} here"]
 
@@ -200,8 +202,8 @@ def _loss(metrics: Mapping[str, float]) -> float:
     return metrics["loss"]
 
 
-def _saved(tree: Any) -> dict[str, Any]:
-    """The leaves by name; orbax takes no empty array, and there is nothing in it to be saved."""
+def _nonempty_leaves(tree: Any) -> dict[str, Any]:
+    """Returns the leaves by name, without empty arrays, which orbax refuses."""
     return {name: leaf for name, leaf in named_leaves(tree).items() if leaf.size}
 
 
@@ -215,16 +217,16 @@ def _versions() -> dict[str, str]:
 
 
 def _digests(state: Any, host: Any) -> dict[str, str]:
-    """Of each array that this process has whole."""
-    found = {}
+    """Returns a digest of each array that this process holds completely."""
+    digests = {}
     for name, leaf in named_leaves({"state": state, "host": host}).items():
         if isinstance(leaf, jax.Array):
             if not leaf.is_fully_addressable:
                 continue
             leaf = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
         array = np.ascontiguousarray(leaf)
-        found[name] = hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
-    return found
+        digests[name] = hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+    return digests
 
 
 def _digest(notes: Mapping[str, Any]) -> str:

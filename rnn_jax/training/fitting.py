@@ -1,7 +1,6 @@
-"""A whole training on examples: epochs, a look at the validation part after each, the parameters that were best."""
+"""Training on examples by epochs: a validation score after each, and the parameters that scored best."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,23 +9,24 @@ import numpy as np
 from rnn_jax import checks
 from rnn_jax.data import Examples
 from rnn_jax.seeds import fetch
-from rnn_jax.training.examples import Loss, begin_examples, run_examples, steps_of
+from rnn_jax.training.example_source import ExampleLoss, ExampleSource, epoch_steps
 from rnn_jax.training.history import divergence
+from rnn_jax.training.progress import Progress
 from rnn_jax.training.session import Session
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState
-from rnn_jax.training.training_loop import Progress, train
+from rnn_jax.training.training_loop import train
 
-LOG_POINTS = 20  # of an epoch, or as many as it has steps
+LOG_POINTS = 20  # per epoch, or as many as it has steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What a training gave, so far."""
+    """The result of `fit` so far."""
 
-    params: Any  # [seeds, ...], of each seed those with its least score
-    scores: np.ndarray  # [seeds, epochs], on the validation part; the lower the better
-    history: StepMetrics  # of NumPy arrays, [seeds, steps]
-    seconds: float  # of all sittings, compilation and looks counted in
+    params: Any  # parameters [seeds, ...] of the epoch with each seed's least score
+    scores: np.ndarray  # validation scores [seeds, epochs], lower is better
+    history: StepMetrics  # NumPy arrays [seeds, steps]
+    seconds: float  # of all sittings, including compilation and scoring
 
     @property
     def best(self) -> np.ndarray:
@@ -34,72 +34,74 @@ class Fit:
         return np.argmin(np.where(np.isnan(self.scores), np.inf, self.scores), axis=1) + 1
 
     @property
-    def lost(self) -> bool:
-        """Whether no seed came through the first epoch: there is nothing to be tested."""
+    def failed(self) -> bool:
+        """Whether every seed diverged within the first epoch, so that no parameters are worth testing."""
         last = self.history.loss.shape[1] // self.scores.shape[1] - 1
         return not np.isfinite(self.history.loss[:, last]).any()
 
     @property
     def diverged(self) -> list[str]:
-        """Of each seed whose loss or gradient was not finite, a sentence that says when and where."""
-        told = [divergence(self.history, seed) for seed in range(len(self.scores))]
-        return [sentence for sentence in told if sentence is not None]
+        """A sentence for each seed that diverged, with its step and the parameters concerned."""
+        sentences = [divergence(self.history, seed) for seed in range(len(self.scores))]
+        return [sentence for sentence in sentences if sentence is not None]
 
 
 def fit(
     trainer: Trainer,
-    loss: Loss,
+    loss: ExampleLoss,
     buckets: Sequence[Examples],
     state: TrainState,
     epochs: int,
     score: Callable[[Any], Any],
     *,
-    looked: Callable[[Fit], None] | None = None,
+    on_epoch: Callable[[Fit], None] | None = None,
     session: Session = Session(),
 ) -> Fit | None:
-    """Trains all seeds and keeps of each the parameters that are best on the validation part.
+    """Trains all seeds on examples, and keeps each seed's parameters of the epoch with the best validation score.
 
-    A seed that diverges does not hold up the others; what becomes of it, the trainer says.
+    A short form of `train` on an `ExampleSource`. A seed that diverges does not stop the others; the trainer's
+    `not_finite` policy decides about it.
 
     Args:
-      trainer: as `run_examples`'s.
-      loss: likewise.
-      buckets: the training examples.
-      state: [seeds, ...], from `training.init`; its buffers are given away.
-      epochs: how often every example comes.
-      score: of parameters [seeds, ...], numbers [seeds] on the validation part, the lower the better; called after
+      trainer: model, batch size, optimizer and policy for NaN; its estimator must be `BPTT()`.
+      loss: mean loss of a batch, a module-level function `loss(model, params, batch, key)`.
+      buckets: training examples, each bucket with its own shapes.
+      state: train state [seeds, ...] from `init`; its buffers are donated.
+      epochs: number of passes over the examples.
+      score: function of parameters [seeds, ...] that returns validation scores [seeds], lower is better; called after
         every epoch.
-      looked: called after each of these, with all that there is so far.
-      session: as `train`'s.
+      on_epoch: function called after every epoch with the result so far.
+      session: folder for checkpoints and metrics, messages, and the event that stops the training.
 
     Returns:
-      The fit; None where it was stopped.
+      The result; None if the session stopped the training.
 
     Raises:
-      ValueError: as `run_examples`, or where epochs is not a positive integer.
-      CheckpointError: as `train`.
+      ValueError: if there is no bucket, the estimator is not `BPTT()`, or epochs is not a positive integer.
+      CheckpointError: if a checkpoint cannot be written, or those in the folder do not fit this training.
     """
     checks.integer_at_least(1, epochs, "fit: epochs")
-    of_epoch = max(1, steps_of(buckets, trainer.batch_size))
+    source = ExampleSource(buckets, loss)
+    steps = epoch_steps(buckets, trainer.batch_size)
 
-    def look(progress: Progress) -> dict[str, np.ndarray]:
+    def evaluate(progress: Progress) -> dict[str, np.ndarray]:
         return {"score": np.asarray(fetch(score(progress.training.params)), float)}
 
-    def after_look(progress: Progress) -> bool:
-        if looked is not None:
-            looked(_fit(progress))
+    def report(progress: Progress) -> bool:
+        if on_epoch is not None:
+            on_epoch(_fit(progress))
         return False
 
     progress = train(
         trainer,
-        functools.partial(run_examples, trainer, loss, buckets),
-        begin_examples(state),
-        epochs * of_epoch,
-        log_every=-(-of_epoch // LOG_POINTS),
-        look=look,
-        look_every=of_epoch,
+        source,
+        state,
+        epochs * steps,
+        log_every=-(-steps // LOG_POINTS),
+        evaluate=evaluate,
+        eval_every=steps,
         best_by="score",
-        looked=after_look,
+        stop_if=report,
         session=session,
     )
     return None if progress is None else _fit(progress)

@@ -1,4 +1,4 @@
-"""What surrounds a training: who is told of it, what ends it, where it is kept."""
+"""A session: the folder of a training, its messages, and the event that stops it."""
 
 import dataclasses
 import threading
@@ -7,31 +7,30 @@ from pathlib import Path
 from typing import Any
 
 
-def _nobody(_: Any) -> None:
+def _ignore(_: Any) -> None:
     pass
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """Of one training. By default nobody is told, nothing ends it, and nothing is kept.
+    """One sitting of a training. By default nothing is saved, nothing is reported and nothing stops it.
 
     Args:
-      folder: of the training alone, where its checkpoints and metrics are kept, and where it goes on from; None:
-        nowhere.
-      made_by: all that the training follows from, as JSON has it: what is in the folder goes on only with the same.
-      seconds: between checkpoints.
-      keep: the last so many checkpoints stay, and the one with the least loss.
-      tensorboard: whether TensorBoard's event files are written as well.
-      advance: called at every log point with the steps just done.
-      tell: called with a sentence where something is to be known.
-      stop: once set, the training is saved at its next log point and ends.
+      folder: folder of this training alone, for its checkpoints and metrics, from which it resumes; None: no folder.
+      config: everything that determines the training, as JSON values. A training resumes only with an equal config.
+      checkpoint_seconds: least number of seconds between two checkpoints.
+      keep: number of most recent checkpoints to keep, in addition to the one with the least loss.
+      tensorboard: whether to write TensorBoard event files as well.
+      advance: function called at every log point with the number of steps since the last one.
+      report: function called with each message, a sentence.
+      stop: event; once it is set, the training saves a checkpoint at the next log point and returns None.
     """
 
     folder: Path | None = None
-    made_by: Any = None
-    seconds: float = 30.0
+    config: Any = None
+    checkpoint_seconds: float = 30.0
     keep: int = 3
     tensorboard: bool = False
-    advance: Callable[[int], None] = _nobody
-    tell: Callable[[str], None] = _nobody
+    advance: Callable[[int], None] = _ignore
+    report: Callable[[str], None] = _ignore
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)

@@ -77,13 +77,8 @@ class TrainState(NamedTuple):
     step: jax.Array  # optimization steps done
     diverged: jax.Array  # whether training has ended: a loss or gradient norm was NaN or infinite
     rate: jax.Array  # what the learning rate is multiplied by; 1 until `RollBack` makes it less
-    left_out: jax.Array  # updates left out, as loss or gradient was not finite
+    skipped: jax.Array  # updates skipped because the loss or gradient was not finite
     rolled_back: jax.Array  # how often by `RollBack`
-
-
-def of_training(state: Any) -> TrainState:
-    """Of a loop's state, what all of them have."""
-    return state if isinstance(state, TrainState) else state.training
 
 
 class StepMetrics(NamedTuple):
@@ -153,7 +148,7 @@ def descend(
     )
     # A step that was left out counts as done, so that a stream is read on.
     step = state.step + jnp.where(diverged, 0, 1)
-    left_out = state.left_out + jnp.where(bad & ~state.diverged, 1, 0)
+    skipped = state.skipped + jnp.where(bad & ~state.diverged, 1, 0)
     # At the step that diverges the metrics say how; after it there is nothing to record.
     nan_after = jnp.where(state.diverged, jnp.nan, 0)
     norms = {name: jnp.linalg.norm(g) + nan_after for name, g in named_leaves(grads).items()}
@@ -161,5 +156,5 @@ def descend(
     changed = ~diverged & jnp.any(jnp.stack(changes))
     metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, norms, changed)
     return state._replace(
-        params=params, opt_state=opt_state, key=key, step=step, diverged=diverged, left_out=left_out
+        params=params, opt_state=opt_state, key=key, step=step, diverged=diverged, skipped=skipped
     ), metrics

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import rnn_jax
 from rnn_jax import initializers, mesh, training
 from rnn_jax.seeds import place
-from rnn_jax.training import loop
+from rnn_jax.training import task_source
 
 BATCH, HIDDEN, LENGTH, STEPS = 16, 64, 20, 2
 TASK = rnn_jax.Adding(LENGTH)
@@ -88,7 +88,7 @@ def compiled(shape: str, seeds: int = 1, trainer: training.Trainer = TRAINER) ->
     state = jax.tree.map(jnp.copy, fresh(seeds))  # training gives it away
     with jax.set_mesh(mesh.MeshShape.parse(shape).build()):
         state = place(state)
-        return loop._run.lower(trainer, TASK, state, STEPS).compile(), state
+        return task_source._run.lower(trainer, TASK, state, STEPS).compile(), state
 
 
 def costs(program: jax.stages.Compiled) -> Costs:

@@ -12,7 +12,7 @@ import pytest
 
 import rnn_jax
 from rnn_jax import data, engines, gradients, initializers, machine, mesh, models, seeds, training
-from rnn_jax.training import stream
+from rnn_jax.training import stream_source
 from tests.many_devices import costs
 
 TASK, TRAINER, STEPS, BATCH, HIDDEN, LENGTH = (
@@ -86,19 +86,20 @@ def test_seeds_over_devices_are_one_device_bit_for_bit(shape):
 
 
 def test_without_a_mesh_nothing_changes():
-    state, metrics = training.run(TRAINER, TASK, jax.tree.map(jnp.copy, costs.fresh()), STEPS)
-    assert_equal((state, metrics), trained("data:1")[1])
+    fresh = jax.tree.map(jnp.copy, costs.fresh())
+    state, metrics = training.run(TRAINER, TASK, training.start(TRAINER, TASK, fresh), STEPS)
+    assert_equal((state.training, metrics), trained("data:1")[1])
 
 
 def test_all_axes_together_by_the_public_door():
     trainer = dataclasses.replace(TRAINER, optimizer=training.Adam(1e-3))
 
     def losses():
-        state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
+        state = training.start(trainer, TASK, training.init(trainer, jax.random.split(jax.random.key(0), 2)))
         state, first = training.run(trainer, TASK, state, 2)
         state, second = training.run(trainer, TASK, state, 2)
-        tested = training.evaluate(trainer.model, TASK, state.params, jax.random.key(1), 20, batches=2)
-        return training.join([first, second]).loss, tested["mse"], state
+        tested = training.evaluate(trainer.model, TASK, state.training.params, jax.random.key(1), 20, batches=2)
+        return training.join([first, second]).loss, tested["mse"], state.training
 
     wanted = losses()
     with on("data:2,seeds:2,model:2"):
@@ -157,8 +158,8 @@ def read_streams():
     trainer = training.Trainer(model, 16, training.SGD(0.1), None)
     streams = data.Streams.of(IDS, 16, 12)
     state = training.init(trainer, jax.random.split(jax.random.key(0), 2))
-    state, metrics = training.run_stream(trainer, streams, training.begin_stream(trainer, streams, state), 3)
-    return streams, (state.training, metrics), training.evaluate_stream(model, streams, state.training.params)
+    state, metrics = training.run(trainer, streams, training.start(trainer, streams, state), 3)
+    return streams, (state.training, metrics), training.evaluate(model, streams, state.training.params)["loss"]
 
 
 @pytest.mark.parametrize("shape", ["data:8", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
@@ -180,8 +181,8 @@ def test_streams_cost_one_sum_a_segment():
     trainer = training.Trainer(model, 16, training.SGD(0.1), None)
     with on("data:4"):
         streams = data.Streams.of(np.zeros(16 * 60 + 1, int), 16, 60)
-        state = training.begin_stream(trainer, streams, training.init(trainer, jax.random.key(0)[None]))
-        program = stream._run.lower(trainer, streams, state, STEPS).compile()
+        state = training.start(trainer, streams, training.init(trainer, jax.random.key(0)[None]))
+        program = stream_source._run.lower(trainer, streams, state, STEPS).compile()
     no_bias = 2 * 16  # beside b_hn, of the gates that have none
     wanted = {("all-reduce", 12): STEPS, ("all-reduce", 4 * (trainer.parameters + no_bias + 1)): STEPS}
     assert costs.collectives(program.as_text()) == wanted
@@ -204,8 +205,9 @@ def read_examples():
         rnn_jax.Bidirectional(rnn_jax.VanillaRNN(3, 16, recurrent_init=initializers.Uniform())), 4, dropout=0.5
     )
     trainer = training.Trainer(model, 8, training.SGD(0.1), training.ClipByNorm(1.0))
-    begun = training.begin_examples(training.init(trainer, jax.random.split(jax.random.key(0), 2)))
-    state, metrics = training.run_examples(trainer, loss_of_batch, [data.Examples(xs, whole)], begun, 3)
+    source = training.ExampleSource([data.Examples(xs, whole)], loss_of_batch)
+    state = training.start(trainer, source, training.init(trainer, jax.random.split(jax.random.key(0), 2)))
+    state, metrics = training.run(trainer, source, state, 3)
     found = state.training, metrics
     # 6 of the 20 at a time: not even parts, so every device has them all.
     return found, training.predict(model, answers, found[0].params, data.Examples(xs, whole), 6)
@@ -224,7 +226,8 @@ def test_examples_are_read_as_by_one_device(shape):
 
 
 def _run(trainer=TRAINER, count=1):
-    return training.run(trainer, TASK, training.init(trainer, jax.random.split(jax.random.key(0), count)), 1)
+    state = training.init(trainer, jax.random.split(jax.random.key(0), count))
+    return training.run(trainer, TASK, training.start(trainer, TASK, state), 1)
 
 
 def _narrow():
@@ -293,9 +296,8 @@ def test_a_checkpoint_is_read_on_another_number_of_devices(tmp_path):
 def of_session(folder, steps):
     """A training of two seeds, on whatever mesh is set, on from where the folder has it."""
     state = training.init(TRAINER, jax.random.split(jax.random.key(0), 2))
-    loop = functools.partial(training.run, TRAINER, TASK)
     session = training.Session(folder, {"seeds": 2})
-    return training.train(TRAINER, loop, state, steps, log_every=2, session=session)
+    return training.train(TRAINER, TASK, state, steps, log_every=2, session=session)
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def measure(
         parallel.begin(network.trainer, keys),
         network.epochs,
         wrong,
-        looked=lambda so_far: looked(Outcome(network, so_far, None)),
+        on_epoch=lambda so_far: looked(Outcome(network, so_far, None)),
         session=session,
     )
     return None if fit is None else Outcome(network, fit, guesses(model, fit.params, texts.parts["test"]))
@@ -117,7 +117,7 @@ def macro_f1(found: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def work(network: Network, texts: Texts) -> int:
     """Optimization steps of a network."""
-    return network.epochs * training.steps_of(texts.parts["training"].buckets, network.trainer.batch_size)
+    return network.epochs * training.epoch_steps(texts.parts["training"].buckets, network.trainer.batch_size)
 
 
 def chosen(outcomes: Sequence[Outcome]) -> Outcome:
