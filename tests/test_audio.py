@@ -29,12 +29,12 @@ def test_samples_are_between_minus_one_and_one(tmp_path: Path, dtype: type, scal
     np.testing.assert_allclose(samples, tone, atol=tolerance)
 
 
-def test_eight_bits_have_their_silence_at_128(tmp_path: Path) -> None:
+def test_eight_bit_samples_are_silent_at_128(tmp_path: Path) -> None:
     wavfile.write(tmp_path / "a.wav", RATE, np.array([128, 0, 255], np.uint8))
     np.testing.assert_allclose(read_wav(tmp_path / "a.wav")[0], [0, -1, 127 / 128])
 
 
-def test_a_wav_that_cannot_be_taken_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_unusable_wav_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     with pytest.raises(ValueError, match=r"a\.wav: cannot be read: No such file"):
         read_wav(path)
@@ -58,7 +58,7 @@ def test_a_wav_that_cannot_be_taken_is_refused_by_name(tmp_path: Path) -> None:
         read_wav(path, 8000)
 
 
-def test_frames_are_as_many_as_stated_and_silence_is_the_floor() -> None:
+def test_the_number_of_frames_is_as_documented_and_silence_is_the_floor() -> None:
     frames = LogMel(RATE, bands=20, window=0.025, hop=0.01)
     for n, count in ((1, 1), (200, 1), (279, 1), (280, 2), (4000, 48)):
         assert frames(np.zeros(n)).shape == (count, 20)
@@ -74,7 +74,7 @@ def test_a_tone_is_loudest_in_its_band() -> None:
         assert np.all(np.abs(np.log(centres[loudest] / hertz)) < np.log(1.15)), (hertz, centres[loudest])
 
 
-def test_a_frame_is_what_the_definition_says() -> None:
+def test_a_frame_equals_its_definition() -> None:
     samples = np.random.default_rng(0).normal(size=300)
     frames = LogMel(RATE, bands=8, window=0.025, hop=0.01)
     size, rate = 200, RATE
@@ -103,11 +103,11 @@ def test_a_frame_is_what_the_definition_says() -> None:
         ({"rate": RATE, "bands": 200}, "200 bands are too many"),
     ],
 )
-def test_what_makes_no_frames_is_refused(arguments: dict, message: str) -> None:
+def test_settings_without_frames_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LogMel(**arguments)
 
 
-def test_samples_must_be_flat() -> None:
+def test_samples_with_channels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"samples must be \[n\], got shape \[3, 2\]"):
         LogMel(RATE)(np.zeros((3, 2)))

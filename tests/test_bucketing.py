@@ -1,4 +1,4 @@
-"""Buckets: the least padding that so many lengths allow, every sequence once, and no shape but the buckets'."""
+"""Buckets: least padding for their number, every sequence once per epoch, one shape per bucket."""
 
 import inspect
 import itertools
@@ -19,8 +19,8 @@ from rnn_jax.data import BucketBatch, Buckets, Embedding, Vocabulary, bucket_len
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=20)
 
 
-def sequences_of(lengths, features=()):
-    """Told apart by their values: sequence i counts up from 1000 i + 1."""
+def make_sequences(lengths, features=()):
+    """Sequences with distinct values: sequence i counts up from 1000 i + 1."""
     return [
         np.broadcast_to((1000 * i + 1 + np.arange(n)).reshape(-1, *(1,) * len(features)), (n, *features))
         for i, n in enumerate(lengths)
@@ -34,18 +34,18 @@ def padded_steps(lengths, buckets):
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 5))
 def test_no_other_buckets_pad_less(lengths, count):
-    found = bucket_lengths(lengths, count)
-    assert all(type(length) is int for length in found)  # an np.int64 is no static size to every check
-    assert len(found) <= count
-    assert found[-1] == max(*lengths, 1)
-    # Every choice of up to `count` lengths, of those that no sequence has, too.
-    shorter = range(1, found[-1])
+    buckets = bucket_lengths(lengths, count)
+    assert all(type(length) is int for length in buckets)  # some checks do not accept np.int64 as a static size
+    assert len(buckets) <= count
+    assert buckets[-1] == max(*lengths, 1)
+    # Every choice of up to `count` lengths, including lengths that no sequence has.
+    shorter = range(1, buckets[-1])
     least = min(
-        padded_steps(lengths, (*chosen, found[-1]))
+        padded_steps(lengths, (*chosen, buckets[-1]))
         for size in range(count)
         for chosen in itertools.combinations(shorter, size)
     )
-    assert padded_steps(lengths, found) == least
+    assert padded_steps(lengths, buckets) == least
 
 
 def test_bucket_lengths_by_hand():
@@ -58,15 +58,15 @@ def test_bucket_lengths_by_hand():
 
 def test_thousands_of_distinct_lengths_are_quick():
     start = time.perf_counter()
-    found = bucket_lengths(np.random.default_rng(0).permutation(2000) + 1, 16)
-    assert time.perf_counter() - start < 5  # 0.1 s alone on a core
-    assert found == tuple(range(125, 2001, 125))  # of equally frequent lengths, equal parts
+    buckets = bucket_lengths(np.random.default_rng(0).permutation(2000) + 1, 16)
+    assert time.perf_counter() - start < 5  # 0.1 s on an idle core
+    assert buckets == tuple(range(125, 2001, 125))  # equally frequent lengths give equal steps
 
 
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 4), st.integers(1, 5), st.none() | st.integers(0, 9), st.sampled_from([(), (2,)]))
 def test_an_epoch_holds_every_sequence_once(lengths, count, batch_size, seed, features):
-    sequences = sequences_of(lengths, features)
+    sequences = make_sequences(lengths, features)
     buckets = Buckets.of(sequences, count)
     rng = None if seed is None else np.random.default_rng(seed)
     seen = []
@@ -87,11 +87,11 @@ def test_an_epoch_holds_every_sequence_once(lengths, count, batch_size, seed, fe
     for length, batches in per_bucket.items():
         columns = np.concatenate(batches)
         assert all(length == min(b for b in buckets.lengths if b >= lengths[i]) for i in columns if i >= 0)
-        assert sum(columns == -1) == -sum(columns >= 0) % batch_size  # fillers in one batch only, and no more than due
+        assert sum(columns == -1) == -sum(columns >= 0) % batch_size  # fillers in one batch only, as few as possible
 
 
-def test_in_order_without_a_generator():
-    batches = list(Buckets((2, 4)).batches(sequences_of([3, 1, 4, 2, 0]), 2))
+def test_batches_are_in_order_without_a_generator():
+    batches = list(Buckets((2, 4)).batches(make_sequences([3, 1, 4, 2, 0]), 2))
     assert [len(batch.values) for batch in batches] == [2, 2, 4]
     assert [batch.indices.tolist() for batch in batches] == [[1, 3], [4, -1], [0, 2]]
     assert [batch.lengths.tolist() for batch in batches] == [[1, 2], [0, 0], [3, 4]]
@@ -99,7 +99,7 @@ def test_in_order_without_a_generator():
 
 
 def test_a_generator_shuffles_within_and_across_buckets():
-    sequences = sequences_of([1, 5] * 50)
+    sequences = make_sequences([1, 5] * 50)
     buckets = Buckets((1, 5))
 
     def epoch(rng):
@@ -112,20 +112,20 @@ def test_a_generator_shuffles_within_and_across_buckets():
     steps = [length for length, _ in first]
     assert steps != sorted(steps)
     assert steps != [length for length, _ in second]
-    of_short = [index for length, indices in first for index in indices if length == 1]
-    assert of_short != sorted(of_short)
-    members = {frozenset(indices) for _, indices in first}  # who is together changes, too
+    short = [index for length, indices in first for index in indices if length == 1]
+    assert short != sorted(short)
+    members = {frozenset(indices) for _, indices in first}  # the members of a batch change, too
     assert members != {frozenset(indices) for _, indices in second}
 
 
 def test_compares_and_hashes_by_value():
-    assert Buckets((1, 5)) == Buckets.of(sequences_of([5, 1]), 2)
+    assert Buckets((1, 5)) == Buckets.of(make_sequences([5, 1]), 2)
     assert len({Buckets((1, 5)), Buckets((1, 5)), Buckets((1, 6))}) == 2
 
 
 def test_padding_share():
-    assert Buckets((2, 4)).padding_share(sequences_of([3, 1, 4, 2, 0])) == pytest.approx(4 / 14)
-    assert Buckets((4,)).padding_share(sequences_of([4])) == 0
+    assert Buckets((2, 4)).padding_share(make_sequences([3, 1, 4, 2, 0])) == pytest.approx(4 / 14)
+    assert Buckets((4,)).padding_share(make_sequences([4])) == 0
 
 
 def test_a_whole_epoch_compiles_once_per_bucket():
@@ -148,7 +148,7 @@ def test_a_whole_epoch_compiles_once_per_bucket():
     assert sorted(traces) == [(length, 16, 1) for length in buckets.lengths]
     assert len(traces) == len(buckets.lengths) == 4
 
-    # In its batch a sequence ends in the state that it ends in alone, and a filler where it began.
+    # A sequence ends in the same state in a batch and alone, and a filler in the initial state.
     batch, (_, h_last) = epoch[0], results[0]
     assert isinstance(batch, BucketBatch)
     for column in (0, 15):
@@ -159,7 +159,7 @@ def test_a_whole_epoch_compiles_once_per_bucket():
 
 
 def test_real_text_by_its_lines():
-    lines = inspect.getsource(textwrap).splitlines()  # blank ones among them: sequences of no step
+    lines = inspect.getsource(textwrap).splitlines()  # some are blank: sequences of length 0
     vocabulary = Vocabulary.of(lines)
     sequences = [vocabulary.encode(line) for line in lines]
     shares = [Buckets.of(sequences, count).padding_share(sequences) for count in (1, 2, 4, 8)]
@@ -169,16 +169,16 @@ def test_real_text_by_its_lines():
 
     encoder = Embedding(len(vocabulary), 3)
     table = encoder.init(jax.random.key(0))
-    found = {}
+    decoded = {}
     for batch in Buckets.of(sequences, 4).batches(sequences, 32, np.random.default_rng(0)):
         assert np.all(np.isfinite(encoder.apply(table, batch.values)))
         for index, ids in zip(batch.indices.tolist(), unpad(batch.values, batch.lengths), strict=True):
-            found[index] = "".join(vocabulary.decode(ids))
-    assert found.pop(-1) == ""
-    assert [found[index] for index in range(len(lines))] == lines
+            decoded[index] = "".join(vocabulary.decode(ids))
+    assert decoded.pop(-1) == ""
+    assert [decoded[index] for index in range(len(lines))] == lines
 
 
-ONES = sequences_of([1, 3, 2])
+ONES = make_sequences([1, 3, 2])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""CoNLL-U files: what is read, what is left out, and what is refused with file and line."""
+"""CoNLL-U files: words and tags are read, other rows are skipped, bad rows are refused with file and line."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,7 @@ import pytest
 from rnn_jax.data import Sentence, read_conllu, spell
 from rnn_jax.data.vocabulary import Vocabulary
 
-# Worktrees of the repository may stand beside it.
-EWT = Path(__file__).parents[1].parent / "shared" / "data" / "ud_english_ewt"
+EWT = Path(__file__).parents[2] / "shared" / "data" / "ud_english_ewt"
 
 
 def row(number, form, tag):
@@ -45,11 +44,11 @@ READ = [
 
 @pytest.mark.parametrize("end", [[], [""], ["", ""], ["", " ", ""]])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_words_and_tags(tmp_path, end, encoding):
+def test_words_and_tags_are_read(tmp_path, end, encoding):
     assert read_conllu(write(tmp_path, *GOOD, *end, encoding=encoding)) == READ
 
 
-def test_windows_line_ends(tmp_path):
+def test_windows_line_ends_are_read(tmp_path):
     assert read_conllu(write(tmp_path, "\r\n".join([*GOOD, "", ""]))) == READ
 
 
@@ -74,15 +73,15 @@ def test_malformed_lines_are_named(tmp_path, lines, message):
         read_conllu(path)
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "# a comment alone\n\n"])
-def test_a_file_without_a_sentence(tmp_path, text):
+@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n\n"])
+def test_a_file_without_a_sentence_is_refused(tmp_path, text):
     path = tmp_path / "empty.conllu"
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))}: must hold"):
         read_conllu(path)
 
 
-def test_another_encoding_and_no_file(tmp_path):
+def test_another_encoding_and_a_missing_file_are_refused(tmp_path):
     path = write(tmp_path, row(1, "zwölf", "NUM"), encoding="latin-1")
     with pytest.raises(ValueError, match=re.escape(f"{path}: must be a UTF-8 text, got byte 0xf6 at 4")):
         read_conllu(path)
@@ -98,7 +97,7 @@ def test_the_english_treebank():
     assert sentences[0].words[:6] == ("What", "if", "Google", "Morphed", "Into", "GoogleOS")
 
 
-def test_spelling_keeps_beginnings_and_ends():
+def test_spelling_keeps_the_start_and_the_end_of_a_long_word():
     characters = Vocabulary(tuple("abcdefg"))
     ids = spell(["abc", "", "abcdefg", "az"], characters, 5)
     assert ids.dtype == "int32"

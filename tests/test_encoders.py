@@ -1,4 +1,4 @@
-"""One-hot and embedding: one interface, one meaning of an id; an id that means nothing is refused, or NaN if traced."""
+"""One-hot and embedding: one interface; an id out of range is refused if concrete and NaN if traced."""
 
 import re
 
@@ -20,13 +20,13 @@ DTYPES = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64,
 TABLE = jax.random.normal(jax.random.key(1), (SIZE, 3))
 
 
-def params_of(table):
+def as_params(table):
     return {"params": {"embedding": table}}
 
 
 @every_encoder
 @pytest.mark.parametrize("shape", [(), (0,), (4,), (4, 2), (4, 2, 3)])
-def test_any_leading_shape(encoder, shape):
+def test_ids_have_any_shape(encoder, shape):
     params = encoder.init(jax.random.key(0))
     ids = np.random.default_rng(0).integers(0, encoder.size, shape)
     got = encoder.apply(params, ids)
@@ -39,38 +39,38 @@ def test_any_leading_shape(encoder, shape):
 def test_each_id_is_encoded_alone(encoder):
     params = encoder.init(jax.random.key(0))
     ids = np.random.default_rng(0).integers(0, encoder.size, (4, 3))
-    together = encoder.apply(params, ids)
-    np.testing.assert_array_equal(jax.jit(encoder.apply)(params, ids), together)
-    np.testing.assert_array_equal(jax.vmap(encoder.apply, (None, 1), 1)(params, ids), together)
-    for place in np.ndindex(ids.shape):
-        np.testing.assert_array_equal(encoder.apply(params, int(ids[place])), together[place])
+    batch = encoder.apply(params, ids)
+    np.testing.assert_array_equal(jax.jit(encoder.apply)(params, ids), batch)
+    np.testing.assert_array_equal(jax.vmap(encoder.apply, (None, 1), 1)(params, ids), batch)
+    for index in np.ndindex(ids.shape):
+        np.testing.assert_array_equal(encoder.apply(params, int(ids[index])), batch[index])
 
 
 @every_encoder
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_any_integer_dtype(encoder, dtype):
+def test_ids_have_any_integer_dtype(encoder, dtype):
     params = encoder.init(jax.random.key(0))
-    wanted = encoder.apply(params, np.arange(encoder.size))
-    np.testing.assert_array_equal(encoder.apply(params, np.arange(encoder.size, dtype=dtype)), wanted)
+    expected = encoder.apply(params, np.arange(encoder.size))
+    np.testing.assert_array_equal(encoder.apply(params, np.arange(encoder.size, dtype=dtype)), expected)
 
 
 def test_by_hand():
     np.testing.assert_array_equal(OneHot(3).apply((), [2, 0]), [[0, 0, 1], [1, 0, 0]])
-    np.testing.assert_array_equal(Embedding(SIZE, 3).apply(params_of(TABLE), [4, 0, 4]), TABLE[jnp.array([4, 0, 4])])
+    np.testing.assert_array_equal(Embedding(SIZE, 3).apply(as_params(TABLE), [4, 0, 4]), TABLE[jnp.array([4, 0, 4])])
 
 
 def test_an_embedding_whose_table_is_the_identity_is_one_hot():
     ids = np.random.default_rng(0).integers(0, SIZE, (6, 2))
     embedding, one_hot = Embedding(SIZE, SIZE), OneHot(SIZE)
     assert embedding.features == one_hot.features == SIZE
-    np.testing.assert_array_equal(embedding.apply(params_of(jnp.eye(SIZE)), ids), one_hot.apply((), ids))
+    np.testing.assert_array_equal(embedding.apply(as_params(jnp.eye(SIZE)), ids), one_hot.apply((), ids))
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, SIZE - 1), min_size=4, max_size=4))
 def test_an_embedding_is_one_hot_times_its_table(ids):
     ids = jnp.array(ids)
-    embed = lambda table: Embedding(SIZE, 3).apply(params_of(table), ids)  # noqa: E731
+    embed = lambda table: Embedding(SIZE, 3).apply(as_params(table), ids)  # noqa: E731
     multiply = lambda table: OneHot(SIZE).apply((), ids) @ table  # noqa: E731
     np.testing.assert_allclose(embed(TABLE), multiply(TABLE), rtol=1e-6)
     gradient = jax.grad(lambda table: jnp.sum(jnp.sin(embed(table))))(TABLE)
@@ -84,7 +84,7 @@ def test_parameters_are_those_of_flax():
     (table,) = jax.tree.leaves(params)
     assert table.shape == (1000, 16)
     assert table.dtype == jnp.result_type(float)
-    assert float(jnp.std(table)) == pytest.approx(1 / 4, rel=0.05)  # its default: variance 1 / features
+    assert float(jnp.std(table)) == pytest.approx(1 / 4, rel=0.05)  # the default of flax: variance 1 / features
     assert OneHot(4).init(jax.random.key(0)) == ()
 
 
@@ -124,7 +124,7 @@ def test_a_traced_id_out_of_range_is_nan(encoder, dtype):
     np.testing.assert_array_equal(jax.vmap(lambda i: encoder.apply(params, i))(ids), got)
 
 
-def test_a_size_beyond_the_dtype_of_ids():
+def test_a_size_may_exceed_the_range_of_the_dtype_of_ids():
     ids = np.array([0, 127], np.int8)
     np.testing.assert_array_equal(jax.jit(OneHot(300).apply)((), ids), np.eye(300)[ids])
     assert np.all(np.isnan(jax.jit(OneHot(300).apply)((), np.array([-1, -128], np.int8))))
@@ -152,7 +152,7 @@ def test_an_id_out_of_range_is_refused_by_value(encoder, ids, got):
 
 @every_encoder
 @pytest.mark.parametrize("ids", [np.zeros(2), jnp.zeros((), bool), [0.0], [True]], ids=repr)
-def test_what_is_no_integer_is_refused(encoder, ids):
+def test_ids_that_are_not_integers_are_refused(encoder, ids):
     params = encoder.init(jax.random.key(0))
     words = f"^{type(encoder).__name__}: ids must be integers, got (float|bool)"
     with pytest.raises(TypeError, match=words):
@@ -161,7 +161,7 @@ def test_what_is_no_integer_is_refused(encoder, ids):
         jax.jit(encoder.apply)(params, jnp.asarray(ids))
 
 
-def test_compare_and_hash_by_value():
+def test_encoders_compare_and_hash_by_value():
     assert OneHot(3) == OneHot(3) != OneHot(4)
     assert len({Embedding(3, 2), Embedding(3, 2), Embedding(3, 4)}) == 2
 
@@ -174,11 +174,11 @@ def test_compare_and_hash_by_value():
         (lambda: Embedding(3, 2.0), "Embedding: features must be a positive integer, got 2.0"),
     ],
 )
-def test_sizes_are_refused_by_name(make, words):
+def test_bad_sizes_are_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
 
 def test_a_table_of_another_size_is_refused():
     with pytest.raises(flax.errors.ScopeParamShapeError, match="embedding"):
-        Embedding(SIZE + 1, 3).apply(params_of(TABLE), [0])
+        Embedding(SIZE + 1, 3).apply(as_params(TABLE), [0])

@@ -1,4 +1,4 @@
-"""IDX files: read as written, and refused by name where they are damaged."""
+"""IDX files are read as written; a corrupt file is refused by name."""
 
 import gzip
 import re
@@ -20,15 +20,15 @@ def idx_bytes(array, element=0x08):
     return bytes([0, 0, element, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
-def write(folder, part, images=IMAGES, labels=LABELS):
-    (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images))
-    (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+def write(folder, split, images=IMAGES, labels=LABELS):
+    (folder / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+    (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("array", [IMAGES, LABELS, IMAGES[:0]], ids=["images", "labels", "empty"])
 def test_reads_what_was_written(tmp_path, array, compress):
-    path = tmp_path / "named-as-you-like"  # gzip is known by its content, not by a suffix
+    path = tmp_path / "any-name"  # gzip is recognised by its content, not by a suffix
     path.write_bytes(compress(idx_bytes(array)))
     read = idx.read(path)
     assert read.dtype == np.uint8
@@ -39,7 +39,7 @@ def test_reads_what_was_written(tmp_path, array, compress):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (idx_bytes(IMAGES)[:-1], r"truncated or damaged, an array of shape \(5, 3, 4\) takes 76 bytes, got 75"),
+        (idx_bytes(IMAGES)[:-1], r"truncated or corrupt, an array of shape \(5, 3, 4\) takes 76 bytes, got 75"),
         (idx_bytes(IMAGES) + b"\0", "takes 76 bytes, got 77"),
         (idx_bytes(IMAGES)[:9], "truncated inside its header of 16 bytes, got 9"),
         (idx_bytes(IMAGES)[:4], "truncated inside its header of 16 bytes, got 4"),
@@ -52,16 +52,16 @@ def test_reads_what_was_written(tmp_path, array, compress):
         (b"\0\0\x08", "not an IDX file"),
         (idx_bytes(IMAGES, element=0x0D), "elements must be unsigned bytes .type 0x08., got type 0x0d"),
     ],
-    ids=lambda part: part if isinstance(part, str) else f"{len(part)} bytes",
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
 )
-def test_a_damaged_file_is_refused_by_name(tmp_path, content, words):
+def test_a_corrupt_file_is_refused_by_name(tmp_path, content, words):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{re.escape(str(path))}: .*{words}"):
         idx.read(path)
 
 
-def test_a_damaged_gzip_checksum_is_refused(tmp_path):
+def test_a_corrupt_gzip_checksum_is_refused(tmp_path):
     path = tmp_path / "images.gz"
     content = bytearray(gzip.compress(idx_bytes(IMAGES)))
     content[-8] ^= 0xFF
@@ -84,7 +84,7 @@ def test_reads_labelled_images_flat(tmp_path):
     np.testing.assert_array_equal(labels, LABELS)
 
 
-def test_an_empty_folder_is_refused_by_the_file_it_lacks(tmp_path):
+def test_a_missing_file_of_mnist_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte: no such file, plain or with \.gz"):
         idx.read_labelled_images(tmp_path, "train")
     write(tmp_path, "train")
@@ -111,14 +111,14 @@ def test_images_and_labels_that_do_not_fit_are_refused_by_name(tmp_path, images,
         idx.read_labelled_images(tmp_path, "train")
 
 
-def test_mnist_wants_train_and_test_images_of_one_size(tmp_path):
+def test_mnist_images_of_two_sizes_are_refused(tmp_path):
     write(tmp_path, "train")
     write(tmp_path, "t10k", IMAGES[:, :, :3])
     with pytest.raises(ValueError, match="train and t10k images must be of one size, got 12 and 9 pixels"):
         rnn_jax.mnist(tmp_path)
 
 
-def test_mnist_from_a_folder(tmp_path):
+def test_mnist_is_read_from_a_folder(tmp_path):
     write(tmp_path, "train")
     write(tmp_path, "t10k", IMAGES[:2], LABELS[:2])
     task = rnn_jax.mnist(tmp_path)
@@ -128,7 +128,7 @@ def test_mnist_from_a_folder(tmp_path):
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST's files are not in ../shared/data/mnist")
-def test_the_real_mnist():
+def test_the_original_mnist_files_are_read():
     task = rnn_jax.mnist(MNIST)
     assert task.train_images.shape == (60_000, 784)
     assert task.test_images.shape == (10_000, 784)

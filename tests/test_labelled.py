@@ -1,4 +1,4 @@
-"""Labelled texts: the three forms that are read, every malformed file, and a split that nothing leaks over."""
+"""Labelled texts: three forms of files, malformed files, and splits without a shared text."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def pairs(labelled):
     return [(text, labelled.classes[label]) for text, label in zip(labelled.texts, labelled.labels, strict=True)]
 
 
-def test_a_folder_of_one_file_a_class(tmp_path):
+def test_a_folder_with_one_file_per_class_is_read(tmp_path):
     # An é of two characters, a byte order mark, blank lines, another kind of blank and of line end.
     write(
         tmp_path,
@@ -42,7 +42,7 @@ def test_a_folder_of_one_file_a_class(tmp_path):
     assert labelled.labels.dtype == np.int32
 
 
-def test_a_polarity_corpus_in_latin_1_or_utf_8(tmp_path):
+def test_a_polarity_corpus_is_read_in_latin_1_or_utf_8(tmp_path):
     # NEL is a character of latin-1 inside a line, at which str.splitlines would cut.
     files = {
         "rt-polarity__neg": b"caf\xe9 \x85 dull \n",
@@ -56,7 +56,7 @@ def test_a_polarity_corpus_in_latin_1_or_utf_8(tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "comma"), [("csv", ","), ("tsv", "\t"), ("CSV", ",")])
-def test_a_table(tmp_path, suffix, comma):
+def test_a_table_is_read(tmp_path, suffix, comma):
     rows = ["Text,id,LABEL", '"one, ""two""\nthree",1, spam', "", "four,2,ham", " ,3,ham"]
     path = tmp_path / f"t.{suffix}"
     path.write_text("\n".join(rows).replace(",", comma) + "\n", encoding="utf-8")
@@ -72,13 +72,17 @@ BAD = [
         "must hold at least two files CLASS.txt, or rt-polarity.neg and rt-polarity.pos, got a.txt",
     ),
     ({"a__txt": "x\n", "b__txt": ""}, "", "b.txt: must hold a text, got an empty file"),
-    ({"a__txt": "x\n", "b__txt": " \n\n"}, "", "b.txt: must hold a text a line, got blank lines alone"),
+    ({"a__txt": "x\n", "b__txt": " \n\n"}, "", "b.txt: must hold one text per line, got blank lines only"),
     ({"a__txt": "x\n", "b__txt": b"zw\xf6lf\n"}, "", "b.txt: must be a UTF-8 text, got byte 0xf6 at 2"),
     ({"rt-polarity__pos": "x\n"}, "", "rt-polarity.neg: cannot be read: No such file or directory"),
     ({"rt-polarity__pos": "x\n", "rt-polarity__neg": ""}, "", "rt-polarity.neg: must hold a text, got an empty file"),
     ({}, "t.csv", "t.csv: cannot be read: No such file or directory"),
-    ({}, "nowhere", "must be a folder with a file of texts a class, or a file .csv or .tsv, got nothing there"),
-    ({"t__json": "{}"}, "t.json", "must be a folder with a file of texts a class, or a file .csv or .tsv, got another"),
+    ({}, "nowhere", "must be a folder with one file of texts per class, or a file .csv or .tsv, got no such file"),
+    (
+        {"t__json": "{}"},
+        "t.json",
+        "must be a folder with one file of texts per class, or a file .csv or .tsv, got another file",
+    ),
     ({"t__csv": ""}, "t.csv", "t.csv: must hold a text, got an empty file"),
     ({"t__csv": "label,words\na,b\n"}, "t.csv", "t.csv, line 1: must name the columns label and text once each, got"),
     ({"t__csv": "label,text,text\n"}, "t.csv", "'text' comes 2 times"),
@@ -103,49 +107,47 @@ def test_a_malformed_file_is_named(tmp_path, files, name, message):
         read_labelled(tmp_path / name)
 
 
-def test_as_many_names_as_texts():
+def test_names_that_are_not_as_many_as_texts_are_refused():
     with pytest.raises(ValueError, match="names must be as many as texts, 2, got 1"):
         Labelled.of(["a", "b"], ["x"])
 
 
-def test_a_repetition_is_left_out_and_an_ambiguous_text_stays():
+def test_a_duplicate_is_removed_and_an_ambiguous_text_stays():
     labelled = Labelled.of(["Abbas", "abbas", "ABBAS ", "Smith", "Abbas"], ["ar", "ar", "en", "en", "en"])
     once = distinct(labelled)
     assert pairs(once) == [("Abbas", "ar"), ("ABBAS", "en"), ("Smith", "en")]
     # Two of three can be right: whichever class abbas is given, one of its two is wrong.
     assert best_possible(once) == pytest.approx(2 / 3)
     assert best_possible(labelled) == pytest.approx(3 / 5)
-    assert best_possible(labelled.take([0, 1, 2])) == pytest.approx(2 / 3)  # ar comes twice, en once
+    assert best_possible(labelled.take([0, 1, 2])) == pytest.approx(2 / 3)  # ar occurs twice, en once
 
 
-def drawn(seed=0, count=600):
+def random_texts(seed=0, count=600):
     rng = np.random.default_rng(seed)
     texts = [f"t{n}" for n in rng.integers(0, 300, count)]
     return Labelled.of(texts, [str(n) for n in rng.choice(3, count, p=[0.7, 0.25, 0.05])])
 
 
-def test_no_text_stands_on_two_sides_and_each_class_has_its_shares():
-    labelled = distinct(drawn())
+def test_splits_share_no_text_and_each_class_has_its_shares():
+    labelled = distinct(random_texts())
     assert best_possible(labelled) < 0.9  # many are ambiguous
-    parts = split_labelled(labelled, (0.6, 0.2, 0.2), seed=3)
-    assert sorted(pairs for part in parts for pairs in zip(part.texts, part.labels.tolist(), strict=True)) == sorted(
-        zip(labelled.texts, labelled.labels.tolist(), strict=True)
-    )
-    texts = [{same(text) for text in part.texts} for part in parts]
+    splits = split_labelled(labelled, (0.6, 0.2, 0.2), seed=3)
+    assert sorted(pair for split in splits for pair in pairs(split)) == sorted(pairs(labelled))
+    texts = [{same(text) for text in split.texts} for split in splits]
     assert not (texts[0] & texts[1])
     assert not (texts[0] & texts[2])
     assert not (texts[1] & texts[2])
-    counts = np.array([np.bincount(part.labels, minlength=3) for part in parts])
+    counts = np.array([np.bincount(split.labels, minlength=3) for split in splits])
     np.testing.assert_allclose(counts / counts.sum(axis=0), np.array([[0.6], [0.2], [0.2]]) * np.ones(3), atol=0.06)
     again, other = split_labelled(labelled, (0.6, 0.2, 0.2), seed=3), split_labelled(labelled, (0.6, 0.2, 0.2), seed=4)
-    assert [part.texts for part in again] == [part.texts for part in parts]
-    assert other[0].texts != parts[0].texts
-    assert all(part.classes == labelled.classes for part in parts)
+    assert [split.texts for split in again] == [split.texts for split in splits]
+    assert other[0].texts != splits[0].texts
+    assert all(split.classes == labelled.classes for split in splits)
 
 
-def test_the_smallest_class_is_in_every_part():
+def test_the_smallest_class_is_in_every_split():
     labelled = Labelled.of([f"a{n}" for n in range(40)] + ["x", "y", "z"], ["big"] * 40 + ["small"] * 3)
-    assert [np.bincount(part.labels).tolist() for part in split_labelled(labelled)] == [[32, 1], [4, 1], [4, 1]]
+    assert [np.bincount(split.labels).tolist() for split in split_labelled(labelled)] == [[32, 1], [4, 1], [4, 1]]
 
 
 @pytest.mark.parametrize(
@@ -156,19 +158,19 @@ def test_the_smallest_class_is_in_every_part():
         ((0.8, 0.2, 0.1), "split_labelled: shares must have the sum 1, got 1.1"),
     ],
 )
-def test_shares_that_are_none(shares, message):
+def test_bad_shares_are_refused(shares, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        split_labelled(drawn(), shares)
+        split_labelled(random_texts(), shares)
 
 
-def test_a_class_too_small_to_split():
+def test_a_class_too_small_to_split_is_refused():
     labelled = Labelled.of(["a", "b", "c", "d", "D"], ["x"] * 3 + ["y"] * 2)
     with pytest.raises(ValueError, match="class 'y' must have at least 3 texts, got 1"):
         split_labelled(labelled)
 
 
 @pytest.mark.skipif(not (SHARED / "rt_polarity").is_dir(), reason="rt-polarity is not in ../shared/data/rt_polarity")
-def test_the_real_polarity_corpus():
+def test_the_original_polarity_corpus_is_read():
     labelled = read_labelled(SHARED / "rt_polarity")
     assert np.bincount(labelled.labels).tolist() == [5331, 5331]
     assert labelled.texts[0] == "simplistic , silly and tedious ."
@@ -176,7 +178,7 @@ def test_the_real_polarity_corpus():
 
 
 @pytest.mark.skipif(not (SHARED / "names").is_dir(), reason="the names are not in ../shared/data/names")
-def test_the_real_names():
+def test_the_original_names_are_read():
     labelled = read_labelled(SHARED / "names")
     once = distinct(labelled)
     assert (len(labelled.classes), len(labelled.texts), len(once.texts)) == (18, 20050, 18004)

@@ -71,8 +71,8 @@ MALFORMED = [
         "traindata, piece 2: must be [T, 88] with T of at least 2, got shape [4, 87]",
     ),
     ({"traindata": rolls(0, 1, 4)}, "traindata, piece 1: must be [T, 88] with T of at least 2, got shape [1, 88]"),
-    ({"testdata": [2.0 * roll for roll in rolls(0, 4)]}, "testdata, piece 1: must hold 0 and 1 alone"),
-    ({"testdata": [np.full((4, 88), np.nan)]}, "testdata, piece 1: must hold 0 and 1 alone"),
+    ({"testdata": [2.0 * roll for roll in rolls(0, 4)]}, "testdata, piece 1: must hold only 0 and 1"),
+    ({"testdata": [np.full((4, 88), np.nan)]}, "testdata, piece 1: must hold only 0 and 1"),
 ]
 
 

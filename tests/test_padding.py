@@ -1,4 +1,4 @@
-"""Ragged sequences to one time-major array and back, nothing cut; what does not fit is refused by its index."""
+"""Sequences to one time-major array and back without truncation; bad input is refused by its index."""
 
 import re
 
@@ -24,7 +24,7 @@ def ragged(draw):
 
 @settings(deadline=None)
 @given(ragged(), st.none() | st.integers(7, 9), st.sampled_from([0, 7]))
-def test_unpadding_undoes_padding(sequences, length, value):
+def test_unpad_inverts_pad(sequences, length, value):
     values, lengths = pad(sequences, length, value)
     steps = max(map(len, sequences)) if length is None else length
     assert values.shape == (steps, len(sequences), *sequences[0].shape[1:])
@@ -38,7 +38,7 @@ def test_unpadding_undoes_padding(sequences, length, value):
         np.testing.assert_array_equal(got, sequence)
 
 
-def test_by_hand():
+def test_small_batches_by_hand():
     values, lengths = pad([[1, 2, 3], [4], [5, 6]], value=-1)
     assert values.tolist() == [[1, 4, 5], [2, -1, 6], [3, -1, -1]]
     assert lengths.tolist() == [3, 1, 2]
@@ -77,6 +77,6 @@ INTS, FLOATS = np.arange(3), np.zeros((3, 2))
         (lambda: unpad(FLOATS, [-1, 3]), ValueError, "unpad: lengths must be in [0, 3], got -1 at 0"),
     ],
 )
-def test_refused_by_name(make, error, words):
+def test_bad_input_is_refused_by_name(make, error, words):
     with pytest.raises(error, match=re.escape(words)):
         make()

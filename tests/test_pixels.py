@@ -1,4 +1,4 @@
-"""Images as sequences: a fixed split, scaled pixels, one fixed permutation, and data that stays an argument."""
+"""Images as sequences: a fixed split, scaled pixels, one fixed permutation, and images as arguments of programs."""
 
 import functools
 import math
@@ -21,7 +21,7 @@ def digits(permuted=False):
 
 @functools.cache
 def sample_fn(size):
-    # Unoptimized: compiling the random generator takes seconds, running it no time.
+    # Unoptimised: compiling the random generator takes seconds, running it milliseconds.
     options = {"xla_backend_optimization_level": 0}
     return jax.jit(lambda task, key: task.sample(key, size), compiler_options=options)
 
@@ -32,7 +32,7 @@ def test_importing_rnn_jax_loads_no_slow_library():
     assert done.stdout == "[]\n"
 
 
-def test_sizes():
+def test_sizes_of_digits():
     task = digits()
     assert task.train_images.shape == (1437, 64)
     assert task.test_images.shape == (360, 64)
@@ -43,7 +43,7 @@ def test_sizes():
 
 
 def test_the_split_is_fixed():
-    # Another split would make every published accuracy one of another test set.
+    # Another split would make published accuracies incomparable.
     np.testing.assert_array_equal(digits().train_labels[:12], [3, 9, 1, 3, 1, 9, 4, 4, 2, 8, 3, 5])
     np.testing.assert_array_equal(digits().test_labels[:12], [7, 6, 3, 7, 7, 3, 2, 8, 9, 3, 2, 6])
     np.testing.assert_array_equal(digits().train_images[0, :8], [0, 0, 8, 16, 16, 12, 0, 0])
@@ -55,19 +55,19 @@ def test_train_and_test_are_the_whole_set_without_overlap():
     task = digits()
     train = np.column_stack([task.train_images, task.train_labels])
     test = np.column_stack([task.test_images, task.test_labels])
-    # All 1,797 rows are distinct, so that equal sorted rows mean: every image once, in one of the two parts.
+    # All 1,797 rows are distinct, so equal sorted rows mean that every image is once in one of the two splits.
     assert len(np.unique(rows, axis=0)) == len(rows)
     np.testing.assert_array_equal(np.unique(np.concatenate([train, test]), axis=0), np.unique(rows, axis=0))
 
 
-def test_classes_are_balanced_in_both_parts():
+def test_classes_are_balanced_in_both_splits():
     task = digits()
     whole = np.bincount(np.concatenate([task.train_labels, task.test_labels]))
     np.testing.assert_allclose(np.bincount(task.test_labels), whole * 360 / 1797, atol=1)
     np.testing.assert_allclose(np.bincount(task.train_labels), whole * 1437 / 1797, atol=1)
 
 
-def test_the_permutation_is_one_for_all_images():
+def test_all_images_have_the_same_permutation():
     rows, permuted = digits(), digits(permuted=True)
     order = np.random.RandomState(0).permutation(64)
     assert np.any(order != np.arange(64))
@@ -86,14 +86,14 @@ def test_a_batch_holds_training_images_with_their_labels():
     assert 0 <= float(batch.inputs.min()) < float(batch.inputs.max()) == 1
     np.testing.assert_array_equal(batch.weights, np.arange(64)[:, None] == np.full(200, 63))
     images, labels = np.asarray(task.train_images), task.train_labels.tolist()
-    label_of = {tuple(image): label for image, label in zip(images, labels, strict=True)}
+    labels_by_image = {tuple(image): label for image, label in zip(images, labels, strict=True)}
     sequences = np.asarray(16 * batch.inputs[..., 0]).T.astype(int)
-    assert [label_of[tuple(sequence)] for sequence in sequences] == batch.targets[-1].tolist()
+    assert [labels_by_image[tuple(sequence)] for sequence in sequences] == batch.targets[-1].tolist()
     assert len(np.unique(sequences, axis=0)) > 150
     assert np.any(batch.inputs != sample_fn(200)(task, jax.random.key(1)).inputs)
 
 
-def test_batches_of_the_test_set_are_all_of_it_once_whatever_the_key():
+def test_test_batches_cover_the_test_set_once_for_any_key():
     task = digits()
     draw = jax.jit(lambda task, key, index: task.test_batch(key, index, 100))
     batches = [draw(task, jax.random.key(index), index) for index in range(4)]
@@ -105,7 +105,7 @@ def test_batches_of_the_test_set_are_all_of_it_once_whatever_the_key():
     np.testing.assert_array_equal(np.concatenate([b.targets[-1] for b in batches])[:360], task.test_labels)
 
 
-def test_the_images_are_an_argument_of_a_program_and_no_constant_in_it():
+def test_images_are_an_argument_of_a_program_and_not_a_constant():
     task = digits()
     assert len(jax.tree.leaves(task)) == 4
     program = jax.make_jaxpr(lambda task, key: task.sample(key, 3))(task, jax.random.key(0))
@@ -115,7 +115,7 @@ def test_the_images_are_an_argument_of_a_program_and_no_constant_in_it():
     assert "tensor<1437x64xui8>" in text.split("func.func public @main")[1].split("{\n")[0]
 
 
-def test_another_set_of_images_of_the_same_shape_does_not_compile_again():
+def test_other_images_of_the_same_shape_do_not_compile_again():
     sample = sample_fn(5)
     sample(digits(), jax.random.key(0))
     compiled = sample._cache_size()
@@ -125,7 +125,7 @@ def test_another_set_of_images_of_the_same_shape_does_not_compile_again():
     np.testing.assert_allclose(batch.inputs, sample(digits(), jax.random.key(0)).inputs + 1 / 16)
 
 
-def test_solved_from_90_percent_on():
+def test_solved_from_90_percent_accuracy():
     assert digits().solved({"accuracy": 0.9})
     assert not digits().solved({"accuracy": 0.899})
     assert not digits().solved({"accuracy": math.nan})

@@ -1,4 +1,4 @@
-"""Series of numbers: CSV files that are fine and that are not, parts, windows, transforms, Mackey-Glass."""
+"""Series of numbers: good and bad CSV files, splits, windows, transforms, Mackey-Glass."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from rnn_jax.data import Level, Log, Root, Transform, mackey_glass, read_series,
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "series"
 
 
-def written(tmp_path, text, encoding="utf-8"):
+def write(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "series.csv"
     path.write_bytes(text.encode(encoding))
     return path
@@ -31,7 +31,7 @@ def written(tmp_path, text, encoding="utf-8"):
     ],
 )
 def test_a_column_is_read(tmp_path, text, column, name, labels, values):
-    series = read_series(written(tmp_path, text), column)
+    series = read_series(write(tmp_path, text), column)
     assert (series.name, series.labels) == (name, labels)
     assert series.values.dtype == np.float64
     np.testing.assert_array_equal(series.values, values)
@@ -39,7 +39,7 @@ def test_a_column_is_read(tmp_path, text, column, name, labels, values):
 
 
 def test_gaps_are_refused_by_line_or_interpolated(tmp_path):
-    path = written(tmp_path, "d,x\na,1\nb,\nc,NA\nd,4\ne,nan\nf,2\n")
+    path = write(tmp_path, "d,x\na,1\nb,\nc,NA\nd,4\ne,nan\nf,2\n")
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 3: 'x' is missing in 2 rows; gaps of up to 1 rows")):
         read_series(path, longest_gap=1)
     series = read_series(path, longest_gap=2)
@@ -49,8 +49,8 @@ def test_gaps_are_refused_by_line_or_interpolated(tmp_path):
 
 BAD = [
     ("", None, "must hold a text, got an empty file"),
-    ("\n \n", None, "must hold rows of numbers, got blank lines alone"),
-    ("date,x\n", None, "must hold a row of numbers below its header, got the header alone"),
+    ("\n \n", None, "must hold rows of numbers, got blank lines only"),
+    ("date,x\n", None, "must hold a row of numbers below its header, got the header only"),
     ("d,x\na,1\nb,2,3\n", None, "line 3: must have 2 cells as the first row has, got 3"),
     ("d,x\na,1\nb\n", None, "line 3: must have 2 cells as the first row has, got 1"),
     ("d,x\na,1\nb,two\nc,3\n", None, "line 3: 'x' must be a finite number, got 'two'"),
@@ -59,24 +59,24 @@ BAD = [
     ("d,x\na,1\n", "y", "must have one column called 'y', got 0; its columns are 'd', 'x'"),
     ("d,x,x\na,1,2\n", "x", "must have one column called 'x', got 2"),
     ("d,x\na,b\nc,d\n", None, "must have a column of numbers, got none among 'd', 'x'"),
-    ("d,x\na,\nb,1\n", None, "line 2: 'x' is missing at the beginning, where there is nothing to interpolate"),
+    ("d,x\na,\nb,1\n", None, "line 2: 'x' is missing at the start, which cannot be interpolated"),
     ("d,x\na,1\nb,?\n", None, "line 3: 'x' is missing at the end"),
     ('d,x\na,"1\nb,2\n', None, "not CSV"),
-    ("d,x\n2003,1\n2002,2\n2001,3\n", None, "rows must stand in the order of time, the earliest first, got 'd' from"),
+    ("d,x\n2003,1\n2002,2\n2001,3\n", None, "rows must be in the order of time, the earliest first, got 'd' from"),
 ]
 
 
 @pytest.mark.parametrize(("text", "column", "message"), BAD, ids=[repr(text) for text, _, _ in BAD])
-def test_files_that_hold_no_series_are_refused_by_line(tmp_path, text, column, message):
-    path = written(tmp_path, text)
+def test_files_without_a_series_are_refused_by_line(tmp_path, text, column, message):
+    path = write(tmp_path, text)
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         read_series(path, column, longest_gap=5)
     assert str(caught.value).startswith(str(path))
 
 
-def test_another_encoding_is_refused_as_for_texts(tmp_path):
+def test_another_encoding_and_a_missing_file_are_refused(tmp_path):
     with pytest.raises(ValueError, match="must be a UTF-8 text, got byte 0xfc at 3"):
-        read_series(written(tmp_path, "Mün,x\na,1\n".replace("ün", "xxü"), "latin-1"))
+        read_series(write(tmp_path, "Mün,x\na,1\n".replace("ün", "xxü"), "latin-1"))
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         read_series(tmp_path / "none.csv")
 
@@ -90,16 +90,16 @@ def test_another_encoding_is_refused_as_for_texts(tmp_path):
         ("statsmodels_co2", 2284, 59, 316.1, 371.5),
     ],
 )
-def test_the_real_series(name, points, gaps, first, last):
+def test_the_original_series_are_read(name, points, gaps, first, last):
     series = read_series(SHARED / f"{name}.csv", longest_gap=20)
     assert len(series.values) == len(series.labels) == points
     assert np.sum(~series.observed) == gaps
     assert (series.values[0], series.values[-1]) == (first, last)
 
 
-def test_parts_and_windows():
+def test_splits_and_windows_by_hand():
     assert split_ends(10, (0.7, 0.2, 0.1)) == (7, 9, 10)
-    with pytest.raises(ValueError, match="a series of 10 points leaves 1 to the test part, which must have at least 2"):
+    with pytest.raises(ValueError, match="a series of 10 points leaves 1 for the test set, which must have at least 2"):
         split_ends(10, (0.7, 0.2, 0.1), least=2)
     with pytest.raises(ValueError, match=re.escape("shares must have the sum 1, got 0.9")):
         split_ends(10, (0.7, 0.1, 0.1))
@@ -112,7 +112,7 @@ def test_parts_and_windows():
 
 @pytest.mark.parametrize("scale", [Level(), Log(), Root()])
 @pytest.mark.parametrize("lags", [(), (1,), (4,), (1, 4), (2, 3)])
-def test_a_transform_is_its_definition_and_is_undone(scale, lags):
+def test_a_transform_equals_its_definition_and_is_inverted(scale, lags):
     rng = np.random.default_rng(0)
     x = 5 + np.cumsum(rng.normal(size=(40, 3)), axis=0) ** 2
     u = {"": x, "log": np.log(x), "root": np.sqrt(x)}[scale.name]
@@ -128,37 +128,37 @@ def test_a_transform_is_its_definition_and_is_undone(scale, lags):
     np.testing.assert_allclose(transform.inverse(transform.accumulate(z[known - transform.lost :]), base), x[known:])
 
 
-def test_what_a_transform_cannot_take_is_refused():
-    with pytest.raises(ValueError, match="log cannot take a value of 0"):
+def test_values_that_a_transform_does_not_accept_are_refused():
+    with pytest.raises(ValueError, match="log does not accept a value of 0"):
         Transform(Log()).fitted(np.arange(5.0))
-    with pytest.raises(ValueError, match="root cannot take a value of -1"):
+    with pytest.raises(ValueError, match="root does not accept a value of -1"):
         Transform(Root()).fitted(np.array([-1.0, 3, 4]))
     with pytest.raises(ValueError, match="differences of 1 and 12 needs at least 15 values, got 14"):
         Transform(lags=(1, 12)).fitted(np.arange(14.0))
-    with pytest.raises(ValueError, match="difference of 1 leaves nothing that varies"):
+    with pytest.raises(ValueError, match="difference of 1 gives a constant series"):
         Transform(lags=(1,)).fitted(np.arange(14.0))
     with pytest.raises(ValueError, match="a lag must be a positive integer, got 0"):
         Transform(lags=(0,))
     assert Transform(Log(), (1, 12)).name == "log, differences of 1 and 12"
 
 
-def test_mackey_glass_decays_alone_until_the_delay_has_passed():
+def test_mackey_glass_decays_exponentially_until_the_delay_has_passed():
     xs = mackey_glass(171, spacing=0.1, discard=0)
     np.testing.assert_allclose(xs, 1.2 * np.exp(-0.01 * np.arange(171)), rtol=1e-7)
 
 
-def test_mackey_glass_is_the_solution_of_its_equation():
-    """Euler's method with a step of 1/2000, over three delays; and the same from x(t + h) at any spacing."""
+def test_mackey_glass_solves_its_equation():
+    """Compared with Euler's method with a step of 1/2000 over three delays, and at two spacings."""
     step, delay = 1 / 2000, 17 * 2000
     xs = [0.0] * delay + [1.2]
     for i in range(50 * 2000):
         xs.append(xs[-1] + step * (0.2 * xs[i] / (1 + xs[i] ** 10) - 0.1 * xs[-1]))
-    wanted = np.array(xs[delay::2000])
-    np.testing.assert_allclose(mackey_glass(51, discard=0), wanted, atol=3e-4)
+    expected = np.array(xs[delay::2000])
+    np.testing.assert_allclose(mackey_glass(51, discard=0), expected, atol=3e-4)
     np.testing.assert_array_equal(mackey_glass(7, spacing=5.0, discard=20.0), mackey_glass(51, discard=0)[20:51:5])
 
 
-def test_mackey_glass_is_the_same_series_everywhere():
+def test_mackey_glass_equals_golden_values():
     golden = [0.97636217, 1.09456253, 1.12413707, 1.08749576]
     np.testing.assert_allclose(mackey_glass(4, spacing=6.0), golden, atol=1e-7)
     long = mackey_glass(2000, spacing=6.0)
@@ -166,7 +166,7 @@ def test_mackey_glass_is_the_same_series_everywhere():
     assert long.mean() == pytest.approx(0.930, abs=0.01)
 
 
-def test_mackey_glass_refuses_what_it_cannot_integrate():
+def test_mackey_glass_refuses_bad_times():
     with pytest.raises(ValueError, match=re.escape("tau must be a multiple of 0.1 time units, got 0.05")):
         mackey_glass(5, tau=0.05)
     with pytest.raises(ValueError, match="length must be a positive integer, got 0"):

@@ -175,7 +175,7 @@ BAD = [
     ({"taggers": ("word",)}, "--taggers must be some of words, characters, forward, each once, got 'word'"),
     ({"taggers": ()}, "--taggers must be some of"),
     ({"cell": "lstmm"}, "unknown cell 'lstmm'"),
-    ({"min_count": 9}, "--min_count=9: Vocabulary.of: no ordinary token comes min_count = 9 times"),
+    ({"min_count": 9}, "--min_count=9: Vocabulary.of: no ordinary token occurs min_count = 9 times"),
     ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
     ({"learning_rate": 0.0}, "--learning_rate must be a positive number, got 0.0"),
     ({"sentences": 0}, "--sentences must be positive, got 0"),

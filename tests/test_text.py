@@ -1,4 +1,4 @@
-"""Long texts: files that are none, the split, the vocabulary of the training part, the streams cut of its ids."""
+"""Long texts: reading, splitting, the vocabulary of the training split, streams of ids."""
 
 import re
 
@@ -9,14 +9,14 @@ import pytest
 from rnn_jax.data import Corpus, Streams, Vocabulary, read_text, split, standard_library
 
 
-def test_a_text_is_read_as_it_is_meant(tmp_path):
+def test_a_text_is_read_without_byte_order_mark_and_carriage_returns(tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffone\r\nzwölf\n".encode())
     assert read_text(path) == "one\nzwölf\n"
     assert read_text(str(path)) == "one\nzwölf\n"
 
 
-def test_files_that_hold_no_text_are_refused_with_their_name(tmp_path):
+def test_files_without_text_are_refused_by_name(tmp_path):
     latin, empty = tmp_path / "latin.txt", tmp_path / "empty.txt"
     latin.write_bytes("abc zwölf".encode("latin-1"))
     empty.write_bytes(b"")
@@ -38,22 +38,22 @@ def test_the_standard_library_is_the_same_text_every_time():
     assert "import" in text
 
 
-def test_modules_come_by_name_each_in_its_own_encoding(tmp_path):
+def test_modules_are_read_in_alphabetical_order_and_each_in_its_encoding(tmp_path):
     (tmp_path / "b.py").write_bytes("# -*- coding: latin-1 -*-\n# ö\n".encode("latin-1"))
     (tmp_path / "a.py").write_text("a = 1\n")
-    (tmp_path / "c.txt").write_text("no module")
+    (tmp_path / "c.txt").write_text("not a module")
     assert standard_library(10**6, tmp_path) == "a = 1\n# -*- coding: latin-1 -*-\n# ö\n"
-    with pytest.raises(ValueError, match="has no source of modules"):
+    with pytest.raises(ValueError, match="has no module sources"):
         standard_library(10, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="characters must be a positive integer, got 0"):
         standard_library(0)
 
 
-def test_parts_are_contiguous_and_lose_nothing():
+def test_splits_are_contiguous_and_complete():
     text = "".join(chr(33 + i % 90) for i in range(1003))
-    parts = split(text)
-    assert "".join(parts) == text
-    assert [len(part) for part in parts] == [903, 50, 50]
+    splits = split(text)
+    assert "".join(splits) == text
+    assert [len(part) for part in splits] == [903, 50, 50]
     assert [len(part) for part in split(text, (0.5, 0.25, 0.25))] == [502, 250, 251]
 
 
@@ -64,7 +64,7 @@ def test_parts_are_contiguous_and_lose_nothing():
         ((0.9, 0.2, 0.1), "shares must have the sum 1, got 1.2"),
         ((0.9, 0.1, 0.0), "the test share must be a positive number, got 0.0"),
         ((1.1, -0.2, 0.1), "the validation share must be a positive number, got -0.2"),
-        ((0.98, 0.01, 0.01), "a text of 10 characters leaves none to the validation part"),
+        ((0.98, 0.01, 0.01), "a text of 10 characters leaves none for the validation set"),
     ],
 )
 def test_bad_shares_are_refused(shares, message):
@@ -72,7 +72,7 @@ def test_bad_shares_are_refused(shares, message):
         split("0123456789", shares)
 
 
-def test_the_vocabulary_has_seen_the_training_part_alone():
+def test_the_vocabulary_is_that_of_the_training_split_only():
     corpus = Corpus.of("abcab", "abx", "yzy!")
     assert corpus.vocabulary == Vocabulary(("a", "b", "c"))
     assert corpus.unknown == {"training": 0, "validation": 1, "test": 4}
@@ -95,12 +95,12 @@ def test_streams_by_hand():
 @pytest.mark.parametrize(
     ("count", "batch_size", "segment"), [(25, 3, 4), (13, 3, 4), (14, 4, 2), (8, 7, 1), (50, 1, 7)]
 )
-def test_every_id_but_the_first_is_a_target_once_and_after_the_one_before(count, batch_size, segment):
+def test_every_id_but_the_first_is_a_target_exactly_once_and_in_order(count, batch_size, segment):
     streams = Streams.of(np.arange(count), batch_size, segment)
     segments = [jax.tree.map(np.asarray, streams.segment(i)) for i in range(streams.segments)]
     weights = np.concatenate([segment.weights for segment in segments]) > 0
     ids, targets = (np.concatenate([getattr(segment, name) for segment in segments]) for name in ("ids", "targets"))
-    # Stream after stream, each in its order.
+    # Stream after stream, each in order.
     np.testing.assert_array_equal(targets.T[weights.T], np.arange(1, count))
     np.testing.assert_array_equal(ids.T[weights.T], np.arange(count - 1))
     assert weights.sum() == streams.counts.sum() == count - 1

@@ -1,4 +1,4 @@
-"""Tokens to ids and back; what no id stands for is refused by name and place."""
+"""Tokens to ids and back; bad tokens and ids are refused by name and index."""
 
 import collections
 import inspect
@@ -34,7 +34,7 @@ def test_encodes_a_string_by_characters_and_a_list_by_words():
     assert ABC.encode("").dtype == np.int32
 
 
-def test_decodes_to_the_last_id_and_leaves_special_tokens_out():
+def test_decoding_continues_after_end_and_drops_special_tokens():
     ids = [2, 4, 3, 1, 5, 0, 0]
     assert ABC.decode(ids) == ["a", "b"]
     assert ABC.decode(np.array(ids, np.uint8), specials=True) == ["<bos>", "a", "<eos>", "<unk>", "b", "<pad>", "<pad>"]
@@ -50,7 +50,7 @@ def test_special_tokens_in_a_text_have_their_own_ids():
 
 @settings(deadline=None)
 @given(SENTENCES, st.booleans(), st.booleans())
-def test_decoding_undoes_encoding(sentences, begin, end):
+def test_decode_inverts_encode(sentences, begin, end):
     vocabulary = Vocabulary.of(sentences)
     for sentence in sentences:
         ids = vocabulary.encode(sentence, begin=begin, end=end)
@@ -60,7 +60,7 @@ def test_decoding_undoes_encoding(sentences, begin, end):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 6)))
-def test_encoding_undoes_decoding(ids):
+def test_encode_inverts_decode(ids):
     assert ABC.encode(ABC.decode(ids, specials=True)).tolist() == ids
 
 
@@ -68,15 +68,15 @@ def test_encoding_undoes_decoding(ids):
 @given(SENTENCES, st.integers(1, 3), st.integers(5, 9))
 def test_tokens_are_ordered_by_count_and_cut_at_both_limits(sentences, min_count, max_size):
     counts = collections.Counter(token for sentence in sentences for token in sentence)
-    wanted = sorted((-n, token) for token, n in counts.items() if n >= min_count)
-    if not wanted:
-        with pytest.raises(ValueError, match=f"no ordinary token comes min_count = {min_count} times"):
+    expected = sorted((-n, token) for token, n in counts.items() if n >= min_count)
+    if not expected:
+        with pytest.raises(ValueError, match=f"no ordinary token occurs min_count = {min_count} times"):
             Vocabulary.of(sentences, min_count)
         return
-    assert Vocabulary.of(sentences, min_count).tokens == tuple(token for _, token in wanted)
+    assert Vocabulary.of(sentences, min_count).tokens == tuple(token for _, token in expected)
     vocabulary = Vocabulary.of(sentences, min_count, max_size)
-    assert vocabulary.tokens == tuple(token for _, token in wanted)[: max_size - 4]
-    assert len(vocabulary) == min(max_size, len(wanted) + 4)
+    assert vocabulary.tokens == tuple(token for _, token in expected)[: max_size - 4]
+    assert len(vocabulary) == min(max_size, len(expected) + 4)
 
 
 def test_the_order_of_the_sequences_does_not_matter():
@@ -86,7 +86,7 @@ def test_the_order_of_the_sequences_does_not_matter():
 
 def test_compares_and_hashes_by_value():
     same = Vocabulary(tuple("abc"))
-    ABC.encode("a")  # what it keeps for itself is no part of its value
+    ABC.encode("a")  # its cached table is not part of its value
     assert same == ABC
     assert hash(same) == hash(ABC)
     assert repr(same) == "Vocabulary(tokens=('a', 'b', 'c'))"
@@ -102,9 +102,9 @@ def test_compares_and_hashes_by_value():
         (lambda: Vocabulary(("a", 1)), TypeError, "Vocabulary: tokens must hold strings, got 1 at 1"),
         (lambda: Vocabulary(("a", "b", "a")), ValueError, "must not repeat, got 'a' at 0 and again at 2"),
         (lambda: Vocabulary(("a", "<bos>")), ValueError, "must not hold the special tokens, got '<bos>' at 1"),
-        (lambda: Vocabulary.of("abc"), TypeError, "must be a list of them, got one string (give [text]): 'abc'"),
-        (lambda: Vocabulary.of([]), ValueError, "Vocabulary.of: no ordinary token comes min_count = 1 times"),
-        (lambda: Vocabulary.of(["", ["<unk>"]]), ValueError, "no ordinary token comes min_count = 1 times"),
+        (lambda: Vocabulary.of("abc"), TypeError, "must be a list, got one string (pass [text] instead): 'abc'"),
+        (lambda: Vocabulary.of([]), ValueError, "Vocabulary.of: no ordinary token occurs min_count = 1 times"),
+        (lambda: Vocabulary.of(["", ["<unk>"]]), ValueError, "no ordinary token occurs min_count = 1 times"),
         (lambda: Vocabulary.of(["a", b"a"]), TypeError, "Vocabulary.of: sequence 1 must hold strings, got 97 at 0"),
         (lambda: Vocabulary.of([["a", ["b"]]]), TypeError, "Vocabulary.of: sequence 0 must hold strings, got ['b'] at"),
         (lambda: Vocabulary.of(["a"], 0), ValueError, "Vocabulary.of: min_count must be a positive integer, got 0"),
@@ -122,12 +122,12 @@ def test_compares_and_hashes_by_value():
         (lambda: ABC.decode(4), ValueError, "Vocabulary.decode: ids must be [n], got shape ()"),
     ],
 )
-def test_refused_by_name(make, error, words):
+def test_bad_input_is_refused_by_name(make, error, words):
     with pytest.raises(error, match=re.escape(words)):
         make()
 
 
-def test_real_text():
+def test_a_real_text_is_encoded_and_decoded():
     lines = inspect.getsource(textwrap).splitlines()
     assert len(lines) > 300
     characters = Vocabulary.of(lines)

@@ -1,4 +1,4 @@
-"""Real data to arrays: files, vocabularies, padded and bucketed batches, and the encoders before a cell."""
+"""Files to arrays: readers, vocabularies, padded and bucketed batches, and the encoders in front of a cell."""
 
 from rnn_jax.data.audio import LogMel, read_wav
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths

@@ -1,4 +1,4 @@
-"""Sound to frames: WAV files, and the logarithm of mel-band energies, which is what recurrent recognisers read."""
+"""WAV files to log-mel frames, the usual input of recurrent speech recognisers."""
 
 import dataclasses
 import functools
@@ -8,27 +8,39 @@ import numpy as np
 
 from rnn_jax import checks
 
-FLOOR = 1e-6  # energy of a band below which all is silence
+FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
 
 
 def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
-    """The samples of a mono WAV file, float32 [n] in [-1, 1], and its rate in hertz.
+    """Reads a mono WAV file.
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np, scipy.io.wavfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "click.wav"
+    >>> scipy.io.wavfile.write(path, 8000, np.array([0, 16384, -32768], np.int16))
+    >>> samples, rate = data.read_wav(path)
+    >>> samples.tolist(), rate
+    ([0.0, 0.5, -1.0], 8000)
 
     Args:
-      path: integer PCM of 8 to 32 bits, or floating point.
-      rate: the rate that is wanted; None: any.
+      path: WAV file of integer PCM (8 to 32 bits) or floating point.
+      rate: required sampling rate in hertz; None accepts any.
+
+    Returns:
+      The samples, float32 [n] in [-1, 1], and the sampling rate in hertz.
 
     Raises:
-      ValueError: with the path, where the file cannot be read, is no WAV, has several channels, no sample, samples that
-        are not finite, or another rate.
+      ValueError: with the path, if the file cannot be read, is not a WAV file, or has several channels, no samples,
+        samples that are not finite, or another rate.
     """
     from scipy.io import wavfile  # imported here to keep `import rnn_jax` fast
 
     try:
-        found, samples = wavfile.read(path)
+        file_rate, samples = wavfile.read(path)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # scipy raises what its struct and array calls raise on damaged headers
+    except Exception as error:  # scipy lets the errors of its struct and array calls through on corrupt headers
         raise ValueError(f"{path}: must be a WAV file of PCM or floats: {error}") from error
     if samples.ndim != 1:
         raise ValueError(
@@ -36,36 +48,42 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int
         )
     if not samples.size:
         raise ValueError(f"{path}: must hold at least one sample, got none")
-    if rate is not None and found != rate:
+    if rate is not None and file_rate != rate:
         raise ValueError(
-            f"{path}: must have {rate} samples a second, got {found} (`ffmpeg -i IN.wav -ar {rate} OUT.wav` converts)"
+            f"{path}: must have {rate} samples a second, got {file_rate} "
+            f"(`ffmpeg -i IN.wav -ar {rate} OUT.wav` converts)"
         )
     if samples.dtype == np.uint8:
-        return ((samples.astype(np.float32) - 128) / 128), found
+        return ((samples.astype(np.float32) - 128) / 128), file_rate
     if np.issubdtype(samples.dtype, np.integer):
-        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32), found
+        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32), file_rate
     if not np.all(np.isfinite(samples)):
         raise ValueError(f"{path}: samples must be finite, got NaN or infinity")
-    return samples.astype(np.float32), found
+    return samples.astype(np.float32), file_rate
 
 
 @dataclasses.dataclass(frozen=True)
 class LogMel:
-    """log(E_t + 1e-6), with E_t the energies of frame t in bands that are equally wide and half overlapping in mel.
+    """Log-mel spectrogram: log(E_t + 1e-6), with E_t the energies of frame t in mel bands.
 
-    A frame is `window` seconds long under a Hann window, `hop` seconds after the one before; its power spectrum is
-    summed by triangles over f = 700 (10^(m / 2595) - 1) hertz (O'Shaughnessy 1987), from 20 Hz to half the rate. What
-    is shorter than one frame is filled up with silence.
+    A frame is `window` seconds long under a Hann window and starts `hop` seconds after the previous one. Its power
+    spectrum is summed by half-overlapping triangles that are equally wide in mel, f = 700 (10^(m / 2595) - 1) hertz
+    (O'Shaughnessy 1987), from 20 Hz to half the rate. A signal shorter than one frame is padded with silence.
+
+    >>> import numpy as np
+    >>> from rnn_jax import data
+    >>> data.LogMel(rate=8000)(np.sin(np.arange(8000))).shape  # one second: [T, bands]
+    (78, 40)
 
     Args:
-      rate: samples a second.
-      bands: how many.
-      window: seconds.
-      hop: seconds.
+      rate: sampling rate in hertz.
+      bands: number of mel bands.
+      window: length of a frame in seconds.
+      hop: time between the starts of two frames in seconds.
 
     Raises:
-      ValueError: where rate or bands is not a positive integer, window or hop is less than a sample, or a band is so
-        narrow that it would hold no frequency.
+      ValueError: if rate or bands is not a positive integer, window or hop is less than a sample, or a band would hold
+        no frequency.
     """
 
     rate: int
@@ -89,17 +107,23 @@ class LogMel:
             )
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """The frames, float32 [T, bands], of samples [n]; T = 1 + max(0, n - window) // hop, both in samples.
+        """Returns the frames of a signal.
+
+        Args:
+          samples: signal [n].
+
+        Returns:
+          Frames, float32 [T, bands], T = 1 + max(0, n - window) // hop with window and hop in samples.
 
         Raises:
-          ValueError: where samples is not [n].
+          ValueError: if samples is not [n].
         """
         samples = np.asarray(samples)
         if samples.ndim != 1:
             raise ValueError(f"LogMel: samples must be [n], got shape {list(samples.shape)}")
         size = self._samples(self.window)
-        filled = np.pad(samples, (0, max(0, size - len(samples))))
-        frames = np.lib.stride_tricks.sliding_window_view(filled, size)[:: self._samples(self.hop)]
+        padded = np.pad(samples, (0, max(0, size - len(samples))))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: self._samples(self.hop)]
         power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
         return np.log(power @ self._filters + FLOOR).astype(np.float32)
 

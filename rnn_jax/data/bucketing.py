@@ -1,4 +1,4 @@
-"""Ragged sequences in batches of a few static shapes, so that a jitted function is compiled a few times only."""
+"""Sequences of different lengths in batches of a few static shapes, so that `jax.jit` compiles only a few programs."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -11,26 +11,35 @@ from rnn_jax.data import padding
 
 
 class BucketBatch(NamedTuple):
-    """One batch, time-major. A filler is a column of length 0 that stands for no sequence.
+    """One batch, time-major. A column without a sequence, a filler, has length 0.
 
-    `labels[indices]` reads some label for a filler, too: weigh it with `lengths > 0` or `indices >= 0`.
+    `labels[indices]` reads an arbitrary label for a filler: multiply its loss by `indices >= 0`.
     """
 
     values: np.ndarray  # [T, B, ...], zeros after a sequence's end
     lengths: np.ndarray  # int32 [B], 0 for a filler
-    indices: np.ndarray  # int32 [B], places in the sequences given, -1 for a filler
+    indices: np.ndarray  # int32 [B], index of each sequence in the list given, -1 for a filler
 
 
 @dataclasses.dataclass(frozen=True)
 class Buckets:
-    """A few static lengths; each sequence is padded to the least that holds it.
+    """A few static lengths; each sequence is padded to the shortest one that holds it.
+
+    >>> import numpy as np
+    >>> from rnn_jax import data
+    >>> sequences = [np.arange(n) for n in (3, 9, 4, 10, 2)]
+    >>> buckets = data.Buckets.of(sequences, 2)  # the two lengths with the least padding
+    >>> buckets
+    Buckets(lengths=(4, 10))
+    >>> [batch.values.shape for batch in buckets.batches(sequences, batch_size=2)]
+    [(4, 2), (4, 2), (10, 2)]
 
     Args:
-      lengths: strictly increasing, at least 1.
+      lengths: lengths of the buckets, strictly increasing, at least 1.
 
     Raises:
-      TypeError: where lengths is not a tuple.
-      ValueError: where there is none, one is not a positive integer, or they do not increase.
+      TypeError: if lengths is not a tuple.
+      ValueError: if lengths is empty, not strictly increasing, or holds anything but positive integers.
     """
 
     lengths: tuple[int, ...]
@@ -40,66 +49,79 @@ class Buckets:
             raise TypeError(f"Buckets: lengths must be a tuple of integers, got {type(self.lengths).__name__}")
         if not self.lengths:
             raise ValueError("Buckets: lengths must hold at least one length, got none")
-        for place, length in enumerate(self.lengths):
-            checks.integer_at_least(1, length, f"Buckets: lengths[{place}]")
-            if place and length <= self.lengths[place - 1]:
+        for i, length in enumerate(self.lengths):
+            checks.integer_at_least(1, length, f"Buckets: lengths[{i}]")
+            if i and length <= self.lengths[i - 1]:
                 raise ValueError(f"Buckets: lengths must be strictly increasing, got {self.lengths}")
 
     @classmethod
     def of(cls, sequences: Sequence[Any], count: int) -> "Buckets":
-        """At most `count` buckets with the least padding for these sequences; arguments and errors: `batches`."""
+        """Returns the at most `count` buckets with the least padding for these sequences.
+
+        Args:
+          sequences: arrays [n_i, ...], as for `batches`.
+          count: largest number of buckets.
+
+        Raises:
+          TypeError: if sequences are not numbers or differ in dtype.
+          ValueError: if there is no sequence, their trailing shapes differ, or count is not a positive integer.
+        """
         return cls(bucket_lengths(_lengths(padding.ragged(sequences, "Buckets.of")), count))
 
     def batches(
         self, sequences: Sequence[Any], batch_size: int, rng: np.random.Generator | None = None
     ) -> Iterator[BucketBatch]:
-        """One epoch: every sequence once, in batches [bucket length, batch_size, ...] and no other shape.
+        """Returns the batches of one epoch: every sequence once, all batches [bucket length, batch_size, ...].
 
-        A bucket's last batch is filled up with fillers.
+        The last batch of each bucket is completed with fillers.
 
         Args:
           sequences: arrays [n_i, ...], all integer or all floating point, of one dtype and trailing shape.
-          batch_size: B.
-          rng: shuffles the sequences inside their buckets, and the batches of all buckets. None means the shortest
-            bucket first and the sequences in the order given.
+          batch_size: number of columns, B.
+          rng: generator that shuffles the sequences within their buckets and the batches of all buckets. None means the
+            shortest bucket first and the sequences in the order given.
 
         Raises:
-          TypeError: where sequences are not numbers or differ in dtype.
-          ValueError: where batch_size is not a positive integer, there is no sequence, one is longer than the last
-            bucket or has no time axis, or their trailing shapes differ.
+          TypeError: if sequences are not numbers or differ in dtype.
+          ValueError: if batch_size is not a positive integer, there is no sequence, one is longer than the last bucket
+            or has no time axis, or their trailing shapes differ.
         """
         checks.integer_at_least(1, batch_size, "Buckets.batches: batch_size")
         arrays = padding.ragged(sequences, "Buckets.batches")
-        bucket_of = self._bucket_of(_lengths(arrays))
+        bucket_index = self._bucket_index(_lengths(arrays))
         order = np.arange(len(arrays)) if rng is None else rng.permutation(len(arrays))
         planned = []
         for bucket, length in enumerate(self.lengths):
-            members = order[bucket_of[order] == bucket]
+            members = order[bucket_index[order] == bucket]
             planned += [(length, members[i : i + batch_size]) for i in range(0, len(members), batch_size)]
         if rng is not None:
             planned = [planned[i] for i in rng.permutation(len(planned))]
-        # Not a generator itself: bad input is refused at the call, not at the first batch.
+        # This method is not a generator itself, so that bad input raises at the call and not at the first batch.
         return (_batch(arrays, members, length, batch_size) for length, members in planned)
 
     def members(self, lengths: Any) -> list[np.ndarray]:
-        """The places of the sequences of each bucket, whose arrays are to be padded together; integers [n] each.
+        """Returns for each bucket the indices of its sequences, integers [n]: they are padded together.
 
         Args:
-          lengths: of the sequences, integers [N].
+          lengths: lengths of the sequences, integers [N].
 
         Raises:
-          ValueError: where one is longer than the last bucket.
+          ValueError: if a sequence is longer than the last bucket.
         """
-        bucket_of = self._bucket_of(np.asarray(lengths))
-        return [np.flatnonzero(bucket_of == bucket) for bucket in range(len(self.lengths))]
+        bucket_index = self._bucket_index(np.asarray(lengths))
+        return [np.flatnonzero(bucket_index == bucket) for bucket in range(len(self.lengths))]
 
     def padding_share(self, sequences: Sequence[Any]) -> float:
-        """The share of padding in all steps of the sequences' columns; fillers apart. Errors: `batches`."""
-        lengths = _lengths(padding.ragged(sequences, "Buckets.padding_share"))
-        return 1 - float(lengths.sum() / np.array(self.lengths)[self._bucket_of(lengths)].sum())
+        """Returns the fraction of padding among all steps of the sequences' columns, fillers not counted.
 
-    def _bucket_of(self, lengths: np.ndarray) -> np.ndarray:
-        """The least bucket that holds each length."""
+        Raises:
+          TypeError, ValueError: as `batches`.
+        """
+        lengths = _lengths(padding.ragged(sequences, "Buckets.padding_share"))
+        return 1 - float(lengths.sum() / np.array(self.lengths)[self._bucket_index(lengths)].sum())
+
+    def _bucket_index(self, lengths: np.ndarray) -> np.ndarray:
+        """Returns the index of the shortest bucket that holds each length."""
         longer = np.flatnonzero(lengths > self.lengths[-1])
         if longer.size:
             index = longer[0]
@@ -111,17 +133,21 @@ class Buckets:
 
 
 def bucket_lengths(lengths: Any, count: int) -> tuple[int, ...]:
-    """At most `count` bucket lengths that cost the least padding in all, exactly; the last is the longest.
+    """Returns the at most `count` bucket lengths with the least total padding (the exact optimum), increasing.
 
-    Every bucket has at least one step, so a sequence of none costs one or more.
+    Every bucket has at least one step, so a sequence of length 0 costs one step or more.
+
+    >>> from rnn_jax import data
+    >>> data.bucket_lengths([3, 9, 4, 10, 2], 2)
+    (4, 10)
 
     Args:
-      lengths: integers [N], in any order.
-      count: the most buckets wanted.
+      lengths: lengths of the sequences, integers [N], in any order.
+      count: largest number of buckets.
 
     Raises:
-      TypeError: where lengths are not integers.
-      ValueError: where lengths is not [N] with N of at least 1, one is negative, or count is not a positive integer.
+      TypeError: if lengths are not integers.
+      ValueError: if lengths is not [N] with N of at least 1, one is negative, or count is not a positive integer.
     """
     checks.integer_at_least(1, count, "bucket_lengths: count")
     lengths = np.asarray(lengths)
@@ -133,12 +159,13 @@ def bucket_lengths(lengths: Any, count: int) -> tuple[int, ...]:
     if negative.size:
         index = negative[0]
         raise ValueError(f"bucket_lengths: lengths must be at least 0, got {lengths[index]} at {index}")
-    # An optimal bucket is as long as its longest sequence, so the distinct lengths are the only candidates.
+    # An optimal bucket is as long as its longest sequence, so the only candidates are the distinct lengths. Dynamic
+    # programming over them, shortest first.
     distinct, counts = np.unique(np.maximum(lengths, 1), return_counts=True)
     count = min(count, len(distinct))
     covered = np.concatenate([[0], np.cumsum(counts)])  # sequences among the i shortest distinct lengths
-    # steps[k, j]: the least steps, padding counted in, of the j shortest distinct lengths in exactly k buckets, with
-    # cut[k, j] of these lengths below the last bucket. One more bucket only ever saves steps, so `count` are best.
+    # steps[k, j]: fewest steps, padding included, of the j shortest distinct lengths in exactly k buckets; cut[k, j] of
+    # these lengths lie below the last bucket. One more bucket never costs steps, so `count` buckets are best.
     steps = np.full((count + 1, len(distinct) + 1), np.inf)
     steps[0, 0] = 0
     cut = np.zeros(steps.shape, np.int64)

@@ -9,26 +9,40 @@ COLUMNS = 10  # ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
 
 
 class Sentence(NamedTuple):
-    """Words and the tag of each."""
+    """The words of a sentence and one tag for each."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
 
 
 def read_conllu(path: str | Path) -> list[Sentence]:
-    """The syntactic words of a CoNLL-U file (FORM) and their universal parts of speech (UPOS).
+    r"""Reads the syntactic words (FORM) of a CoNLL-U file and their universal parts of speech (UPOS).
 
-    Comments, multiword tokens (`1-2`, whose words follow) and empty nodes (`1.1`) are left out, as everywhere where
-    tagging is measured. https://universaldependencies.org/format.html; Nivre et al. 2020, arXiv:2004.10643.
+    Comments, multiword tokens (`1-2`, whose words follow) and empty nodes (`1.1`) are skipped, as is usual for tagging.
+    https://universaldependencies.org/format.html; Nivre et al. 2020, arXiv:2004.10643.
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "train.conllu"
+    >>> rows = [["1", "It", "it", "PRON"], ["2", "rains", "rain", "VERB"]]
+    >>> _ = path.write_text("".join("\t".join(row + ["_"] * 6) + "\n" for row in rows))
+    >>> data.read_conllu(path)
+    [Sentence(words=('It', 'rains'), tags=('PRON', 'VERB'))]
+
+    Args:
+      path: file in UTF-8.
+
+    Returns:
+      The sentences in the order of the file.
 
     Raises:
-      ValueError: with the path, where the file cannot be read, is not UTF-8 or holds no sentence; and with the line,
-        where that has not 10 columns, its number is not the next one, or its form or its tag is missing.
+      ValueError: with the path, if the file cannot be read, is not UTF-8 or holds no sentence; with the line, if it has
+        not 10 columns, its number is not the next one, or its form or its tag is missing.
     """
     sentences = []
     words: list[str] = []
     tags: list[str] = []
-    # Not splitlines: that ends lines at characters which may stand in a form, such as U+2028.
+    # Not splitlines, which also ends lines at characters that may be part of a form, such as U+2028.
     for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
         if not line.strip():
             if words:
@@ -50,17 +64,18 @@ def read_conllu(path: str | Path) -> list[Sentence]:
 
 
 def _is_word(number: str) -> bool:
-    """Whether it is neither of a multiword token nor of an empty node."""
+    """Returns False for the number of a multiword token or an empty node."""
     first, separator, second = number.partition("-") if "-" in number else number.partition(".")
     return not (separator and first.isdecimal() and second.isdecimal())
 
 
-def _form(columns: list[str], place: int, where: str) -> str:
+def _form(columns: list[str], expected: int, location: str) -> str:
+    """Returns the form of a word after checking its number, form and tag."""
     number, form, _, tag, *_ = columns
-    if number != str(place):
-        raise ValueError(f"{where}: must be word {place} of its sentence, got number {number!r}")
+    if number != str(expected):
+        raise ValueError(f"{location}: must be word {expected} of its sentence, got number {number!r}")
     if not form:
-        raise ValueError(f"{where}: word {place} has no form (column 2)")
+        raise ValueError(f"{location}: word {expected} has no form (column 2)")
     if tag in ("", "_"):
-        raise ValueError(f"{where}: word {form!r} has no tag (column 4, UPOS)")
+        raise ValueError(f"{location}: word {form!r} has no tag (column 4, UPOS)")
     return form

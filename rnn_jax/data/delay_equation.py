@@ -1,4 +1,4 @@
-"""The Mackey-Glass equation: a chaotic series, the standard one of nonlinear forecasting."""
+"""The Mackey-Glass equation: the standard chaotic series of nonlinear forecasting."""
 
 import numpy as np
 
@@ -18,33 +18,37 @@ def mackey_glass(
     start: float = 1.2,
     discard: float = 500.0,
 ) -> np.ndarray:
-    """Equally spaced values of the solution of a delay differential equation.
+    """Returns equally spaced values of the solution of the Mackey-Glass delay differential equation.
 
         dx/dt = beta x(t - tau) / (1 + x(t - tau)^power) - gamma x(t),      x(0) = start,  x(t) = 0 for t < 0
 
-    With tau = 17 weakly chaotic: the greatest Lyapunov exponent is about 0.006 per time unit, so that an error doubles
-    in about 120 units. Integrated by fourth-order Runge-Kutta with a step of 0.1, as the usual data sets are; in the
-    middle of a step the delayed value is the mean of its neighbours.
+    With tau = 17 the series is weakly chaotic: its largest Lyapunov exponent is about 0.006 per time unit, so an error
+    doubles in about 120 units. The integration is fourth-order Runge-Kutta with a step of 0.1, as in the usual data
+    sets; the delayed value in the middle of a step is the mean of its two neighbours.
 
-    Mackey & Glass 1977, Science 197, "Oscillation and chaos in physiological control systems"; as a benchmark,
-    Lapedes & Farber 1987, who forecast x(t + 6) and x(t + 84) from x(t), x(t - 6), x(t - 12), x(t - 18).
+    >>> from rnn_jax import data
+    >>> data.mackey_glass(4).round(3).tolist()
+    [0.976, 0.975, 0.981, 0.997]
+
+    Mackey & Glass 1977, Science 197, "Oscillation and chaos in physiological control systems". As a benchmark: Lapedes
+    & Farber 1987, who forecast x(t + 6) and x(t + 84) from x(t), x(t - 6), x(t - 12), x(t - 18).
 
     Args:
-      length: N, values wanted.
-      tau: the delay, a multiple of 0.1 time units.
+      length: number of values, N.
+      tau: delay, a multiple of 0.1 time units.
       beta: rate of production.
       gamma: rate of decay.
-      power: of the delayed value.
-      spacing: time units between values, a multiple of 0.1.
-      start: x(0).
-      discard: time units at the beginning that are left out, the transient.
+      power: exponent of the delayed value.
+      spacing: time units between two values, a multiple of 0.1.
+      start: initial value x(0).
+      discard: time units dropped at the start, the transient.
 
     Returns:
-      float64 [N]; the first is x(discard).
+      Values, float64 [N]; the first is x(discard).
 
     Raises:
-      ValueError: where length is not a positive integer, a number is not positive (discard: is negative), or a time is
-        no multiple of 0.1.
+      ValueError: if length is not a positive integer, a number is not positive (discard: negative), or a time is not a
+        multiple of 0.1.
     """
     checks.integer_at_least(1, length, "mackey_glass: length")
     for name, value in (("beta", beta), ("gamma", gamma), ("power", power), ("start", start)):
@@ -59,7 +63,7 @@ def mackey_glass(
     xs = [0.0] * delay + [start]  # xs[i] is x((i - delay) STEP)
     for i in range(count - 1):
         x, then, later = xs[-1], xs[i], xs[i + 1]
-        # x jumps at 0 from 0 to its start: the step before that ends sees the zeros.
+        # x jumps from 0 to `start` at t = 0: the step whose delayed interval ends there must still see zero.
         later = 0.0 if i + 1 == delay else later
         middle = (then + later) / 2
         k1 = slope(x, then)

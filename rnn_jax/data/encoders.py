@@ -1,7 +1,7 @@
-"""Ids to vectors: interchangeable front ends of a cell, whose input_size is the encoder's `features`.
+"""Ids to vectors: interchangeable encoders in front of a cell, whose input_size is the encoder's `features`.
 
-An id out of range never passes for another: where ids can be read it is refused; where they are traced (under jit, vmap
-or scan) its row is NaN, whatever the encoder. Reading ids that lie on an accelerator waits for them; jit avoids that.
+An id out of range is never silently replaced by another. Concrete ids raise an error; traced ids (under jit, vmap or
+scan) give a row of NaN. Checking concrete ids on an accelerator waits for their transfer; under jit there is no wait.
 """
 
 import dataclasses
@@ -17,13 +17,17 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class OneHot:
-    """The id-th unit vector; no parameters.
+    """Encodes an id as a unit vector; has no parameters.
+
+    >>> from rnn_jax import data
+    >>> data.OneHot(3).apply((), [2, 0]).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
 
     Args:
-      size: ids are in [0, size): `len` of a vocabulary.
+      size: number of ids, which are in [0, size): `len` of a vocabulary.
 
     Raises:
-      ValueError: where it is not a positive integer.
+      ValueError: if size is not a positive integer.
     """
 
     size: int
@@ -40,32 +44,45 @@ class OneHot:
         return ()
 
     def apply(self, params: tuple[()], ids: Any) -> jax.Array:
-        """The vectors [*ids.shape, features] of ids, integers of any shape, in JAX's default float type.
+        """Returns the vectors of ids.
+
+        Args:
+          params: the empty tuple.
+          ids: integers of any shape.
+
+        Returns:
+          Vectors [*ids.shape, features] in JAX's default float type.
 
         Raises:
-          TypeError: where ids are not integers.
-          ValueError: where an id that can be read is not in [0, size).
+          TypeError: if ids are not integers.
+          ValueError: if a concrete id is not in [0, size).
         """
         del params
-        places, known = _checked(ids, self.size, "OneHot")
-        return jnp.where(known[..., None], jax.nn.one_hot(places, self.size), jnp.nan)
+        rows, valid = _checked(ids, self.size, "OneHot")
+        return jnp.where(valid[..., None], jax.nn.one_hot(rows, self.size), jnp.nan)
 
     def apply_one_hot(self, params: tuple[()], x: jax.Array) -> jax.Array:
-        """The vectors of ids that are given as unit vectors x [..., size] already."""
+        """Returns x [..., size] itself: ids that are unit vectors already."""
         del params
         return x
 
 
 @dataclasses.dataclass(frozen=True)
 class Embedding:
-    """The id-th row of a table that is learned; its parameters are those of flax.linen.Embed.
+    """Encodes an id as a row of a learned table; its parameters are those of `flax.linen.Embed`.
+
+    >>> import jax
+    >>> from rnn_jax import data
+    >>> encoder = data.Embedding(size=27, features=16)
+    >>> encoder.apply(encoder.init(jax.random.key(0)), [[1, 2, 3], [4, 5, 6]]).shape
+    (2, 3, 16)
 
     Args:
-      size: ids are in [0, size): `len` of a vocabulary.
+      size: number of ids, which are in [0, size): `len` of a vocabulary.
       features: width of a row.
 
     Raises:
-      ValueError: where one is not a positive integer.
+      ValueError: if size or features is not a positive integer.
     """
 
     size: int
@@ -80,32 +97,32 @@ class Embedding:
         return self._embed().init(key, jnp.zeros(1, jnp.int32))
 
     def apply(self, params: Any, ids: Any) -> jax.Array:
-        """The rows [*ids.shape, features] of ids, integers of any shape; errors as `OneHot.apply`."""
-        places, known = _checked(ids, self.size, "Embedding")
-        # Flat: flax's Embed of size 1 takes no scalar id.
-        rows: Any = self._embed().apply(params, places.ravel())
-        return jnp.where(known[..., None], rows.reshape(*places.shape, self.features), jnp.nan)
+        """Returns the rows [*ids.shape, features] of ids, integers of any shape; raises as `OneHot.apply`."""
+        rows, valid = _checked(ids, self.size, "Embedding")
+        # Flattened, because an Embed of size 1 rejects scalar ids (flax 0.12).
+        vectors: Any = self._embed().apply(params, rows.ravel())
+        return jnp.where(valid[..., None], vectors.reshape(*rows.shape, self.features), jnp.nan)
 
     def apply_one_hot(self, params: Any, x: jax.Array) -> jax.Array:
-        """The rows [..., features] of ids that are given as unit vectors x [..., size]: the product with the table."""
+        """Returns the rows [..., features] of ids given as unit vectors x [..., size]: the product with the table."""
         return x @ params["params"]["embedding"]
 
     def _embed(self) -> nn.Embed:
         return nn.Embed(self.size, self.features, param_dtype=jnp.result_type(float))
 
 
-# Any of them.
 Encoder = OneHot | Embedding
 
 
 def _checked(ids: Any, size: int, who: str) -> tuple[jax.Array, jax.Array]:
-    """Returns int32 places in [0, size), and where they are the ids; both of ids' shape."""
+    """Returns row numbers, int32 in [0, size), and a mask of the valid ids; both have the shape of ids."""
     if not isinstance(ids, jax.core.Tracer):
         ids = np.asarray(ids)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise TypeError(f"{who}: ids must be integers, got {ids.dtype}")
-    # In the ids' own dtype: a conversion could wrap an id into the range. int8 cannot hold a larger size.
-    known = (ids >= 0) & (ids <= min(size - 1, jnp.iinfo(ids.dtype).max))
-    if not isinstance(ids, jax.core.Tracer) and not np.all(known):
-        raise ValueError(f"{who}: ids must be in [0, {size}), got {ids[~known][0]}")
-    return jnp.where(known, ids, 0).astype(jnp.int32), jnp.asarray(known)
+    # Compared in the dtype of ids: a conversion could wrap an invalid id into the range. `min`, because a narrow dtype
+    # such as int8 may not hold `size`.
+    valid = (ids >= 0) & (ids <= min(size - 1, jnp.iinfo(ids.dtype).max))
+    if not isinstance(ids, jax.core.Tracer) and not np.all(valid):
+        raise ValueError(f"{who}: ids must be in [0, {size}), got {ids[~valid][0]}")
+    return jnp.where(valid, ids, 0).astype(jnp.int32), jnp.asarray(valid)

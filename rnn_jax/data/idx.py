@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST: a magic number, the sizes of the axes, then unsigned bytes. Plain or gzip."""
+"""IDX files, the format of MNIST: a magic number, the sizes of the axes, then unsigned bytes; plain or gzipped."""
 
 import gzip
 import math
@@ -12,11 +12,24 @@ _UNSIGNED_BYTE = 0x08
 
 
 def read(path: str | Path) -> np.ndarray:
-    """Reads one IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist); gzip is known by its first two bytes.
+    """Reads one IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist).
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax.data import idx
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "t10k-labels-idx1-ubyte"
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))  # unsigned bytes, one axis of 3
+    >>> idx.read(path).tolist()
+    [7, 2, 1]
+
+    Args:
+      path: file, plain or gzipped; gzip is recognised by its first two bytes.
+
+    Returns:
+      The array, uint8, of the shape in the header.
 
     Raises:
-      ValueError: where the file is missing, unreadable, not IDX, of another element type, or shorter or longer than
-        its header says.
+      ValueError: if the file is missing, unreadable, not IDX, of another element type, or shorter or longer than its
+        header requires.
     """
     try:
         content = Path(path).read_bytes()
@@ -35,22 +48,27 @@ def read(path: str | Path) -> np.ndarray:
     shape = struct.unpack(f">{rank}I", content[4:start])
     if len(content) != start + math.prod(shape):
         raise ValueError(
-            f"{path}: truncated or damaged, an array of shape {shape} takes {start + math.prod(shape):,} bytes, "
+            f"{path}: truncated or corrupt, an array of shape {shape} takes {start + math.prod(shape):,} bytes, "
             f"got {len(content):,}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def read_labelled_images(folder: str | Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images [N, pixels] and labels [N] of one part (`train` or `t10k`) of a folder with MNIST's file names.
+def read_labelled_images(folder: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Reads one split of a folder with MNIST's file names.
+
+    Args:
+      folder: folder that holds the files, each plain or with .gz.
+      split: `train` or `t10k`.
+
+    Returns:
+      Images [N, pixels] and labels [N], both uint8.
 
     Raises:
-      ValueError: where a file is missing or damaged, has the wrong rank, or the two do not hold as many items.
+      ValueError: if a file is missing or corrupt, has the wrong rank, or the numbers of images and labels differ.
     """
-    images_path, labels_path = (
-        _locate(folder, f"{part}-images-idx3-ubyte"),
-        _locate(folder, f"{part}-labels-idx1-ubyte"),
-    )
+    images_path = _locate(folder, f"{split}-images-idx3-ubyte")
+    labels_path = _locate(folder, f"{split}-labels-idx1-ubyte")
     images, labels = read(images_path), read(labels_path)
     if images.ndim != 3 or images.size == 0:
         raise ValueError(f"{images_path}: must hold images [N, rows, columns], got shape {images.shape}")

@@ -1,4 +1,4 @@
-"""Texts with a class each, read from files: one file a class, the two files of a polarity corpus, or a table."""
+"""Labelled texts from files: one file per class, the two files of a polarity corpus, or a table."""
 
 import csv
 import io
@@ -17,18 +17,33 @@ COLUMNS = ("label", "text")
 
 
 class Labelled(NamedTuple):
-    """N texts and the class of each."""
+    """N texts and the class of each one.
 
-    texts: tuple[str, ...]  # in Unicode's composed form (NFC), white space as single blanks, never empty
-    labels: np.ndarray  # int32 [N], places in classes
-    classes: tuple[str, ...]  # by code point
+    >>> from rnn_jax import data
+    >>> labelled = data.Labelled.of(["good", "bad ", "very  good"], names=["+", "-", "+"])
+    >>> labelled.texts, labelled.labels.tolist(), labelled.classes
+    (('good', 'bad', 'very good'), [0, 1, 0], ('+', '-'))
+
+    Attributes:
+      texts: texts in Unicode's composed form (NFC), with single blanks as white space, never empty.
+      labels: index into `classes` of each text, int32 [N].
+      classes: names of the classes, sorted by code point.
+    """
+
+    texts: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
 
     @classmethod
     def of(cls, texts: Sequence[str], names: Sequence[str]) -> "Labelled":
-        """From the name of each text's class; texts of white space alone are left out.
+        """Builds labelled texts from the name of each text's class; drops texts of white space only.
+
+        Args:
+          texts: texts.
+          names: name of the class of each text.
 
         Raises:
-          ValueError: where there are not as many names as texts, or not two classes.
+          ValueError: if the numbers of texts and names differ, or there are fewer than two classes.
         """
         if len(texts) != len(names):
             raise ValueError(f"Labelled.of: names must be as many as texts, {len(texts)}, got {len(names)}")
@@ -37,31 +52,44 @@ class Labelled(NamedTuple):
         classes = tuple(sorted({name for _, name in kept}))
         if len(classes) < 2:
             raise ValueError(f"there must be texts of at least two classes, got {', '.join(classes) or 'none'}")
-        number = {name: place for place, name in enumerate(classes)}
-        labels = np.array([number[name] for _, name in kept], np.int32)
+        index = {name: i for i, name in enumerate(classes)}
+        labels = np.array([index[name] for _, name in kept], np.int32)
         return cls(tuple(text for text, _ in kept), labels, classes)
 
-    def take(self, places: Sequence[int] | np.ndarray) -> "Labelled":
-        """The texts at `places`; the classes stay."""
-        places = np.asarray(places, int)
-        return Labelled(tuple(self.texts[i] for i in places), self.labels[places], self.classes)
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Labelled":
+        """Returns the texts at `indices`, with the same classes."""
+        indices = np.asarray(indices, int)
+        return Labelled(tuple(self.texts[i] for i in indices), self.labels[indices], self.classes)
 
 
 def tidy(text: str) -> str:
-    """A text in Unicode's composed form, so that an é is one character, and with single blanks for white space."""
+    """Returns a text in Unicode's composed form, in which é is one character, with single blanks as white space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def read_labelled(path: str | Path) -> Labelled:
-    """The texts of whichever of the three forms stands at `path`.
+    r"""Reads labelled texts from a file or folder in one of three forms.
 
-    - A folder with `rt-polarity.neg` and `rt-polarity.pos` (Pang & Lee 2005): a sentence a line, in UTF-8 or else
-      latin-1, which is what the corpus is in.
-    - A folder of `CLASS.txt`: a text a line, in UTF-8.
-    - A file `.csv` or `.tsv`: in UTF-8, its first row the names of its columns, `label` and `text` among them.
+    - A folder with `rt-polarity.neg` and `rt-polarity.pos` (Pang & Lee 2005): one sentence per line, in UTF-8 or
+      latin-1, which is the encoding of the original corpus.
+    - A folder of files `CLASS.txt`: one text per line, in UTF-8.
+    - A file `.csv` or `.tsv`: in UTF-8, with a header that names the columns `label` and `text`.
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "reviews.csv"
+    >>> _ = path.write_text("label,text\ngood,what a film\nbad,what a waste\n")
+    >>> data.read_labelled(path).texts
+    ('what a film', 'what a waste')
+
+    Args:
+      path: file or folder.
+
+    Returns:
+      The texts in the order of the files.
 
     Raises:
-      ValueError: with the path, and the line where there is one, of what cannot be read as one of these.
+      ValueError: with the path, and the line if there is one, if the content has none of these forms.
     """
     path = Path(path)
     if path.is_dir():
@@ -70,8 +98,8 @@ def read_labelled(path: str | Path) -> Labelled:
     elif path.suffix.lower() in DELIMITERS:
         texts, names = _table(path)
     else:
-        wanted = "a folder with a file of texts a class, or a file .csv or .tsv"
-        raise ValueError(f"{path}: must be {wanted}, got {'another file' if path.exists() else 'nothing there'}")
+        expected = "a folder with one file of texts per class, or a file .csv or .tsv"
+        raise ValueError(f"{path}: must be {expected}, got {'another file' if path.exists() else 'no such file'}")
     try:
         return Labelled.of(texts, names)
     except ValueError as error:
@@ -90,9 +118,9 @@ def _polarity(folder: Path) -> tuple[list[str], list[str]]:
 def _classes(folder: Path) -> tuple[list[str], list[str]]:
     files = sorted(folder.glob("*.txt"))
     if len(files) < 2:
-        found = ", ".join(file.name for file in files) or "none"
+        got = ", ".join(file.name for file in files) or "none"
         raise ValueError(
-            f"{folder}: must hold at least two files CLASS.txt, or {' and '.join(POLARITY.values())}, got {found}"
+            f"{folder}: must hold at least two files CLASS.txt, or {' and '.join(POLARITY.values())}, got {got}"
         )
     texts, names = [], []
     for file in files:
@@ -103,7 +131,7 @@ def _classes(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _lines(path: Path, latin: bool = False) -> list[str]:
-    """The lines of a file that are not blank. Not `str.splitlines`, which cuts at characters inside a sentence too."""
+    """Returns the lines of a file that are not blank. `str.splitlines` would also cut at U+0085 and its like."""
     try:
         text = read_text(path)
     except ValueError as error:
@@ -112,12 +140,12 @@ def _lines(path: Path, latin: bool = False) -> list[str]:
         text = path.read_text(encoding="latin-1")
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
-        raise ValueError(f"{path}: must hold a text a line, got blank lines alone")
+        raise ValueError(f"{path}: must hold one text per line, got blank lines only")
     return lines
 
 
 def _table(path: Path) -> tuple[list[str], list[str]]:
-    # A stream, not a list of lines: line ends inside quotes are part of a text, and NEL and its like end no line.
+    # A stream, not a list of lines: line ends inside quotes belong to a text, and U+0085 and its like end no line.
     reader = csv.reader(io.StringIO(read_text(path)), delimiter=DELIMITERS[path.suffix.lower()], strict=True)
     texts, names = [], []
     try:

@@ -1,4 +1,4 @@
-"""Ragged sequences to one time-major array with their lengths, and back."""
+"""Sequences of different lengths to one time-major array with their lengths, and back."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from rnn_jax import checks
 
 
 class Padded(NamedTuple):
-    """A batch of sequences, time-major: what `rnn_jax.unroll` takes as xs (once encoded) and lengths."""
+    """A time-major batch of sequences: the xs (after encoding) and lengths of `rnn_jax.unroll`."""
 
     values: np.ndarray  # [T, B, ...]
     lengths: np.ndarray  # int32 [B]
@@ -18,18 +18,23 @@ class Padded(NamedTuple):
 def pad(sequences: Sequence[Any], length: int | None = None, value: float = 0) -> Padded:
     """Pads sequences at their ends to one length.
 
+    >>> from rnn_jax import data
+    >>> batch = data.pad([[1, 2, 3], [4]])
+    >>> batch.values.tolist(), batch.lengths.tolist()  # values [T, B]
+    ([[1, 4], [2, 0], [3, 0]], [3, 1])
+
     Args:
       sequences: B arrays [n_i, ...], all integer or all floating point, of one dtype and trailing shape.
-      length: T; None means the longest. Nothing is ever cut.
-      value: stands in the padded steps.
+      length: number of steps, T; None means the longest sequence. Sequences are never truncated.
+      value: value of the padded steps.
 
     Returns:
-      Values [T, B, ...] of the sequences' dtype, and lengths [B].
+      Values [T, B, ...] in the dtype of the sequences, and lengths, int32 [B].
 
     Raises:
-      TypeError: where sequences are not numbers or differ in dtype, or value is not of that dtype.
-      ValueError: where there is none, one is longer than length or has no time axis, their trailing shapes differ, or
-        value is out of the dtype's range.
+      TypeError: if sequences are not numbers or differ in dtype, or value does not have that dtype.
+      ValueError: if there is no sequence, one is longer than length or has no time axis, their trailing shapes differ,
+        or value is out of the dtype's range.
     """
     arrays = ragged(sequences, "pad")
     lengths = np.array([len(array) for array in arrays], np.int32)
@@ -43,7 +48,7 @@ def pad(sequences: Sequence[Any], length: int | None = None, value: float = 0) -
         raise ValueError(f"pad: sequence {index} must have at most length = {length} steps, got {lengths[index]}")
     dtype = arrays[0].dtype
     if np.issubdtype(dtype, np.integer):
-        # NumPy would cut 0.5 to 0.
+        # NumPy would truncate 0.5 to 0.
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
             raise TypeError(f"pad: value must be an integer as the sequences are {dtype}, got {value!r}")
         if not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
@@ -55,15 +60,19 @@ def pad(sequences: Sequence[Any], length: int | None = None, value: float = 0) -
 
 
 def unpad(values: Any, lengths: Any) -> list[np.ndarray]:
-    """The sequences of a padded batch, each [n_i, ...]: undoes `pad`.
+    """Returns the sequences of a padded batch, each [n_i, ...]: the inverse of `pad`.
+
+    >>> from rnn_jax import data
+    >>> [sequence.tolist() for sequence in data.unpad(*data.pad([[1, 2, 3], [4]]))]
+    [[1, 2, 3], [4]]
 
     Args:
-      values: [T, B, ...].
-      lengths: integers [B].
+      values: padded sequences [T, B, ...].
+      lengths: length of each sequence, integers [B].
 
     Raises:
-      TypeError: where lengths are not integers.
-      ValueError: where the shapes do not fit, or a length is not in [0, T].
+      TypeError: if lengths are not integers.
+      ValueError: if the shapes do not fit, or a length is not in [0, T].
     """
     values, lengths = np.asarray(values), np.asarray(lengths)
     if values.ndim < 2:
@@ -74,19 +83,23 @@ def unpad(values: Any, lengths: Any) -> list[np.ndarray]:
         )
     if not np.issubdtype(lengths.dtype, np.integer):
         raise TypeError(f"unpad: lengths must be integers, got {lengths.dtype}")
-    strange = np.flatnonzero((lengths < 0) | (lengths > len(values)))
-    if strange.size:
-        index = strange[0]
+    invalid = np.flatnonzero((lengths < 0) | (lengths > len(values)))
+    if invalid.size:
+        index = invalid[0]
         raise ValueError(f"unpad: lengths must be in [0, {len(values)}], got {lengths[index]} at {index}")
     return [values[:n, column] for column, n in enumerate(lengths.tolist())]
 
 
 def ragged(sequences: Sequence[Any], who: str) -> list[np.ndarray]:
-    """The sequences as arrays [n_i, ...] of one dtype and trailing shape; `who` asks stands in an error.
+    """Returns the sequences as arrays [n_i, ...] of one dtype and trailing shape.
+
+    Args:
+      sequences: anything `np.asarray` takes.
+      who: name of the calling function, for error messages.
 
     Raises:
-      TypeError: where one is not integer or floating point, or of another dtype than the first.
-      ValueError: where there is none, one has no time axis, or another trailing shape than the first.
+      TypeError: if a sequence is not integer or floating point, or has another dtype than the first.
+      ValueError: if there is no sequence, one has no time axis, or another trailing shape than the first.
     """
     arrays = [np.asarray(sequence) for sequence in sequences]
     if not arrays:

@@ -1,4 +1,4 @@
-"""Pairs of sentences, as a translation is learnt from: read from a file, split into words, split by source."""
+"""Pairs of sentences for translation: reading them from a file, cutting them into words, splitting them by source."""
 
 import re
 import unicodedata
@@ -14,63 +14,82 @@ from rnn_jax.data.text import read_text
 Words = tuple[str, ...]
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)+|\w+(?:['\u2019-]\w+)*|[^\w\s]")
-_BEFORE = set(".,!?;:%)]}\u2026\u00bb\u201d\u201c")  # stand at the word before them
-_AFTER = set("([{\u00ab\u201e\u201a$\u20ac\u00a3")  # at the word after them
+_BEFORE = set(".,!?;:%)]}\u2026\u00bb\u201d\u201c")  # no blank before these
+_AFTER = set("([{\u00ab\u201e\u201a$\u20ac\u00a3")  # no blank after these
 
 
 class Pair(NamedTuple):
-    """A sentence and its translation, as they stand in the file."""
+    """A sentence and its translation, as written in the file."""
 
     source: str
     target: str
 
 
 def read_pairs(path: str | Path, columns: tuple[int, int] = (1, 2)) -> list[Pair]:
-    """The pairs of a UTF-8 file with one a line, its columns parted by tabs, as tatoeba.org's from manythings.org.
+    r"""Reads a file with one pair per line and tab-separated columns, such as those of manythings.org (tatoeba.org).
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "deu.txt"
+    >>> _ = path.write_text("Go.\tGeh.\tCC-BY\nHi.\tHallo!\tCC-BY\n")
+    >>> data.read_pairs(path)
+    [Pair(source='Go.', target='Geh.'), Pair(source='Hi.', target='Hallo!')]
 
     Args:
-      path: of the file. Columns not asked for, such as an attribution, are ignored; blank lines too.
-      columns: of source and target, counted from 1.
+      path: file in UTF-8. Other columns, such as an attribution, and blank lines are ignored.
+      columns: columns of source and target, counted from 1.
+
+    Returns:
+      The pairs in the order of the file.
 
     Raises:
-      ValueError: with path and line, where the file cannot be read, is not UTF-8 or holds no pair, a line has too few
-        columns, or a side is empty; where columns are not two different positive integers.
+      ValueError: with path and line, if the file cannot be read, is not UTF-8 or holds no pair, a line has too few
+        columns, or a side is empty; if columns are not two different positive integers.
     """
     for name, column in zip(Pair._fields, columns, strict=True):
         checks.integer_at_least(1, column, f"read_pairs: the {name} column")
     if columns[0] == columns[1]:
         raise ValueError(f"read_pairs: source and target must be two columns, got {columns[0]} for both")
     pairs = []
-    # Not `splitlines`, that ends a line at characters which may stand in a sentence.
+    # Not `splitlines`, which also ends lines at characters that may be part of a sentence.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        parts = line.split("\t")
-        if len(parts) < max(columns):
+        cells = line.split("\t")
+        if len(cells) < max(columns):
             raise ValueError(
-                f"{path}, line {number}: must have {max(columns)} columns parted by tabs, got {len(parts)}: "
+                f"{path}, line {number}: must have {max(columns)} tab-separated columns, got {len(cells)}: "
                 f"{line[:60]!r}"
             )
-        pair = Pair(*(parts[column - 1].strip() for column in columns))
+        pair = Pair(*(cells[column - 1].strip() for column in columns))
         for name, side in pair._asdict().items():
             if not side:
                 raise ValueError(f"{path}, line {number}: the {name} must not be empty, got {line[:60]!r}")
         pairs.append(pair)
     if not pairs:
-        raise ValueError(f"{path}: must hold pairs of sentences, got blank lines alone")
+        raise ValueError(f"{path}: must hold pairs of sentences, got blank lines only")
     return pairs
 
 
 def words(sentence: str) -> Words:
-    """The words of a sentence: NFC, lower case, every punctuation mark a word of its own.
+    """Returns the words of a sentence in NFC and lower case; every punctuation mark is a word.
 
-    Words keep apostrophes and hyphens inside (don't, well-known), numbers their points, commas and colons (7:30).
+    Words keep inner apostrophes and hyphens (don't, well-known), numbers keep points, commas and colons (7:30).
+
+    >>> from rnn_jax import data
+    >>> data.words("Don't go before 7:30!")
+    ("don't", 'go', 'before', '7:30', '!')
     """
     return tuple(_WORD.findall(unicodedata.normalize("NFC", sentence).lower()))
 
 
 def sentence(words: Sequence[str]) -> str:
-    """Words as a sentence, the punctuation back where it belongs: what is scored and read."""
+    """Joins words to a sentence, without blanks before punctuation: the inverse of `words` but for upper case.
+
+    >>> from rnn_jax import data
+    >>> data.sentence(("don't", "go", "before", "7:30", "!"))
+    "don't go before 7:30!"
+    """
     text, glued, quotes = "", True, 0
     for word in words:
         opening = word in _AFTER or (word == '"' and quotes % 2 == 0)
@@ -82,7 +101,7 @@ def sentence(words: Sequence[str]) -> str:
 
 
 class PairSplits(NamedTuple):
-    """Pairs of words for training, and those that are kept from it."""
+    """Pairs of a training set, a validation set and a test set."""
 
     training: list[tuple[Words, Words]]
     validation: list[tuple[Words, Words]]
@@ -92,19 +111,19 @@ class PairSplits(NamedTuple):
 def split_by_source(
     pairs: Sequence[tuple[Words, Words]], validation: int, test: int, rng: np.random.Generator
 ) -> PairSplits:
-    """PairSplits of which no two share a source; duplicates of a pair are removed.
+    """Splits pairs at random so that no two splits share a source; removes duplicate pairs.
 
-    Two sources are one where they differ in punctuation alone. All translations of a source are in its part, so that
-    there they are its references. A *target* may stand in two parts, by way of two sources.
+    Sources that differ only in punctuation count as the same. All translations of a source are in the same split and
+    serve as its references. A *target* may be in two splits if it translates two sources.
 
     Args:
-      pairs: source and target, each as tuples of words.
-      validation: sources to be drawn for the validation part.
-      test: likewise for the test part.
-      rng: draws them.
+      pairs: source and target of each pair, both tuples of words.
+      validation: number of sources in the validation set.
+      test: number of sources in the test set.
+      rng: generator that draws them.
 
     Raises:
-      ValueError: where a number is not a positive integer, or no source is left to train on.
+      ValueError: if a number is not a positive integer, or no source is left for training.
     """
     for name, count in (("validation", validation), ("test", test)):
         checks.integer_at_least(1, count, f"split_by_source: {name}")
@@ -113,16 +132,16 @@ def split_by_source(
         groups.setdefault(_bare(pair[0]), []).append(pair)
     if len(groups) <= validation + test:
         raise ValueError(
-            f"split_by_source: {len(groups)} different sources leave none to train on beside {validation} for "
+            f"split_by_source: {len(groups)} different sources leave none for training after {validation} for "
             f"validation and {test} for test"
         )
-    listed = list(groups.values())
-    order = rng.permutation(len(listed))
-    cuts = (order[test + validation :], order[test : test + validation], order[:test])
-    # In the order of the pairs given, which the order of groups drawn is not.
-    return PairSplits(*([pair for place in np.sort(part) for pair in listed[place]] for part in cuts))
+    by_source = list(groups.values())
+    order = rng.permutation(len(by_source))
+    splits = (order[test + validation :], order[test : test + validation], order[:test])
+    # Sorted, so that each split keeps the order of the pairs given.
+    return PairSplits(*([pair for i in np.sort(split) for pair in by_source[i]] for split in splits))
 
 
 def _bare(words: Words) -> Words:
-    """Without punctuation; a source of nothing else is itself."""
+    """Returns the words without punctuation, or all of them if there is nothing else."""
     return tuple(word for word in words if any(map(str.isalnum, word))) or words

@@ -1,4 +1,4 @@
-"""A series of numbers from a CSV file, its gaps, and its parts in time."""
+"""A series of numbers from a CSV file, its gaps, and its splits in time."""
 
 import csv
 import itertools
@@ -10,23 +10,30 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_jax import checks
-from rnn_jax.data.text import SPLITS, read_text
+from rnn_jax.data.text import SPLITS, check_shares, read_text
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?", "."))  # in lower case
 SEPARATORS = ",;\t"
 
 
 class Series(NamedTuple):
-    """Equally spaced numbers."""
+    """Equally spaced numbers.
 
-    name: str  # the column's
-    labels: tuple[str, ...]  # [N] of an axis, as they stand in the file: dates, or places counted from 1
-    values: np.ndarray  # float64 [N]
-    observed: np.ndarray  # booleans [N]; the others stood in a gap and are interpolated
+    Attributes:
+      name: name of the column.
+      labels: labels of the time axis as written in the file, such as dates, or else the numbers 1 to N.
+      values: numbers, float64 [N].
+      observed: booleans [N], False for the numbers that are interpolated.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: np.ndarray
+    observed: np.ndarray
 
 
 class SplitEnds(NamedTuple):
-    """Where the parts of a series end: training is [:training], validation [training:validation], test the rest."""
+    """The end of each split of a series: training is [:training], validation [training:validation], test the rest."""
 
     training: int
     validation: int
@@ -34,24 +41,32 @@ class SplitEnds(NamedTuple):
 
 
 def read_series(path: str | Path, column: str | None = None, longest_gap: int = 0) -> Series:
-    """One column of a CSV file: UTF-8, separated by commas, semicolons or tabs, with a header or without.
+    r"""Reads one column of a CSV file separated by commas, semicolons or tabs, with or without a header.
 
-    The first row is a header where none of its cells is a number; without one the columns are called 1, 2, ... The
-    first other column gives the labels. An empty cell, NA, NaN and the like are missing.
+    The first row is a header if none of its cells is a number; otherwise the columns are named 1, 2, ... The first
+    other column gives the labels. Empty cells, NA, NaN and the like are missing numbers.
 
-    A number filled in is interpolated between the numbers before and *after* its gap: nothing may be forecast from
-    inside a gap, and `observed` tells where that is.
+    A missing number is interpolated between the numbers before and *after* its gap. Do not forecast from inside a gap:
+    the interpolation has seen the future. `observed` marks the gaps.
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sales.csv"
+    >>> _ = path.write_text("month,sales\n2024-01,10\n2024-02,NA\n2024-03,14\n")
+    >>> series = data.read_series(path, longest_gap=1)
+    >>> series.values.tolist(), series.observed.tolist()
+    ([10.0, 12.0, 14.0], [True, False, True])
 
     Args:
-      path: of the file.
-      column: its name; None means the last whose cells are numbers for the most part.
-      longest_gap: missing numbers in a row that are filled by linear interpolation at the most. At the beginning and at
-        the end none is.
+      path: file in UTF-8.
+      column: name of the column; None means the last one with more numbers than other cells.
+      longest_gap: largest number of consecutive missing numbers to interpolate linearly. The first and the last number
+        must not be missing.
 
     Raises:
-      ValueError: with the file, and the line where there is one, where the file cannot be read, is not UTF-8, holds no
-        numbers, a row has more or fewer cells than the first, the column is not there or comes twice, a cell is not a
-        finite number, a gap is longer, or the labels only ever fall, as where the latest row stands first.
+      ValueError: with the path, and the line if there is one, if the file cannot be read, is not UTF-8, holds no
+        numbers, a row has more or fewer cells than the first, the column is missing or not unique, a cell is not a
+        finite number, a gap is longer, or the labels only decrease because the latest row is first.
     """
     checks.integer_at_least(0, longest_gap, "read_series: longest_gap")
     lines, rows = _rows(path)
@@ -60,65 +75,75 @@ def read_series(path: str | Path, column: str | None = None, longest_gap: int = 
     if header:
         lines, rows = lines[1:], rows[1:]
     if not rows:
-        raise ValueError(f"{path}: must hold a row of numbers below its header, got the header alone")
-    place = _place(path, names, rows, column)
+        raise ValueError(f"{path}: must hold a row of numbers below its header, got the header only")
+    index = _column_index(path, names, rows, column)
     values = np.full(len(rows), np.nan)
     for i, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        cell = row[place].strip()
+        cell = row[index].strip()
         if cell.lower() in MISSING:
             continue
         number = _number(cell)
         if number is None or not math.isfinite(number):
-            raise ValueError(f"{path}, line {line}: {names[place]!r} must be a finite number, got {cell!r}")
+            raise ValueError(f"{path}, line {line}: {names[index]!r} must be a finite number, got {cell!r}")
         values[i] = number
     observed = ~np.isnan(values)
-    _check_gaps(path, lines, names[place], observed, longest_gap)
-    places = np.arange(len(values))
-    labelled = [i for i in range(len(names)) if i != place][:1]
-    labels = [row[labelled[0]].strip() for row in rows] if labelled else [str(i + 1) for i in places]
-    if labelled and len(labels) > 2 and all(later < earlier for earlier, later in itertools.pairwise(labels)):
+    _check_gaps(path, lines, names[index], observed, longest_gap)
+    steps = np.arange(len(values))
+    others = [i for i in range(len(names)) if i != index]
+    labels = [row[others[0]].strip() for row in rows] if others else [str(i + 1) for i in steps]
+    if others and len(labels) > 2 and all(later < earlier for earlier, later in itertools.pairwise(labels)):
         raise ValueError(
-            f"{path}: rows must stand in the order of time, the earliest first, got {names[labelled[0]]!r} from "
+            f"{path}: rows must be in the order of time, the earliest first, got {names[others[0]]!r} from "
             f"{labels[0]!r} down to {labels[-1]!r}"
         )
-    filled = np.interp(places, places[observed], values[observed])
-    return Series(names[place], tuple(labels), filled, observed)
+    filled = np.interp(steps, steps[observed], values[observed])
+    return Series(names[index], tuple(labels), filled, observed)
 
 
 def split_ends(length: int, shares: Sequence[float], least: int = 1) -> SplitEnds:
-    """Contiguous parts of a series in time's order: training, validation, test.
+    """Returns the ends of contiguous training, validation and test splits of a series, in this order.
+
+    >>> from rnn_jax import data
+    >>> data.split_ends(10, (0.7, 0.2, 0.1))
+    SplitEnds(training=7, validation=9, test=10)
 
     Args:
-      length: of the series.
-      shares: of the three, with the sum 1.
-      least: points that every part must have.
+      length: number of points in the series.
+      shares: fractions of training, validation and test, with the sum 1.
+      least: smallest number of points in a split.
 
     Raises:
-      ValueError: where shares are not three positive numbers with the sum 1, or a part is shorter.
+      ValueError: if shares are not three positive numbers with the sum 1, or a split is shorter than `least`.
     """
-    if len(shares) != len(SPLITS):
-        raise ValueError(f"split_ends: shares must be {len(SPLITS)} numbers, of {', '.join(SPLITS)}, got {len(shares)}")
-    for part, share in zip(SPLITS, shares, strict=True):
-        checks.positive(share, f"split_ends: the {part} share")
-    if not math.isclose(sum(shares), 1, abs_tol=1e-6):
-        raise ValueError(f"split_ends: shares must have the sum 1, got {sum(shares):g}")
-    parts = SplitEnds(round(length * shares[0]), round(length * (shares[0] + shares[1])), length)
-    for name, (start, stop) in zip(SPLITS, itertools.pairwise((0, *parts)), strict=True):
+    check_shares(shares, "split_ends")
+    ends = SplitEnds(round(length * shares[0]), round(length * (shares[0] + shares[1])), length)
+    for name, (start, stop) in zip(SPLITS, itertools.pairwise((0, *ends)), strict=True):
         if stop - start < least:
             raise ValueError(
-                f"a series of {length} points leaves {stop - start} to the {name} part, which must have at least "
+                f"a series of {length} points leaves {stop - start} for the {name} set, which must have at least "
                 f"{least}"
             )
-    return parts
+    return ends
 
 
 def windows(values: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
-    """Every `stride`-th stretch of `length` values, time-major: values [N, ...] to [length, windows, ...].
+    """Returns windows of a series, time-major; the last window ends with the last value.
 
-    The last window ends with the last value.
+    >>> import numpy as np
+    >>> from rnn_jax import data
+    >>> data.windows(np.arange(7), length=3, stride=2).T.tolist()
+    [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
+
+    Args:
+      values: series [N, ...].
+      length: number of values in a window.
+      stride: distance between the starts of two windows.
+
+    Returns:
+      Windows [length, windows, ...].
 
     Raises:
-      ValueError: where length or stride is not a positive integer, or there are fewer values than a window has.
+      ValueError: if length or stride is not a positive integer, or there are fewer values than a window has.
     """
     checks.integer_at_least(1, length, "windows: length")
     checks.integer_at_least(1, stride, "windows: stride")
@@ -129,37 +154,37 @@ def windows(values: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
 
 
 def _rows(path: str | Path) -> tuple[list[int], list[list[str]]]:
-    """The rows that are not blank, all of one width, and the line that each ends on."""
+    """Returns the last line of each row that is not blank, and the rows, all of one width."""
     text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(SEPARATORS, key=first.count)  # the comma, where there is none
+    separator = max(SEPARATORS, key=first.count)  # the comma if there is none
     reader = csv.reader(text.splitlines(), delimiter=separator, strict=True)
-    found = []
+    numbered = []
     try:
         for row in reader:
-            if len(row) > 1 or any(cell.strip() for cell in row):  # separators alone are missing cells
-                found.append((reader.line_num, row))
+            if len(row) > 1 or any(cell.strip() for cell in row):  # a row of separators only holds missing cells
+                numbered.append((reader.line_num, row))
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
-    if not found:
-        raise ValueError(f"{path}: must hold rows of numbers, got blank lines alone")
-    width = len(found[0][1])
-    for line, row in found:
+    if not numbered:
+        raise ValueError(f"{path}: must hold rows of numbers, got blank lines only")
+    width = len(numbered[0][1])
+    for line, row in numbered:
         if len(row) != width:
             raise ValueError(f"{path}, line {line}: must have {width} cells as the first row has, got {len(row)}")
-    lines, rows = zip(*found, strict=True)
+    lines, rows = zip(*numbered, strict=True)
     return list(lines), list(rows)
 
 
 def _number(cell: str) -> float | None:
     try:
-        # Python reads 1_000 as a number.
+        # Python would parse 1_000 as a number.
         return None if cell.strip().lower() in MISSING or "_" in cell else float(cell)
     except ValueError:
         return None
 
 
-def _place(path: str | Path, names: list[str], rows: list[list[str]], column: str | None) -> int:
+def _column_index(path: str | Path, names: list[str], rows: list[list[str]], column: str | None) -> int:
     if column is not None:
         if names.count(column) != 1:
             raise ValueError(
@@ -167,25 +192,22 @@ def _place(path: str | Path, names: list[str], rows: list[list[str]], column: st
                 f"{', '.join(map(repr, names))}"
             )
         return names.index(column)
-    for place in reversed(range(len(names))):
-        present = [row[place] for row in rows if row[place].strip().lower() not in MISSING]
+    for index in reversed(range(len(names))):
+        present = [row[index] for row in rows if row[index].strip().lower() not in MISSING]
         if 2 * sum(_number(cell) is not None for cell in present) > len(present):
-            return place
+            return index
     raise ValueError(f"{path}: must have a column of numbers, got none among {', '.join(map(repr, names))}")
 
 
 def _check_gaps(path: str | Path, lines: list[int], name: str, observed: np.ndarray, longest: int) -> None:
-    for seen, group in itertools.groupby(range(len(observed)), key=lambda i: bool(observed[i])):
+    for is_observed, group in itertools.groupby(range(len(observed)), key=lambda i: bool(observed[i])):
         gap = list(group)
-        if seen:
+        if is_observed:
             continue
-        where = f"{path}, line {lines[gap[0]]}: {name!r} is missing"
+        missing = f"{path}, line {lines[gap[0]]}: {name!r} is missing"
         if gap[0] == 0 or gap[-1] == len(observed) - 1:
-            raise ValueError(
-                f"{where} at the {'end' if gap[0] else 'beginning'}, where there is nothing to interpolate"
-            )
+            raise ValueError(f"{missing} at the {'end' if gap[0] else 'start'}, which cannot be interpolated")
         if len(gap) > longest:
             raise ValueError(
-                f"{where} in {len(gap)} row{'s' * (len(gap) > 1)}; gaps of up to {longest} rows are filled "
-                "(by linear interpolation, where asked for)"
+                f"{missing} in {len(gap)} row{'s' * (len(gap) > 1)}; gaps of up to {longest} rows are interpolated"
             )

@@ -1,4 +1,4 @@
-"""Words as their characters, of one width."""
+"""Words as rows of character ids."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,27 @@ from rnn_jax.data.vocabulary import Vocabulary
 
 
 def spell(words: Sequence[str], characters: Vocabulary, width: int) -> np.ndarray:
-    """The ids of each word's characters, int32 [n, width], PADDING behind them.
+    """Returns the ids of the characters of each word.
 
-    Of a word longer than `width` the middle is left out: its beginning and its end tell most of what kind it is.
+    A word longer than `width` loses its middle: its start and its end show most about its kind.
+
+    >>> from rnn_jax import data
+    >>> characters = data.Vocabulary.of(["abcdef"])
+    >>> data.spell(["abc", "abcdef"], characters, width=4).tolist()
+    [[4, 5, 6, 0], [4, 5, 8, 9]]
+
+    Args:
+      words: words.
+      characters: vocabulary of characters.
+      width: number of ids in a row.
+
+    Returns:
+      Ids, int32 [n, width], padded with PADDING at the end.
 
     Raises:
-      ValueError: where width is not an integer of at least 2.
+      ValueError: if width is not an integer of at least 2.
     """
-    checks.integer_at_least(2, width, "spell: width", ", a beginning and an end")
+    checks.integer_at_least(2, width, "spell: width", ", a start and an end")
     ids = np.full((len(words), width), Vocabulary.PADDING, np.int32)
     end = width // 2
     for row, word in zip(ids, words, strict=True):

@@ -1,4 +1,4 @@
-"""One long sequence of ids as streams side by side, read segment by segment: what truncated BPTT trains on."""
+"""One long sequence of ids as parallel streams that are read segment by segment: the input of truncated BPTT."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -14,21 +14,29 @@ class Segment(NamedTuple):
     """A segment of every stream, time-major."""
 
     ids: jax.Array  # int32 [segment_length, B]
-    targets: jax.Array  # int32 [segment_length, B]: the id after each
-    weights: jax.Array  # [segment_length, B]: 1, or 0 beyond the end of the sequence
+    targets: jax.Array  # int32 [segment_length, B]: the next ids
+    weights: jax.Array  # [segment_length, B]: 1, and 0 beyond the end of the sequence
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Streams:
-    """A sequence of N ids cut into B contiguous streams, one a column: Mikolov et al. 2010; Zaremba et al. 2014.
+    """A sequence of N ids cut into B contiguous streams, one per column (Mikolov et al. 2010; Zaremba et al. 2014).
 
-    Stream b goes on where stream b - 1 ends, so that a state carried from segment to segment has read all of the stream
-    before it. Every id but the first is a target once. A pytree, to be given to a compiled program.
+    Stream b starts where stream b - 1 ends; a state carried from segment to segment has read its whole stream up to
+    there. Every id but the first is a target exactly once. A pytree, to be passed to compiled programs.
+
+    >>> import numpy as np
+    >>> from rnn_jax import data
+    >>> streams = data.Streams.of(np.arange(9), batch_size=2, segment_length=2)
+    >>> streams.segments
+    2
+    >>> streams.segment(1).ids.tolist(), streams.segment(1).targets.tolist()  # [segment_length, B]
+    ([[2, 6], [3, 7]], [[3, 7], [4, 8]])
 
     Attributes:
-      columns: int32 [segments * segment_length + 1, B], the ids in reading order, zero beyond the end.
-      counts: int32 [B], targets of each stream.
+      columns: ids in reading order, int32 [segments * segment_length + 1, B], zero beyond the end.
+      counts: number of targets of each stream, int32 [B].
       segment_length: number of steps in a segment.
     """
 
@@ -38,12 +46,17 @@ class Streams:
 
     @classmethod
     def of(cls, ids: Any, batch_size: int, segment_length: int) -> "Streams":
-        """Cuts ids [N] into `batch_size` streams, read by segments.
+        """Cuts ids into streams.
+
+        Args:
+          ids: integers [N].
+          batch_size: number of streams, B.
+          segment_length: number of steps in a segment.
 
         Raises:
-          TypeError: where ids are not integers.
-          ValueError: where ids is not [N], a number is not a positive integer, or N is less than
-            batch_size * segment_length + 1, a segment of each stream.
+          TypeError: if ids are not integers.
+          ValueError: if ids is not [N], a number is not a positive integer, or N is less than
+            batch_size * segment_length + 1, one segment of each stream.
         """
         checks.integer_at_least(1, batch_size, "Streams: batch_size")
         checks.integer_at_least(1, segment_length, "Streams: segment_length")
@@ -62,8 +75,8 @@ class Streams:
         length = -(-targets // batch_size)
         starts = np.arange(batch_size) * length
         steps = -(-length // segment_length) * segment_length
-        places = starts[None] + np.arange(steps + 1)[:, None]
-        columns = np.where(places < len(ids), ids[np.minimum(places, targets)], 0)
+        indices = starts[None] + np.arange(steps + 1)[:, None]
+        columns = np.where(indices < len(ids), ids[np.minimum(indices, targets)], 0)
         counts = np.clip(targets - starts, 0, length)
         columns, counts = columns.astype(np.int32), counts.astype(np.int32)
         return cls(mesh.place_batch(columns, 1), mesh.place_batch(counts, 0), segment_length)
@@ -74,12 +87,12 @@ class Streams:
 
     @property
     def segments(self) -> int:
-        """Segments from the beginning of the streams to their end: one epoch."""
+        """Number of segments in one epoch, from the start of the streams to their end."""
         return (len(self.columns) - 1) // self.segment_length
 
     def segment(self, index: Any) -> Segment:
         """Returns segment `index`, 0 to `segments` - 1; `index` may be traced."""
         start = index * self.segment_length
         ids = jax.lax.dynamic_slice_in_dim(self.columns, start, self.segment_length + 1)
-        left = (self.counts - start)[None]
-        return Segment(ids[:-1], ids[1:], (jnp.arange(self.segment_length)[:, None] < left).astype(float))
+        remaining = (self.counts - start)[None]
+        return Segment(ids[:-1], ids[1:], (jnp.arange(self.segment_length)[:, None] < remaining).astype(float))

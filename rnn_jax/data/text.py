@@ -1,4 +1,4 @@
-"""A long text to ids: read from a file, split, and only then encoded, so that what is tested on is not looked at."""
+"""A long text to ids: read from a file, split, then encoded with a vocabulary of the training split."""
 
 import itertools
 import math
@@ -17,10 +17,20 @@ SPLITS = ("training", "validation", "test")
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark, every line ending as one newline.
+    r"""Reads a UTF-8 file, with or without a byte order mark; every line ending becomes a newline.
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "text.txt"
+    >>> _ = path.write_bytes("Grüß Gott\r\n".encode("utf-8-sig"))
+    >>> data.read_text(path)
+    'Grüß Gott\n'
+
+    Args:
+      path: file in UTF-8.
 
     Raises:
-      ValueError: with the path, where the file cannot be read, is not UTF-8 or is empty.
+      ValueError: with the path, if the file cannot be read, is not UTF-8 or is empty.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -37,17 +47,17 @@ def read_text(path: str | Path) -> str:
 
 
 def standard_library(characters: int, folder: str | Path | None = None) -> str:
-    """The first `characters` of the source of Python's standard library: real text wherever this runs.
+    """Returns the first characters of the source of Python's standard library: real text without a download.
 
-    The modules at its top level, one after the other by name, read from the running interpreter: another version of
-    Python is another text. It stands under the PSF licence.
+    The text is that of the top-level modules in alphabetical order, read from the running interpreter, so it depends on
+    the version of Python. It has the PSF licence.
 
     Args:
-      characters: how many; where there are less, all there are.
-      folder: with the modules; None means the interpreter's own.
+      characters: number of characters; if there are fewer, all of them.
+      folder: folder with the modules; None means that of the running interpreter.
 
     Raises:
-      ValueError: where characters is not a positive integer, or the folder has no source.
+      ValueError: if characters is not a positive integer, or the folder has no source.
     """
     checks.integer_at_least(1, characters, "standard_library: characters")
     folder = Path(sysconfig.get_path("stdlib") if folder is None else folder)
@@ -59,51 +69,74 @@ def standard_library(characters: int, folder: str | Path | None = None) -> str:
             text += file.read()
     if not text:
         raise ValueError(
-            f"standard_library: {folder} has no source of modules, as some installations of Python have none"
+            f"standard_library: {folder} has no module sources; some installations of Python come without them"
         )
     return text[:characters]
 
 
 def split(text: str, shares: Sequence[float] = (0.9, 0.05, 0.05)) -> tuple[str, str, str]:
-    """Training, validation and test part: contiguous, in this order, so that the latter two are what comes later.
+    """Splits a text into training, validation and test text: contiguous and in this order.
+
+    >>> from rnn_jax import data
+    >>> data.split("abcdefghij", (0.6, 0.2, 0.2))
+    ('abcdef', 'gh', 'ij')
+
+    Args:
+      text: text.
+      shares: fractions of training, validation and test, with the sum 1.
 
     Raises:
-      ValueError: where shares are not three positive numbers with the sum 1, or a part would be empty.
+      ValueError: if shares are not three positive numbers with the sum 1, or a split would be empty.
     """
-    if len(shares) != len(SPLITS):
-        raise ValueError(f"split: shares must be {len(SPLITS)} numbers, of {', '.join(SPLITS)}, got {len(shares)}")
-    for part, share in zip(SPLITS, shares, strict=True):
-        checks.positive(share, f"split: the {part} share")
-    if not math.isclose(sum(shares), 1, abs_tol=1e-6):
-        raise ValueError(f"split: shares must have the sum 1, got {sum(shares):g}")
+    check_shares(shares, "split")
     cuts = [0, round(len(text) * shares[0]), round(len(text) * (shares[0] + shares[1])), len(text)]
-    parts = [text[start:stop] for start, stop in itertools.pairwise(cuts)]
-    for name, part in zip(SPLITS, parts, strict=True):
+    training, validation, test = (text[start:stop] for start, stop in itertools.pairwise(cuts))
+    for name, part in zip(SPLITS, (training, validation, test), strict=True):
         if not part:
-            raise ValueError(f"split: a text of {len(text)} characters leaves none to the {name} part")
-    training, validation, test = parts
+            raise ValueError(f"split: a text of {len(text)} characters leaves none for the {name} set")
     return training, validation, test
 
 
+def check_shares(shares: Sequence[float], who: str) -> None:
+    """Raises a ValueError, prefixed by `who`, if shares are not three positive numbers with the sum 1."""
+    if len(shares) != len(SPLITS):
+        raise ValueError(f"{who}: shares must be {len(SPLITS)} numbers, of {', '.join(SPLITS)}, got {len(shares)}")
+    for name, share in zip(SPLITS, shares, strict=True):
+        checks.positive(share, f"{who}: the {name} share")
+    if not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise ValueError(f"{who}: shares must have the sum 1, got {sum(shares):g}")
+
+
 class Corpus(NamedTuple):
-    """The parts of a text as ids, of a vocabulary that has seen the training part alone."""
+    """The three splits of a text as ids, int32 [N] each, with the vocabulary of the training split.
+
+    >>> from rnn_jax import data
+    >>> corpus = data.Corpus.of("abab", "ba", "abc")
+    >>> corpus.training.tolist(), corpus.test.tolist(), corpus.unknown["test"]
+    ([4, 5, 4, 5], [4, 5, 1], 1)
+    """
 
     vocabulary: Vocabulary
-    training: np.ndarray  # int32 [N]
+    training: np.ndarray
     validation: np.ndarray
     test: np.ndarray
 
     @classmethod
     def of(cls, training: str, validation: str, test: str) -> "Corpus":
-        """Characters to ids; one that does not come in the training part is UNKNOWN, of which there is a count.
+        """Encodes the characters of three texts; a character that the training text does not have becomes UNKNOWN.
+
+        Args:
+          training: text of the training set, which defines the vocabulary.
+          validation: text of the validation set.
+          test: text of the test set.
 
         Raises:
-          ValueError: where the training part holds no character.
+          ValueError: if the training text has no character.
         """
         vocabulary = Vocabulary.of([training])
-        return cls(vocabulary, *(vocabulary.encode(part) for part in (training, validation, test)))
+        return cls(vocabulary, *(vocabulary.encode(text) for text in (training, validation, test)))
 
     @property
     def unknown(self) -> dict[str, int]:
-        """How many characters of each part are not in the vocabulary."""
-        return {part: int(np.sum(getattr(self, part) == Vocabulary.UNKNOWN)) for part in SPLITS}
+        """Number of characters of each split that are not in the vocabulary."""
+        return {name: int(np.sum(getattr(self, name) == Vocabulary.UNKNOWN)) for name in SPLITS}

@@ -1,4 +1,4 @@
-"""What makes a series stationary before a model sees it: a scale, differences, standardisation; and back again."""
+"""Invertible transforms that make a series stationary: a scale, differences, standardisation."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """u = x."""
+    """The scale u = x."""
 
     name = ""
 
@@ -22,14 +22,14 @@ class Level:
         return values
 
     def accepts(self, values: np.ndarray) -> bool:
-        """Whether every value can be scaled."""
+        """Returns whether every value can be scaled."""
         del values
         return True
 
 
 @dataclasses.dataclass(frozen=True)
 class Log:
-    """u = log x, for what grows by percents."""
+    """The scale u = log x, for exponential growth."""
 
     name = "log"
 
@@ -45,7 +45,7 @@ class Log:
 
 @dataclasses.dataclass(frozen=True)
 class Root:
-    """u = sqrt x, for counts, whose variance grows with their mean; back is max(u, 0)^2."""
+    """The scale u = sqrt x, for counts, whose variance grows with their mean; its inverse is max(u, 0)^2."""
 
     name = "root"
 
@@ -64,21 +64,33 @@ Scale = Level | Log | Root
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """z_t = (w_t - mean) / deviation,   w = (1 - B^l1) (1 - B^l2) ... u,   u = scale(x),   B x_t = x_{t-1}.
+    """Scales, differences and standardises a series x, with the backshift operator B x_t = x_{t-1}.
 
-    The first sum(lags) values of a series have no z. Back from z to x the differences are summed up, which is linear:
+        u = scale(x),     w = (1 - B^l1) (1 - B^l2) ... u,     z_t = (w_t - mean) / deviation
+
+    The first sum(lags) values of a series have no z. The inverse sums up the differences, which is linear in z:
 
         u_{t+h} = base_h(x_1 .. x_t) + deviation sum_k c_k z_{t+h-k},     k from 0 to h - 1
         sum_k c_k B^k = 1 / ((1 - B^l1) (1 - B^l2) ...)
 
+    >>> import numpy as np
+    >>> from rnn_jax import data
+    >>> x = np.exp(np.cumsum([0.0, 0.1, 0.2, 0.1, 0.3, 0.1]))
+    >>> transform = data.Transform(data.Log(), lags=(1,)).fitted(x)
+    >>> transform.name, transform.forward(x).round(2).tolist()
+    ('log, difference of 1', [-0.75, 0.5, -0.75, 1.75, -0.75])
+    >>> future = transform.accumulate(transform.forward(x)[-2:])  # z of the last two steps, given the four before
+    >>> np.allclose(transform.inverse(future, transform.base(x[:4], horizon=2)), x[4:])
+    True
+
     Args:
-      scale: before the differences.
-      lags: of the differences; () means none, (1, 12) those of Box and Jenkins' airline model.
-      mean: of w.
-      deviation: of w, standard.
+      scale: scale applied before the differences.
+      lags: lags of the differences; () means none, (1, 12) are those of Box and Jenkins' airline model.
+      mean: mean of w.
+      deviation: standard deviation of w.
 
     Raises:
-      ValueError: where a lag is not a positive integer, or the deviation not a positive number.
+      ValueError: if a lag is not a positive integer, or the deviation is not a positive number.
     """
 
     scale: Scale = Level()
@@ -93,39 +105,47 @@ class Transform:
 
     @property
     def lost(self) -> int:
-        """Values at the beginning of a series that have no z."""
+        """Number of values at the start of a series that have no z."""
         return sum(self.lags)
 
     @property
     def name(self) -> str:
-        """As in "log, differences of 1 and 12"."""
-        found = [self.scale.name] if self.scale.name else []
+        """Name in plain English, such as "log, differences of 1 and 12"."""
+        words = [self.scale.name] if self.scale.name else []
         if self.lags:
-            found.append(f"difference{'s' * (len(self.lags) > 1)} of {' and '.join(map(str, self.lags))}")
-        return ", ".join(found) or "level"
+            words.append(f"difference{'s' * (len(self.lags) > 1)} of {' and '.join(map(str, self.lags))}")
+        return ", ".join(words) or "level"
 
     def fitted(self, values: np.ndarray) -> "Transform":
-        """The same with the mean and deviation of these values, [N]: a training part.
+        """Returns a copy with the mean and deviation of a training set.
+
+        Args:
+          values: values of the training set [N].
 
         Raises:
-          ValueError: where they cannot be scaled, are too few, or have no differences that vary.
+          ValueError: if the values cannot be scaled, are too few, or have constant differences.
         """
         if not self.scale.accepts(values):
-            raise ValueError(f"Transform: {self.name} cannot take a value of {np.min(values):g}")
+            raise ValueError(f"Transform: {self.name} does not accept a value of {np.min(values):g}")
         if len(values) < self.lost + 2:
             raise ValueError(f"Transform: {self.name} needs at least {self.lost + 2} values, got {len(values)}")
         w = self._differences(self.scale.forward(np.asarray(values, float)))
         deviation = float(np.std(w))
         if not deviation > 1e-12 * max(1.0, float(np.max(np.abs(w)))) or not math.isfinite(deviation):
-            raise ValueError(f"Transform: {self.name} leaves nothing that varies, standard deviation {deviation:g}")
+            raise ValueError(f"Transform: {self.name} gives a constant series, standard deviation {deviation:g}")
         return dataclasses.replace(self, mean=float(np.mean(w)), deviation=deviation)
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Z [N - lost, ...] of values [N, ...]."""
+        """Returns z [N - lost, ...] of values x [N, ...]."""
         return (self._differences(self.scale.forward(np.asarray(values, float))) - self.mean) / self.deviation
 
     def base(self, history: np.ndarray, horizon: int) -> np.ndarray:
-        """U [horizon, ...] after history [N, ...], N at least `lost`, where every z to come is 0."""
+        """Returns the future u [horizon, ...] if every future z is 0.
+
+        Args:
+          history: past values x [N, ...], N at least `lost`.
+          horizon: number of future steps.
+        """
         past = [*self.scale.forward(np.asarray(history, float)[len(history) - self.lost :])]
         mean = np.full(np.shape(history)[1:], self.mean)
         for _ in range(horizon):
@@ -133,23 +153,23 @@ class Transform:
         return np.stack(past[self.lost :])
 
     def accumulate(self, z: np.ndarray) -> np.ndarray:
-        """sum_k c_k z_{h-k}: what z [horizon, ...] to come add to the base, in deviations."""
-        found: list[Any] = []
-        for h, each in enumerate(np.asarray(z, float)):
-            found.append(each - sum(c * found[h - k] for k, c in self._polynomial if 0 < k <= h))
-        return np.stack(found)
+        """Returns sum_k c_k z_{h-k}: the sum of future z [horizon, ...] to add to the base, in deviations."""
+        sums: list[Any] = []
+        for h, z_h in enumerate(np.asarray(z, float)):
+            sums.append(z_h - sum(c * sums[h - k] for k, c in self._polynomial if 0 < k <= h))
+        return np.stack(sums)
 
     def inverse(self, accumulated: np.ndarray, base: np.ndarray) -> np.ndarray:
-        """X of what `accumulate` gave; shapes as NumPy broadcasts them."""
+        """Returns x from the results of `accumulate` and `base`, which are broadcast against each other."""
         return self.scale.inverse(base + self.deviation * np.asarray(accumulated, float))
 
     @property
     def _polynomial(self) -> list[tuple[int, float]]:
-        """Lag and coefficient of the terms of (1 - B^l1) (1 - B^l2) ..."""
-        found = np.ones(1)
+        """Lag and coefficient of each term of (1 - B^l1) (1 - B^l2) ..."""
+        coefficients = np.ones(1)
         for lag in self.lags:
-            found = np.convolve(found, np.array([1.0, *[0.0] * (lag - 1), -1.0]))
-        return [(k, float(c)) for k, c in enumerate(found) if c]
+            coefficients = np.convolve(coefficients, np.array([1.0, *[0.0] * (lag - 1), -1.0]))
+        return [(k, float(c)) for k, c in enumerate(coefficients) if c]
 
     def _differences(self, u: np.ndarray) -> np.ndarray:
         for lag in self.lags:
