@@ -61,6 +61,7 @@ def fit_job(
     test: Callable[[Any], Test],
     records: Callable[[Outcome[Test]], list[dict[str, Any]]],
     on_epoch: Callable[[training.Fit], None] | None = None,
+    init: Callable[[], training.TrainState] | None = None,
 ) -> Job[Outcome[Test]]:
     """Returns the job that trains a network and then tests it.
 
@@ -76,11 +77,12 @@ def fit_job(
       test: function of the best params [seeds, ...] that measures on the test set.
       records: function of the outcome that returns its records.
       on_epoch: function called after every epoch with the fit so far.
+      init: function that returns the initial state of all seeds; None means `init_state` with keys of `config.seed`.
     """
 
     def measure(session: training.Session) -> Outcome[Test] | None:
         keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-        state = init_state(network.trainer, keys)
+        state = init_state(network.trainer, keys) if init is None else init()
         fit = training.fit(
             network.trainer, loss, buckets, state, config.epochs, score, on_epoch=on_epoch, session=session
         )

@@ -19,6 +19,7 @@ def setting(
     help_text: str | None = None,
     *,
     share: bool = False,
+    least: int | None = None,
     choices: Sequence[str] | None = None,
     checked: bool = True,
 ) -> Any:
@@ -30,10 +31,11 @@ def setting(
       default: value without the flag.
       help_text: text for `--help`; None takes the text of the same field in the base class, for a new default.
       share: number must be in [0, 1) instead.
+      least: smallest allowed number instead.
       choices: names that a string or a comma list may hold; None allows any.
       checked: False leaves the value to the experiment (`--seed`, lists that may be empty).
     """
-    metadata = {"help": help_text, "share": share, "choices": choices, "checked": checked}
+    metadata = {"help": help_text, "share": share, "least": least, "choices": choices, "checked": checked}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -66,6 +68,9 @@ def check(config: Any) -> None:
         if rule["share"]:
             if not 0 <= value < 1:
                 raise UserError(f"--{field.name} must be from 0 to below 1, got {value}")
+        elif rule["least"] is not None:
+            if value < rule["least"]:
+                raise UserError(f"--{field.name} must be at least {rule['least']}, got {value}")
         elif isinstance(value, int | float):
             if not 0 < value < math.inf:
                 kind = "a positive number" if plain_type(field.type) is float else "positive"
