@@ -109,7 +109,7 @@ def test_bad_memories_and_sizes_are_refused():
     ]:
         with pytest.raises(error, match=message):
             form.prepare(params, values, lengths)
-    with pytest.raises(ValueError, match="Dot: query_size and memory_size must be one, got 5 and 4"):
+    with pytest.raises(ValueError, match="Dot: query_size and memory_size must be equal, got 5 and 4"):
         Dot(5, 4)
     with pytest.raises(ValueError, match="Additive: size must be a positive integer, got 0"):
         Additive(5, 4, 0)
@@ -210,7 +210,7 @@ def test_sequences_do_not_see_their_neighbours(name):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="attention must have the query_size 5, the cell's output_size, got 4"):
         LuongCell(GRU(E + OUT, H), General(4, F), OUT)
-    with pytest.raises(ValueError, match="must read an input and 7 features that the attention has found, got input_"):
+    with pytest.raises(ValueError, match="must read an input and 7 features of the attention, got input_"):
         LuongCell(GRU(OUT, H), General(H, F), OUT)
     with pytest.raises(TypeError, match="attention must be an Attention, got None"):
         LuongCell(GRU(E + OUT, H), None, OUT)

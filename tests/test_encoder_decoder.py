@@ -47,7 +47,7 @@ def ready(name, sharp=1.0):
 
 def begun(name, sharp=1.0):
     model, params = ready(name, sharp)
-    found = model.read(params, SOURCE, SOURCE_LENGTHS)
+    found = model.encode(params, SOURCE, SOURCE_LENGTHS)
     return model.decoder, found.params, found.state
 
 
@@ -91,7 +91,7 @@ def test_empty_sources_and_targets_leave_finite_gradients(name):
 def test_a_state_that_fits_is_handed_over_and_another_goes_through_tanh():
     model, params = ready("handed over")
     assert params.bridge == ()
-    state = model.read(params, SOURCE, SOURCE_LENGTHS).state
+    state = model.encode(params, SOURCE, SOURCE_LENGTHS).state
     xs = E**0.5 * model.tokens.apply(params.tokens, SOURCE)
     for b, length in enumerate(SOURCE_LENGTHS):
         alone = model.encoder.initial_state(params.encoder)
@@ -102,7 +102,7 @@ def test_a_state_that_fits_is_handed_over_and_another_goes_through_tanh():
     model, params = ready("luong")
     bridge = jax.tree.map(np.asarray, params.bridge["params"])
     assert bridge["kernel"].shape == (8, H)
-    found = model.read(params, SOURCE, SOURCE_LENGTHS)
+    found = model.encode(params, SOURCE, SOURCE_LENGTHS)
     forward = np.asarray(found.params.cell.memory.values)[SOURCE_LENGTHS - 1, np.arange(3), :4]
     backward = np.asarray(found.params.cell.memory.values)[0, :, 4:]
     wanted = np.tanh(np.concatenate([forward, backward], axis=-1) @ bridge["kernel"] + bridge["bias"])
@@ -118,7 +118,7 @@ def test_the_source_matters():
         other[0, 1] = 4 + (other[0, 1] - 3) % (S - 4)
         rows = []
         for source in (SOURCE, other):
-            found = model.read(params, source, SOURCE_LENGTHS)
+            found = model.encode(params, source, SOURCE_LENGTHS)
             rows.append(model.decoder.log_probability(found.params, TARGETS, found.state, lengths=TARGET_LENGTHS))
         changed = np.asarray(rows[0] != rows[1])
         assert changed.tolist() == [False, True, False], name
@@ -128,7 +128,7 @@ def test_the_source_matters():
 def test_scheduled_sampling_reads_its_own_tokens(name):
     decoder, params, state = begun(name, sharp=1e4)  # so sharp that a draw is the most probable token
     key = jax.random.key(0)
-    own = decoder.apply(params, TARGETS, state, key=key, own=1.0)[1]
+    own = decoder.apply(params, TARGETS, state, key=key, sampling_probability=1.0)[1]
     taught = decoder.apply(params, TARGETS, state)[1]
     token = np.full(3, Vocabulary.BEGIN)
     free = []
@@ -144,7 +144,7 @@ def test_scheduled_sampling_reads_its_own_tokens(name):
 
 def test_scheduled_sampling_draws_by_probability_and_its_key():
     decoder, params, state = begun("luong")
-    run = jax.jit(lambda own, key: decoder.apply(params, TARGETS, state, key=key, own=own)[1])
+    run = jax.jit(lambda own, key: decoder.apply(params, TARGETS, state, key=key, sampling_probability=own)[1])
     taught = decoder.apply(params, TARGETS, state)[1]
     np.testing.assert_allclose(run(0.0, jax.random.key(1)), taught, rtol=1e-4, atol=1e-5)
     half, again, other = (run(0.5, jax.random.key(seed)) for seed in (1, 1, 2))
@@ -153,17 +153,19 @@ def test_scheduled_sampling_draws_by_probability_and_its_key():
 
     def loss(readout):
         its = params._replace(readout=readout)
-        return decoder.loss(its, TARGETS, state, lengths=TARGET_LENGTHS, key=jax.random.key(1), own=0.5)
+        return decoder.loss(
+            its, TARGETS, state, lengths=TARGET_LENGTHS, key=jax.random.key(1), sampling_probability=0.5
+        )
 
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(jax.grad(loss)(params.readout)))
 
 
 def test_draws_have_the_models_probabilities():
-    from rnn_jax.models.scheduled_sampling import _drawn
+    from rnn_jax.models.scheduled_sampling import _tokens
 
     logits = jnp.log(jnp.array([[0.1, 0.0, 0.6, 0.3]]))
     us = (jnp.arange(1000) + 0.5) / 1000
-    tokens = jax.vmap(lambda u: _drawn(logits, u[None])[0])(us)
+    tokens = jax.vmap(lambda u: _tokens(logits, u[None])[0])(us)
     assert np.bincount(tokens, minlength=4).tolist() == [100, 0, 600, 300]
 
 
@@ -227,7 +229,7 @@ def test_a_wider_beam_does_not_find_less_and_sequences_are_on_their_own():
     model, whole = ready("luong", sharp=3.0)
     together = beam_search(decoder, params, state, width=3, max_length=6)
     for b, length in enumerate(SOURCE_LENGTHS):
-        alone = model.read(whole, SOURCE[:, b : b + 1], length[None])
+        alone = model.encode(whole, SOURCE[:, b : b + 1], length[None])
         found = beam_search(decoder, alone.params, alone.state, width=3, max_length=6)
         np.testing.assert_array_equal(found.tokens[0], together.tokens[b])
         np.testing.assert_allclose(found.scores[0], together.scores[b], rtol=1e-5)
@@ -242,7 +244,7 @@ def test_scores_and_weights_are_those_of_the_tokens_found(search):
 
     @jax.jit
     def searched(params):
-        begun = model.read(params, SOURCE, SOURCE_LENGTHS)
+        begun = model.encode(params, SOURCE, SOURCE_LENGTHS)
         if search == "greedy":
             found, penalty = greedy(decoder, begun.params, begun.state, max_length=6), 1.0
         else:
@@ -285,13 +287,13 @@ def test_what_does_not_fit_is_refused():
         EncoderDecoder(TOKENS, GRU(E, 4), GRU(E, 4))
     with pytest.raises(ValueError, match="cell must read the 3 features of"):
         Decoder(Embedding(V, 3), GRU(4, 4))
-    found = model.read(params, SOURCE, SOURCE_LENGTHS)
+    found = model.encode(params, SOURCE, SOURCE_LENGTHS)
     with pytest.raises(ValueError, match=r"targets must be \[T, \*batch\] with T of at least 1, got shape \[0, 3\]"):
         decoder.apply(found.params, TARGETS[:0], found.state)
-    with pytest.raises(ValueError, match="own must be a probability, got 2"):
-        decoder.apply(found.params, TARGETS, found.state, own=2, key=jax.random.key(0))
-    with pytest.raises(ValueError, match="tokens are drawn at random: give a key"):
-        decoder.apply(found.params, TARGETS, found.state, own=0.5)
+    with pytest.raises(ValueError, match=r"sampling_probability must be in \[0, 1\], got 2"):
+        decoder.apply(found.params, TARGETS, found.state, sampling_probability=2, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="draws tokens at random: give a key"):
+        decoder.apply(found.params, TARGETS, found.state, sampling_probability=0.5)
     with pytest.raises(ValueError, match="beam_search: width must be a positive integer, got 0"):
         beam_search(decoder, found.params, found.state, width=0, max_length=3)
     with pytest.raises(ValueError, match="alpha must be a number of at least 0, got -1"):

@@ -11,7 +11,7 @@ import scipy.stats
 import rnn_jax
 from rnn_jax import GRU, LSTM, Bidirectional, Stack, VanillaRNN, engines
 from rnn_jax.layers import DelayLine
-from rnn_jax.models import Forecaster, Gaussian, Quantiles, targets_of
+from rnn_jax.models import Forecaster, Gaussian, Quantiles, forecast_targets
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -95,7 +95,7 @@ def test_what_is_no_forecaster_is_refused():
 def test_outputs_and_loss_are_what_numpy_has(head, horizon):
     model, params = made(head=head, horizon=horizon)
     series = draw(T + horizon, B, F)
-    targets = targets_of(series, horizon)
+    targets = forecast_targets(series, horizon)
     for t, h in ((0, 1), (3, horizon), (T - 1, 1)):
         np.testing.assert_array_equal(targets[t, :, h - 1], series[t + h])
     outputs = numpy_outputs(model, params, series[:T])
@@ -165,7 +165,7 @@ def test_intervals_are_quantiles_of_the_paths():
 def test_padding_and_other_rows_change_nothing(cell):
     model, params = made(cell)
     series, lengths = draw(T + 1, B, F), np.array([T, 4, 0])
-    targets = targets_of(series, 1)
+    targets = forecast_targets(series, 1)
 
     @jax.jit
     def loss_and_grads(params, xs, targets):
@@ -200,7 +200,7 @@ def test_wrong_shapes_are_refused_by_name():
     ):
         model.loss(params, series[:T], series[1:])
     with pytest.raises(ValueError, match=r"weights must be \[T, \*batch, H\] = \[7, 3, 1\], got shape \[7, 3\]"):
-        model.loss(params, series[:T], targets_of(series, 1), weights=jnp.ones((T, B)))
+        model.loss(params, series[:T], forecast_targets(series, 1), weights=jnp.ones((T, B)))
     with pytest.raises(ValueError, match="horizon must be a positive integer, got 0"):
         model.forecast(params, series, 0, None)
     with pytest.raises(ValueError, match=r"an interval must be in \(0, 1\), got 1.5"):
@@ -208,7 +208,7 @@ def test_wrong_shapes_are_refused_by_name():
     with pytest.raises(ValueError, match="history must hold at least one step"):
         model.forecast(params, series[:0], 2, None)
     with pytest.raises(ValueError, match="more than horizon = 9 steps, got 8"):
-        targets_of(series, 9)
+        forecast_targets(series, 9)
 
 
 def test_what_cannot_be_stepped_is_refused():

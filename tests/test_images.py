@@ -102,13 +102,13 @@ def test_without_attention_the_first_state_is_the_whole_maps():
     params = raised(model.init(jax.random.key(1)))
     maps = normalised(numpy_map(params.images, PICTURES))
     wanted = np.tanh(dense(params.bridge, maps.reshape(5, -1)))
-    np.testing.assert_allclose(model.read(params, PICTURES).state, wanted, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(model.encode(params, PICTURES).state, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_with_attention_the_first_state_is_the_means_and_the_memory_has_the_places():
     model = captioner(attends=True)
     params = raised(model.init(jax.random.key(1)))
-    begun = model.read(params, PICTURES)
+    begun = model.encode(params, PICTURES)
     maps = numpy_map(params.images, PICTURES)
     np.testing.assert_allclose(
         begun.state.cell, np.tanh(dense(params.bridge, maps.mean(axis=(1, 2)))), rtol=1e-4, atol=1e-5
@@ -123,7 +123,7 @@ def test_the_loss_is_that_of_the_decoder_step_by_step(attends):
     model = captioner(attends)
     params = raised(model.init(jax.random.key(2)))
     targets, lengths = RNG.integers(4, 7, (4, 5)), np.array([4, 2, 3, 1, 4])
-    begun = model.read(params, PICTURES)
+    begun = model.encode(params, PICTURES)
     state, token, log_p = begun.state, jnp.full(5, Vocabulary.BEGIN), np.zeros(5)
     for step in range(4):
         state, logits = model.decoder.step(begun.params, state, token)
@@ -146,7 +146,7 @@ def test_any_state_can_begin(cell):
 
 def test_a_bridge_takes_a_state_apart_and_makes_another():
     state = {"a": jnp.ones((2, 3)), "b": jnp.full((2, 2), 1 + 2j)}
-    numbers = bridge.numbers(state)
+    numbers = bridge.flatten(state)
     np.testing.assert_array_equal(numbers[0], [1, 1, 1, 1, 1, 2, 2])
     wanted = {"x": jax.ShapeDtypeStruct((2,), jnp.float32), "y": jax.ShapeDtypeStruct((3,), jnp.complex64)}
     params = bridge.init(jax.random.key(0), 7, wanted)
@@ -159,7 +159,7 @@ def test_a_bridge_takes_a_state_apart_and_makes_another():
 def test_a_picture_is_captioned_whatever_stands_beside_it():
     model = captioner(attends=True)
     params = model.init(jax.random.key(4))
-    together, alone = model.read(params, PICTURES), model.read(params, PICTURES[2:3])
+    together, alone = model.encode(params, PICTURES), model.encode(params, PICTURES[2:3])
     found = greedy(model.decoder, together.params, together.state, max_length=6)
     one = greedy(model.decoder, alone.params, alone.state, max_length=6)
     np.testing.assert_array_equal(found.tokens[2], one.tokens[0])
@@ -273,7 +273,7 @@ BAD = [
         "the decoder's attention must have the memory_size 4, the last of the images' widths, got 3",
     ),
     (
-        lambda: captioner(False).read(captioner(False).init(jax.random.key(0)), PICTURES[0]),
+        lambda: captioner(False).encode(captioner(False).init(jax.random.key(0)), PICTURES[0]),
         ValueError,
         "Captioner: images must be [B, 7, 9, 2], got shape [7, 9, 2]",
     ),

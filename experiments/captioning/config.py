@@ -138,7 +138,7 @@ def _model(config: Config, name: str, side: int, words: Vocabulary) -> Captioner
             params, scene = model.init(key), jnp.zeros((1, size, size, 1))
             ids, lengths = jnp.ones((2, 1), int), jnp.ones(1, int)
             loss = jax.grad(lambda p: model.loss(p, scene, ids, lengths, key))(params)
-            begun = model.read(params, scene)
+            begun = model.encode(params, scene)
             return loss, model.decoder.step(begun.params, begun.state, ids[0])
 
         jax.eval_shape(use, jax.random.key(0))

@@ -35,7 +35,7 @@ class Write:
     max_length: int
 
     def __call__(self, model: Captioner, params: Any, batch: Examples) -> Any:
-        begun = model.read(params, batch.whole["scene"])
+        begun = model.encode(params, batch.whole["scene"])
         found = greedy(model.decoder, begun.params, begun.state, max_length=self.max_length)
         return found.tokens, found.lengths, found.weights
 

@@ -134,7 +134,9 @@ def _regression(data: Data, model: Forecaster) -> tuple[np.ndarray, np.ndarray]:
     kernel = np.zeros((model.cell.output_size, horizon, model.head.outputs))
     bias = np.zeros((horizon, model.head.outputs))
     for step, weights in enumerate(solution.T):
-        follows, added = map(np.asarray, model.head.around(jnp.asarray((wanted - design @ solution)[:, step])))
+        follows, added = map(
+            np.asarray, model.head.regression_readout(jnp.asarray((wanted - design @ solution)[:, step]))
+        )
         kernel[-taps:, step] = weights[:-1, None] * follows
         bias[step] = weights[-1] * follows + added
     return kernel.reshape(len(kernel), -1), bias.ravel()

@@ -188,7 +188,7 @@ def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
             loss = jax.value_and_grad(lambda p: model.loss(p, ids, lengths, ids, lengths, key, config.own_words))(
                 params
             )
-            begun = model.read(params, ids, lengths)
+            begun = model.encode(params, ids, lengths)
             return loss, model.decoder.step(begun.params, begun.state, ids[0])
 
         jax.eval_shape(use, jax.random.key(0))

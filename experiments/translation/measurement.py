@@ -43,7 +43,7 @@ class Translate:
     length_penalty: float
 
     def __call__(self, model: EncoderDecoder, params: Any, batch: Examples) -> Any:
-        begun = model.read(params, batch.steps["source"], batch.whole["source"])
+        begun = model.encode(params, batch.steps["source"], batch.whole["source"])
         return beam_search(
             model.decoder,
             begun.params,
@@ -56,7 +56,7 @@ class Translate:
 
 def log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.Array:
     """Of each pair's target, END counted in; for `training.predict`."""
-    begun = model.read(params, batch.steps["source"], batch.whole["source"])
+    begun = model.encode(params, batch.steps["source"], batch.whole["source"])
     lengths = batch.whole["target"]
     return model.decoder.log_probability(begun.params, batch.steps["target"], begun.state, lengths=lengths)
 

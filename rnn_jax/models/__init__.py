@@ -2,14 +2,14 @@
 
 from rnn_jax.models.attending import AttendingCell, AttendingParams, BahdanauCell, BahdanauState, LuongCell, LuongState
 from rnn_jax.models.attention import Additive, Attention, Dot, General, Memory
-from rnn_jax.models.beam import Found, beam_search, greedy
+from rnn_jax.models.beam import SearchResult, beam_search, greedy
 from rnn_jax.models.captioner import Captioner, CaptionerParams
 from rnn_jax.models.classifier import Classifier, ClassifierParams
 from rnn_jax.models.ctc import CTC, Labelling, best_path
-from rnn_jax.models.decoder import Begun, Decoder, DecoderParams
+from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.models.encoded import Encoded, EncodedParams
 from rnn_jax.models.encoder_decoder import EncoderDecoder, EncoderDecoderParams
-from rnn_jax.models.forecaster import Forecast, Forecaster, targets_of
+from rnn_jax.models.forecaster import Forecast, Forecaster, forecast_targets
 from rnn_jax.models.generation import Generated, generate
 from rnn_jax.models.heads import Gaussian, Head, Quantiles
 from rnn_jax.models.image_encoder import ImageEncoder
@@ -29,13 +29,13 @@ __all__ = [
     "Attention",
     "BahdanauCell",
     "BahdanauState",
-    "Begun",
     "Captioner",
     "CaptionerParams",
     "Classifier",
     "ClassifierParams",
     "Decoder",
     "DecoderParams",
+    "DecoderStart",
     "Dot",
     "Encoded",
     "EncodedParams",
@@ -43,7 +43,6 @@ __all__ = [
     "EncoderDecoderParams",
     "Forecast",
     "Forecaster",
-    "Found",
     "Gaussian",
     "General",
     "Generated",
@@ -63,6 +62,7 @@ __all__ = [
     "Quantiles",
     "ReadoutModel",
     "ReadoutParams",
+    "SearchResult",
     "Strategy",
     "Tagger",
     "TaggerParams",
@@ -75,8 +75,8 @@ __all__ = [
     "WordEncoderParams",
     "beam_search",
     "best_path",
+    "forecast_targets",
     "generate",
     "greedy",
     "nats_per_token",
-    "targets_of",
 ]

@@ -1,10 +1,10 @@
-"""Attention: a memory of vectors read by a query, as a mean whose weights say where the query looks.
+"""Attention: the mean of a memory's vectors, weighted by their score with a query.
 
 e_j = score(q, m_j),   alpha = softmax over j of e,   c = sum_j alpha_j m_j
 
-What of the score does not depend on the query, the keys, is computed once for a memory (`prepare`). Memories differ in
-length: what lies beyond one's own gets the weight 0, and reaches no context and no gradient, NaN included. A memory of
-no vectors gives the context 0.
+The part of the score that does not depend on the query (the keys) is computed once for each memory by `prepare`.
+Memories may differ in length: vectors beyond a memory's length get the weight 0, and reach no context and no gradient,
+NaN included. An empty memory gives the context 0.
 """
 
 import dataclasses
@@ -18,23 +18,23 @@ from rnn_jax import checks, initializers, masking
 
 
 class Memory(NamedTuple):
-    """What a query looks at: M vectors for each sequence of a batch."""
+    """Vectors that queries attend to: M for each sequence of a batch."""
 
     values: jax.Array  # m_j [M, *batch, F], zero beyond a memory's length
-    keys: jax.Array  # [M, *batch, K], what the score reads of them
+    keys: jax.Array  # [M, *batch, K], from which the score is computed
     valid: jax.Array  # booleans [M, *batch]: before the memory's end
 
 
 @dataclasses.dataclass(frozen=True)
 class Attention:
-    """What all forms share; a form says what its keys are, and the scores of a query on them.
+    """Base of all forms of attention; a form defines `init`, `keys` and, unless it is a dot product, `scores`.
 
     Args:
-      query_size: H, features of a query, such as a decoder's state.
-      memory_size: F, features of a memory's vectors, such as an encoder's outputs.
+      query_size: H, number of features of a query, such as a decoder's state.
+      memory_size: F, number of features of a memory's vectors, such as an encoder's outputs.
 
     Raises:
-      ValueError: where a size is not a positive integer, or the form cannot have it.
+      ValueError: if a size is not a positive integer, or the form does not allow it.
     """
 
     query_size: int
@@ -49,24 +49,32 @@ class Attention:
         raise NotImplementedError
 
     def keys(self, params: Any, values: jax.Array) -> jax.Array:
-        """What the score reads of vectors [..., F]: [..., K]."""
+        """Returns the keys [..., K] of vectors [..., F]."""
         raise NotImplementedError
 
     def scores(self, params: Any, query: jax.Array, keys: jax.Array) -> jax.Array:
-        """[*lead, M, *batch] of queries [*lead, *batch, H] on keys [M, *batch, K]."""
-        raise NotImplementedError
+        """Returns the scores [*lead, M, *batch] of queries [*lead, *batch, H] with keys [M, *batch, K].
+
+        Default: their dot product.
+        """
+        del params
+        return jnp.sum(_expand_query(query, keys) * _expand_keys(query, keys), axis=-1)
 
     def prepare(self, params: Any, values: Any, lengths: Any = None) -> Memory:
-        """A memory, its keys computed.
+        """Computes the keys of a memory, and blanks its padding.
 
         Args:
-          params: from `init`.
-          values: [M, *batch, F], floating point.
-          lengths: of the memories, integers [*batch] from 0 to M; None means M. Traced ones cannot be checked.
+          params: parameters from `init`.
+          values: vectors [M, *batch, F], floating point.
+          lengths: number of vectors of each memory, integers [*batch] from 0 to M; None means M. Traced lengths cannot
+            be checked.
+
+        Returns:
+          The memory, to attend to with `__call__`.
 
         Raises:
-          TypeError: where values are not floating point, or lengths not integers.
-          ValueError: where a shape does not fit, or a length is not in [0, M].
+          TypeError: if values are not floating point, or lengths are not integers.
+          ValueError: if a shape does not fit, or a length is not in [0, M].
         """
         who = type(self).__name__
         shape, dtype = jnp.shape(values), jnp.result_type(values)
@@ -76,26 +84,26 @@ class Attention:
             raise TypeError(f"{who}: a memory must be floating point, got {dtype}")
         valid = jnp.ones(shape[:-1], bool)
         if lengths is not None:
-            valid = masking.before_end(_checked(lengths, shape, who), shape[0])
+            valid = masking.before_end(_checked_lengths(lengths, shape, who), shape[0])
         values = masking.blank(jnp.asarray(values), valid)
         return Memory(values, self.keys(params, values), valid)
 
     def __call__(self, params: Any, query: jax.Array, memory: Memory) -> tuple[jax.Array, jax.Array]:
-        """The context of every query, and where it looked.
+        """Attends to a memory.
 
         Args:
-          params: from `init`.
-          query: q [*lead, *batch, H]; leading axes, such as steps or beams, look at the same memory.
-          memory: from `prepare`, of this batch.
+          params: parameters from `init`.
+          query: queries q [*lead, *batch, H]; leading axes, such as steps or beams, share the memory.
+          memory: memory of this batch, from `prepare`.
 
         Returns:
-          The context c [*lead, *batch, F], and the weights alpha [*lead, M, *batch], with the sum 1 or, of a memory of
-          no vectors, 0.
+          The contexts c [*lead, *batch, F], and the weights alpha [*lead, M, *batch], whose sum over M is 1 (0 for an
+          empty memory).
         """
         lead = query.ndim - memory.values.ndim + 1
         scores = self.scores(params, query, memory.keys)
         valid = jnp.broadcast_to(memory.valid, scores.shape)
-        # The largest score is taken off: of no scores, it is 0. The sum is then 1 at the least, but of no scores.
+        # Subtracting the largest score (0 if there is none) avoids overflow: the sum is then at least 1, or 0.
         largest = jnp.max(scores, axis=lead, keepdims=True, initial=-jnp.inf, where=valid)
         shifted = jnp.where(valid, scores - jax.lax.stop_gradient(jnp.where(jnp.isfinite(largest), largest, 0)), 0)
         terms = jnp.where(valid, jnp.exp(shifted), 0)
@@ -106,7 +114,7 @@ class Attention:
 
 
 class AdditiveParams(NamedTuple):
-    """Weights [in, out]."""
+    """Weights [in, out] of `Additive`."""
 
     w_query: jax.Array  # W_a [H, A]
     w_memory: jax.Array  # U_a [F, A]
@@ -115,15 +123,17 @@ class AdditiveParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Additive(Attention):
-    """score(q, m) = v . tanh(q W_a + m U_a); Bahdanau, Cho & Bengio 2015 (arXiv:1409.0473), appendix A.1.2.
+    """Attention with score(q, m) = v . tanh(q W_a + m U_a).
+
+    Bahdanau, Cho & Bengio 2015 (arXiv:1409.0473), appendix A.1.2.
 
     Args:
-      query_size: H.
-      memory_size: F.
-      size: A, hidden units of the score; in the paper as many as the decoder has.
+      query_size: H, number of features of a query.
+      memory_size: F, number of features of a memory's vectors.
+      size: A, number of hidden units of the score; the paper has as many as the decoder.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     size: int
@@ -141,19 +151,22 @@ class Additive(Attention):
         return values @ params.w_memory
 
     def scores(self, params: AdditiveParams, query: jax.Array, keys: jax.Array) -> jax.Array:
-        hidden = jnp.tanh(_spread(query @ params.w_query, keys) + _spread_keys(query, keys))
+        hidden = jnp.tanh(_expand_query(query @ params.w_query, keys) + _expand_keys(query, keys))
         return jnp.sum(hidden * jnp.reshape(params.v, (1,) * (hidden.ndim - 1) + params.v.shape), axis=-1)
 
 
 class GeneralParams(NamedTuple):
-    """Weights [in, out]."""
+    """Weights [in, out] of `General`."""
 
-    w_memory: jax.Array  # W_a, transposed as the paper writes it: [F, H]
+    w_memory: jax.Array  # W_a transposed: [F, H]
 
 
 @dataclasses.dataclass(frozen=True)
 class General(Attention):
-    """score(q, m) = q . (m W); Luong, Pham & Manning 2015 (arXiv:1508.04025), section 3.1, "general"."""
+    """Attention with score(q, m) = q . (m W).
+
+    Luong, Pham & Manning 2015 (arXiv:1508.04025), section 3.1, "general". Arguments and errors as `Attention`.
+    """
 
     def init(self, key: jax.Array) -> GeneralParams:
         return GeneralParams(initializers.LecunNormal()(key, (self.memory_size, self.query_size)))
@@ -161,21 +174,20 @@ class General(Attention):
     def keys(self, params: GeneralParams, values: jax.Array) -> jax.Array:
         return values @ params.w_memory
 
-    def scores(self, params: GeneralParams, query: jax.Array, keys: jax.Array) -> jax.Array:
-        del params
-        return jnp.sum(_spread(query, keys) * _spread_keys(query, keys), axis=-1)
-
 
 @dataclasses.dataclass(frozen=True)
 class Dot(Attention):
-    """score(q, m) = q . m; Luong et al. 2015, "dot". It has no parameters, and H must be F."""
+    """Attention with score(q, m) = q . m, without parameters; H must equal F.
+
+    Luong, Pham & Manning 2015 (arXiv:1508.04025), section 3.1, "dot". Arguments and errors as `Attention`.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.query_size != self.memory_size:
             raise ValueError(
-                f"Dot: query_size and memory_size must be one, got {self.query_size} and {self.memory_size}; General "
-                "takes two"
+                f"Dot: query_size and memory_size must be equal, got {self.query_size} and {self.memory_size}; General "
+                "allows two sizes"
             )
 
     def init(self, key: jax.Array) -> tuple[()]:
@@ -186,22 +198,18 @@ class Dot(Attention):
         del params
         return values
 
-    def scores(self, params: tuple[()], query: jax.Array, keys: jax.Array) -> jax.Array:
-        del params
-        return jnp.sum(_spread(query, keys) * _spread_keys(query, keys), axis=-1)
 
-
-def _spread(query: jax.Array, keys: jax.Array) -> jax.Array:
-    """Queries [*lead, *batch, K] as [*lead, 1, *batch, K]."""
+def _expand_query(query: jax.Array, keys: jax.Array) -> jax.Array:
+    """Returns queries [*lead, *batch, K] as [*lead, 1, *batch, K]."""
     return jnp.expand_dims(query, query.ndim - keys.ndim + 1)
 
 
-def _spread_keys(query: jax.Array, keys: jax.Array) -> jax.Array:
-    """Keys [M, *batch, K] with an axis of one for each of the queries' leading axes."""
+def _expand_keys(query: jax.Array, keys: jax.Array) -> jax.Array:
+    """Returns keys [M, *batch, K] with an axis of size 1 for each leading axis of the queries."""
     return jnp.reshape(keys, (1,) * (query.ndim - keys.ndim + 1) + keys.shape)
 
 
-def _checked(lengths: Any, shape: tuple[int, ...], who: str) -> jax.Array:
+def _checked_lengths(lengths: Any, shape: tuple[int, ...], who: str) -> jax.Array:
     traced = isinstance(lengths, jax.core.Tracer)
     lengths = lengths if traced else np.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
@@ -210,6 +218,6 @@ def _checked(lengths: Any, shape: tuple[int, ...], who: str) -> jax.Array:
         raise ValueError(
             f"{who}: a memory's lengths must be {list(shape[1:-1])}, its batch shape, got shape {list(lengths.shape)}"
         )
-    if not traced and np.any(strange := (lengths < 0) | (lengths > shape[0])):
-        raise ValueError(f"{who}: a memory's lengths must be from 0 to M = {shape[0]}, got {lengths[strange][0]}")
+    if not traced and np.any(invalid := (lengths < 0) | (lengths > shape[0])):
+        raise ValueError(f"{who}: a memory's lengths must be from 0 to M = {shape[0]}, got {lengths[invalid][0]}")
     return jnp.asarray(lengths)

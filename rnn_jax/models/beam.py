@@ -1,4 +1,4 @@
-"""Search for a decoder's most probable sequence: greedily, or with a beam; every sequence of a batch on its own."""
+"""Greedy search and beam search for a decoder's most probable sequence, separately for every sequence of a batch."""
 
 import functools
 from typing import Any, NamedTuple
@@ -12,53 +12,65 @@ from rnn_jax.data import Vocabulary
 from rnn_jax.models.attending import AttendingCell
 from rnn_jax.models.decoder import Decoder, DecoderParams
 
-NOTHING = -1e30  # a log probability that none has; finite, so that differences are numbers
+IMPOSSIBLE = -1e30  # log probability of a sequence that is excluded; finite, so that differences are numbers
 
 
-class Found(NamedTuple):
-    """What a search found for each of B sequences."""
+class SearchResult(NamedTuple):
+    """Best sequence of each of B searches."""
 
-    tokens: jax.Array  # int32 [B, T], END counted in, PADDING beyond
-    lengths: jax.Array  # int32 [B]: T where no END was found
+    tokens: jax.Array  # int32 [B, T], END included, PADDING after it
+    lengths: jax.Array  # int32 [B], END included; T without END
     scores: jax.Array  # [B], log p(y) over the length penalty
-    weights: jax.Array  # [B, T, M], where each token was looked for; M is 0 without attention
+    weights: jax.Array  # [B, T, M], attention weights of each token; M is 0 without attention
 
 
-class _Alive(NamedTuple):
-    """Hypotheses that go on, and those that have ended; the best first. K of each, a leading axis."""
+class _Ended(NamedTuple):
+    """The K best hypotheses that have ended, the best first."""
 
-    place: jax.Array
+    tokens: jax.Array  # [K, B, T]
+    weights: jax.Array  # [K, B, T, M]
+    scores: jax.Array  # [K, B]
+    lengths: jax.Array  # [K, B]
+
+
+class _Search(NamedTuple):
+    """The K most probable hypotheses that have not ended, the best first, and those that have."""
+
+    place: jax.Array  # number of tokens of each
     state: State  # [K, B, ...]
     tokens: jax.Array  # [K, B, T]
     weights: jax.Array  # [K, B, T, M]
     log_p: jax.Array  # [K, B]
-    ended: Any  # tokens, weights, scores and lengths of those that have
+    ended: _Ended
 
 
-def greedy(decoder: Decoder, params: DecoderParams, state: State, *, max_length: int) -> Found:
-    """The most probable token at every step, to END; never PADDING.
+def greedy(decoder: Decoder, params: DecoderParams, state: State, *, max_length: int) -> SearchResult:
+    """Chooses the most probable token (never PADDING) at every step, up to END.
 
     Args:
-      decoder: any.
-      params: with the memory.
-      state: from `Decoder.begin`, of a batch [B].
-      max_length: T, the most tokens of a sequence.
+      decoder: decoder to search.
+      params: parameters of the decoder, with the memory if it attends.
+      state: state from `Decoder.initial_state`, of a batch [B].
+      max_length: T, largest number of tokens of a sequence.
+
+    Returns:
+      The sequences, with log p(y) as score.
 
     Raises:
-      ValueError: where max_length is not a positive integer.
+      ValueError: if max_length is not a positive integer.
     """
     checks.integer_at_least(1, max_length, "greedy: max_length")
     return _greedy(decoder, max_length, params, state)
 
 
 @functools.partial(jax.jit, static_argnames=("decoder", "max_length"))
-def _greedy(decoder: Decoder, max_length: int, params: DecoderParams, state: State) -> Found:
+def _greedy(decoder: Decoder, max_length: int, params: DecoderParams, state: State) -> SearchResult:
     batch = jax.tree.leaves(state)[0].shape[0]
 
     def write(carry: Any, _: Any) -> tuple[Any, Any]:
         state, token, log_p, done = carry
         state, logits = decoder.step(params, state, token)
-        gains = jax.nn.log_softmax(logits).at[:, Vocabulary.PADDING].set(NOTHING)
+        gains = jax.nn.log_softmax(logits).at[:, Vocabulary.PADDING].set(IMPOSSIBLE)
         token = jnp.where(done, Vocabulary.PADDING, jnp.argmax(gains, axis=-1).astype(jnp.int32))
         log_p = jnp.where(done, log_p, log_p + jnp.max(gains, axis=-1))
         written = (token, ~done, _weights(decoder, state) * ~done[:, None])
@@ -67,31 +79,35 @@ def _greedy(decoder: Decoder, max_length: int, params: DecoderParams, state: Sta
     begin = jnp.full(batch, Vocabulary.BEGIN, jnp.int32)
     start = (state, begin, jnp.zeros(batch, jnp.result_type(float)), jnp.zeros(batch, bool))
     (_, _, log_p, _), (tokens, new, weights) = jax.lax.scan(write, start, None, max_length)
-    return Found(tokens.T, jnp.sum(new, axis=0, dtype=jnp.int32), log_p, jnp.swapaxes(weights, 0, 1))
+    return SearchResult(tokens.T, jnp.sum(new, axis=0, dtype=jnp.int32), log_p, jnp.swapaxes(weights, 0, 1))
 
 
 def beam_search(
     decoder: Decoder, params: DecoderParams, state: State, *, width: int, max_length: int, alpha: float = 0.6
-) -> Found:
-    """The best of the sequences that stay among the `width` most probable at every length.
+) -> SearchResult:
+    """Returns the best of the sequences that are among the `width` most probable at every length.
 
-        score(y) = log p(y) / ((5 + |y|) / 6)^alpha,    |y| with END
+        score(y) = log p(y) / ((5 + |y|) / 6)^alpha,    |y| counts END
 
-    of Wu et al. 2016 (arXiv:1609.08144), section 7: without a length penalty (alpha = 0) short sequences win. What has
-    ended is kept apart from what goes on, and the search ends where nothing that goes on can come to a better score.
-    Of a batch it ends for all at once; a sequence does not depend on those beside it. One program for a batch size and
-    a max_length.
+    Wu et al. 2016 (arXiv:1609.08144), section 7; without a length penalty (alpha = 0) short sequences win. Hypotheses
+    that have ended are kept apart from those that continue, and the search stops when none of the latter can reach a
+    better score. A batch stops as one, but its sequences do not influence each other. One program is compiled for each
+    batch size and max_length.
 
     Args:
-      decoder: any.
-      params: with the memory.
-      state: from `Decoder.begin`, of a batch [B].
-      width: K, hypotheses that are kept; with 1 and alpha = 0 it finds what `greedy` finds.
-      max_length: T, the most tokens of a sequence. One without END of that length is found only where none has ended.
-      alpha: of the length penalty.
+      decoder: decoder to search.
+      params: parameters of the decoder, with the memory if it attends.
+      state: state from `Decoder.initial_state`, of a batch [B].
+      width: K, number of hypotheses kept; with 1 and alpha = 0 the result is that of `greedy`.
+      max_length: T, largest number of tokens of a sequence. A sequence cut off there is returned only if none has
+        ended.
+      alpha: exponent of the length penalty.
+
+    Returns:
+      The best sequence of each search.
 
     Raises:
-      ValueError: where width or max_length is not a positive integer, or alpha is not a number of at least 0.
+      ValueError: if width or max_length is not a positive integer, or alpha is not a number of at least 0.
     """
     checks.integer_at_least(1, width, "beam_search: width")
     checks.integer_at_least(1, max_length, "beam_search: max_length")
@@ -103,77 +119,107 @@ def beam_search(
 @functools.partial(jax.jit, static_argnames=("decoder", "width", "max_length", "alpha"))
 def _beam_search(
     decoder: Decoder, width: int, max_length: int, alpha: float, params: DecoderParams, state: State
-) -> Found:
-    # Beams are a leading axis, so that all of a sequence look at one memory.
+) -> SearchResult:
+    def unfinished(search: _Search) -> jax.Array:
+        # Log probabilities only fall, and the penalty that divides them is largest at the largest length.
+        reachable = search.log_p[0] / _penalty(max_length, alpha)
+        return (search.place < max_length) & jnp.any(reachable > search.ended.scores[-1])
+
+    def extend(search: _Search) -> _Search:
+        state, logits = decoder.step(params, search.state, _last_tokens(search))
+        weights = search.weights.at[:, :, search.place].set(_weights(decoder, state))
+        log_p = search.log_p[..., None] + jax.nn.log_softmax(logits)  # [K, B, V]
+        search = search._replace(state=state, weights=weights)
+        ended = _end(search, log_p, _penalty(search.place + 1, alpha))
+        return _continue(search, log_p)._replace(ended=ended)
+
+    search = jax.lax.while_loop(unfinished, extend, _start(decoder, state, width, max_length))
+    return _best_sequence(search, alpha)
+
+
+def _penalty(length: Any, alpha: float) -> Any:
+    return ((5 + length) / 6) ** alpha
+
+
+def _start(decoder: Decoder, state: State, width: int, max_length: int) -> _Search:
+    # Beams are a leading axis, so that all beams of a sequence attend to one memory.
     state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), state)
     batch = jax.tree.leaves(state)[0].shape[1]
-    looked = jax.eval_shape(lambda s: _weights(decoder, s), state)
+    like = jax.eval_shape(lambda s: _weights(decoder, s), state)
     tokens = jnp.full((width, batch, max_length), Vocabulary.PADDING, jnp.int32)
-    weights = jnp.zeros((width, batch, max_length, looked.shape[-1]), looked.dtype)
-    # All beams are the same at the start: but for the first they are impossible.
-    log_p = jnp.full((width, batch), NOTHING).at[0].set(0.0)
-    ended = (tokens, weights, jnp.full((width, batch), NOTHING), jnp.zeros((width, batch), jnp.int32))
+    weights = jnp.zeros((width, batch, max_length, like.shape[-1]), like.dtype)
+    # All beams are equal at the start, so only the first may be extended.
+    log_p = jnp.full((width, batch), IMPOSSIBLE).at[0].set(0.0)
+    ended = _Ended(tokens, weights, jnp.full((width, batch), IMPOSSIBLE), jnp.zeros((width, batch), jnp.int32))
+    return _Search(jnp.array(0), state, tokens, weights, log_p, ended)
 
-    def penalty(length: Any) -> Any:
-        return ((5 + length) / 6) ** alpha
 
-    def unfinished(search: _Alive) -> jax.Array:
-        # Probabilities only fall, and what they are divided by is largest at the largest length.
-        reachable = search.log_p[0] / penalty(max_length)
-        return (search.place < max_length) & jnp.any(reachable > search.ended[2][-1])
+def _last_tokens(search: _Search) -> jax.Array:
+    """Returns the last token of each hypothesis [K, B], BEGIN at the start."""
+    width, batch, _ = search.tokens.shape
+    places = jnp.broadcast_to(jnp.maximum(search.place - 1, 0), (width, batch, 1))
+    last = jnp.take_along_axis(search.tokens, places, 2)
+    return jnp.where(search.place > 0, last[..., 0], Vocabulary.BEGIN)
 
-    def extend(search: _Alive) -> _Alive:
-        place = search.place
-        last = jnp.take_along_axis(search.tokens, jnp.broadcast_to(jnp.maximum(place - 1, 0), (width, batch, 1)), 2)
-        last = jnp.where(place > 0, last[..., 0], Vocabulary.BEGIN)
-        state, logits = decoder.step(params, search.state, last)
-        log_p = search.log_p[..., None] + jax.nn.log_softmax(logits)  # [K, B, V]
-        weights = search.weights.at[:, :, place].set(_weights(decoder, state))
-        # One ends only where that is among the most probable ways to go on, as a greedy search ends.
-        flat = jnp.reshape(jnp.moveaxis(log_p.at[..., Vocabulary.PADDING].set(2 * NOTHING), 0, 1), (batch, -1))
-        least = jax.lax.top_k(flat, width)[0][:, -1]
-        ending = log_p[..., Vocabulary.END]
-        ending = jnp.where((ending >= least[None]) & (search.log_p > NOTHING / 2), ending / penalty(place + 1), NOTHING)
-        its_tokens = search.tokens.at[:, :, place].set(Vocabulary.END)
-        candidates = (its_tokens, weights, ending, jnp.full_like(search.ended[3], place + 1))
-        both = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), search.ended, candidates)
-        ended = _chosen(both, _best(both[2], width))
-        # END and PADDING go on to nothing.
-        log_p = log_p.at[..., jnp.array([Vocabulary.END, Vocabulary.PADDING])].set(2 * NOTHING)
-        size = log_p.shape[-1]
-        flat = jnp.reshape(jnp.moveaxis(log_p, 0, 1), (batch, -1))
-        values, chosen = jax.lax.top_k(flat, width)
-        parents, new = (chosen // size).T, (chosen % size).T.astype(jnp.int32)
-        state, tokens, weights = _chosen((state, search.tokens, weights), parents)
-        return _Alive(place + 1, state, tokens.at[:, :, place].set(new), weights, values.T, ended)
 
-    found = jax.lax.while_loop(unfinished, extend, _Alive(jnp.array(0), state, tokens, weights, log_p, ended))
-    whole = (found.tokens[0], found.weights[0], found.log_p[0] / penalty(max_length), jnp.full(batch, max_length))
-    best = jax.tree.map(lambda leaf: leaf[0], found.ended)
-    none = best[2] <= NOTHING / 2
+def _end(search: _Search, log_p: jax.Array, penalty: jax.Array) -> _Ended:
+    """Returns the K best ended hypotheses, with those that END ends at this step; log_p is [K, B, V]."""
+    width, batch, _ = log_p.shape
+    # A hypothesis ends only if END is among its K most probable extensions, as in greedy search.
+    flat = jnp.reshape(jnp.moveaxis(log_p.at[..., Vocabulary.PADDING].set(2 * IMPOSSIBLE), 0, 1), (batch, -1))
+    least = jax.lax.top_k(flat, width)[0][:, -1]
+    ending = log_p[..., Vocabulary.END]
+    scores = jnp.where((ending >= least[None]) & (search.log_p > IMPOSSIBLE / 2), ending / penalty, IMPOSSIBLE)
+    tokens = search.tokens.at[:, :, search.place].set(Vocabulary.END)
+    new = _Ended(tokens, search.weights, scores, jnp.full_like(search.ended.lengths, search.place + 1))
+    both = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), search.ended, new)
+    _, places = jax.lax.top_k(both.scores.T, width)
+    ended: _Ended = _select(both, places.T)
+    return ended
 
-    def pick(unended: jax.Array, ended: jax.Array) -> jax.Array:
-        return jnp.where(jnp.reshape(none, (batch,) + (1,) * (ended.ndim - 1)), unended, ended)
 
-    tokens, weights, scores, lengths = jax.tree.map(pick, whole, best)
-    inside = jnp.arange(max_length)[None] < lengths[:, None]
-    return Found(tokens, lengths.astype(jnp.int32), scores, weights * inside[..., None])
+def _continue(search: _Search, log_p: jax.Array) -> _Search:
+    """Returns the K most probable hypotheses that are one token longer; log_p is [K, B, V]."""
+    width, batch, size = log_p.shape
+    log_p = log_p.at[..., jnp.array([Vocabulary.END, Vocabulary.PADDING])].set(2 * IMPOSSIBLE)
+    flat = jnp.reshape(jnp.moveaxis(log_p, 0, 1), (batch, -1))
+    values, chosen = jax.lax.top_k(flat, width)
+    parents, new = (chosen // size).T, (chosen % size).T.astype(jnp.int32)
+    state, tokens, weights = _select((search.state, search.tokens, search.weights), parents)
+    tokens = tokens.at[:, :, search.place].set(new)
+    return _Search(search.place + 1, state, tokens, weights, values.T, search.ended)
+
+
+def _best_sequence(search: _Search, alpha: float) -> SearchResult:
+    """Returns the best ended hypothesis of each sequence, or if none has ended, the most probable other one."""
+    _, batch, max_length = search.tokens.shape
+    best = jax.tree.map(lambda leaf: leaf[0], search.ended)
+    none = best.scores <= IMPOSSIBLE / 2
+    cut_off = _Ended(
+        search.tokens[0],
+        search.weights[0],
+        search.log_p[0] / _penalty(max_length, alpha),
+        jnp.full(batch, max_length),
+    )
+
+    def pick(cut_off: jax.Array, ended: jax.Array) -> jax.Array:
+        return jnp.where(jnp.reshape(none, (batch,) + (1,) * (ended.ndim - 1)), cut_off, ended)
+
+    result = jax.tree.map(pick, cut_off, best)
+    inside = jnp.arange(max_length)[None] < result.lengths[:, None]
+    return SearchResult(
+        result.tokens, result.lengths.astype(jnp.int32), result.scores, result.weights * inside[..., None]
+    )
 
 
 def _weights(decoder: Decoder, state: State) -> jax.Array:
-    """Where the last token was looked for, [*batch, M]; without attention M is 0."""
+    """Returns the attention weights of the last token [*batch, M]; M is 0 without attention."""
     if isinstance(decoder.cell, AttendingCell):
         return state.weights
     return jnp.zeros((*jax.tree.leaves(state)[0].shape[:-1], 0))
 
 
-def _best(scores: jax.Array, count: int) -> jax.Array:
-    """The places [count, B] of the best scores [N, B], the best first."""
-    _, places = jax.lax.top_k(scores.T, count)
-    return places.T
-
-
-def _chosen(tree: Any, places: jax.Array) -> Any:
-    """Of leaves [N, B, ...] those at places [K, B]."""
+def _select(tree: Any, places: jax.Array) -> Any:
+    """Returns the entries of leaves [N, B, ...] at places [K, B]."""
     columns = jnp.arange(places.shape[1])[None]
     return jax.tree.map(lambda leaf: leaf[places, jnp.broadcast_to(columns, places.shape)], tree)

@@ -1,12 +1,11 @@
-"""A recurrent decoder: the tokens of a sequence one after the other, given a state to begin with or a memory, or both.
+"""A recurrent decoder: predicts a sequence token by token, from an initial state, a memory, or both.
 
-It does not know where these come from: an encoder of sentences (`rnn_jax.models.EncoderDecoder`), of images, of sound.
+It is independent of their source: an encoder of sentences (`EncoderDecoder`), of images (`Captioner`), of sound.
 """
 
 import dataclasses
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,42 +15,42 @@ from rnn_jax import masking
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.data import Encoder, Vocabulary
 from rnn_jax.engines import Engine, Scan
+from rnn_jax.models import dense, embedding, scheduled_sampling
 from rnn_jax.models.attending import AttendingCell
-from rnn_jax.models.scheduled_sampling import SelfFed, SelfFedState
 from rnn_jax.unrolling import unroll
 
 
 class DecoderParams(NamedTuple):
-    """Parameters of the table of tokens, of the cell, and of the dense layer that reads it."""
+    """Parameters of the token encoder, of the cell, and of the dense readout."""
 
     encoder: Any
     cell: Params
-    readout: Any  # flax.linen.Dense variables: kernel V [A, size], bias [size]
+    readout: Any  # flax.linen.Dense variables: kernel V [A, size], bias b [size]
 
 
-class Begun(NamedTuple):
-    """What was read, a sentence or an image: all that is needed to write of it, by `Decoder.step`."""
+class DecoderStart(NamedTuple):
+    """Parameters and state to decode from, given a source such as a sentence or an image."""
 
-    params: DecoderParams  # with the memory
-    state: State
+    params: DecoderParams  # with the memory, if the decoder attends
+    state: State  # before the first token
 
 
 @dataclasses.dataclass(frozen=True)
 class Decoder:
-    """p(y_t = v | y_1 .. y_{t-1}, given) = softmax(o_t V + b)_v, with o_t what a cell says that read y_0 .. y_{t-1}.
+    """A conditional language model, p(y_t = v | y_1 .. y_{t-1}, source) = softmax(o_t V + b)_v.
 
-    y_0 is BEGIN, and a sequence ends with END. Tokens are read as sqrt(n) E_y, as `Encoded` has them. The cell is any
-    that can be stepped: bare, it knows of its source what its first state holds (Sutskever et al. 2014,
-    arXiv:1409.3215; Cho et al. 2014, arXiv:1406.1078); as a `BahdanauCell` or `LuongCell` it looks at a memory at every
-    step. Compares and hashes by value.
+    o_t is the output of a cell that has read y_0 .. y_{t-1}, each as sqrt(n) E_y; y_0 is BEGIN, and a sequence ends
+    with END. A plain cell knows its source from its initial state (Sutskever et al. 2014, arXiv:1409.3215; Cho et al.
+    2014, arXiv:1406.1078); a `BahdanauCell` or `LuongCell` also attends to a memory at every step. Compares and hashes
+    by value.
 
     Args:
-      encoder: of tokens to the cell's inputs, `Embedding(len(vocabulary), features)` or `OneHot`.
-      cell: what reads them.
+      encoder: encoder of the tokens: `Embedding(len(vocabulary), features)` or `OneHot(len(vocabulary))`.
+      cell: cell that reads them; it must be one that can be stepped.
 
     Raises:
-      TypeError: where the cell is no cell.
-      ValueError: where the cell does not read as many features as the encoder gives.
+      TypeError: if `cell` is not a cell.
+      ValueError: if the cell's input_size is not the encoder's number of features.
     """
 
     encoder: Encoder
@@ -68,40 +67,39 @@ class Decoder:
 
     @property
     def size(self) -> int:
-        """Tokens of the vocabulary."""
+        """Number of tokens in the vocabulary."""
         return self.encoder.size
 
     @property
     def attends(self) -> bool:
-        """Whether it looks at a memory."""
+        """Whether the decoder attends to a memory."""
         return isinstance(self.cell, AttendingCell)
-
-    def state_of(self, params: DecoderParams) -> Any:
-        """The shapes of the state that `begin` takes, without batch dimensions."""
-        cell, its = (
-            (self.cell.cell, params.cell.cell) if isinstance(self.cell, AttendingCell) else (self.cell, params.cell)
-        )
-        return jax.eval_shape(lambda p: cell.initial_state(p), its)
 
     @property
     def memory_size(self) -> int | None:
-        """Features of the memory's vectors; None where it looks at none."""
+        """Number of features of the memory's vectors; None without attention."""
         return self.cell.attention.memory_size if isinstance(self.cell, AttendingCell) else None
+
+    def cell_state_shapes(self, params: DecoderParams) -> Any:
+        """Returns the shapes of the cell state that `initial_state` takes, without batch dimensions."""
+        cell, cell_params = self.cell, params.cell
+        if isinstance(cell, AttendingCell):
+            cell, cell_params = cell.cell, cell_params.cell
+        return jax.eval_shape(lambda p: cell.initial_state(p), cell_params)
 
     def init(self, key: jax.Array) -> DecoderParams:
         key_encoder, key_cell, key_readout = jax.random.split(key, 3)
         params = self.cell.init(key_cell)
-        dtype = jax.tree.leaves(params)[0].dtype
-        readout = self._dense(dtype).init(key_readout, jnp.zeros((1, self.cell.output_size), dtype))
-        return DecoderParams(self.encoder.init(key_encoder), params, readout)
+        outputs = jax.ShapeDtypeStruct((1, self.cell.output_size), jax.tree.leaves(params)[0].dtype)
+        return DecoderParams(self.encoder.init(key_encoder), params, dense.init(key_readout, self.size, outputs))
 
     def with_memory(self, params: DecoderParams, values: Any, lengths: Any = None) -> DecoderParams:
-        """The parameters with the memory that they are to look at; without attention they stay as they are.
+        """Returns the parameters with a memory to attend to; unchanged if the decoder does not attend.
 
         Args:
-          params: from `init`.
-          values: [M, *batch, F].
-          lengths: of the memories, integers [*batch]; None means M.
+          params: parameters from `init`.
+          values: vectors of the memory [M, *batch, F].
+          lengths: number of vectors of each memory, integers [*batch]; None means M.
 
         Raises:
           TypeError, ValueError: as `Attention.prepare`.
@@ -110,20 +108,22 @@ class Decoder:
             return params
         return params._replace(cell=self.cell.with_memory(params.cell, values, lengths))
 
-    def begin(self, params: DecoderParams, batch_shape: tuple[int, ...], state: State | None = None) -> State:
-        """The state before the first token.
+    def initial_state(
+        self, params: DecoderParams, batch_shape: tuple[int, ...], cell_state: State | None = None
+    ) -> State:
+        """Returns the state before the first token.
 
         Args:
-          params: with the memory, if there is to be one.
-          batch_shape: of the sequences to come.
-          state: of the cell, of one that attends that of the cell inside, [*batch_shape, ...]; None means its own
-            initial state.
+          params: parameters, with the memory if the decoder attends.
+          batch_shape: batch dimensions of the sequences.
+          cell_state: initial state of the cell (with attention: of the cell inside) [*batch_shape, ...]; None means the
+            cell's `initial_state`.
         """
-        if not isinstance(self.cell, AttendingCell):
-            return self.cell.initial_state(params.cell, batch_shape) if state is None else state
-        if state is None:
+        if cell_state is None:
             return self.cell.initial_state(params.cell, batch_shape)
-        return self.cell.begin(params.cell, state, batch_shape)
+        if isinstance(self.cell, AttendingCell):
+            return self.cell.start_from(params.cell, cell_state, batch_shape)
+        return cell_state
 
     def apply(
         self,
@@ -134,80 +134,77 @@ class Decoder:
         lengths: Any = None,
         engine: Engine = Scan(),
         key: jax.Array | None = None,
-        own: Any = 0.0,
+        sampling_probability: Any = 0.0,
     ) -> tuple[State, jax.Array]:
-        """The logits of every token of some sequences, given those before it (teacher forcing).
+        """Computes the logits of every target token given the tokens before it (teacher forcing).
 
         Args:
-          params: with the memory.
-          targets: integers [T, *batch], each sequence from its first token to END.
-          state: from `begin`.
-          lengths: of the sequences, END counted in, integers [*batch]; None means T.
-          engine: how the recurrence is solved. `Scan` is the faster one for a cell that attends.
-          key: of the noise; needed where there is any.
-          own: the probability that a token read is not the target's but one drawn from the model's own prediction of
-            it: scheduled sampling, Bengio et al. 2015 (arXiv:1506.03099). No gradient goes through a draw. It may be
-            traced.
+          params: parameters, with the memory if the decoder attends.
+          targets: ids [T, *batch], each sequence from its first token to END.
+          state: state from `initial_state`.
+          lengths: number of tokens of each sequence, END included, integers [*batch]; None means T.
+          engine: solver of the recurrence. `Scan` is the fastest for a cell that attends.
+          key: random key of the noise and of scheduled sampling; None means evaluation.
+          sampling_probability: probability that a token read is drawn from the model's prediction instead of taken from
+            the target (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099). It may be traced.
 
         Returns:
           The final state, and the logits [T, *batch, size].
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll`; where targets are not tokens, or `own` is given and no key.
+          TypeError, ValueError: as `rnn_jax.unroll`; if targets are not tokens; if sampling_probability is not in
+            [0, 1], or is given without a key.
         """
-        if isinstance(own, int | float) and not 0 <= own <= 1:
-            raise ValueError(f"Decoder: own must be a probability, got {own}")
+        fixed = isinstance(sampling_probability, int | float)
+        if fixed and not 0 <= sampling_probability <= 1:
+            raise ValueError(f"Decoder: sampling_probability must be in [0, 1], got {sampling_probability}")
         xs = self._inputs(params, targets)
-        if isinstance(own, int | float) and own == 0:
+        if fixed and sampling_probability == 0:
             final_state, ys = unroll(self.cell, params.cell, xs, state, lengths=lengths, engine=engine, key=key)
             return final_state, self.read(params, ys)
         if key is None:
-            raise ValueError("Decoder: a model's tokens are drawn at random: give a key")
-        key_own, key = jax.random.split(key)
-        cell = SelfFed(self)
-        fed, taught = SelfFedState(state, jnp.zeros_like(xs[0])), cell.taught(xs, own, key_own)
-        final_fed, ys = unroll(cell, params, taught, fed, lengths=lengths, engine=engine, key=key)
-        return final_fed.cell, self.read(params, ys)
+            raise ValueError("Decoder: scheduled sampling draws tokens at random: give a key")
+        key_draws, key = jax.random.split(key)
+        cell = scheduled_sampling.ScheduledCell(self.encoder, self.cell)
+        inputs = scheduled_sampling.draw_inputs(xs, sampling_probability, key_draws)
+        start = scheduled_sampling.ScheduledState(state, jnp.zeros_like(xs[0]))
+        final, ys = unroll(cell, params, inputs, start, lengths=lengths, engine=engine, key=key)
+        return final.cell, self.read(params, ys)
 
     def log_probability(
-        self, params: DecoderParams, targets: Any, state: State, *, lengths: Any = None, **how: Any
+        self, params: DecoderParams, targets: Any, state: State, *, lengths: Any = None, **options: Any
     ) -> jax.Array:
-        """Log p(y_1 .. y_T | given) of each sequence, [*batch]; arguments and errors as `apply`."""
-        _, logits = self.apply(params, targets, state, lengths=lengths, **how)
+        """Returns log p(y_1 .. y_T | source) of each sequence, [*batch]; arguments and errors as `apply`."""
+        _, logits = self.apply(params, targets, state, lengths=lengths, **options)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(targets))
         valid = None if lengths is None else masking.before_end(jnp.asarray(lengths), len(logits))
         return -jnp.sum(masking.blank(nats, valid), axis=0)
 
-    def loss(self, params: DecoderParams, targets: Any, state: State, *, lengths: Any = None, **how: Any) -> jax.Array:
-        """-sum log p / tokens, in nats per token of the batch; 0 of none. Arguments and errors as `apply`."""
-        log_p = self.log_probability(params, targets, state, lengths=lengths, **how)
+    def loss(
+        self, params: DecoderParams, targets: Any, state: State, *, lengths: Any = None, **options: Any
+    ) -> jax.Array:
+        """Returns -sum log p / tokens, in nats per token of the batch, 0 for no tokens; arguments as `apply`."""
+        log_p = self.log_probability(params, targets, state, lengths=lengths, **options)
         tokens = jnp.size(targets) if lengths is None else jnp.sum(jnp.asarray(lengths))
         return -jnp.sum(log_p) / jnp.maximum(tokens, 1)
 
     def step(self, params: DecoderParams, state: State, ids: Any) -> tuple[State, jax.Array]:
-        """One token [*batch] read: the state after it, and the logits [*batch, size] of the next."""
-        x = self.embed(params, ids)
+        """Reads one token [*batch]; returns the state after it, and the logits [*batch, size] of the next."""
+        x = embedding.scaled(self.encoder, params.encoder, ids)
         state = self.cell.step(params.cell, state, self.cell.project(params.cell, x))
         return state, self.read(params, self.cell.output(params.cell, state, x))
 
-    def embed(self, params: DecoderParams, ids: Any) -> jax.Array:
-        """What the cell reads [..., features] of tokens [...]."""
-        return self.encoder.features**0.5 * self.encoder.apply(params.encoder, ids)
-
     def read(self, params: DecoderParams, ys: jax.Array) -> jax.Array:
-        """The logits [..., size] of the cell's outputs [..., A]."""
-        logits: Any = self._dense(ys.dtype).apply(params.readout, ys)
-        return logits
+        """Returns the logits [..., size] of cell outputs [..., A]."""
+        return dense.apply(params.readout, self.size, ys)
 
     def _inputs(self, params: DecoderParams, targets: Any) -> jax.Array:
-        """BEGIN and all targets but the last, embedded; the last is looked at too, so that no strange one passes."""
+        """Embeds BEGIN and all targets but the last; the last is embedded too, so that a bad id is rejected."""
         if jnp.ndim(targets) < 1 or not jnp.shape(targets)[0]:
             raise ValueError(
                 f"Decoder: targets must be [T, *batch] with T of at least 1, got shape {list(jnp.shape(targets))}"
             )
         targets = targets if isinstance(targets, jax.Array) else np.asarray(targets)
-        begin = self.embed(params, np.full((1, *targets.shape[1:]), Vocabulary.BEGIN))
-        return jnp.concatenate([begin, self.embed(params, targets)[:-1]])
-
-    def _dense(self, dtype: Any) -> nn.Dense:
-        return nn.Dense(self.size, param_dtype=dtype)
+        begin = np.full((1, *targets.shape[1:]), Vocabulary.BEGIN)
+        embedded = [embedding.scaled(self.encoder, params.encoder, ids) for ids in (begin, targets)]
+        return jnp.concatenate([embedded[0], embedded[1][:-1]])

@@ -7,40 +7,52 @@ import jax
 
 from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
-from rnn_jax.models import bridge
-from rnn_jax.models.decoder import Begun, Decoder, DecoderParams
+from rnn_jax.models import bridge, embedding
+from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.noise import keys
 from rnn_jax.unrolling import unroll
 
 
 class EncoderDecoderParams(NamedTuple):
-    """Parameters of the table of the source's tokens, the encoder, the bridge to the decoder's state, the decoder."""
+    """Parameters of the source's token encoder, the recurrent encoder, the bridge to the decoder, and the decoder."""
 
     tokens: Any
     encoder: Params
-    bridge: Any  # from `bridge.init`; () where the state is handed over as it is
+    bridge: Any  # from `bridge.init`; () if the encoder's final state fits the decoder's cell
     decoder: DecoderParams
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderDecoder:
-    """p(y_1 .. y_T | x_1 .. x_S): a layer over the source, and a decoder that begins where the layer ended.
+    """p(y_1 .. y_T | x_1 .. x_S): a recurrent encoder of the source, and a decoder that starts from its final state.
 
         s_S, m_1 .. m_S = encoder(sqrt(n) E_x),   state_0 = bridge(s_S),   memory = m_1 .. m_S
 
-    A final state that fits the decoder's cell is handed over as it is (Sutskever et al. 2014, arXiv:1409.3215). Any
-    other, as that of a bidirectional layer, goes through tanh(s_S W + b), all of its numbers side by side (Bahdanau et
-    al. 2015, arXiv:1409.0473, of which it is the backward half alone). Compares and hashes by value.
+    A final state that fits the decoder's cell is passed on unchanged (Sutskever et al. 2014, arXiv:1409.3215). Any
+    other, such as that of a bidirectional layer, passes through tanh(s_S W + b), with all its numbers in one vector
+    (Bahdanau et al. 2015, arXiv:1409.0473, use the backward half only). Compares and hashes by value.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import GRU
+    >>> from rnn_jax.data import Embedding
+    >>> from rnn_jax.models import Decoder, EncoderDecoder, beam_search, greedy
+    >>> model = EncoderDecoder(Embedding(9, 3), GRU(3, 4), Decoder(Embedding(7, 3), GRU(3, 4)))
+    >>> params = model.init(jax.random.key(0))
+    >>> start = model.encode(params, jnp.array([[4, 5], [6, 8], [7, 4]]))  # source ids [S, B]
+    >>> greedy(model.decoder, start.params, start.state, max_length=5).tokens.shape
+    (2, 5)
+    >>> beam_search(model.decoder, start.params, start.state, width=3, max_length=5).scores.shape
+    (2,)
 
     Args:
-      tokens: of the source's ids to the encoder's inputs: `Embedding(len(vocabulary), features)` or `OneHot`.
-      encoder: any cell or layer; with a decoder that attends, its outputs are the memory.
-      decoder: of the target.
+      tokens: encoder of the source's ids: `Embedding(len(vocabulary), features)` or `OneHot(len(vocabulary))`.
+      encoder: cell or layer that reads the source; its outputs are the memory of a decoder that attends.
+      decoder: decoder of the target.
 
     Raises:
-      TypeError: where the encoder is no cell or layer, or the decoder no decoder.
-      ValueError: where the encoder does not read as many features as `tokens` gives, or gives not as many as the
-        decoder's attention reads.
+      TypeError: if `encoder` is not a cell or layer, or `decoder` not a `Decoder`.
+      ValueError: if the encoder's input_size is not the number of features of `tokens`, or its output_size not the
+        memory_size of the decoder's attention.
     """
 
     tokens: Encoder
@@ -57,44 +69,47 @@ class EncoderDecoder:
                 f"EncoderDecoder: encoder must read the {self.tokens.features} features of {self.tokens!r}, got "
                 f"{type(self.encoder).__name__} of input_size {self.encoder.input_size}"
             )
-        wanted = self.decoder.memory_size
-        if wanted is not None and wanted != self.encoder.output_size:
+        memory_size = self.decoder.memory_size
+        if memory_size is not None and memory_size != self.encoder.output_size:
             raise ValueError(
                 f"EncoderDecoder: the decoder's attention must have the memory_size {self.encoder.output_size}, the "
-                f"encoder's output_size, got {wanted}"
+                f"encoder's output_size, got {memory_size}"
             )
 
     def init(self, key: jax.Array) -> EncoderDecoderParams:
         key_tokens, key_encoder, key_bridge, key_decoder = jax.random.split(key, 4)
         encoder, decoder = self.encoder.init(key_encoder), self.decoder.init(key_decoder)
-        given, wanted = self._states(encoder, decoder)
-        crossing: Any = ()
-        if not _alike(given, wanted):
-            size = jax.eval_shape(bridge.numbers, given).shape[-1]
-            crossing = bridge.init(key_bridge, size, wanted)
-        return EncoderDecoderParams(self.tokens.init(key_tokens), encoder, crossing, decoder)
+        source, target = self._state_shapes(encoder, decoder)
+        bridge_params: Any = ()
+        if not _same_shapes(source, target):
+            size = jax.eval_shape(bridge.flatten, source).shape[-1]
+            bridge_params = bridge.init(key_bridge, size, target)
+        return EncoderDecoderParams(self.tokens.init(key_tokens), encoder, bridge_params, decoder)
 
-    def read(
+    def encode(
         self, params: EncoderDecoderParams, source: Any, lengths: Any = None, *, key: jax.Array | None = None
-    ) -> Begun:
+    ) -> DecoderStart:
         """Reads a source.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           source: ids [S, B].
-          lengths: of the sources, integers [B]; None means S.
-          key: of the encoder's noise; None means evaluation.
+          lengths: number of tokens of each source, integers [B]; None means S.
+          key: random key of the encoder's noise; None means evaluation.
+
+        Returns:
+          The parameters (with the memory) and state for `greedy`, `beam_search` and the methods of `decoder`.
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll` and the encoder of ids.
+          TypeError, ValueError: as `rnn_jax.unroll` and `Encoder.apply`.
         """
-        xs = self.tokens.features**0.5 * self.tokens.apply(params.tokens, source)
-        final_state, memory = unroll(self.encoder, params.encoder, xs, lengths=lengths, key=key)
-        given, wanted = self._states(params.encoder, params.decoder)
-        if not _alike(given, wanted):
-            final_state = bridge.apply(params.bridge, bridge.numbers(final_state), wanted)
+        xs = embedding.scaled(self.tokens, params.tokens, source)
+        state, memory = unroll(self.encoder, params.encoder, xs, lengths=lengths, key=key)
+        source_shapes, target_shapes = self._state_shapes(params.encoder, params.decoder)
+        if not _same_shapes(source_shapes, target_shapes):
+            state = bridge.apply(params.bridge, bridge.flatten(state), target_shapes)
         decoder = self.decoder.with_memory(params.decoder, memory, lengths)
-        return Begun(decoder, self.decoder.begin(decoder, xs.shape[1:-1], final_state))
+        return DecoderStart(decoder, self.decoder.initial_state(decoder, xs.shape[1:-1], state))
 
     def loss(
         self,
@@ -104,35 +119,41 @@ class EncoderDecoder:
         targets: Any,
         target_lengths: Any,
         key: jax.Array | None = None,
-        own: Any = 0.0,
+        sampling_probability: Any = 0.0,
     ) -> jax.Array:
-        """-mean log p(y_t | y_1 .. y_{t-1}, x), in nats per token of the batch.
+        """Returns -mean log p(y_t | y_1 .. y_{t-1}, x), in nats per token of the batch.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           source: ids [S, B].
-          source_lengths: integers [B].
-          targets: ids [T, B], each sequence from its first token to END, without BEGIN.
-          target_lengths: integers [B], END counted in.
-          key: of all noise; None means evaluation.
-          own: as `Decoder.apply`'s.
+          source_lengths: number of tokens of each source, integers [B].
+          targets: ids [T, B], each sequence from its first token (without BEGIN) to END.
+          target_lengths: number of tokens of each target, END included, integers [B].
+          key: random key of all noise; None means evaluation.
+          sampling_probability: probability of scheduled sampling, as in `Decoder.apply`.
 
         Raises:
-          TypeError, ValueError: as `read` and `Decoder.apply`.
+          TypeError, ValueError: as `encode` and `Decoder.apply`.
         """
         key_encoder, key_decoder = keys(key, 2)
-        begun = self.read(params, source, source_lengths, key=key_encoder)
-        return self.decoder.loss(begun.params, targets, begun.state, lengths=target_lengths, key=key_decoder, own=own)
+        start = self.encode(params, source, source_lengths, key=key_encoder)
+        return self.decoder.loss(
+            start.params,
+            targets,
+            start.state,
+            lengths=target_lengths,
+            key=key_decoder,
+            sampling_probability=sampling_probability,
+        )
 
-    def _states(self, encoder: Params, decoder: DecoderParams) -> tuple[Any, Any]:
-        """The shapes of the encoder's state and of the one that the decoder's cell begins with."""
-        given = jax.eval_shape(lambda p: self.encoder.initial_state(p), encoder)
-        return given, self.decoder.state_of(decoder)
+    def _state_shapes(self, encoder: Params, decoder: DecoderParams) -> tuple[Any, Any]:
+        """Returns the shapes of the encoder's state and of the initial state of the decoder's cell."""
+        source = jax.eval_shape(lambda p: self.encoder.initial_state(p), encoder)
+        return source, self.decoder.cell_state_shapes(decoder)
 
 
-def _alike(given: Any, wanted: Any) -> bool:
-    def shapes(tree: Any) -> Any:
-        return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
-
-    its_tree: Any = jax.tree.structure(given)
-    return bool(its_tree == jax.tree.structure(wanted)) and shapes(given) == shapes(wanted)
+def _same_shapes(source: Any, target: Any) -> bool:
+    """Whether two states have the same tree structure, shapes and dtypes."""
+    source_tree: Any = jax.tree.structure(source)
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (source, target)]
+    return bool(source_tree == jax.tree.structure(target)) and shapes[0] == shapes[1]

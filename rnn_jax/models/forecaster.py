@@ -95,7 +95,7 @@ class Forecaster:
         Args:
           params: from `init`.
           xs: inputs [T, *batch, F].
-          targets: what comes after each of them, [T, *batch, H, F]; `targets_of(series, H)` of the series itself.
+          targets: what comes after each of them, [T, *batch, H, F]; `forecast_targets(series, H)` of the series itself.
           state: as `rnn_jax.unroll`'s.
           lengths: likewise.
           weights: of the targets, [T, *batch, H]; None means 1. Where one is 0 the target may be anything, NaN
@@ -196,16 +196,16 @@ class Forecaster:
             raise ValueError("Forecaster: history must hold at least one step, got none")
 
 
-def targets_of(series: Any, horizon: int) -> jax.Array:
+def forecast_targets(series: Any, horizon: int) -> jax.Array:
     """The `horizon` steps after each step of a series [N, *batch, F]: [N - horizon, *batch, horizon, F].
 
     Raises:
       ValueError: where horizon is not a positive integer or the series has no more steps.
     """
-    checks.integer_at_least(1, horizon, "targets_of: horizon")
+    checks.integer_at_least(1, horizon, "forecast_targets: horizon")
     series = jnp.asarray(series)
     if len(series) <= horizon:
-        raise ValueError(f"targets_of: a series must have more than horizon = {horizon} steps, got {len(series)}")
+        raise ValueError(f"forecast_targets: a series must have more than horizon = {horizon} steps, got {len(series)}")
     count = len(series) - horizon
     return jnp.stack([series[h : h + count] for h in range(1, horizon + 1)], axis=-2)
 

@@ -49,7 +49,7 @@ class Gaussian:
         """
         return outputs[..., 0] + jnp.exp(0.5 * self._log_variance(outputs)) * norm.ppf(levels)
 
-    def around(self, residuals: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def regression_readout(self, residuals: jax.Array) -> tuple[jax.Array, jax.Array]:
         """For a readout that begins as a regression with these residuals [N]: which of the outputs follow the
         regression (1, else 0), and what is added to each; [2] both.
         """
@@ -112,8 +112,8 @@ class Quantiles:
         wanted = jnp.broadcast_to(jnp.asarray(levels, outputs.dtype), shape).ravel()
         return jax.vmap(lambda level, each: jnp.interp(level, known, each))(wanted, ordered).reshape(shape)
 
-    def around(self, residuals: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """As `Gaussian.around`, [levels] both."""
+    def regression_readout(self, residuals: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """As `Gaussian.regression_readout`, [levels] both."""
         return jnp.ones(self.outputs), jnp.quantile(residuals, jnp.asarray(self.levels))
 
     def sample(self, outputs: jax.Array, key: jax.Array) -> jax.Array:

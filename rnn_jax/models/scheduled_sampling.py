@@ -1,85 +1,93 @@
-"""Scheduled sampling: a decoder that in training reads, now and then, what it would have said itself."""
+"""Scheduled sampling: in training, a decoder now and then reads a token drawn from its own prediction.
+
+Bengio, Vinyals, Jaitly & Shazeer 2015 (arXiv:1506.03099), with an independent coin for each token. No gradient flows
+through a draw.
+"""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from rnn_jax import noise
 from rnn_jax.cell import Cell, State
+from rnn_jax.data import Encoder
 from rnn_jax.masking import select
-
-if TYPE_CHECKING:
-    from rnn_jax.models.decoder import Decoder, DecoderParams
+from rnn_jax.models import dense, embedding
 
 
-class Taught(NamedTuple):
-    """A step's input: the target's token, and whether another is read in its place, drawn by a number."""
+class ScheduledInput(NamedTuple):
+    """Input of one step: the embedded target token, and whether a sampled token replaces it."""
 
     x: jax.Array  # [*batch, features]
-    own: jax.Array  # booleans [*batch]
-    draw: jax.Array  # [*batch], uniform in [0, 1)
+    sample: jax.Array  # booleans [*batch]
+    uniform: jax.Array  # [*batch], in [0, 1): selects the sampled token
 
 
-class SelfFedState(NamedTuple):
-    """The decoder's state, and what it has read last."""
+class ScheduledState(NamedTuple):
+    """State of the decoder's cell, and the input it has read last."""
 
     cell: State
     x: jax.Array  # [*batch, features]
 
 
 @dataclasses.dataclass(frozen=True)
-class SelfFed(Cell):
-    """A decoder's cell that reads x_t = own_t ? E_u : E_y, with y the target's token and u one of its own.
+class ScheduledCell(Cell):
+    """A decoder's cell that reads x_t = sample_t ? E_u : E_y, with y the target's token and u ~ softmax(o_{t-1} V + b).
 
-    Bengio, Vinyals, Jaitly & Shazeer 2015 (arXiv:1506.03099), a coin a token. No gradient goes through the draw. Its
-    parameters are the decoder's, its inputs `Taught`.
+    Inputs are `ScheduledInput`s. Parameters are `DecoderParams`.
 
     Args:
-      decoder: whose tokens they are.
+      encoder: encoder of the tokens.
+      cell: cell of the decoder.
     """
 
     input_size: int = dataclasses.field(init=False, repr=False)
     hidden_size: int = dataclasses.field(init=False, repr=False)
-    decoder: "Decoder"
+    encoder: Encoder
+    cell: Cell
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "input_size", self.decoder.cell.input_size)
-        object.__setattr__(self, "hidden_size", self.decoder.cell.hidden_size)
+        object.__setattr__(self, "input_size", self.cell.input_size)
+        object.__setattr__(self, "hidden_size", self.cell.hidden_size)
         super().__post_init__()
 
     @property
     def output_size(self) -> int:
-        return self.decoder.cell.output_size
+        return self.cell.output_size
 
-    def taught(self, xs: jax.Array, probability: Any, key: jax.Array) -> Taught:
-        """Inputs [T, *batch, features] with the coins and draws of all steps; the first token, BEGIN, is not drawn."""
-        key_own, key_draw = jax.random.split(key)
-        own = jax.random.bernoulli(key_own, probability, xs.shape[:-1])
-        return Taught(xs, own.at[0].set(False), jax.random.uniform(key_draw, xs.shape[:-1], xs.dtype))
-
-    def initial_state(self, params: "DecoderParams", batch_shape: tuple[int, ...] = ()) -> SelfFedState:
-        state = self.decoder.cell.initial_state(params.cell, batch_shape)
+    def initial_state(self, params: Any, batch_shape: tuple[int, ...] = ()) -> ScheduledState:
+        state = self.cell.initial_state(params.cell, batch_shape)
         dtype = jax.tree.leaves(params.readout)[0].dtype
-        return SelfFedState(state, jnp.zeros((*batch_shape, self.input_size), dtype))
+        return ScheduledState(state, jnp.zeros((*batch_shape, self.input_size), dtype))
 
-    def noise(self, params: "DecoderParams", key: jax.Array, shape: tuple[int, ...]) -> Any:
-        return self.decoder.cell.noise(params.cell, key, shape)
+    def noise(self, params: Any, key: jax.Array, shape: tuple[int, ...]) -> Any:
+        return self.cell.noise(params.cell, key, shape)
 
-    def step(self, params: "DecoderParams", state: SelfFedState, drive: Any) -> SelfFedState:
-        taught, drawn = noise.split(drive)
-        cell = self.decoder.cell
-        logits = self.decoder.read(params, cell.output(params.cell, state.cell, state.x))
-        x = select(taught.own, self.decoder.embed(params, _drawn(logits, taught.draw)), taught.x)
-        seen = noise.join(x, drawn)
-        return SelfFedState(cell.step(params.cell, state.cell, cell.project(params.cell, seen)), x)
+    def step(self, params: Any, state: ScheduledState, drive: Any) -> ScheduledState:
+        given, drawn_noise = noise.split(drive)
+        logits = dense.apply(params.readout, self.encoder.size, self.output(params, state, None))
+        sampled = embedding.scaled(self.encoder, params.encoder, _tokens(logits, given.uniform))
+        x = select(given.sample, sampled, given.x)
+        projected = self.cell.project(params.cell, noise.join(x, drawn_noise))
+        return ScheduledState(self.cell.step(params.cell, state.cell, projected), x)
 
-    def output(self, params: "DecoderParams", state: SelfFedState, x: Any) -> Any:
-        return self.decoder.cell.output(params.cell, state.cell, state.x)
+    def output(self, params: Any, state: ScheduledState, x: Any) -> Any:
+        return self.cell.output(params.cell, state.cell, state.x)
 
 
-def _drawn(logits: jax.Array, u: jax.Array) -> jax.Array:
-    """The first token [*batch] whose cumulative probability exceeds u [*batch]; logits [*batch, V]."""
-    total = jnp.cumsum(jax.nn.softmax(jax.lax.stop_gradient(logits)), axis=-1)
-    return jnp.minimum(jnp.sum(total <= u[..., None], axis=-1), logits.shape[-1] - 1)
+def draw_inputs(xs: jax.Array, probability: Any, key: jax.Array) -> ScheduledInput:
+    """Returns inputs [T, *batch, features] with the coins and uniform numbers of all steps.
+
+    The first token, BEGIN, is never replaced.
+    """
+    key_coins, key_uniform = jax.random.split(key)
+    sample = jax.random.bernoulli(key_coins, probability, xs.shape[:-1])
+    return ScheduledInput(xs, sample.at[0].set(False), jax.random.uniform(key_uniform, xs.shape[:-1], xs.dtype))
+
+
+def _tokens(logits: jax.Array, uniform: jax.Array) -> jax.Array:
+    """Returns the first token [*batch] whose cumulative probability exceeds uniform [*batch]; logits [*batch, V]."""
+    cumulative = jnp.cumsum(jax.nn.softmax(jax.lax.stop_gradient(logits)), axis=-1)
+    return jnp.minimum(jnp.sum(cumulative <= uniform[..., None], axis=-1), logits.shape[-1] - 1)
