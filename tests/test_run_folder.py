@@ -134,7 +134,7 @@ def test_a_terminated_command_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     assert saved
     assert min(saved) < STEPS
     again = subprocess.run(_command(stopped), cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
-    assert f"goesonatstep{min(saved):,}" in "".join(again.stdout.split())  # a long path folds anywhere
+    assert f"resumesatstep{min(saved):,}" in "".join(again.stdout.split())  # a long path folds anywhere
     one, other = (dict(np.load(folder / "arrays.npz")) for folder in (stopped, straight))
     assert set(one) == set(other)
     for name, values in one.items():
