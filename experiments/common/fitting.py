@@ -1,6 +1,7 @@
 """Networks trained in epochs on a data set: validation chooses the epoch, the test set is read once, at the end.
 
-Every experiment on a data set is made of these: `fit_job` for each network, `fit_records`, `baseline_record`.
+Experiments on a data set use `fit_job` for each network, `fit_records`, and a table whose rows are baselines and
+outcomes.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import numpy as np
 from experiments.common import run_files
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job, init_state
-from rnn_jax import training
+from rnn_jax import report, training
 from rnn_jax.data import Examples
 
 Test = TypeVar("Test")
@@ -41,6 +42,14 @@ class Outcome(Generic[Test]):
     test: Test  # measurements on the test set
 
     @property
+    def title(self) -> str:
+        return self.network.title
+
+    @property
+    def parameters(self) -> int:
+        return self.network.trainer.parameters
+
+    @property
     def validation(self) -> np.ndarray:
         """Best validation score of each seed [seeds], lower is better; NaN if none was finite."""
         scores = self.fit.scores
@@ -50,6 +59,31 @@ class Outcome(Generic[Test]):
     def minutes(self) -> float:
         """Minutes of training for each seed."""
         return self.fit.seconds / 60 / len(self.fit.scores)
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline(Generic[Test]):
+    """A model that networks are compared with; in a table it is a row like an `Outcome` with one seed.
+
+    Args:
+      title: name in records, tables and figures.
+      validation: validation score [1], lower is better.
+      test: measurements on the test set, in the form of the networks'.
+      fields: further fields of its record, such as the setting that validation chose.
+      parameters: number of trained parameters; None if it is not reported.
+    """
+
+    title: str
+    validation: np.ndarray
+    test: Test
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    parameters: int | None = None
+    minutes: None = None
+
+
+# Columns of a table whose rows are baselines and outcomes.
+PARAMETERS = report.Column("parameters", lambda row: "" if row.parameters is None else f"{row.parameters:,}")
+MINUTES = report.Column("min", lambda row: "" if row.minutes is None else f"{row.minutes:.1f}")
 
 
 def fit_job(
@@ -66,7 +100,7 @@ def fit_job(
     """Returns the job that trains a network and then tests it.
 
     Seeds that diverge keep their last finite parameters; a network whose seeds all diverge is tested and reported like
-    any other, with `diverged` in its records and a sentence of `diverged`.
+    any other, with `diverged` in its records and named by `diverged`.
 
     Args:
       network: network to train.
@@ -93,41 +127,50 @@ def fit_job(
 
 
 def fit_records(
-    outcome: Outcome[Any], metric: str, validation: np.ndarray, test: Mapping[str, np.ndarray], **fields: Any
+    row: Outcome[Any] | Baseline[Any],
+    validation: Mapping[str, np.ndarray],
+    test: Mapping[str, np.ndarray],
+    **fields: Any,
 ) -> list[dict[str, Any]]:
-    """Returns one flat record for each seed.
+    """Returns one flat record for each seed of a network, or the one of a baseline.
 
     Args:
-      outcome: trained network.
-      metric: name of the validation score as it is reported.
-      validation: value of `metric` [seeds] on the validation set, at each seed's best epoch.
+      row: trained network, or baseline.
+      validation: measurements on the validation set at each seed's best epoch [seeds], by name.
       test: measurements on the test set [seeds], by name.
       **fields: further fields, the same for all seeds.
     """
-    network, fit = outcome.network, outcome.fit
+    measured = {f"validation/{name}": values for name, values in validation.items()}
+    measured |= {f"test/{name}": values for name, values in test.items()}
     return [
         {
-            "run": network.name,
+            "run": row.title if isinstance(row, Baseline) else row.network.name,
             "seed": seed,
-            "label": network.title,
-            "definition": network.trainer.model,
-            "optimizer": repr(network.trainer.optimizer),
-            "clip": repr(network.trainer.clip),
-            "parameters": network.trainer.parameters,
-            "epochs": fit.scores.shape[1],
-            "best_epoch": int(fit.best[seed]),
-            f"validation/{metric}": float(validation[seed]),
-            **{f"test/{name}": float(values[seed]) for name, values in test.items()},
+            **(row.fields if isinstance(row, Baseline) else _network_fields(row, seed)),
+            **{name: float(values[seed]) for name, values in measured.items()},
             **fields,
-            "seconds": fit.seconds / len(fit.scores),
-            **run_files.divergence_fields(fit.history, seed),
         }
-        for seed in range(len(fit.scores))
+        for seed in range(len(row.validation))
     ]
 
 
+def _network_fields(outcome: Outcome[Any], seed: int) -> dict[str, Any]:
+    network, fit = outcome.network, outcome.fit
+    return {
+        "label": network.title,
+        "definition": network.trainer.model,
+        "optimizer": repr(network.trainer.optimizer),
+        "clip": repr(network.trainer.clip),
+        "parameters": network.trainer.parameters,
+        "epochs": fit.scores.shape[1],
+        "best_epoch": int(fit.best[seed]),
+        "seconds": fit.seconds / len(fit.scores),
+        **run_files.divergence_fields(fit.history, seed),
+    }
+
+
 def baseline_record(name: str, **fields: Any) -> dict[str, Any]:
-    """Returns the flat record of a baseline, which has no seeds."""
+    """Returns the flat record of a baseline that has no validation score."""
     return {"run": name, "seed": 0, **fields}
 
 
@@ -155,5 +198,6 @@ def best_outcome(outcomes: Sequence[Outcome[Test]]) -> Outcome[Test]:
 
 
 def diverged(outcomes: Sequence[Outcome[Any]]) -> list[str]:
-    """Returns a sentence for each network with seeds that diverged."""
-    return [f"{o.network.title}: {'; '.join(o.fit.diverged)}." for o in outcomes if o.fit.diverged]
+    """Returns one sentence about all networks with seeds that diverged; none if there is no such network."""
+    sentences = [f"{o.title}: {'; '.join(o.fit.diverged)}" for o in outcomes if o.fit.diverged]
+    return [f"A lower --learning_rate may help: {'. '.join(sentences)}."] if sentences else []

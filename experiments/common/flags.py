@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnn_jax import training
+from rnn_jax.data import Examples
 
 
 class UserError(Exception):
@@ -99,14 +100,15 @@ class FitConfig:
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
     seed: int = setting(0, "Seed from which every random number follows.", checked=False)
 
-    def trainer(self, model: Any, steps: int) -> training.Trainer[Any]:
+    def trainer(self, model: Any, buckets: Sequence[Examples]) -> training.Trainer[Any]:
         """Returns a trainer with Adam, cosine decay over all epochs and clipping by norm.
 
         Args:
           model: model with a loss.
-          steps: optimization steps of one epoch.
+          buckets: training examples.
         """
-        optimizer = training.CosineDecay(training.Adam(self.learning_rate), self.epochs * steps)
+        steps = self.epochs * training.epoch_steps(buckets, self.batch_size)
+        optimizer = training.CosineDecay(training.Adam(self.learning_rate), steps)
         return training.Trainer(model, self.batch_size, optimizer, training.ClipByNorm(self.clip_norm))
 
 

@@ -17,7 +17,12 @@ def number(value: float, digits: int = 2, low: float = 0.01, high: float = 1e4) 
 def mean_sd(values: np.ndarray, digits: int = 2) -> str:
     """Returns the mean of values [seeds] and, if there are several, their standard deviation."""
     mean = f"{np.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean}±{np.std(values, ddof=1):.{digits}f}"
+
+
+def seeds_note(seeds: int) -> str:
+    """Returns what `mean_sd` shows, for a table's caption; nothing for one seed."""
+    return f", mean±standard deviation of {seeds} seeds" if seeds > 1 else ""
 
 
 def median_range(values: np.ndarray, digits: int = 3) -> str:
