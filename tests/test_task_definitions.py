@@ -1,4 +1,4 @@
-"""Each synthetic task is what its paper defines: where things stand, how they are drawn, what guessing costs."""
+"""Synthetic tasks as defined by their papers: layout of the sequences, distributions, baselines."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_adding_marks_one_step_in_each_half(length):
     np.testing.assert_allclose(targets[:, -1, 0], (values * marks).sum(axis=1), rtol=1e-6)
 
 
-def test_adding_draws_values_and_places_uniformly():
+def test_adding_draws_values_and_marked_steps_uniformly():
     inputs, targets, _ = drawn(Adding(T))
     values, marks = inputs[..., 0], inputs[..., 1]
     assert 0 <= values.min() < 1e-4
@@ -64,10 +64,10 @@ def test_adding_1997_marks_the_ends_and_two_pairs():
     np.testing.assert_array_equal((marks == -1).sum(axis=1), 2)
     marked = (marks == 1).sum(axis=1)
     assert set(marked) == {1, 2}
-    wanted = 0.5 + np.where(marks == 1, values, 0).sum(axis=1) / 4
-    np.testing.assert_allclose(targets[rows, end, 0], wanted, atol=1e-6)
+    expected = 0.5 + np.where(marks == 1, values, 0).sum(axis=1) / 4
+    np.testing.assert_allclose(targets[rows, end, 0], expected, atol=1e-6)
 
-    # Where the first pair is picked, by either choice, only the other carries a 1.
+    # If the first pair is picked, by either choice, only the other one has marker 1.
     chance = 1 / 10 + (9 / 10) / 49
     assert_mean((marked == 1).astype(float), chance)
     one, two = marks[marked == 1], marks[marked == 2]
@@ -79,7 +79,7 @@ def test_adding_1997_marks_the_ends_and_two_pairs():
     assert second.max() == 49
     assert np.nonzero(one == 1)[1].max() == 49
 
-    # Step t < 10 is one of the two unless both choices miss it; a later one is the second choice only.
+    # A step t < 10 can be picked by both choices, a later one by the second choice only.
     counts = (marks == 1).sum(axis=0)
     shares = np.where(np.arange(110) < 10, chance, 1 / 49)
     shares[0] = 0
@@ -89,7 +89,7 @@ def test_adding_1997_marks_the_ends_and_two_pairs():
 
 
 @pytest.mark.parametrize("length", [20, 100])
-def test_adding_1997_answered_by_a_constant_costs_its_baseline(length):
+def test_the_baseline_of_adding_1997_is_the_loss_of_the_best_constant(length):
     task = Adding1997(length)
     inputs, targets, weights = drawn(task)
     assert task.baseline == pytest.approx((2 - (0.1 + 0.9 / (length // 2 - 1))) / 48)
@@ -103,7 +103,7 @@ def test_adding_1997_answered_by_a_constant_costs_its_baseline(length):
 
 @settings(max_examples=4, deadline=None)
 @given(length=st.integers(1, 40))
-def test_copying_layout(length):
+def test_copying_has_the_documented_layout(length):
     inputs, targets, weights = drawn(Copying(length), 50)
     symbols = symbols_of(inputs)
     assert symbols.shape == (50, length + 20)
@@ -111,7 +111,7 @@ def test_copying_layout(length):
     assert 0 <= copied.min() <= copied.max() <= 7
     np.testing.assert_array_equal(symbols[:, 10 : length + 9], 8)  # T - 1 blanks
     np.testing.assert_array_equal(symbols[:, length + 9], 9)  # the delimiter
-    np.testing.assert_array_equal(symbols[:, length + 10 :], 8)  # ten blanks to answer in
+    np.testing.assert_array_equal(symbols[:, length + 10 :], 8)  # ten blanks during recall
     np.testing.assert_array_equal(targets[:, : length + 10], 8)
     np.testing.assert_array_equal(targets[:, length + 10 :], copied)
     np.testing.assert_array_equal(weights, 1)
@@ -127,18 +127,18 @@ def test_copying_draws_symbols_uniformly():
 @pytest.mark.parametrize(
     ("length", "published"), [(100, 0.1733), (200, 0.0945), (500, 0.0400), (1000, 0.0204), (2000, 0.0103)]
 )
-def test_copying_without_memory_costs_the_published_baseline(length, published):
+def test_the_published_baseline_of_copying_is_the_loss_without_memory(length, published):
     task = Copying(length)
     assert task.baseline == pytest.approx(published, abs=5e-5)
     classes = np.concatenate([np.full(length + 10, 8), np.arange(10) % 8])[:, None]
     answers = np.full((length + 20, 1, 9), -1e9, np.float32)
-    answers[: length + 10, :, 8] = 0  # blanks for certain, then any of the eight
+    answers[: length + 10, :, 8] = 0  # blanks with certainty, then any of the eight symbols
     answers[length + 10 :, :, :8] = 0
     loss = jax.jit(task.loss)(answers, Batch(None, jnp.asarray(classes), jnp.ones(classes.shape)))
     assert float(loss) == pytest.approx(task.baseline, rel=1e-5)
 
 
-def test_temporal_order_windows_are_the_papers():
+def test_temporal_order_has_the_windows_of_the_paper():
     assert ORDERS[0].windows == ((10, 20), (50, 60))
     assert ORDERS[1].windows == ((10, 20), (33, 43), (66, 76))
     assert [task.sequence_length for task in ORDERS] == [110, 110]
@@ -146,7 +146,7 @@ def test_temporal_order_windows_are_the_papers():
 
 
 @every_order
-def test_temporal_order_sequences(task):
+def test_temporal_order_has_the_documented_layout(task):
     inputs, targets, weights = drawn(task)
     symbols, end, rows, steps = symbols_of(inputs), last_step(weights), np.arange(N), np.arange(110)
     assert_uniform(end + 1, 100, 110)
@@ -155,23 +155,23 @@ def test_temporal_order_sequences(task):
     np.testing.assert_array_equal(symbols == -1, steps > end[:, None])
     relevant = (symbols == X) | (symbols == Y)
     np.testing.assert_array_equal(relevant.sum(axis=1), task.symbols)
-    places = np.nonzero(relevant)[1].reshape(N, task.symbols)
-    for place, (low, high) in zip(places.T, task.windows, strict=True):
-        assert_uniform(place, low, high)
+    positions = np.nonzero(relevant)[1].reshape(N, task.symbols)
+    for position, (low, high) in zip(positions.T, task.windows, strict=True):
+        assert_uniform(position, low, high)
     rest = ~relevant & (steps > 0) & (steps < end[:, None])
     assert_uniform(symbols[rest], 0, 3)
 
-    order = symbols[rows[:, None], places] == Y  # X before Y counts up from XX.. to YY..
+    order = symbols[rows[:, None], positions] == Y  # classes count up from XX.. to YY..
     classes = order @ 2 ** np.arange(task.symbols)[::-1]
     np.testing.assert_array_equal(targets[rows, end], classes)
     assert_uniform(classes, 0, 2**task.symbols - 1)
-    assert_uncorrelated(end, *places.T, *order.T, symbols[:, 1], symbols[:, 98])
+    assert_uncorrelated(end, *positions.T, *order.T, symbols[:, 1], symbols[:, 98])
     assert task.baseline == pytest.approx(math.log(4 if task is ORDERS[0] else 8))
 
 
 @settings(max_examples=50, deadline=None)
 @given(length=st.integers(10, 5000), symbols=st.sampled_from([2, 3]))
-def test_temporal_order_windows_are_apart_and_inside_at_every_length(length, symbols):
+def test_temporal_order_windows_are_disjoint_and_inside_at_every_length(length, symbols):
     task = TemporalOrder(length, symbols)
     edges = [edge for window in task.windows for edge in window]
     assert all(low < high for low, high in task.windows)
@@ -181,7 +181,7 @@ def test_temporal_order_windows_are_apart_and_inside_at_every_length(length, sym
     assert edges[:2] == [length // 10, length // 5]
 
 
-def test_temporal_order_has_two_or_three_symbols():
+def test_temporal_order_refuses_other_numbers_of_symbols():
     with pytest.raises(ValueError, match=r"symbols must be 2 \(task 6a\) or 3 \(task 6b\), got 4"):
         TemporalOrder(T, symbols=4)
 

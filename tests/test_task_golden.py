@@ -1,7 +1,7 @@
-"""One short sequence of each task, written out: a changed definition or draw must be noticed.
+"""One short sequence of each task, written out, to detect any change of a definition or of the random numbers.
 
-Every published number of this project is of sequences drawn by these definitions from keys of JAX's default generator
-(threefry2x32, partitionable). Where a number here changes, so do all results, and each has to be made again.
+All published results of this project are for sequences drawn by these definitions with JAX's default generator
+(threefry2x32, partitionable). If a number here changes, all results change and have to be computed again.
 """
 
 import jax
@@ -11,7 +11,7 @@ import pytest
 from rnn_jax import tasks
 
 _ = -1  # padding
-GOLDEN_VALUES = {  # values, marks, the step answered at, the target
+GOLDEN_VALUES = {  # values, marks, the step with a target, the target
     "adding": (
         [0.86737049, 0.55631435, 0.30067706, 0.33249056, 0.99207819, 0.20568824],
         [0, 1, 0, 1, 0, 0],
@@ -41,7 +41,7 @@ GOLDEN_VALUES = {  # values, marks, the step answered at, the target
         0.36363453,
     ),
 }
-GOLDEN_SYMBOLS = {  # input symbols, the steps answered at, the classes
+GOLDEN_SYMBOLS = {  # input symbols, the steps with targets, the classes
     "associative_recall": (  # e2x9a8v3i5l6m1o2???o
         [4, 28, 23, 35, 0, 34, 21, 29, 8, 31, 11, 32, 12, 27, 14, 28, 36, 36, 36, 14],
         [19],
@@ -70,7 +70,7 @@ GOLDEN_SYMBOLS = {  # input symbols, the steps answered at, the classes
     "two_symbol_2b": ([8, 3, 2, 2, 6, 1, 3, 1], list(range(8)), [3, 2, 2, 6, 1, 3, 1, 8]),
     "two_symbol_2c": ([5, 7, 1, 1, 3, 0, 1, 0, 3, 0, 0, 4] + [_] * 95, [11], [1]),
 }
-# The length of the task, and which sequence of the batch: one that ends before the longest does, where lengths vary.
+# The length of the task and the index in the batch; of tasks with varying lengths, a sequence that is padded.
 GOLDEN = {
     "adding": (6, 0),
     "adding_1997": (20, 3),
@@ -91,23 +91,23 @@ GOLDEN = {
 
 def drawn(name):
     length, row = GOLDEN[name]
-    # Unoptimized: compiling the random generator takes seconds, running it no time.
+    # Unoptimised: compiling the random generator takes seconds, running it milliseconds.
     sample = jax.jit(lambda task, key: task.sample(key, 8), compiler_options={"xla_backend_optimization_level": 0})
     batch = sample(tasks.SYNTHETIC[name](length), jax.random.key(7))
-    return (np.asarray(part)[:, row] for part in batch)
+    return (np.asarray(field)[:, row] for field in batch)
 
 
 def test_every_task_has_its_golden_sequence():
     assert set(GOLDEN) == set(GOLDEN_VALUES) | set(GOLDEN_SYMBOLS) == set(tasks.SYNTHETIC)
 
 
-def test_the_generator_is_the_one_the_sequences_were_drawn_from():
+def test_the_generator_is_that_of_the_golden_sequences():
     assert jax.config.jax_default_prng_impl == "threefry2x32"
     assert jax.config.jax_threefry_partitionable
 
 
 @pytest.mark.parametrize("name", GOLDEN_VALUES)
-def test_golden_values(name):
+def test_values_equal_the_golden_sequence(name):
     values, marks, end, target = GOLDEN_VALUES[name]
     inputs, targets, weights = drawn(name)
     np.testing.assert_allclose(inputs[:, 0], values, rtol=1e-6, atol=1e-8)
@@ -117,10 +117,10 @@ def test_golden_values(name):
 
 
 @pytest.mark.parametrize("name", GOLDEN_SYMBOLS)
-def test_golden_symbols(name):
-    symbols, answered, classes = GOLDEN_SYMBOLS[name]
+def test_symbols_equal_the_golden_sequence(name):
+    symbols, steps, classes = GOLDEN_SYMBOLS[name]
     inputs, targets, weights = drawn(name)
     np.testing.assert_array_equal(np.where(inputs.any(axis=-1), inputs.argmax(axis=-1), _), symbols)
     np.testing.assert_array_equal(inputs.sum(axis=-1), np.not_equal(symbols, _))
-    np.testing.assert_array_equal(np.flatnonzero(weights), answered)
-    np.testing.assert_array_equal(targets[answered], classes)
+    np.testing.assert_array_equal(np.flatnonzero(weights), steps)
+    np.testing.assert_array_equal(targets[steps], classes)

@@ -1,4 +1,4 @@
-"""Every synthetic task of the registry fulfils one contract; a new one needs no test of its own here."""
+"""Every synthetic task of the registry fulfils one contract; a new task is tested here without a new test."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ import rnn_jax
 from rnn_jax import tasks, training
 from rnn_jax.tasks.task import Classification, Regression
 
-T = 20  # the least that every task takes
+T = 20  # valid for every task
 TASKS = {name: make(T) for name, make in tasks.SYNTHETIC.items()}
 MINIMA = {
     "adding": 2,
@@ -34,32 +34,30 @@ MINIMA = {
 }
 
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-# Unoptimized: compiling the random generator takes seconds, running it no time.
+# Unoptimised: compiling the random generator takes seconds, running it milliseconds.
 fast = {"xla_backend_optimization_level": 0}
 SIZE = 10_000
 sample = jax.jit(lambda task, key: task.sample(key, SIZE), compiler_options=fast)
 draw_test = jax.jit(lambda task, key, index: task.test_batch(key, index, 1000), compiler_options=fast)
 
-# Hochreiter & Schmidhuber 1997, sections 5.4 and 5.6, and 5.2 for the two-symbol tasks. The nearest class counts.
+# Hochreiter & Schmidhuber 1997, sections 5.4 and 5.6, and 5.2 for the two-symbol tasks. The nearest base class applies.
 TOLERANCES = {Regression: 0.04, Classification: 0.3, tasks.TwoSymbol: 0.25, tasks.TwoSymbolTriggered: 0.2}
-
-# The error of an answer is a maximum over classes; on a CPU, XLA's maximum of a large array of NaN is minus infinity.
 
 
 @functools.cache
-def batch_of(task):
+def large_batch(task):
     return sample(task, jax.random.key(5))
 
 
 def perfect(task, batch):
-    """Outputs that are right at every step, with near certainty."""
+    """Returns outputs that are right at every step, with a probability close to 1."""
     return batch.targets if isinstance(task, Regression) else 30 * jax.nn.one_hot(batch.targets, task.output_size)
 
 
 def memoryless(task, batch):
-    """At every step the best answer that does not look at the inputs: the mean target, or the classes' frequencies.
+    """Returns the best prediction at each step that ignores the inputs: the mean target or the class frequencies.
 
-    Those of the sequences scored at the step, or of the others: the baseline is of an answer that knows which it is in.
+    Frequencies are those among the sequences scored at the step, or among the others: the baseline knows which applies.
     """
     if isinstance(task, Regression):
         answer = jnp.mean(batch.targets, axis=1, keepdims=True)
@@ -67,7 +65,7 @@ def memoryless(task, batch):
         classes = jax.nn.one_hot(batch.targets, task.output_size)
         scored = task.scored(batch)[..., None] > 0
         means = (jnp.mean(classes, axis=1, keepdims=True, where=kind) for kind in (scored, ~scored))
-        # A floor under the logarithm: a class that never comes is not answered.
+        # A floor under the logarithm, for classes that never occur.
         answer = jnp.log(jnp.where(scored, *means) + 1e-9)
     return jnp.broadcast_to(answer, (*batch.weights.shape, task.output_size))
 
@@ -80,7 +78,7 @@ def metrics(task, outputs, batch):
 
 
 @every_task
-def test_shapes_and_dtypes(task):
+def test_batches_have_the_documented_shapes_and_dtypes(task):
     batch = jax.eval_shape(lambda key: task.sample(key, 7), jax.random.key(0))
     steps = task.sequence_length
     assert (batch.inputs.shape, batch.inputs.dtype) == ((steps, 7, task.input_size), jnp.float32)
@@ -92,23 +90,23 @@ def test_shapes_and_dtypes(task):
 
 
 @every_task
-def test_a_batch_is_set_by_its_key_and_its_rows_differ(task):
-    batch = batch_of(task)
+def test_a_batch_depends_on_its_key_and_its_sequences_differ(task):
+    batch = large_batch(task)
     jax.tree.map(np.testing.assert_array_equal, batch, sample(task, jax.random.key(5)))
     assert np.any(batch.inputs != sample(task, jax.random.key(4)).inputs)
     rows = np.asarray(batch.inputs)[:, :100].transpose(1, 0, 2).reshape(100, -1)
-    # Two sequences are all there are in task 2a, and of few bits there are few strings.
+    # Task 2a has two sequences in all, and there are few short strings of bits.
     distinct = {tasks.TwoSymbol(T): 2, tasks.Parity(T): 80}.get(task, 100)
     assert len(np.unique(rows, axis=0)) >= distinct
 
 
 @every_task
 def test_a_batch_is_well_formed(task):
-    batch = jax.tree.map(np.asarray, batch_of(task))
+    batch = jax.tree.map(np.asarray, large_batch(task))
     assert np.all(np.isfinite(batch.inputs))
     assert np.all((batch.weights == 0) | (batch.weights == 1))
     assert np.all(batch.weights.sum(axis=0) >= 1)
-    # Nothing follows the last step that counts but padding: zeros, so that a loss there would be of nothing.
+    # After the last step with a weight there is only padding, which is zero.
     last = np.max(np.where(batch.weights > 0, np.arange(task.sequence_length)[:, None], -1), axis=0)
     assert not np.any(batch.inputs[np.arange(task.sequence_length)[:, None] > last])
     if isinstance(task, Classification):
@@ -132,16 +130,16 @@ def test_a_task_is_an_argument_without_arrays_and_equal_tasks_share_a_trace(task
 
 
 @every_task
-def test_the_answer_that_ignores_the_past_costs_the_baseline_and_solves_nothing(task):
-    batch = batch_of(task)
+def test_a_memoryless_prediction_has_the_loss_of_the_baseline_and_solves_no_task(task):
+    batch = large_batch(task)
     scores = metrics(task, memoryless(task, batch), batch)
     assert scores["loss"] == pytest.approx(task.baseline, rel=0.04)  # 3 standard errors
     assert not task.solved(scores)
 
 
 @every_task
-def test_perfect_answers_solve_the_task(task):
-    batch = batch_of(task)
+def test_perfect_predictions_solve_every_task(task):
+    batch = large_batch(task)
     scores = metrics(task, perfect(task, batch), batch)
     assert scores["loss"] < 1e-6
     assert scores["wrong"] == 0
@@ -149,19 +147,15 @@ def test_perfect_answers_solve_the_task(task):
     assert task.solved(scores)
 
 
-@pytest.mark.parametrize(
-    "task",
-    TASKS.values(),
-    ids=TASKS,
-)
-def test_answers_that_are_not_a_number_solve_nothing(task):
-    batch = batch_of(task)
+@every_task
+def test_predictions_of_nan_solve_no_task(task):
+    batch = large_batch(task)
     assert not task.solved(metrics(task, jnp.full_like(perfect(task, batch), jnp.nan), batch))
 
 
 @every_task
-def test_an_answer_is_wrong_from_the_tolerance_on(task):
-    batch, tolerance = batch_of(task), next(TOLERANCES[kind] for kind in type(task).mro() if kind in TOLERANCES)
+def test_a_prediction_is_wrong_from_the_tolerance_on(task):
+    batch, tolerance = large_batch(task), next(TOLERANCES[kind] for kind in type(task).mro() if kind in TOLERANCES)
 
     def off_by(error):
         if isinstance(task, Regression):
@@ -177,8 +171,8 @@ def test_an_answer_is_wrong_from_the_tolerance_on(task):
 
 
 @every_task
-def test_steps_of_weight_zero_do_not_count(task):
-    batch = batch_of(task)
+def test_steps_of_weight_zero_do_not_affect_metrics(task):
+    batch = large_batch(task)
     outputs = perfect(task, batch)
     outputs = jnp.where(batch.weights[..., None] > 0, outputs, jnp.nan)
     scores = metrics(task, outputs, batch)
@@ -199,7 +193,7 @@ def test_the_test_set_ends_at_its_size(task):
 
 @pytest.mark.parametrize("name", ["adding_1997", "copying"])
 def test_evaluate_is_the_mean_over_the_whole_test_set(name):
-    # 2,560 sequences in batches of 1,000: the last batch is mostly padding, and must count for what it holds.
+    # 2,560 sequences in batches of 1,000: the last batch is partly padding, which must not count.
     task, key = TASKS[name], jax.random.key(9)
     model = rnn_jax.ReadoutModel(rnn_jax.VanillaRNN(task.input_size, 3), task.output_size)
     rng = np.random.default_rng(0)
@@ -208,20 +202,20 @@ def test_evaluate_is_the_mean_over_the_whole_test_set(name):
     scores = training.evaluate(model, task, params, key, 1000)
 
     batches = [draw_test(task, key, index) for index in range(3)]
-    inputs, targets, _ = (np.concatenate(parts, axis=1)[:, : task.test_size] for parts in zip(*batches, strict=True))
+    inputs, targets, _ = (np.concatenate(field, axis=1)[:, : task.test_size] for field in zip(*batches, strict=True))
     weights = np.concatenate([batch.weights for batch in batches], axis=1)[:, : task.test_size]
     for seed in range(2):
         _, outputs = jax.jit(model.apply)(jax.tree.map(lambda p, seed=seed: p[seed], params), jnp.asarray(inputs))
         outputs = np.asarray(outputs, np.float64)
         if isinstance(task, Regression):
             losses = (outputs - targets)[..., 0] ** 2
-            wanted = {"error": np.sum(np.abs(outputs - targets)[..., 0] * weights) / task.test_size}
+            expected = {"error": np.sum(np.abs(outputs - targets)[..., 0] * weights) / task.test_size}
         else:
             logs = outputs - np.log(np.sum(np.exp(outputs), axis=-1, keepdims=True))
             losses = -np.take_along_axis(logs, targets[..., None], axis=-1)[..., 0]
-            wanted = {"accuracy": np.mean((np.argmax(outputs, axis=-1) == targets)[-10:])}
-        wanted["loss"] = np.sum(losses * weights) / np.sum(weights)
-        for metric, value in wanted.items():
+            expected = {"accuracy": np.mean((np.argmax(outputs, axis=-1) == targets)[-10:])}
+        expected["loss"] = np.sum(losses * weights) / np.sum(weights)
+        for metric, value in expected.items():
             assert float(scores[metric][seed]) == pytest.approx(value, rel=1e-4), metric
 
 
@@ -229,11 +223,11 @@ def test_evaluate_is_the_mean_over_the_whole_test_set(name):
 def test_a_length_that_is_too_short_is_refused_by_name(name):
     minimum = MINIMA[name]
     assert tasks.SYNTHETIC[name](minimum).sequence_length >= minimum
-    wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum} steps"
+    expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum} steps"
     for length in (minimum - 1, 0, -5):
-        with pytest.raises(ValueError, match=rf"length must be {wanted}.*, got {length}$"):
+        with pytest.raises(ValueError, match=rf"length must be {expected}.*, got {length}$"):
             tasks.SYNTHETIC[name](length)
-        with pytest.raises(ValueError, match=rf"length must be {wanted}.*, got {length}$"):
+        with pytest.raises(ValueError, match=rf"length must be {expected}.*, got {length}$"):
             tasks.find(name, length)
 
 
@@ -244,18 +238,18 @@ def test_a_length_that_is_not_an_integer_is_refused_by_name(name):
             tasks.SYNTHETIC[name](length)
 
 
-def test_a_task_is_found_by_name():
+def test_find_returns_a_task_by_name():
     assert tasks.find("copying", 30) == rnn_jax.Copying(30)
     assert tasks.find("digits", 30).sequence_length == 64
     with pytest.raises(ValueError, match=r"'coping'.*known are adding.*mnist"):
         tasks.find("coping", 30)
-    with pytest.raises(ValueError, match="mnist: wants the folder"):
+    with pytest.raises(ValueError, match="mnist: requires the folder"):
         tasks.find("mnist", 30)
 
 
 @settings(max_examples=30, deadline=None)
 @given(length=st.integers(20, 3000))
-def test_sizes_fit_together_at_every_length(length):
+def test_sizes_are_consistent_at_every_length(length):
     for make in tasks.SYNTHETIC.values():
         task = make(length)
         assert length <= task.sequence_length <= length + max(103, length)  # two_symbol_2c and n_back have the most

@@ -1,4 +1,4 @@
-"""The tasks of recall are what their papers define: where things stand, how they are drawn, what guessing costs."""
+"""The recall tasks as defined by their papers: layout of the sequences, distributions, baselines."""
 
 import math
 
@@ -16,7 +16,7 @@ fast = {"xla_backend_optimization_level": 0}
 copying_tasks = pytest.mark.parametrize("make", [Copying, VariableCopying, SelectiveCopying])
 
 
-def test_sizes():
+def test_recall_tasks_have_the_documented_sizes():
     names = ["copying_variable", "copying_selective", "associative_recall", "n_back"]
     tasks = [SYNTHETIC[name](T) for name in names]
     assert [task.length for task in tasks] == [T] * 4
@@ -27,7 +27,7 @@ def test_sizes():
 
 @settings(max_examples=4, deadline=None)
 @given(length=st.integers(1, 40))
-def test_variable_copying_layout(length):
+def test_variable_copying_has_the_documented_layout(length):
     inputs, targets, weights = drawn(VariableCopying(length), 50)
     symbols = symbols_of(inputs)
     assert symbols.shape == (50, length + 21)
@@ -57,7 +57,7 @@ def test_variable_copying_draws_blanks_and_symbols_uniformly():
 
 @settings(max_examples=4, deadline=None)
 @given(length=st.integers(10, 40))
-def test_selective_copying_layout(length):
+def test_selective_copying_has_the_documented_layout(length):
     inputs, targets, weights = drawn(SelectiveCopying(length), 50)
     symbols = symbols_of(inputs)
     assert symbols.shape == (50, length + 11)
@@ -71,27 +71,27 @@ def test_selective_copying_layout(length):
     np.testing.assert_array_equal(weights, 1)
 
 
-def test_selective_copying_draws_places_and_symbols_uniformly():
+def test_selective_copying_draws_steps_and_symbols_uniformly():
     task = SelectiveCopying(T)
     inputs, targets, _ = drawn(task)
-    places = np.nonzero(symbols_of(inputs)[:, :T] < BLANK)[1].reshape(N, 10)
-    np.testing.assert_allclose(np.bincount(places.ravel(), minlength=T), N / 10, atol=5 * math.sqrt(N * 0.1 * 0.9))
+    steps = np.nonzero(symbols_of(inputs)[:, :T] < BLANK)[1].reshape(N, 10)
+    np.testing.assert_allclose(np.bincount(steps.ravel(), minlength=T), N / 10, atol=5 * math.sqrt(N * 0.1 * 0.9))
     copied = targets[:, -10:]
-    for step in range(10):
-        assert_uniform(copied[:, step], 0, 7)
-    assert_uncorrelated(places[:, 0], *copied.T)
-    assert_uncorrelated(places[:, 9], *copied.T)
-    assert task.dependency == np.max(T + 1 + np.arange(10) - places)
+    for i in range(10):
+        assert_uniform(copied[:, i], 0, 7)
+    assert_uncorrelated(steps[:, 0], *copied.T)
+    assert_uncorrelated(steps[:, 9], *copied.T)
+    assert task.dependency == np.max(T + 1 + np.arange(10) - steps)
 
 
-def test_selective_copying_draws_every_choice_of_places_as_often():
+def test_selective_copying_draws_every_choice_of_steps_equally_often():
     symbols = symbols_of(drawn(SelectiveCopying(12))[0])[:, :12]
     choices, counts = np.unique(symbols == BLANK, axis=0, return_counts=True)
     assert len(choices) == math.comb(12, 10)
     np.testing.assert_allclose(counts, N / len(choices), atol=5 * math.sqrt(N / len(choices)))
 
 
-def test_the_copying_tasks_have_the_baselines_of_their_mean_steps():
+def test_baselines_of_copying_tasks_follow_from_their_mean_number_of_steps():
     ln = math.log(8)
     assert [make(100).baseline for make in (Copying, VariableCopying, SelectiveCopying)] == pytest.approx(
         [10 * ln / 120, 10 * ln / 71.5, 10 * ln / 111]
@@ -99,11 +99,11 @@ def test_the_copying_tasks_have_the_baselines_of_their_mean_steps():
 
 
 @copying_tasks
-def test_copying_without_the_symbols_costs_the_baseline(make):
+def test_the_baseline_of_copying_is_the_loss_without_the_symbols(make):
     task = make(T)
     _, targets, weights = drawn(task)
     recalled, blank = (targets != BLANK).T[..., None], (np.arange(9) == BLANK)[None, None]
-    answers = np.where(recalled ^ blank, 0, np.float32(-1e9))  # blanks for certain, then any of the eight
+    answers = np.where(recalled ^ blank, 0, np.float32(-1e9))  # blanks with certainty, then any of the eight symbols
     batch = Batch(None, targets.T, weights.T)
     scores = jax.jit(task.metrics, compiler_options=fast)(answers, batch)
     assert float(scores["loss"]) == pytest.approx(10 * math.log(8) / weights.sum(axis=1).mean(), rel=1e-4)
@@ -114,7 +114,7 @@ def test_copying_without_the_symbols_costs_the_baseline(make):
 @copying_tasks
 def test_accuracy_is_over_the_recalled_steps(make):
     task = make(T)
-    targets, weights = (part.T for part in drawn(task, 50)[1:])
+    targets, weights = (field.T for field in drawn(task, 50)[1:])
     score = jax.jit(task.metrics, compiler_options=fast)
 
     def accuracy(classes):
@@ -129,7 +129,7 @@ def test_accuracy_is_over_the_recalled_steps(make):
 
 @settings(max_examples=4, deadline=None)
 @given(length=st.integers(18, 40))
-def test_associative_recall_layout(length):
+def test_associative_recall_has_the_documented_layout(length):
     inputs, targets, weights = drawn(AssociativeRecall(length), 50)
     symbols = symbols_of(inputs)
     assert symbols.shape == (50, length)
@@ -138,24 +138,24 @@ def test_associative_recall_layout(length):
     assert 0 <= letters.min() <= letters.max() <= 25
     assert 0 <= digits.min() <= digits.max() <= 9
     np.testing.assert_array_equal(symbols[:, 16:-1], 36)
-    for row, values, asked, digit in zip(letters, digits, symbols[:, -1], targets[:, -1], strict=True):
+    for row, values, query, digit in zip(letters, digits, symbols[:, -1], targets[:, -1], strict=True):
         assert len(set(row)) == 8
-        assert digit == dict(zip(row, values, strict=True))[asked]
+        assert digit == dict(zip(row, values, strict=True))[query]
 
 
-def test_associative_recall_draws_letters_digits_and_the_question_uniformly():
+def test_associative_recall_draws_letters_digits_and_the_query_uniformly():
     inputs, targets, _ = drawn(AssociativeRecall(19))
     symbols, target = symbols_of(inputs), targets[:, -1]
     letters, digits = symbols[:, :16:2], symbols[:, 1:16:2] - 26
     pair = (letters == symbols[:, -1:]).argmax(axis=1)
-    for place in range(8):
-        assert_uniform(letters[:, place], 0, 25)
-        assert_uniform(digits[:, place], 0, 9)
-        assert_uncorrelated(letters[:, place], pair, *digits.T)
-    # Of two letters each ordered pair but of the same: as where letters are drawn without replacement.
+    for i in range(8):
+        assert_uniform(letters[:, i], 0, 25)
+        assert_uniform(digits[:, i], 0, 9)
+        assert_uncorrelated(letters[:, i], pair, *digits.T)
+    # Every ordered pair of two different letters is equally likely, as in drawing without replacement.
     first, second = letters[:, 0], letters[:, 7]
     assert_uniform(25 * first + second - (second > first), 0, 26 * 25 - 1)
-    # Neither the letter asked for nor the place of its pair tells of the digit.
+    # The digit is independent of the queried letter and of the position of its pair.
     assert_uniform(10 * symbols[:, -1] + target, 0, 259)
     assert_uniform(10 * pair + target, 0, 79)
     assert AssociativeRecall(19).baseline == math.log(10)
@@ -163,7 +163,7 @@ def test_associative_recall_draws_letters_digits_and_the_question_uniformly():
 
 @settings(max_examples=4, deadline=None)
 @given(length=st.integers(1, 40))
-def test_n_back_layout(length):
+def test_n_back_has_the_documented_layout(length):
     inputs, targets, weights = drawn(NBack(length), 50)
     symbols = symbols_of(inputs)
     assert symbols.shape == (50, 2 * length)
@@ -172,7 +172,7 @@ def test_n_back_layout(length):
     np.testing.assert_array_equal(weights, np.broadcast_to(np.arange(2 * length) >= length, (50, 2 * length)))
 
 
-def test_n_back_matches_half_the_time_and_nothing_but_the_symbol_n_back_tells():
+def test_n_back_matches_half_the_time_and_single_symbols_are_independent_of_the_match():
     n = 10
     inputs, targets, _ = drawn(NBack(n))
     symbols, match = symbols_of(inputs), targets[:, n:]
@@ -183,6 +183,6 @@ def test_n_back_matches_half_the_time_and_nothing_but_the_symbol_n_back_tells():
         miss = match[:, step] == 0
         assert_uniform((7 * before + (now - before) % 8 - 1)[miss], 0, 55)
         assert_uniform(before[~miss], 0, 7)
-        for told in range(2 * n):  # also the symbol n back, alone
-            assert_uniform(8 * match[:, step] + symbols[:, told], 0, 15)
+        for other in range(2 * n):  # including the symbol n back by itself
+            assert_uniform(8 * match[:, step] + symbols[:, other], 0, 15)
     assert NBack(n).baseline == math.log(2)

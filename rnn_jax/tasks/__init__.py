@@ -1,4 +1,4 @@
-"""Tasks with pinned definitions. A new one is one new file and one line in a registry."""
+"""Benchmark tasks with pinned definitions. A new task is one new file and one line in a registry."""
 
 import functools
 from collections.abc import Callable
@@ -39,7 +39,7 @@ __all__ = [
     "mnist",
 ]
 
-# Made by the length T of their definition.
+# Synthetic tasks, constructed from the length T of their definition.
 SYNTHETIC: dict[str, Callable[[int], Task]] = {
     "adding": Adding,
     "adding_1997": Adding1997,
@@ -57,7 +57,7 @@ SYNTHETIC: dict[str, Callable[[int], Task]] = {
     "two_symbol_2c": TwoSymbolTriggered,
 }
 
-# Made from images: those in scikit-learn, or MNIST's files in a folder.
+# Tasks of images, constructed from the folder of MNIST's files; the digits come with scikit-learn and ignore it.
 IMAGES: dict[str, Callable[[Path | None], Task]] = {
     "digits": lambda _: digits(),
     "digits_permuted": lambda _: digits(permuted=True),
@@ -67,15 +67,19 @@ IMAGES: dict[str, Callable[[Path | None], Task]] = {
 
 
 def find(name: str, length: int, images: str | None = None) -> Task:
-    """The task called `name`.
+    """Returns the task called `name`.
+
+    >>> from rnn_jax import tasks
+    >>> tasks.find("copying", length=50)
+    Copying(length=50)
 
     Args:
-      name: a key of `SYNTHETIC` or `IMAGES`.
-      length: T, of a synthetic task.
-      images: the folder of MNIST's files, which only the MNIST tasks need.
+      name: key of `SYNTHETIC` or `IMAGES`.
+      length: length T of a synthetic task; ignored by tasks of images.
+      images: folder of MNIST's files, required by the MNIST tasks only.
 
     Raises:
-      ValueError: where there is no such task, the length is too short for it, or its files cannot be read.
+      ValueError: if there is no such task, the length is too short for it, or its files cannot be read.
     """
     if name in SYNTHETIC:
         return SYNTHETIC[name](length)

@@ -1,4 +1,4 @@
-"""The adding problem: two marked values far apart, their sum wanted at the end."""
+"""The adding problem: at the end of a sequence, output the sum of two marked values far apart."""
 
 import dataclasses
 
@@ -15,15 +15,25 @@ from rnn_jax.tasks.task import Batch, Regression, pick
 class Adding(Regression):
     """Adding as in Le, Jaitly & Hinton 2015 (arXiv:1504.00941) and Arjovsky et al. 2016 (arXiv:1511.06464).
 
-    T pairs (value, mark), values uniform in [0, 1); one mark 1 in the first half of the sequence and one in the second,
-    else 0. Target at the last step: the sum of the two marked values. Always answering 1 has a mean squared error of
-    1/6. Solved: MSE below 0.001 on the test set.
+    Inputs: T pairs (value, mark), values uniform in [0, 1). One mark is 1 in the first half of the sequence and one in
+    the second half; all others are 0. Target at the last step: the sum of the two marked values.
+
+    Baseline: the constant 1, with a mean squared error (MSE) of 1/6. Solved: MSE below 0.001 on the test set.
+
+    >>> import jax
+    >>> from rnn_jax import tasks
+    >>> task = tasks.Adding(length=100)
+    >>> batch = task.sample(jax.random.key(0), batch_size=32)
+    >>> batch.inputs.shape, batch.targets.shape, batch.weights.shape  # [T, B, input_size], [T, B, 1], [T, B]
+    ((100, 32, 2), (100, 32, 1), (100, 32))
+    >>> task.baseline, task.solved({"mse": 0.0009})
+    (0.16666666666666666, True)
 
     Args:
-      length: T.
+      length: number of steps, T.
 
     Raises:
-      ValueError: where T < 2.
+      ValueError: if T < 2.
     """
 
     length: int = 100
@@ -76,18 +86,20 @@ class Adding(Regression):
 class Adding1997(MarkedPairs):
     """Adding as in Hochreiter & Schmidhuber 1997, section 5.4.
 
-    Between T and T + T/10 pairs (value, marker), the number drawn uniformly; values uniform in [-1, 1). One of the
-    first ten pairs (value X1) and one of the first T/2 - 1 still unmarked pairs (X2) carry marker 1, the first and the
-    final pair -1, the others 0; where the first pair is picked, its marker stays -1 and its value counts as zero.
-    Target at the last step: 0.5 + (X1 + X2) / 4. The best constant, 0.5, has the mean squared error (2 - p) / 48 with p
-    the chance that the first pair is picked, 1/10 + (9/10) / (T/2 - 1). Solved: a mean absolute error below 0.01 and no
-    error of 0.04 or more on the test set.
+    Inputs: between T and T + T/10 pairs (value, marker), the number drawn uniformly; values uniform in [-1, 1). One of
+    the first ten pairs (value X1) and one of the first T/2 - 1 still unmarked pairs (X2) have marker 1, the first and
+    the last pair have -1, the others 0. If the first pair is picked, its marker stays -1 and its value counts as zero.
+    Target at the last step: 0.5 + (X1 + X2) / 4.
+
+    Baseline: the best constant, 0.5, with a mean squared error of (2 - p) / 48, where p = 1/10 + (9/10) / (T/2 - 1) is
+    the probability that the first pair is picked. Solved: on the test set a mean absolute error below 0.01 and no error
+    of 0.04 or more.
 
     Args:
-      length: T, the minimal length.
+      length: minimal number of steps, T.
 
     Raises:
-      ValueError: where T < 20: the first ten pairs must lie in the first half.
+      ValueError: if T < 20, because the first ten pairs must lie in the first half.
     """
 
     name = "adding_1997"

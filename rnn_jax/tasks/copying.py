@@ -1,4 +1,4 @@
-"""The copying memory problem: ten symbols, a long blank, the same ten symbols wanted."""
+"""The copying problem: after a long blank, output the ten symbols that came before it."""
 
 import dataclasses
 
@@ -16,16 +16,23 @@ class Copying(Recall):
     """Copying as in Arjovsky, Shah & Bengio 2016 (arXiv:1511.06464), after Hochreiter & Schmidhuber 1997.
 
     Inputs, T + 20 one-hot steps of 10 symbols: ten of a_0..a_7 drawn uniformly, T - 1 blanks (a_8), the delimiter
-    (a_9), ten blanks. Targets, 9 classes: T + 10 blanks, then the ten symbols in their order. The loss is the mean over
-    all T + 20 steps; answering blanks, then at random among the eight, gives 10 ln 8 / (T + 20) nats. `accuracy` is
-    over the ten recalled steps. Solved (this project's criterion; the paper compares curves): 99 % of them right on the
-    test set.
+    (a_9), ten blanks. Targets, 9 classes: T + 10 blanks, then the ten symbols in order. The loss is the mean over all
+    T + 20 steps, `accuracy` that over the ten recalled steps.
+
+    Baseline: blanks, then uniform guesses among the eight symbols, 10 ln 8 / (T + 20) nats. Solved (criterion of this
+    project; the paper compares curves): 99 % accuracy on the test set.
+
+    >>> import jax
+    >>> from rnn_jax import tasks
+    >>> batch = tasks.Copying(length=100).sample(jax.random.key(0), batch_size=32)
+    >>> batch.inputs.shape, batch.targets.shape  # [T + 20, B, 10] one-hot, [T + 20, B] classes
+    ((120, 32, 10), (120, 32))
 
     Args:
-      length: T.
+      length: number of steps between the symbols and their recall, T.
 
     Raises:
-      ValueError: where T < 1.
+      ValueError: if T < 1.
     """
 
     length: int = 100
@@ -61,20 +68,20 @@ class Copying(Recall):
 class VariableCopying(Recall):
     """Copying after a blank of unknown length, as in Tallec & Ollivier 2018 (arXiv:1804.11188) and Henaff et al. 2016.
 
-    As `Copying`, but between the ten symbols and the delimiter stand 1 to T blanks (a_8), the number drawn uniformly
-    for each sequence: counting steps does not tell when to answer. Inputs, up to T + 21 one-hot steps: the symbols, the
-    blanks, the delimiter (a_9), ten blanks; then padding. The loss is the mean over all steps but padding, of all
-    sequences together, so that each step counts the same and a long sequence for more than a short one. The baseline is
-    of an answer that knows where the delimiter was but no symbol, blanks up to it, then at random among the eight:
-    10 ln 8 nats over the mean number of steps, 21 + (T + 1) / 2, as in one large batch (the mean over batches of 20 is
-    up to 2 % higher). `accuracy` is over the ten recalled steps. Solved (this project's criterion): 99 % of them right
-    on the test set.
+    As `Copying`, but with 1 to T blanks (a_8) between the ten symbols and the delimiter, the number drawn uniformly for
+    each sequence, so that counting steps does not show when to answer. Inputs, up to T + 21 one-hot steps: the symbols,
+    the blanks, the delimiter (a_9), ten blanks; then padding. The loss is the mean over the steps without padding of
+    all sequences, so each step has the same weight. `accuracy` is the mean over the ten recalled steps.
+
+    Baseline: blanks up to the delimiter, then uniform guesses among the eight symbols: 10 ln 8 nats over the mean
+    number of steps, 21 + (T + 1) / 2. This is the value in one large batch; the mean over batches of 20 is up to 2 %
+    higher. Solved (criterion of this project): 99 % accuracy on the test set.
 
     Args:
-      length: T, the most blanks before the delimiter.
+      length: largest number of blanks before the delimiter, T.
 
     Raises:
-      ValueError: where T < 1.
+      ValueError: if T < 1.
     """
 
     length: int = 100

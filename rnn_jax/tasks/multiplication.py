@@ -1,4 +1,4 @@
-"""The multiplication problem: two marked values far apart, their product wanted at the end."""
+"""The multiplication problem: at the end of a sequence, output the product of two marked values far apart."""
 
 import dataclasses
 
@@ -13,17 +13,19 @@ from rnn_jax.tasks.pairs import MarkedPairs
 class Multiplication(MarkedPairs):
     """Multiplication as in Hochreiter & Schmidhuber 1997, section 5.5.
 
-    Pairs (value, marker) as in `Adding1997`, but for values uniform in [0, 1). Target at the last step: X1 X2, the
-    product of the two marked values; where the first pair is picked, its marker stays -1 and its value counts as one.
-    The best constant, (1 + p) / 4, has the mean squared error (1 + 2p) / 9 - (1 + p)^2 / 16 with p the chance that the
-    first pair is picked, 1/10 + (9/10) / (T/2 - 1). Solved: on the test set fewer than 13 in 2,000 errors of 0.04 or
-    more, the stricter of the paper's two limits (there of the last 2,000 training sequences; the other is 140).
+    Inputs: pairs (value, marker) as in `Adding1997`, but with values uniform in [0, 1). Target at the last step: X1 X2,
+    the product of the two marked values. If the first pair is picked, its marker stays -1 and its value counts as one.
+
+    Baseline: the best constant, (1 + p) / 4, with a mean squared error of (1 + 2p) / 9 - (1 + p)^2 / 16, where
+    p = 1/10 + (9/10) / (T/2 - 1) is the probability that the first pair is picked. Solved: on the test set fewer than
+    13 in 2,000 errors of 0.04 or more, the stricter of the paper's two limits (which apply to the last 2,000 training
+    sequences there; the other is 140).
 
     Args:
-      length: T, the minimal length.
+      length: minimal number of steps, T.
 
     Raises:
-      ValueError: where T < 20: the first ten pairs must lie in the first half.
+      ValueError: if T < 20, because the first ten pairs must lie in the first half.
     """
 
     name = "multiplication"

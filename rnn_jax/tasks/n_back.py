@@ -1,4 +1,4 @@
-"""The n-back task: is this symbol the one that came n steps ago?"""
+"""The n-back task: does this symbol equal the one n steps ago?"""
 
 import dataclasses
 import math
@@ -15,20 +15,22 @@ _SYMBOLS = 8
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class NBack(Classification):
-    """The psychologists' n-back (Kirchner 1958) with n = T, of eight symbols as the letters of Jaeggi et al. 2008.
+    """The n-back task of psychology (Kirchner 1958) with n = T and eight symbols, as the letters of Jaeggi et al. 2008.
 
-    Inputs, 2 T one-hot steps of 8 symbols. The first T are drawn uniformly; each later one is, by a fair coin, the
-    symbol T steps before it or, uniformly, one of the seven others. Target at each of the last T steps: class 1 where
-    the symbol matches, else 0; the first T steps have weight zero. Each symbol alone is uniform, and only the symbol T
-    steps back tells the answer. Guessing costs ln 2 nats a step that counts. With people fewer steps match (six of some
-    twenty in Jaeggi et al.), so that never answering "match" would be right more often than not; here a half does.
-    Solved (this project's criterion): 99 % right on the test set.
+    Inputs: 2 T one-hot steps of 8 symbols. The first T are drawn uniformly; each later one is, with probability 1/2,
+    the symbol T steps before it, else one of the seven others, drawn uniformly. Target at each of the last T steps:
+    class 1 if the symbol matches, else 0; the first T steps have weight zero. Every symbol is uniformly distributed, so
+    only the symbol T steps back determines the answer. Experiments with people have fewer matches (six of about twenty
+    in Jaeggi et al.), which would favour the constant answer "no match"; here half of the steps match.
+
+    Baseline: guessing, ln 2 nats per step with a target. Solved (criterion of this project): 99 % accuracy on the test
+    set.
 
     Args:
-      length: T, how many steps back.
+      length: number of steps back, T.
 
     Raises:
-      ValueError: where T < 1.
+      ValueError: if T < 1.
     """
 
     length: int = 100
@@ -63,7 +65,7 @@ class NBack(Classification):
     def sequence(self, key: jax.Array) -> Batch:
         u_first, u_match, u_shift = jax.random.uniform(key, (3, self.length))
         first, match = pick(u_first, 0, _SYMBOLS), pick(u_match, 0, 2)
-        # Around the circle of symbols by 1 to 7 places: each of the seven others is as likely.
+        # A cyclic shift by 1 to 7: each of the seven other symbols is equally likely.
         other = (first + pick(u_shift, 1, _SYMBOLS)) % _SYMBOLS
         return Batch(
             inputs=jax.nn.one_hot(jnp.concatenate([first, jnp.where(match, first, other)]), _SYMBOLS),

@@ -1,4 +1,4 @@
-"""Pairs of a value and a marker, two of them to be remembered: what two tasks of 1997 share."""
+"""Sequences of pairs (value, marker), shared by the adding and multiplication tasks of 1997."""
 
 import abc
 import dataclasses
@@ -13,22 +13,23 @@ from rnn_jax.tasks.task import Batch, Regression, pick
 
 @dataclasses.dataclass(frozen=True)
 class MarkedPairs(Regression):
-    """The sequences of Hochreiter & Schmidhuber 1997, sections 5.4 and 5.5; a subclass says what is made of them.
+    """Base class of the tasks of Hochreiter & Schmidhuber 1997, sections 5.4 and 5.5; subclasses define the target.
 
-    Between T and T + T/10 pairs (value, marker), the number drawn uniformly. One of the first ten pairs and one of the
-    first T/2 - 1 still unmarked pairs are picked and carry marker 1, the first and the final pair -1, the others 0;
-    where the first pair is picked, its marker stays -1 and its value does not count. Answered at the last step.
+    Inputs: between T and T + T/10 pairs (value, marker), the number drawn uniformly. One of the first ten pairs and one
+    of the first T/2 - 1 still unmarked pairs are picked and have marker 1, the first and the last pair have -1, the
+    others 0. If the first pair is picked, its marker stays -1 and its value does not count. The target is at the last
+    step.
 
     Args:
-      length: T, the minimal length.
+      length: minimal number of steps, T.
 
     Raises:
-      ValueError: where T < 20: the first ten pairs must lie in the first half.
+      ValueError: if T < 20, because the first ten pairs must lie in the first half.
     """
 
     length: int = 100
 
-    name: ClassVar[str]  # in messages
+    name: ClassVar[str]  # for error messages
     low: ClassVar[float]  # values are uniform in [low, 1)
 
     def __post_init__(self) -> None:
@@ -36,7 +37,7 @@ class MarkedPairs(Regression):
 
     @abc.abstractmethod
     def answer(self, values: jax.Array, counts: jax.Array) -> jax.Array:
-        """The target, from the values [T] and which of them count."""
+        """Returns the target from the values [T] and a mask [T] of those that count."""
 
     @property
     def variant(self) -> str:
@@ -60,7 +61,7 @@ class MarkedPairs(Regression):
 
     @property
     def first_picked(self) -> float:
-        """The chance that the first pair is picked."""
+        """Probability that the first pair is picked."""
         return 1 / 10 + (9 / 10) / (self.length // 2 - 1)
 
     def sequence(self, key: jax.Array) -> Batch:
@@ -69,7 +70,7 @@ class MarkedPairs(Regression):
         end = pick(u[-3], self.length, self.sequence_length + 1) - 1
         values = jnp.where(steps <= end, self.low + (1 - self.low) * u[: self.sequence_length], 0)
         first = pick(u[-2], 0, 10)
-        # The first T/2 pairs less the one picked leave T/2 - 1: draw among those, stepping over the one picked.
+        # The first T/2 pairs without the one picked are T/2 - 1: draw one of those, skipping the one picked.
         second = pick(u[-1], 0, self.length // 2 - 1)
         second = jnp.where(second >= first, second + 1, second)
         marks = (steps == first) | (steps == second)

@@ -1,4 +1,4 @@
-"""Parity: whether a string of bits holds an even or an odd number of ones."""
+"""Parity: does a string of bits hold an even or an odd number of ones?"""
 
 import dataclasses
 import math
@@ -15,17 +15,18 @@ from rnn_jax.tasks.task import Batch, Classification, pick
 class Parity(Classification):
     """Parity check as in Delétang et al. 2023 (arXiv:2207.02098), "Neural networks and the Chomsky hierarchy".
 
-    Between 1 and T bits, the number drawn uniformly, each bit a fair coin; two one-hot inputs, so that a zero bit
-    differs from padding. Target at the last bit: class 0 where the number of ones is even, 1 where it is odd. Guessing
-    costs ln 2 nats. Solved (this project's criterion): 99 % of the test set right. The paper trains with T = 40, one
-    length a batch, wants the answer a step later, at an empty symbol of its own, and scores on strings of more than T
-    bits; here the test set has the lengths of training.
+    Inputs: between 1 and T bits, the number drawn uniformly, each bit uniform; one-hot with two inputs, so that a zero
+    bit differs from padding. Target at the last bit: class 0 if the number of ones is even, 1 if it is odd. In the
+    paper T is 40, all strings of a batch have one length, the answer is given one step later, at an additional empty
+    symbol, and the test strings have more than T bits; here the test set has the lengths of training.
+
+    Baseline: guessing, ln 2 nats. Solved (criterion of this project): 99 % accuracy on the test set.
 
     Args:
-      length: T, the maximal length.
+      length: maximal number of bits, T.
 
     Raises:
-      ValueError: where T < 2.
+      ValueError: if T < 2.
     """
 
     length: int = 40

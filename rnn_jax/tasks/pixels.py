@@ -1,4 +1,4 @@
-"""Real images read pixel by pixel: the class is wanted after the last one."""
+"""Real images as sequences of pixels, classified after the last one."""
 
 import dataclasses
 import math
@@ -15,17 +15,20 @@ from rnn_jax.tasks.task import Batch, Classification
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class PixelSequences(Classification):
-    """Images as sequences of one pixel a step, row by row (Le, Jaitly & Hinton 2015), classified at the last step.
+    """Images as sequences of one pixel per step, row by row (Le, Jaitly & Hinton 2015), classified at the last step.
 
-    Pixels are scaled to [0, 1]. Guessing costs ln(classes) nats. Solved (this project's criterion): 90 % of the test
-    set right.
+    Pixels are scaled to [0, 1].
+
+    Baseline: guessing, ln(classes) nats. Solved (criterion of this project): 90 % accuracy on the test set.
 
     Args:
-      train_images, test_images: integers [N, T].
-      train_labels, test_labels: integers [N].
+      train_images: images of the training set, integers [N, T].
+      train_labels: labels of the training set, integers [N].
+      test_images: images of the test set, integers [N, T].
+      test_labels: labels of the test set, integers [N].
       classes: number of classes.
-      scale: the largest pixel value.
-      source: where the images are from and in which order their pixels are read.
+      scale: largest pixel value.
+      source: name of the data set and of the order of its pixels.
     """
 
     train_images: jax.Array = dataclasses.field(repr=False)
@@ -74,10 +77,10 @@ class PixelSequences(Classification):
 
     def test_batch(self, key: jax.Array, index: jax.Array, batch_size: int) -> Batch:
         del key  # the test set is fixed
-        places = index * batch_size + jnp.arange(batch_size)
-        clipped = jnp.minimum(places, self.test_size - 1)
+        indices = index * batch_size + jnp.arange(batch_size)
+        clipped = jnp.minimum(indices, self.test_size - 1)
         batch = jax.vmap(self._as_sequence, out_axes=1)(self.test_images[clipped], self.test_labels[clipped])
-        return batch._replace(weights=batch.weights * (places < self.test_size)[None])
+        return batch._replace(weights=batch.weights * (indices < self.test_size)[None])
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["accuracy"] >= 0.9
@@ -92,12 +95,17 @@ class PixelSequences(Classification):
 
 
 def digits(*, permuted: bool = False) -> PixelSequences:
-    """scikit-learn's handwritten digits: 1,797 real 8 x 8 images (UCI), 64 steps.
+    """Returns the task of scikit-learn's handwritten digits: 1,797 real images (UCI) of 8 x 8 pixels, 64 steps.
 
-    1,437 to train and 360 to test, drawn once, stratified by class.
+    1,437 images are for training and 360 for testing, in a fixed random split, stratified by class.
+
+    >>> import jax, rnn_jax
+    >>> task = rnn_jax.digits()
+    >>> task.sample(jax.random.key(0), batch_size=32).inputs.shape, task.test_size
+    ((64, 32, 1), 360)
 
     Args:
-      permuted: read the pixels in a fixed random order, the same for every image.
+      permuted: whether to read the pixels in a fixed random order, the same for every image.
     """
     from sklearn import datasets, model_selection  # imported here: it takes longer than all of `import rnn_jax`
 
@@ -109,19 +117,21 @@ def digits(*, permuted: bool = False) -> PixelSequences:
 
 
 def mnist(folder: str | Path | None, *, permuted: bool = False) -> PixelSequences:
-    """MNIST (LeCun et al. 1998) from its four IDX files: 28 x 28 images, 784 steps, 60,000 to train, 10,000 to test.
+    """Returns the task of MNIST (LeCun et al. 1998) from its four IDX files: images of 28 x 28 pixels, 784 steps.
+
+    60,000 images are for training and 10,000 for testing.
 
     Args:
-      folder: holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte,
-        each plain or with .gz.
-      permuted: read the pixels in a fixed random order, the same for every image.
+      folder: folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
+        t10k-labels-idx1-ubyte, each plain or with .gz.
+      permuted: whether to read the pixels in a fixed random order, the same for every image.
 
     Raises:
-      ValueError: where a file is missing, damaged or does not fit its partner, by name.
+      ValueError: with the name of the file, if it is missing or corrupt or does not match the others.
     """
     if folder is None:
-        raise ValueError("mnist: wants the folder of its four IDX files (--mnist=FOLDER), got none")
-    (x_train, y_train), (x_test, y_test) = (idx.read_labelled_images(folder, part) for part in ("train", "t10k"))
+        raise ValueError("mnist: requires the folder of its four IDX files (--mnist=FOLDER), got none")
+    (x_train, y_train), (x_test, y_test) = (idx.read_labelled_images(folder, split) for split in ("train", "t10k"))
     if x_train.shape[1] != x_test.shape[1]:
         raise ValueError(
             f"{folder}: train and t10k images must be of one size, got {x_train.shape[1]} and {x_test.shape[1]} pixels"
@@ -140,7 +150,7 @@ def _pixels(
     permuted: bool,
 ) -> PixelSequences:
     if permuted:
-        # RandomState's stream is frozen by NumPy's policy: the same order in every version.
+        # NumPy guarantees the stream of RandomState, so the order is the same in every version.
         order = np.random.RandomState(0).permutation(x_train.shape[1])
         x_train, x_test = x_train[:, order], x_test[:, order]
     return PixelSequences(

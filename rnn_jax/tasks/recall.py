@@ -1,4 +1,4 @@
-"""What the copying tasks share: ten of eight symbols, wanted back in their order after a delimiter."""
+"""Base class of the copying tasks: output ten symbols in order after a delimiter."""
 
 import math
 
@@ -6,15 +6,17 @@ import jax
 
 from rnn_jax.tasks.task import Batch, Classification
 
-RECALLED = 10  # symbols to give back
+RECALLED = 10  # number of symbols to output
 ALPHABET = 8
 BLANK, DELIMITER = 8, 9
 
 
 class Recall(Classification):
-    """Ten of the symbols a_0..a_7, wanted after the delimiter (a_9); until then blanks (a_8) are the answer.
+    """Recall of ten symbols a_0..a_7 after the delimiter (a_9); until then the targets are blanks (a_8).
 
-    The loss is over all steps, `accuracy` over the ten recalled ones. Solved: 99 % of them right on the test set.
+    The loss is the mean over all steps, `accuracy` that over the ten recalled ones.
+
+    Baseline: 10 ln 8 nats over the mean number of steps. Solved: 99 % accuracy on the test set.
     """
 
     @property
@@ -27,7 +29,7 @@ class Recall(Classification):
 
     @property
     def mean_steps(self) -> float:
-        """Steps of a sequence less its padding, on average."""
+        """Mean number of steps of a sequence without its padding."""
         return self.sequence_length
 
     @property

@@ -1,4 +1,4 @@
-"""The selective copying problem: ten symbols scattered over a long blank, wanted in their order after it."""
+"""The selective copying problem: output in order the ten symbols scattered over a long blank."""
 
 import dataclasses
 
@@ -15,22 +15,24 @@ from rnn_jax.tasks.task import Batch, pick
 class SelectiveCopying(Recall):
     """The denoise task of Jing et al. 2019 (GORU, arXiv:1706.02761): Selective Copying of Gu & Dao 2023 (Mamba).
 
-    Inputs, T + 11 one-hot steps of 10 symbols: T steps of which ten, at random places (every choice of places as likely
-    as any other), hold one of a_0..a_7 each, drawn uniformly, and the rest a blank (a_8, the paper's noise); the
-    delimiter (a_9, its marker); ten blanks. Targets, 9 classes: T + 1 blanks, then the ten symbols in the order in
-    which they came, the first at the step after the delimiter, as in `Copying`. The loss is the mean over all T + 11
-    steps; answering blanks, then at random among the eight, gives 10 ln 8 / (T + 11) nats. `accuracy` is over the ten
-    recalled steps. Solved (this project's criterion): 99 % of them right on the test set.
+    Inputs, T + 11 one-hot steps of 10 symbols: T steps, of which ten hold one of a_0..a_7 each, drawn uniformly, and
+    the others a blank (a_8, "noise" in the paper); the delimiter (a_9, "marker"); ten blanks. Every choice of the ten
+    steps is equally likely. Targets, 9 classes: T + 1 blanks, then the ten symbols in order, the first one at the step
+    after the delimiter, as in `Copying`. The loss is the mean over all T + 11 steps, `accuracy` that over the ten
+    recalled steps.
 
-    What the papers leave open or differ in is chosen to be comparable with `Copying`: ten of eight symbols. Mamba
-    (arXiv:2312.00752) takes 16 of 16 tokens, T = 4096; GORU's published code 9 symbols in T + 9 steps, at places that
-    may coincide, so that a symbol wanted may be lost from the input.
+    Baseline: blanks, then uniform guesses among the eight symbols, 10 ln 8 / (T + 11) nats. Solved (criterion of this
+    project): 99 % accuracy on the test set.
+
+    Details that the papers leave open or differ in are those of `Copying`: ten of eight symbols. Mamba
+    (arXiv:2312.00752) has 16 of 16 tokens and T = 4096. The published code of GORU has 9 symbols in T + 9 steps that
+    may coincide, so a target symbol may be missing from the input.
 
     Args:
-      length: T, the steps among which the symbols lie.
+      length: number of steps among which the symbols are scattered, T.
 
     Raises:
-      ValueError: where T < 10.
+      ValueError: if T < 10.
     """
 
     length: int = 100
@@ -51,13 +53,13 @@ class SelectiveCopying(Recall):
         return self.length + 1
 
     def sequence(self, key: jax.Array) -> Batch:
-        u_symbols, u_places = jnp.split(jax.random.uniform(key, (RECALLED + self.length,)), [RECALLED])
+        u_symbols, u_steps = jnp.split(jax.random.uniform(key, (RECALLED + self.length,)), [RECALLED])
         symbols = pick(u_symbols, 0, ALPHABET)
-        # Where the ten greatest of T equal draws lie: any ten places, without one taken twice.
-        places = jnp.sort(jax.lax.top_k(u_places, RECALLED)[1])
+        # The indices of the ten largest of T uniform numbers: ten different steps.
+        steps = jnp.sort(jax.lax.top_k(u_steps, RECALLED)[1])
         blank = jnp.full(self.sequence_length, BLANK)
         return Batch(
-            inputs=jax.nn.one_hot(blank.at[places].set(symbols).at[self.length].set(DELIMITER), self.input_size),
+            inputs=jax.nn.one_hot(blank.at[steps].set(symbols).at[self.length].set(DELIMITER), self.input_size),
             targets=blank.at[-RECALLED:].set(symbols),
             weights=jnp.ones(self.sequence_length),
         )

@@ -1,4 +1,4 @@
-"""The contract of a task: batches drawn on the device, a loss, metrics, the trivial baseline and when it is solved."""
+"""The contract of a task: batches drawn on the device, a loss, metrics, a baseline and a criterion for solved."""
 
 import abc
 import functools
@@ -10,30 +10,39 @@ import optax
 
 
 class Batch(NamedTuple):
-    """Time-major sequences. Steps without a target have weight zero; steps after a sequence's end come last."""
+    """A batch of time-major sequences, padded at the end.
 
-    inputs: jax.Array  # [T, B, input_size]
-    targets: jax.Array  # [T, B, output_size] floats, or [T, B] integers (class indices)
-    weights: jax.Array  # [T, B], of the step's loss
+    Attributes:
+      inputs: inputs [T, B, input_size].
+      targets: floats [T, B, output_size], or class indices, integers [T, B].
+      weights: weight of each step in the loss [T, B]; zero for steps without a target.
+    """
+
+    inputs: jax.Array
+    targets: jax.Array
+    weights: jax.Array
 
 
 class Task(abc.ABC):
-    """A supervised sequence task: a frozen dataclass and a pytree, so that a compiled program takes it as an argument.
+    """A supervised sequence task: a frozen dataclass and a pytree, to be passed as an argument to compiled programs.
 
-    A synthetic task has no leaves, a task of real data has its arrays; none is baked into the program as a constant.
+    The leaves of a task of real data are its arrays, so they do not become constants of a program; a synthetic task has
+    no leaves.
 
     Attributes:
-      variant: which published definition this is; it stands in every table.
-      length: T of that definition.
-      input_size, output_size: widths of an input and of a model's output (logits for classes).
-      sequence_length: steps of a batch, padding included.
-      dependency: the longest lag, in steps, between an input and the output that needs it.
-      baseline: the expected loss of the best answer that ignores the inputs before the step it answers at, knowing only
-        whether the step is one to recall something at.
-      test_size: sequences in the test set.
+      variant: name of the published definition, shown in tables.
+      length: length T of that definition.
+      input_size: width of an input.
+      output_size: width of a model's output (logits for classes).
+      sequence_length: number of steps in a batch, padding included.
+      dependency: longest lag in steps between an input and an output that depends on it.
+      baseline: expected loss of the best prediction that ignores all inputs before the current step and knows only
+        whether something is to be recalled at this step.
+      test_size: number of sequences in the test set.
+      metric: name of the main entry of `metrics`.
     """
 
-    metric: ClassVar[str]  # the headline entry of `metrics`
+    metric: ClassVar[str]
 
     @property
     @abc.abstractmethod
@@ -69,49 +78,52 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def sequence(self, key: jax.Array) -> Batch:
-        """Draws one training sequence, without the batch axis. Pure; runs inside a compiled program."""
+        """Draws one training sequence, without the batch axis; a pure function that compiled programs call."""
 
     @functools.partial(jax.jit, static_argnames="batch_size")
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
-        """Draws a training batch, one key a sequence."""
+        """Draws a training batch, with one key per sequence."""
         return jax.vmap(self.sequence, out_axes=1)(jax.random.split(key, batch_size))
 
     def test_batch(self, key: jax.Array, index: jax.Array, batch_size: int) -> Batch:
-        """Batch `index` of the test set; sequences past `test_size` have weight zero."""
-        places = index * batch_size + jnp.arange(batch_size)
-        batch = jax.vmap(lambda i: self.sequence(jax.random.fold_in(key, i)), out_axes=1)(places)
-        return batch._replace(weights=batch.weights * (places < self.test_size)[None])
+        """Returns batch `index` of the test set; sequences beyond `test_size` have weight zero."""
+        indices = index * batch_size + jnp.arange(batch_size)
+        batch = jax.vmap(lambda i: self.sequence(jax.random.fold_in(key, i)), out_axes=1)(indices)
+        return batch._replace(weights=batch.weights * (indices < self.test_size)[None])
 
     @abc.abstractmethod
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
-        """The weighted mean over steps and sequences of the loss of outputs [T, B, output_size]."""
+        """Returns the weighted mean loss of outputs [T, B, output_size] over steps and sequences."""
 
     @abc.abstractmethod
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """Weighted means by name, `loss` among them."""
+        """Returns weighted means by name, including `loss`."""
 
     @abc.abstractmethod
     def solved(self, metrics: dict[str, float]) -> bool:
-        """Whether metrics over the test set meet the task's criterion."""
+        """Returns whether metrics of the test set meet the criterion of the task."""
 
 
 def pick(u: jax.Array, low: Any, high: Any) -> jax.Array:
-    """An integer in [low, high) from u uniform in [0, 1).
+    """Returns an integer in [low, high), uniform if u is uniform in [0, 1).
 
-    A sequence draws all its randomness as one array of uniform numbers: each further call of the generator would add to
-    the time every training program takes to compile.
+    A task draws all random numbers of a sequence as one uniform array, because every further call of the generator adds
+    to the compile time of every training program.
     """
     return low + jnp.floor(u * (high - low)).astype(int)
 
 
 def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """sum(w v) / sum(w); zero where every weight is."""
+    """Returns sum(w v) / sum(w), or zero if all weights are zero."""
     total = jnp.sum(weights)
     return jnp.sum(jnp.where(weights > 0, values, 0) * weights) / jnp.where(total > 0, total, 1)
 
 
 class Regression(Task):
-    """Mean squared error. `wrong` is the share of sequences off by `tolerance` or more at a step that counts."""
+    """Base class of tasks with a mean squared error.
+
+    `wrong` is the share of answers (steps with a weight) with an absolute error of `tolerance` or more.
+    """
 
     metric = "mse"
     tolerance: ClassVar[float] = 0.04  # Hochreiter & Schmidhuber 1997, section 5.4
@@ -121,7 +133,7 @@ class Regression(Task):
 
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         errors = jnp.abs(outputs - batch.targets)
-        # By comparing, not by the largest error: NaN compares as wrong, while XLA's maximum may drop it.
+        # Compared element by element: NaN counts as wrong here, while XLA's maximum may drop it.
         right = jnp.all(errors < self.tolerance, axis=-1)
         loss = self.loss(outputs, batch)
         return {
@@ -133,16 +145,17 @@ class Regression(Task):
 
 
 class Classification(Task):
-    """Softmax cross-entropy in nats. `accuracy` and `wrong` are over the steps of `scored`.
+    """Base class of tasks with a softmax cross-entropy in nats.
 
-    `wrong` is the share of answers of which some class probability is off by `tolerance` or more.
+    `accuracy` and `wrong` are means over the steps of `scored`; `wrong` is the share of answers in which some class
+    probability differs from its target by `tolerance` or more.
     """
 
     metric = "accuracy"
     tolerance: ClassVar[float] = 0.3  # Hochreiter & Schmidhuber 1997, section 5.6
 
     def scored(self, batch: Batch) -> jax.Array:
-        """The weights [T, B] of the steps that metrics count; by default those of the loss."""
+        """Returns the weights [T, B] of `accuracy` and `wrong`; by default those of the loss."""
         return batch.weights
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
@@ -153,7 +166,7 @@ class Classification(Task):
         scored = self.scored(batch)
         right = (jnp.argmax(outputs, axis=-1) == batch.targets).astype(outputs.dtype)
         answers = jax.nn.one_hot(batch.targets, self.output_size, dtype=outputs.dtype)
-        # By comparing, not by the largest error: NaN compares as wrong, while XLA's maximum may drop it.
+        # Compared element by element: NaN counts as wrong here, while XLA's maximum may drop it.
         close = jnp.all(jnp.abs(jax.nn.softmax(outputs) - answers) < self.tolerance, axis=-1)
         return {
             "loss": self.loss(outputs, batch),

@@ -1,4 +1,4 @@
-"""Two symbols: the first of a sequence is wanted again at its end, past all that stands between."""
+"""Long time lags: output the first symbol of a sequence, one of two, at its end."""
 
 import dataclasses
 import math
@@ -18,20 +18,23 @@ _LONGEST_SUFFIX = 100
 class TwoSymbol(Classification):
     """Tasks 2a and 2b of Hochreiter & Schmidhuber 1997, section 5.2: "noise-free and noisy sequences".
 
-    One-hot symbols a_1 .. a_{p-1}, x, y, with p = T. Two sequences, each with probability 1/2:
-    (x, a_1, .., a_{p-1}, x) and (y, a_1, .., a_{p-1}, y). Of their T + 1 symbols the first T are inputs, and at each
-    step the target is the next symbol. In task 2b the T - 1 symbols between are drawn uniformly from a_1 .. a_{p-1}
-    instead: only the last target can be known. The loss is the mean over all T steps; knowing the step, but not the
-    first symbol, costs ln 2 / T nats (2a) or ((T - 1) ln(T - 1) + ln 2) / T (2b). `accuracy` and `wrong` are of the
-    last step. Solved: on the test set every probability there within 0.25 of its target. (The paper asks the same of
-    its output units, sigmoids and not a softmax, on 10,000 sequences; in task 2a at every step.)
+    Inputs: T one-hot steps of the symbols a_1 .. a_{p-1}, x, y, with p = T. There are two sequences, each with
+    probability 1/2: (x, a_1, .., a_{p-1}, x) and (y, a_1, .., a_{p-1}, y). The first T of their T + 1 symbols are the
+    inputs; the target at each step is the next symbol. In task 2b the T - 1 symbols in the middle are drawn uniformly
+    from a_1 .. a_{p-1} instead, so only the last target is predictable. The loss is the mean over all T steps;
+    `accuracy` and `wrong` are those of the last step.
+
+    Baseline: predictions from the step but not from the first symbol, ln 2 / T nats (2a) or
+    ((T - 1) ln(T - 1) + ln 2) / T (2b). Solved: on the test set every probability at the last step within 0.25 of its
+    target. (The paper requires this of its output units, which are sigmoids and not a softmax, on 10,000 sequences; in
+    task 2a at every step.)
 
     Args:
-      length: T, the paper's p.
+      length: number of steps, T; p in the paper.
       random: False for task 2a, True for task 2b.
 
     Raises:
-      ValueError: where T < 2.
+      ValueError: if T < 2.
     """
 
     length: int = 100
@@ -90,19 +93,22 @@ class TwoSymbol(Classification):
 class TwoSymbolTriggered(Classification):
     """Task 2c of Hochreiter & Schmidhuber 1997, section 5.2: "very long time lags, no local regularities".
 
-    One-hot symbols a_1 .. a_p (distractors), e, b, x, y. A sequence is b, then x or y (a fair coin), then q + k
-    distractors drawn uniformly, then the trigger e, with q = T. After the prefix of q distractors each further symbol
-    is a distractor with probability 9/10, else e: k is at least j with probability 0.9^j. It is cut off at 100, where 3
-    of 100,000 sequences end: arrays are static, and a sequence takes q + 103 steps with its padding. Target at e: which
-    of x and y it was. Guessing costs ln 2 nats. Solved: on the test set both probabilities within 0.2 of their targets.
-    (The paper asks the same of its output units, sigmoids and not a softmax, on 10,000 sequences.)
+    Inputs: one-hot symbols a_1 .. a_p (distractors), e, b, x, y. A sequence is b, then x or y with probability 1/2
+    each, then q + k distractors drawn uniformly, then the trigger e, with q = T. After the first q distractors each
+    further symbol is a distractor with probability 9/10, else e: k is at least j with probability 0.9^j. Arrays are
+    static, so k is limited to 100, which shortens 3 of 100,000 sequences; with its padding a sequence has q + 103
+    steps. Target at e: which of x and y it was.
+
+    Baseline: guessing, ln 2 nats. Solved: on the test set both probabilities within 0.2 of their targets. (The paper
+    requires this of its output units, which are sigmoids and not a softmax, on 10,000 sequences.)
 
     Args:
-      length: T, the paper's q; the lag from x or y to e is at least q + 1.
-      distractors: p, how many distractors there are; q where None, as in the first half of the paper's table 3.
+      length: number of distractors before the trigger may come, T; q in the paper. The lag from x or y to e is at least
+        q + 1.
+      distractors: number of distractor symbols, p; None means q, as in the first half of table 3 of the paper.
 
     Raises:
-      ValueError: where either is no positive integer.
+      ValueError: if length or distractors is not a positive integer.
     """
 
     length: int = 100
@@ -140,7 +146,7 @@ class TwoSymbolTriggered(Classification):
         return math.log(2)
 
     def sequence(self, key: jax.Array) -> Batch:
-        # A number a step. The first two steps hold no distractor: theirs choose x or y, and k.
+        # One uniform number per step. The first two steps hold no distractor; their numbers choose x or y, and k.
         u, steps = jax.random.uniform(key, (self.sequence_length,)), jnp.arange(self.sequence_length)
         answer = pick(u[0], 0, 2)
         end = self.length + 2 + jnp.sum(u[1] < 0.9 ** np.arange(1, _LONGEST_SUFFIX + 1))
