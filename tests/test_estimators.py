@@ -1,4 +1,4 @@
-"""Estimators in single precision: what they refuse, what they keep in memory, and that they train."""
+"""Estimators in single precision: arguments they refuse, memory they need, training with them."""
 
 import dataclasses
 import functools
@@ -26,19 +26,19 @@ def call(estimator, model, params, batch, key):
 
 
 @pytest.mark.parametrize("estimator", [BPTT(), TBPTT(4, 10), SnAp(1), UORO()], ids=lambda e: type(e).__name__)
-def test_a_task_has_its_own_loss_and_seeds_may_be_vmapped(estimator):
+def test_task_loss_is_the_loss_of_the_task_and_seeds_can_be_vmapped(estimator):
     keys = jax.random.split(jax.random.key(0), 2)
     params = jax.vmap(MODEL.init)(keys)
     batch = TASK.sample(jax.random.key(1), 3)
-    of_seed = functools.partial(call, estimator, MODEL)
-    compiled = jax.jit(jax.vmap(of_seed, in_axes=(0, None, 0)), compiler_options=FAST)
-    found = compiled(params, batch, keys)
+    estimate = functools.partial(call, estimator, MODEL)
+    compiled = jax.jit(jax.vmap(estimate, in_axes=(0, None, 0)), compiler_options=FAST)
+    estimates = compiled(params, batch, keys)
     for seed in range(2):
-        own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], params)
-        value, gradient, _ = jax.jit(of_seed, compiler_options=FAST)(own, batch, keys[seed])
-        np.testing.assert_allclose(value, TASK.loss(MODEL.apply(own, batch.inputs)[1], batch), rtol=1e-5)
-        for got, wanted in zip(jax.tree.leaves(found.gradient), jax.tree.leaves(gradient), strict=True):
-            np.testing.assert_allclose(got[seed], wanted, rtol=1e-4, atol=1e-6)
+        seed_params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], params)
+        value, gradient, _ = jax.jit(estimate, compiler_options=FAST)(seed_params, batch, keys[seed])
+        np.testing.assert_allclose(value, TASK.loss(MODEL.apply(seed_params, batch.inputs)[1], batch), rtol=1e-5)
+        for actual, expected in zip(jax.tree.leaves(estimates.gradient), jax.tree.leaves(gradient), strict=True):
+            np.testing.assert_allclose(actual[seed], expected, rtol=1e-4, atol=1e-6)
 
 
 def temporary_bytes(estimator, steps):
@@ -47,18 +47,18 @@ def temporary_bytes(estimator, steps):
     params, batch = jax.eval_shape(MODEL.init, key), jax.eval_shape(lambda key: task.sample(key, 4), key)
     program = jax.jit(functools.partial(call, estimator, MODEL), compiler_options=FAST)
     memory = program.lower(params, batch, key).compile().memory_analysis()
-    # The inputs' own flags and copies [T, B, ...] grow with T whatever the estimator does.
+    # Flags and copies of the inputs, [T, B, ...], grow with T for every estimator.
     return memory.temp_size_in_bytes - sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(batch))
 
 
 def test_only_bptt_needs_memory_for_the_whole_sequence():
-    of_states = 4 * 4 * (2048 - 128) * 4 * 2  # h and c of every step, the least that BPTT keeps
-    assert temporary_bytes(BPTT(), 2048) - temporary_bytes(BPTT(), 128) > of_states
+    state_bytes = 4 * 4 * (2048 - 128) * 4 * 2  # h and c of every step, which BPTT needs at least
+    assert temporary_bytes(BPTT(), 2048) - temporary_bytes(BPTT(), 128) > state_bytes
     for estimator in (TBPTT(4), TBPTT(4, 10), RTRL()):
-        assert temporary_bytes(estimator, 2048) - temporary_bytes(estimator, 128) < of_states / 2, estimator
+        assert temporary_bytes(estimator, 2048) - temporary_bytes(estimator, 128) < state_bytes / 2, estimator
 
 
-def test_an_influence_takes_the_memory_it_says():
+def test_an_influence_has_the_documented_size():
     # P = 4 H (D + H + 1), S = 2 H; a batch of 3.
     cell = rnn_jax.LSTM(2, 16)
     model = rnn_jax.ReadoutModel(cell, 1)
@@ -77,7 +77,7 @@ def test_an_influence_takes_the_memory_it_says():
 
 
 @pytest.mark.parametrize(
-    ("make", "wanted"),
+    ("make", "message"),
     [
         (lambda: TBPTT(0), "TBPTT: segment_length must be a positive integer, got 0"),
         (lambda: TBPTT(2.0), "TBPTT: segment_length must be a positive integer, got 2.0"),
@@ -85,45 +85,45 @@ def test_an_influence_takes_the_memory_it_says():
         (lambda: TBPTT(8, 5), "TBPTT: window must be at least segment_length = 8, got 5: the losses of a segment's"),
         (lambda: SnAp(0), "SnAp: steps must be a positive integer, got 0"),
         (
-            lambda: call(TBPTT(13), MODEL, *_given(MODEL), None),
+            lambda: call(TBPTT(13), MODEL, *_arguments(MODEL), None),
             "segment_length = 13 is longer than the sequence, which",
         ),
-        (lambda: call(UORO(), MODEL, *_given(MODEL), None), "UORO is random: init needs a key"),
+        (lambda: call(UORO(), MODEL, *_arguments(MODEL), None), "UORO is random: init needs a key"),
     ],
 )
-def test_wrong_numbers_are_refused_by_name(make, wanted):
-    with pytest.raises(ValueError, match=wanted.replace("(", r"\(")):
+def test_wrong_numbers_are_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         make()
 
 
-def _given(model):
+def _arguments(model):
     return model.init(jax.random.key(0)), TASK.sample(jax.random.key(1), 3)
 
 
 @pytest.mark.parametrize("estimator", EVERY[1:], ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("nested", [False, True], ids=["alone", "in a stack"])
-def test_a_layer_that_reads_from_both_ends_is_refused(estimator, nested):
+def test_a_bidirectional_layer_is_refused(estimator, nested):
     layer = rnn_jax.Bidirectional(rnn_jax.GRU(2, 3))
     layer = rnn_jax.Stack([layer, rnn_jax.GRU(6, 2)]) if nested else layer
     model = rnn_jax.ReadoutModel(layer, 1)
-    params, batch = _given(model)
+    params, batch = _arguments(model)
     name = type(layer).__name__
-    wanted = (
+    message = (
         f"{type(estimator).__name__} (goes from step to step, which {name} cannot|needs a cell that is split .*{name})"
     )
-    with pytest.raises(TypeError, match=wanted):
+    with pytest.raises(TypeError, match=message):
         call(estimator, model, params, batch, jax.random.key(2))
 
 
 def test_eprop_needs_a_split_cell():
     model = rnn_jax.ReadoutModel(rnn_jax.GRUResetBefore(2, 3), 1)
     with pytest.raises(TypeError, match=r"EProp needs a cell that is split .* which GRUResetBefore is not"):
-        call(EProp(), model, *_given(model), None)
+        call(EProp(), model, *_arguments(model), None)
 
 
 @pytest.mark.parametrize("estimator", [BPTT(), TBPTT(4), RTRL()], ids=lambda e: type(e).__name__)
-def test_wrong_sequences_are_refused_as_by_unroll(estimator):
-    params, batch = _given(MODEL)
+def test_sequences_are_checked_as_in_unroll(estimator):
+    params, batch = _arguments(MODEL)
     key = jax.random.key(0)
     with pytest.raises(ValueError, match=r"the last axis of xs must be LSTM.input_size = 2, got shape \(12, 3, 5\)"):
         call(estimator, MODEL, params, batch._replace(inputs=jnp.zeros((12, 3, 5))), key)
@@ -135,17 +135,17 @@ def test_wrong_sequences_are_refused_as_by_unroll(estimator):
         estimator.init(MODEL.cell, params, batch.inputs, jnp.zeros((3, 4)), key)
 
 
-def test_lengths_are_taken_without_jit_too():
-    params, batch = _given(MODEL)
+def test_lengths_work_outside_jit():
+    params, batch = _arguments(MODEL)
     loss = task_loss(MODEL, TASK, batch)
-    estimator = TBPTT(5)  # of 12 steps the last segment has 2, and none of any sequence
+    estimator = TBPTT(5)  # the last of 12 steps are a segment of 2, beyond the end of every sequence
     carry = estimator.init(MODEL.cell, params, batch.inputs)
-    found = estimator(MODEL.cell, loss, params, carry, batch.inputs, batch, lengths=np.array([0, 3, 9]))
+    estimate = estimator(MODEL.cell, loss, params, carry, batch.inputs, batch, lengths=np.array([0, 3, 9]))
     _, ys = MODEL.apply(params, batch.inputs, lengths=np.array([0, 3, 9]))
-    np.testing.assert_allclose(found.value, TASK.loss(ys, batch), rtol=1e-5)
+    np.testing.assert_allclose(estimate.value, TASK.loss(ys, batch), rtol=1e-5)
 
 
-def test_a_trainer_uses_the_estimator_it_is_given():
+def test_a_trainer_uses_the_estimator_it_is_arguments():
     estimator = TBPTT(4, 12)
     task = rnn_jax.Adding(12)
     exact = training.Trainer(MODEL, 4, training.Adam(1e-2), None)

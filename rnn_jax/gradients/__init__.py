@@ -1,4 +1,4 @@
-"""Estimators of dL/dtheta: exact, truncated, online. One contract (`estimator.Estimator`), one file each."""
+"""Estimators of dL/dtheta, exact, truncated and online: one contract (`estimator.Estimator`), one file for each."""
 
 from rnn_jax.gradients.bptt import BPTT
 from rnn_jax.gradients.eprop import EProp

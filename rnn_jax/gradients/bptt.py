@@ -1,10 +1,9 @@
-"""Backpropagation through time: the gradient itself."""
+"""Backpropagation through time: the exact gradient."""
 
 import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
@@ -15,13 +14,26 @@ from rnn_jax.unrolling import unroll
 
 @dataclasses.dataclass(frozen=True)
 class BPTT:
-    """`jax.value_and_grad` through the whole stretch, by any engine; Werbos 1990, "Backpropagation through time".
+    """Backpropagation through time: `jax.value_and_grad` through the whole segment, by any engine.
 
-    Exact for a sequence given as one stretch. Over several, no gradient goes from one to the one before: that is
-    truncated BPTT with an update a segment. Memory is the engine's, O(T) for most.
+        dL/dtheta = sum_t (dstep/dtheta)^T a_t,      a_t = dL_t/ds_t + (ds_{t+1}/ds_t)^T a_{t+1}
+
+    It is exact for a sequence given as one segment. Between segments the gradient is cut: that is truncated BPTT with
+    one update per segment. Memory is the engine's, O(T) for most. Werbos 1990, "Backpropagation through time: what it
+    does and how to do it".
+
+    >>> import jax
+    >>> from rnn_jax import GRU, gradients, models, tasks
+    >>> model, task = models.ReadoutModel(GRU(2, 3), 1), tasks.Adding(length=6)
+    >>> params, batch = model.init(jax.random.key(0)), task.sample(jax.random.key(1), 4)
+    >>> loss, estimator = gradients.task_loss(model, task, batch), gradients.BPTT()
+    >>> carry = estimator.init(model.cell, params, batch.inputs)
+    >>> value, gradient, carry = estimator(model.cell, loss, params, carry, batch.inputs, batch)
+    >>> gradient.cell.w_h.shape
+    (3, 9)
 
     Args:
-      engine: how the recurrence and its adjoint are solved.
+      engine: engine that solves the recurrence and its adjoint.
     """
 
     engine: Engine = Hoisted()
@@ -29,7 +41,7 @@ class BPTT:
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> SegmentStart:
-        return SegmentStart.of(cell, params.cell, xs, state, key)
+        return SegmentStart.create(cell, params.cell, xs, state, key)
 
     def __call__(
         self,
@@ -43,14 +55,14 @@ class BPTT:
         lengths: Any = None,
         resets: Any = None,
     ) -> Estimate:
-        carry, key = carry.draw()
+        start, key = carry.split_key()
 
-        def whole(params: ReadoutParams) -> tuple[jax.Array, State]:
-            state = carry.cut(cell, params.cell, xs)
+        def segment_loss(params: ReadoutParams) -> tuple[jax.Array, State]:
+            state = start.detached_state(cell, params.cell, xs)
             state, ys = unroll(
                 cell, params.cell, xs, state, lengths=lengths, resets=resets, engine=self.engine, key=key
             )
             return loss(params.readout, ys, targets), state
 
-        (value, state), gradient = jax.value_and_grad(whole, has_aux=True)(params)
-        return Estimate(value, gradient, carry._replace(state=state, own=jnp.zeros_like(carry.own)))
+        (value, state), gradient = jax.value_and_grad(segment_loss, has_aux=True)(params)
+        return Estimate(value, gradient, start.advance(state))

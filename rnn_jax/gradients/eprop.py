@@ -1,4 +1,4 @@
-"""Eligibility traces: the influence of a parameter inside its own unit."""
+"""Eligibility propagation: the influence of a parameter within its own unit."""
 
 import dataclasses
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from rnn_jax.cell import Cell, State
-from rnn_jax.gradients.online import Carry, Online, Vectors
+from rnn_jax.gradients.online import FlatCell, Online, OnlineCarry
 from rnn_jax.gradients.pattern import Blocks, blocks
 from rnn_jax.gradients.sparse import Sparse
 from rnn_jax.models.readout import ReadoutParams
@@ -14,29 +14,42 @@ from rnn_jax.models.readout import ReadoutParams
 
 @dataclasses.dataclass(frozen=True)
 class EProp(Sparse):
-    """M_t = E_t M_{t-1} + F_t with E = dstep/ds, the recurrent product r held fast: e-prop, Bellec et al. 2020, "A
-    solution to the learning dilemma for recurrent networks of spiking neurons", with the exact dL_t/ds_t
-    ("symmetric"). For a leaky network it is RFLO (Murray 2019, arXiv:1805.11627) with the readout's own weights as
-    feedback; for an LSTM the trace of c decays by its forget gate; a plain tanh network has no trace at all.
+    """E-prop: the influence of a parameter on its own unit, with the recurrent product r held constant.
 
-    What a unit does to others, and they to it, is left out: biased, local and cheap, O(P) memory and operations.
-    Only for cells that are split into `recurrent` and `activate`, as only there it is known what leaves a unit.
+        M_t = E_t M_{t-1} + F_t,      E = dstep/ds at constant r,   F = dstep/dtheta
+
+    The influence of units on one another is left out, so the gradient is biased, local and cheap: O(P) memory and
+    operations. dL_t/ds_t is exact ("symmetric" feedback). For a leaky network it is RFLO (Murray 2019,
+    arXiv:1805.11627) with the readout's weights as feedback; for an LSTM the trace of c decays by its forget gate; for
+    a tanh network E is zero. Only for cells with `recurrent` and `activate`, which separate what units exchange from
+    what stays within a unit. Bellec et al. 2020, "A solution to the learning dilemma for recurrent networks of spiking
+    neurons".
+
+    >>> import jax
+    >>> from rnn_jax import LSTM, gradients, models, tasks
+    >>> model, task = models.ReadoutModel(LSTM(2, 3), 1), tasks.Adding(length=6)
+    >>> params, batch = model.init(jax.random.key(0)), task.sample(jax.random.key(1), 1)
+    >>> loss, estimator = gradients.task_loss(model, task, batch), gradients.EProp()
+    >>> carry = estimator.init(model.cell, params, batch.inputs)
+    >>> value, gradient, carry = estimator(model.cell, loss, params, carry, batch.inputs, batch)
+    >>> gradient.cell.w_h.shape
+    (3, 12)
 
     Raises:
-      TypeError: by `init`, where the cell is not split.
+      TypeError: by `init`, if the cell does not define `recurrent` and `activate`.
     """
 
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
-    ) -> Carry:
+    ) -> OnlineCarry:
         if not cell.has_recurrent:
             raise TypeError(
                 f"EProp needs a cell that is split into `recurrent` and `activate`, which {type(cell).__name__} is not"
             )
         return Online.init(self, cell, params, xs, state, key)
 
-    def blocks(self, vectors: Vectors, x: Any) -> Blocks:
-        return blocks(vectors, x, None)
+    def blocks(self, flat: FlatCell, x: Any) -> Blocks:
+        return blocks(flat, x, None)
 
-    def jacobian(self, vectors: Vectors, theta: jax.Array, s: jax.Array, x: Any) -> jax.Array:
-        return jax.jacfwd(vectors.activate, argnums=1)(theta, s, x)
+    def jacobian(self, flat: FlatCell, theta: jax.Array, s: jax.Array, x: Any) -> jax.Array:
+        return jax.jacfwd(flat.activate, argnums=1)(theta, s, x)

@@ -1,9 +1,9 @@
-"""The contract of an estimator of dL/dtheta, and the loss that all of them share.
+"""The contract of an estimator of dL/dtheta, and the functions that all estimators share.
 
     L = sum_t loss(readout, y_t, target_t),      s_t = step(theta, s_{t-1}, d_t),   y_t = output(theta, s_t, x_t)
 
-A stream of inputs is read by stretches; what an estimator must remember from one to the next is its carry, a pytree
-that the caller holds. So all of them run under jit, vmap and scan, and a sequence may be one stretch or many.
+A sequence is given in one or more segments. What an estimator needs from earlier segments is its carry, a pytree that
+the caller passes from call to call; so every estimator runs under `jax.jit`, `jax.vmap` and `jax.lax.scan`.
 """
 
 from collections.abc import Callable
@@ -19,38 +19,41 @@ from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.tasks import Batch, Task
 from rnn_jax.unrolling import Sequences, checked
 
-# (readout parameters, outputs [n, *batch, ...], targets [n, ...]) -> scalar. A sum over the n steps: estimators call it
-# with as many steps at once as suits them.
+# (readout parameters, outputs [n, *batch, ...], targets [n, ...]) -> scalar. It is a sum over the n steps: an estimator
+# calls it for one step, for a segment or for the whole sequence.
 ReadoutLoss = Callable[[Any, Any, Any], jax.Array]
 
 
 class Estimate(NamedTuple):
-    """Of one stretch."""
+    """The result of one segment."""
 
-    value: jax.Array  # L, summed over the steps of the stretch
-    gradient: ReadoutParams  # of L in the cell's and the readout's parameters, as far as the estimator sees it
-    carry: Any  # for the next stretch
+    value: jax.Array  # L, summed over the steps of the segment
+    gradient: ReadoutParams  # estimate of dL/dparams of the segment
+    carry: Any  # for the next segment
 
 
 class Estimator(Protocol):
-    """A frozen dataclass. The readout's gradient is exact with all of them; they differ in what reaches the cell's."""
+    """A frozen dataclass; its value and its gradient of the readout are exact, that of the cell is an estimate."""
 
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> Any:
-        """The carry before the first stretch.
+        """Returns the carry before the first segment.
 
         Args:
-          cell: the recurrent core.
-          params: its parameters and the readout's.
-          xs: inputs of a stretch as `__call__` will get them; only their shapes and dtypes are read.
-          state: before the first step; None means the cell's initial state, whose parameters, where it has some, then
-            have their share in the gradient.
-          key: draws the noise of cells that have some, and of estimators that do.
+          cell: recurrent core; static.
+          params: parameters of the cell and of the readout.
+          xs: inputs of a segment as in `__call__`; only their shapes and dtypes are used.
+          state: state before the first step, every leaf [*batch, ...]; None means the cell's initial state, whose
+            parameters, if it has any, then receive their gradient.
+          key: random key for cells with noise and for random estimators.
+
+        Returns:
+          A pytree to pass to `__call__`.
 
         Raises:
-          TypeError: where the estimator cannot serve the cell.
-          ValueError: where a key is needed and none was given.
+          TypeError: if the estimator does not support the cell.
+          ValueError: if a key is needed and is None.
         """
         ...
 
@@ -66,17 +69,22 @@ class Estimator(Protocol):
         lengths: Any = None,
         resets: Any = None,
     ) -> Estimate:
-        """The loss of a stretch and the estimate of its gradient.
+        """Computes the loss of a segment and estimates its gradient.
 
         Args:
-          cell: of `init`.
-          loss: sum over steps. Outputs beyond a sequence's length are zero; what they cost is the loss's business.
-          params: where the gradient is wanted. They may have moved since the last stretch; what is carried is of then.
-          carry: from `init` or the last stretch.
+          cell: the cell passed to `init`; static.
+          loss: function (readout parameters, outputs [n, *batch, ...], targets [n, ...]) -> scalar, a sum over steps.
+            Outputs beyond a sequence's length are zero; the loss decides what they cost.
+          params: parameters at which the gradient is taken. If they change between segments, the carry still holds
+            quantities computed with the earlier ones.
+          carry: result of `init`, or the carry of the previous segment.
           xs: inputs [T, *batch, input_size].
-          targets: a pytree, every leaf [T, ...].
-          lengths: as `rnn_jax.unroll`'s, of this stretch.
-          resets: as `rnn_jax.unroll`'s.
+          targets: pytree, every leaf [T, ...].
+          lengths: steps of each sequence within this segment, as for `rnn_jax.unroll`.
+          resets: booleans [T, *batch], as for `rnn_jax.unroll`.
+
+        Returns:
+          An `Estimate`: the loss [], a gradient like `params`, and the carry of the next segment.
 
         Raises:
           TypeError, ValueError: as `rnn_jax.unroll`.
@@ -85,42 +93,46 @@ class Estimator(Protocol):
 
 
 class SegmentStart(NamedTuple):
-    """The state at the start of a stretch, as a carry holds it."""
+    """The state before the first step of a segment; a part of every carry."""
 
     state: State
-    own: jax.Array  # whether it is still the cell's initial one, to whose parameters the gradient goes on
-    key: jax.Array | None
+    is_initial: jax.Array  # boolean: `state` is the cell's initial state, whose parameters receive a gradient
+    key: jax.Array | None  # for the segments to come
 
     @classmethod
-    def of(cls, cell: Cell, params: Any, xs: Any, state: State | None, key: jax.Array | None) -> "SegmentStart":
-        """Before the first step; arguments of `Estimator.init`, but for the cell's own parameters."""
+    def create(cls, cell: Cell, params: Any, xs: Any, state: State | None, key: jax.Array | None) -> "SegmentStart":
+        """Returns the start of the first segment; arguments of `Estimator.init`, but `params` are the cell's."""
         jax.eval_shape(lambda xs, s: checked(cell, params, xs, s).state, xs, state)
-        own = state is None
-        return cls(cell.initial_state(params, batch_shape(xs)) if own else state, jnp.array(own), key)
+        is_initial = state is None
+        return cls(cell.initial_state(params, batch_shape(xs)) if is_initial else state, jnp.array(is_initial), key)
 
-    def cut(self, cell: Cell, params: Any, xs: Any) -> State:
-        """The state, beyond which no gradient goes unless to the parameters of the initial one."""
+    def detached_state(self, cell: Cell, params: Any, xs: Any) -> State:
+        """Returns the state as a constant, or the initial state as a function of `params` if it is still that one."""
         initial = cell.initial_state(params, batch_shape(xs))
-        return jax.tree.map(lambda i, s: jnp.where(self.own, i, jax.lax.stop_gradient(s)), initial, self.state)
+        return jax.tree.map(lambda i, s: jnp.where(self.is_initial, i, jax.lax.stop_gradient(s)), initial, self.state)
 
-    def draw(self) -> tuple["SegmentStart", jax.Array | None]:
-        """A key for this stretch, and what is left."""
+    def split_key(self) -> tuple["SegmentStart", jax.Array | None]:
+        """Returns the start with a new key, and a key for this segment."""
         if self.key is None:
             return self, None
-        key, drawn = jax.random.split(self.key)
-        return self._replace(key=key), drawn
+        key, segment_key = jax.random.split(self.key)
+        return self._replace(key=key), segment_key
+
+    def advance(self, state: State) -> "SegmentStart":
+        """Returns the start of the next segment, given the final state of this one."""
+        return self._replace(state=state, is_initial=jnp.zeros_like(self.is_initial))
 
 
 def batch_shape(xs: Any) -> tuple[int, ...]:
-    """[*batch] of inputs [T, *batch, features]."""
+    """Returns [*batch] of inputs [T, *batch, features]."""
     return tuple(jax.tree.leaves(xs)[0].shape[1:-1])
 
 
-def refuse_unless_stepped(estimator: Any, cell: Cell, params: Any, xs: Any) -> None:
-    """Refuses a layer that sees the sequence from its end as well.
+def require_step(estimator: Any, cell: Cell, params: Any, xs: Any) -> None:
+    """Refuses a layer that has no `step`, as one that also reads the sequence in reverse.
 
     Raises:
-      TypeError: with the estimator, the cell and the reason.
+      TypeError: if `cell.step` raises one; the message names the estimator, the cell and the reason.
     """
 
     def step(xs: Any) -> State:
@@ -134,25 +146,33 @@ def refuse_unless_stepped(estimator: Any, cell: Cell, params: Any, xs: Any) -> N
         raise TypeError(f"{name} goes from step to step, which {type(cell).__name__} cannot: {error}") from error
 
 
-def flagged(cell: Cell, params: Any, given: Sequences, key: jax.Array | None) -> masking.Flagged:
-    """Checked inputs as `masking.Masked(cell)` wants them: with the noise of their steps, and every flag there."""
-    every = jnp.ones(given.shape, bool)
-    valid = every if given.valid is None else given.valid
-    resets = ~every if given.resets is None else given.resets
-    drawn = None if key is None else cell.noise(params, key, given.shape)
-    return masking.Flagged(noise.join(given.xs, drawn), valid, resets)
+def flagged(cell: Cell, params: Any, sequences: Sequences, key: jax.Array | None) -> masking.Flagged:
+    """Returns checked inputs for `masking.Masked(cell)`, with the noise of every step and with both flags set."""
+    every = jnp.ones(sequences.shape, bool)
+    valid = every if sequences.valid is None else sequences.valid
+    resets = ~every if sequences.resets is None else sequences.resets
+    step_noise = None if key is None else cell.noise(params, key, sequences.shape)
+    return masking.Flagged(noise.join(sequences.xs, step_noise), valid, resets)
 
 
 def task_loss(model: ReadoutModel, task: Task, batch: Batch) -> ReadoutLoss:
-    """The task's loss on a batch as an estimator wants it, with the whole `Batch` as targets.
+    """Returns the loss of a task on a batch in the form that estimators take, with `Batch` as the type of its targets.
 
-    A task's loss is a mean over all weighted steps of all sequences: each step gives its share of the mean.
+    A task's loss is a mean over all weighted steps of all sequences; the loss of n steps is their share of that mean.
+
+    Args:
+      model: the cell and its readout.
+      task: definition of the loss.
+      batch: the whole batch, [T, B, ...]; its weights normalise the loss.
+
+    Returns:
+      A function (readout parameters, outputs [n, B, ...], `Batch` of n steps) -> scalar.
     """
     total = jnp.sum(batch.weights)
     total = jnp.where(total > 0, total, 1)
 
-    def loss(readout: Any, hs: Any, piece: Batch) -> jax.Array:
+    def loss(readout: Any, hs: Any, segment: Batch) -> jax.Array:
         outputs = model.read(ReadoutParams((), readout), hs)
-        return task.loss(outputs, piece) * (jnp.sum(piece.weights) / total)
+        return task.loss(outputs, segment) * (jnp.sum(segment.weights) / total)
 
     return loss

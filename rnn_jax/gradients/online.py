@@ -1,9 +1,9 @@
-"""Estimators that only go forward: in place of the past they carry its influence, or something smaller.
+"""Base class of the estimators that only go forward: they carry the influence of the past, or an approximation of it.
 
     M_t = ds_t/dtheta = (ds_t/ds_{t-1}) M_{t-1} + dstep/dtheta,      dL/dtheta = sum_t (dL_t/ds_t) M_t
 
-(Williams & Zipser 1989; the common view of the approximations: Marschall, Cho & Savin 2020, arXiv:1907.02649). Memory
-does not depend on T, and after every step there is a gradient. Each sequence of a batch has an influence of its own.
+Memory does not depend on T, and there is a gradient after every step. Each sequence of a batch has its own influence.
+Williams & Zipser 1989; for a common view of the approximations, Marschall, Cho & Savin 2020, arXiv:1907.02649.
 """
 
 import abc
@@ -18,7 +18,7 @@ from jax import flatten_util
 from rnn_jax import masking
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
-from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, refuse_unless_stepped
+from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, flagged, require_step
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.unrolling import checked
 
@@ -26,141 +26,168 @@ Influence = Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Vectors:
-    """A cell's step on one sequence with its parameters and state as vectors [P] and [S]; inputs are `Flagged`."""
+class FlatCell:
+    """A cell on one sequence, with parameters and state as vectors theta [P] and s [S]; its inputs are `Flagged`."""
 
     cell: masking.Masked
-    params: Callable[[jax.Array], Params]
-    state: Callable[[jax.Array], State]
+    params: Callable[[jax.Array], Params]  # from theta
+    state: Callable[[jax.Array], State]  # from s
 
     @classmethod
-    def of(cls, cell: Cell, params: Params) -> "Vectors":
+    def create(cls, cell: Cell, params: Params) -> "FlatCell":
         return cls(masking.Masked(cell), flatten_util.ravel_pytree(params)[1], ravel(cell.initial_state(params))[1])
 
     def initial(self, theta: jax.Array) -> jax.Array:
-        """The state before the first step."""
+        """Returns the state before the first step."""
         return ravel(self.cell.initial_state(self.params(theta)))[0]
 
     def step(self, theta: jax.Array, s: jax.Array, x: masking.Flagged) -> jax.Array:
-        """s_t."""
+        """Returns s_t from s_{t-1} and x_t."""
         params = self.params(theta)
         return ravel(self.cell.step(params, self.state(s), self.cell.project(params, x)))[0]
 
     def activate(self, theta: jax.Array, s: jax.Array, x: masking.Flagged) -> jax.Array:
-        """s_t of a split cell, the recurrent product taken for a constant."""
+        """Returns s_t of a split cell, with the recurrent product as a constant."""
         params, state = self.params(theta), self.state(s)
         drive = self.cell.project(params, x)
         r = jax.lax.stop_gradient(self.cell.recurrent(params, self.cell.enter(params, state, drive)))
         return ravel(self.cell.activate(params, state, drive, r))[0]
 
 
-class Carry(NamedTuple):
-    """From stretch to stretch."""
+class OnlineCarry(NamedTuple):
+    """The carry of an online estimator."""
 
-    begun: SegmentStart
-    influence: Influence  # every leaf [N, ...], N the sequences of the batch
+    start: SegmentStart
+    influence: Influence  # every leaf [N, ...], N the number of sequences in the batch
 
 
 class Online(abc.ABC):
-    """The base: a subclass says what the influence is. Its three functions are of one sequence."""
+    """An estimator that carries an influence; a subclass defines three functions of it, each for one sequence.
 
-    draws: ClassVar[bool] = False  # whether it needs random numbers
+    Their arguments: `flat`, the cell; `theta` [P]; a state `s` [S]; `x`, the `Flagged` input of one step; `key`, a
+    random key if `is_random`, else None.
+    """
+
+    is_random: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def begin(self, vectors: Vectors, theta: jax.Array, x: Any, own: bool, key: jax.Array | None) -> Influence:
-        """Before the first step; x is a step's input. Zero, but where the initial state is the cell's `own`."""
-
-    @abc.abstractmethod
-    def advance(
-        self, vectors: Vectors, theta: jax.Array, s: jax.Array, x: Any, influence: Influence, key: jax.Array | None
+    def init_influence(
+        self, flat: FlatCell, theta: jax.Array, x: Any, is_initial: bool, key: jax.Array | None
     ) -> Influence:
-        """Over the step from state s on input x."""
+        """Returns M_0: ds_0/dtheta if s_0 is the cell's initial state (`is_initial`), else zero."""
 
     @abc.abstractmethod
-    def gradient(self, vectors: Vectors, theta: jax.Array, x: Any, influence: Influence, of_state: Any) -> jax.Array:
-        """dL_t/ds_t M_t, [P]."""
+    def update_influence(
+        self, flat: FlatCell, theta: jax.Array, s: jax.Array, x: Any, influence: Influence, key: jax.Array | None
+    ) -> Influence:
+        """Returns M_t from M_{t-1}, with s = s_{t-1} and x = x_t."""
+
+    @abc.abstractmethod
+    def contract(
+        self, flat: FlatCell, theta: jax.Array, x: Any, influence: Influence, state_bar: jax.Array
+    ) -> jax.Array:
+        """Returns dL_t/ds_t M_t [P], with `state_bar` = dL_t/ds_t [S]."""
 
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
-    ) -> Carry:
-        begun = SegmentStart.of(cell, params.cell, xs, state, key)
-        refuse_unless_stepped(self, cell, params.cell, xs)
-        if self.draws and key is None:
+    ) -> OnlineCarry:
+        start = SegmentStart.create(cell, params.cell, xs, state, key)
+        require_step(self, cell, params.cell, xs)
+        if self.is_random and key is None:
             raise ValueError(f"{type(self).__name__} is random: init needs a key")
-        begun, drawn = begun.draw()
-        vectors, theta = Vectors.of(cell, params.cell), flatten_util.ravel_pytree(params.cell)[0]
-        like = jax.eval_shape(
-            lambda xs: _rows(_first(flagged(cell, params.cell, checked(cell, params.cell, xs), key)), xs), xs
-        )
-        x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), like)
-        keys = _keys(self, drawn, len(like.valid))
+        start, segment_key = start.split_key()
 
-        def begin(key: jax.Array | None) -> Influence:
-            return self.begin(vectors, theta, x, state is None, key)
+        def first_rows(xs: Any) -> masking.Flagged:
+            inputs = flagged(cell, params.cell, checked(cell, params.cell, xs), key)
+            return _rows(jax.tree.map(lambda leaf: leaf[0], inputs), inputs.valid.ndim - 1)
 
-        return Carry(begun, jax.vmap(begin, axis_size=len(like.valid))(keys))
+        rows = jax.eval_shape(first_rows, xs)
+        x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), rows)
+        flat, theta = FlatCell.create(cell, params.cell), flatten_util.ravel_pytree(params.cell)[0]
+        count = len(rows.valid)
+        init = jax.vmap(lambda key: self.init_influence(flat, theta, x, state is None, key), axis_size=count)
+        return OnlineCarry(start, init(self._keys(segment_key, count)))
 
     def __call__(
         self,
         cell: Cell,
         loss: ReadoutLoss,
         params: ReadoutParams,
-        carry: Carry,
+        carry: OnlineCarry,
         xs: Any,
         targets: Any,
         *,
         lengths: Any = None,
         resets: Any = None,
     ) -> Estimate:
-        given = checked(cell, params.cell, xs, lengths=lengths, resets=resets)
-        begun, key_noise = carry.begun.draw()
-        begun, key = begun.draw()
-        inputs = flagged(cell, params.cell, given, key_noise)
-        vectors, theta = Vectors.of(cell, params.cell), flatten_util.ravel_pytree(params.cell)[0]
-        masked = vectors.cell
+        sequences = checked(cell, params.cell, xs, lengths=lengths, resets=resets)
+        start, noise_key = carry.start.split_key()
+        start, key = start.split_key()
+        flat, theta = FlatCell.create(cell, params.cell), flatten_util.ravel_pytree(params.cell)[0]
 
-        def body(found: Any, at: Any) -> tuple[Any, None]:
-            state, influence, value, (of_theta, of_readout) = found
+        def body(sums: Any, at: Any) -> tuple[Any, None]:
+            state, influence, value, theta_bar, readout_bar = sums
             x, target, key = at
-            rows = _rows(x, xs)
-            advance = jax.vmap(lambda s, x, i, k: self.advance(vectors, theta, s, x, i, k))
-            before = jax.vmap(lambda s: ravel(s)[0])(_rows(state, xs))
-            influence = advance(before, rows, influence, _keys(self, key, len(rows.valid)))
-            state = masked.step(params.cell, state, masked.project(params.cell, x))
+            influence = self._update_rows(flat, theta, state, x, influence, key)
+            state = flat.cell.step(params.cell, state, flat.cell.project(params.cell, x))
+            step_value, direct, through_state, step_readout = self._step_gradient(
+                flat, theta, loss, params, state, x, target, influence
+            )
+            theta_bar = theta_bar + direct + through_state
+            readout_bar = jax.tree.map(jnp.add, readout_bar, step_readout)
+            return (state, influence, value + step_value, theta_bar, readout_bar), None
 
-            def of_step(cell_params: Params, readout: Any, after: jax.Array) -> jax.Array:
-                moved = jax.tree.map(lambda leaf, s: jnp.reshape(leaf, s.shape), jax.vmap(vectors.state)(after), state)
-                y = masking.blank(masked.output(cell_params, moved, x), x.valid)
-                one = jax.tree.map(lambda leaf: leaf[None], (y, target))
-                return loss(readout, *one)
+        inputs = flagged(cell, params.cell, sequences, noise_key)
+        zeros = jnp.zeros((), theta.dtype), jnp.zeros_like(theta), jax.tree.map(jnp.zeros_like, params.readout)
+        first = (start.detached_state(cell, params.cell, xs), carry.influence, *zeros)
+        sums, _ = jax.lax.scan(body, first, (inputs, targets, self._keys(key, sequences.shape[0])))
+        state, influence, value, theta_bar, readout_bar = sums
+        gradient = ReadoutParams(flat.params(theta_bar), readout_bar)
+        return Estimate(value, gradient, OnlineCarry(start.advance(state), influence))
 
-            after = jax.vmap(lambda s: ravel(s)[0])(_rows(state, xs))
-            more, of = jax.value_and_grad(of_step, argnums=(0, 1, 2))(params.cell, params.readout, after)
-            read = jax.vmap(lambda x, i, c: self.gradient(vectors, theta, x, i, c))(rows, influence, of[2])
-            of_theta = of_theta + flatten_util.ravel_pytree(of[0])[0] + jnp.sum(read, axis=0)
-            of_readout = jax.tree.map(jnp.add, of_readout, of[1])
-            return (state, influence, value + more, (of_theta, of_readout)), None
+    def _update_rows(
+        self, flat: FlatCell, theta: jax.Array, state: State, x: Any, influence: Influence, key: jax.Array | None
+    ) -> Influence:
+        """Updates the influence of every sequence; `state` is the one before the step, leaves [*batch, ...]."""
+        rows = _rows(x, x.valid.ndim)
+        update = jax.vmap(lambda s, x, i, k: self.update_influence(flat, theta, s, x, i, k))
+        return update(_vectors(state, x.valid.ndim), rows, influence, self._keys(key, len(rows.valid)))
 
-        state = begun.cut(cell, params.cell, xs)
-        keys = jax.random.split(key, given.shape[0]) if self.draws and key is not None else None
-        nothing = jnp.zeros_like(theta), jax.tree.map(jnp.zeros_like, params.readout)
-        found, _ = jax.lax.scan(
-            body, (state, carry.influence, jnp.zeros((), theta.dtype), nothing), (inputs, targets, keys)
+    def _step_gradient(
+        self,
+        flat: FlatCell,
+        theta: jax.Array,
+        loss: ReadoutLoss,
+        params: ReadoutParams,
+        state: State,
+        x: Any,
+        target: Any,
+        influence: Influence,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+        """Returns the loss of one step, its direct gradient and that through the state [P], and the readout's."""
+
+        def step_loss(cell_params: Params, readout: Any, s: jax.Array) -> jax.Array:
+            after = jax.tree.map(lambda leaf, like: jnp.reshape(leaf, like.shape), jax.vmap(flat.state)(s), state)
+            y = masking.blank(flat.cell.output(cell_params, after, x), x.valid)
+            return loss(readout, *jax.tree.map(lambda leaf: leaf[None], (y, target)))
+
+        dims = x.valid.ndim
+        value, (cell_bar, readout_bar, state_bar) = jax.value_and_grad(step_loss, argnums=(0, 1, 2))(
+            params.cell, params.readout, _vectors(state, dims)
         )
-        state, influence, value, (of_theta, of_readout) = found
-        begun = begun._replace(state=state, own=jnp.zeros_like(begun.own))
-        return Estimate(value, ReadoutParams(vectors.params(of_theta), of_readout), Carry(begun, influence))
+        contract = jax.vmap(lambda x, i, s_bar: self.contract(flat, theta, x, i, s_bar))
+        through_state = jnp.sum(contract(_rows(x, dims), influence, state_bar), axis=0)
+        return value, flatten_util.ravel_pytree(cell_bar)[0], through_state, readout_bar
+
+    def _keys(self, key: jax.Array | None, count: int) -> jax.Array | None:
+        return jax.random.split(key, count) if self.is_random and key is not None else None
 
 
-def _first(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
-
-
-def _rows(tree: Any, xs: Any) -> Any:
-    """Leaves [*batch, ...] as [N, ...]."""
-    dims = len(batch_shape(xs))
+def _rows(tree: Any, dims: int) -> Any:
+    """Reshapes leaves [*batch, ...] with `dims` batch dimensions to [N, ...]."""
     return jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[dims:])), tree)
 
 
-def _keys(estimator: Online, key: jax.Array | None, count: int) -> jax.Array | None:
-    return jax.random.split(key, count) if estimator.draws and key is not None else None
+def _vectors(state: State, dims: int) -> jax.Array:
+    """Returns states, leaves [*batch, ...], as vectors [N, S]."""
+    return jax.vmap(lambda s: ravel(s)[0])(_rows(state, dims))

@@ -1,4 +1,4 @@
-"""Estimators of the gradient: exact ones against BPTT, approximations against their definitions, UORO in the mean."""
+"""Estimators of the gradient: exact ones against BPTT, approximations against their definitions, UORO on average."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ RAGGED = {"lengths": LENGTHS, "resets": RESETS}
 
 
 def loss(readout, ys, targets):
-    """A sum over steps in which every output and every step counts differently."""
+    """A sum over steps in which every output and every step has its own weight."""
     return jnp.sum(jnp.sin(ys @ readout["v"]) * targets)
 
 
@@ -35,29 +35,29 @@ def problem(cell):
     params = jax.tree.map(lambda leaf: leaf + 0.3 * jnp.asarray(rng.normal(size=leaf.shape)), params)
     readout = {"v": jnp.asarray(rng.normal(size=(cell.output_size, 1)))}
     xs, targets = (jnp.asarray(rng.normal(size=(T, B, n))) for n in (D, 1))
-    # Targets beyond a sequence's end as well: outputs are zero there, and so is their loss.
+    # Targets exist beyond a sequence's end as well: outputs are zero there, and so is their loss.
     return ReadoutParams(params, readout), xs, targets
 
 
-@functools.partial(jax.jit, static_argnames=("estimator", "cell", "stretches"))
-def run(estimator, cell, params, xs, targets, lengths=None, resets=None, state=None, key=None, stretches=(T,)):
-    """The sum over stretches of value and gradient, and the last carry."""
-    carry = estimator.init(cell, params, xs[: stretches[0]], state, key)
+@functools.partial(jax.jit, static_argnames=("estimator", "cell", "segments"))
+def run(estimator, cell, params, xs, targets, lengths=None, resets=None, state=None, key=None, segments=(T,)):
+    """Returns value and gradient, summed over segments of these lengths, and the last carry."""
+    carry = estimator.init(cell, params, xs[: segments[0]], state, key)
     value, gradient, start = 0.0, jax.tree.map(jnp.zeros_like, params), 0
-    for steps in stretches:
-        here = slice(start, start + steps)
-        left = None if lengths is None else jnp.clip(lengths - start, 0, steps)
-        of_resets = None if resets is None else resets[here]
-        estimate = estimator(cell, loss, params, carry, xs[here], targets[here], lengths=left, resets=of_resets)
+    for steps in segments:
+        at = slice(start, start + steps)
+        flags = {"lengths": None if lengths is None else jnp.clip(lengths - start, 0, steps)}
+        flags["resets"] = None if resets is None else resets[at]
+        estimate = estimator(cell, loss, params, carry, xs[at], targets[at], **flags)
         value, carry, start = value + estimate.value, estimate.carry, start + steps
         gradient = jax.tree.map(jnp.add, gradient, estimate.gradient)
     return value, gradient, carry
 
 
-def assert_close(got, wanted, tolerance=1e-9):
-    """Relative to the largest number of each array."""
-    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(g, w, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(w), initial=0))))
+def assert_close(actual, expected, tolerance=1e-9):
+    """The tolerance is relative to the largest number of each array."""
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * max(1.0, float(np.max(np.abs(e), initial=0))))
 
 
 @functools.cache
@@ -74,7 +74,7 @@ def exact(cell, ragged):
         for name in EVERY
     ],
 )
-def test_rtrl_is_bptt(name):
+def test_rtrl_equals_bptt(name):
     cell = EVERY[name]
     assert_close(run(RTRL(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
 
@@ -84,20 +84,20 @@ def test_rtrl_is_bptt(name):
     [RTRL(), TBPTT(3, T), *(pytest.param(e, marks=pytest.mark.slow) for e in (SnAp(1), SnAp(2), EProp(), TBPTT(2)))],
     ids=str,
 )
-def test_stretches_are_the_whole(estimator):
+def test_segments_give_the_gradient_of_the_whole_sequence(estimator):
     cell = EVERY["lstm"]
-    # Those of TBPTT must be the same: with overlapping windows the first is the short one, else the last.
-    stretches = (5, 6) if estimator == TBPTT(3, T) else (4, 7)
+    # TBPTT must see the same windows: its short segment is the first one if windows overlap, else the last one.
+    segments = (5, 6) if estimator == TBPTT(3, T) else (4, 7)
     whole = run(estimator, cell, *problem(cell), **RAGGED)
-    np.testing.assert_allclose(whole[0], exact(cell, True)[0], rtol=1e-9)  # the loss is no estimate
-    assert_close(run(estimator, cell, *problem(cell), **RAGGED, stretches=stretches)[:2], whole[:2])
+    np.testing.assert_allclose(whole[0], exact(cell, True)[0], rtol=1e-9)  # the loss is exact, not an estimate
+    assert_close(run(estimator, cell, *problem(cell), **RAGGED, segments=segments)[:2], whole[:2])
 
 
-def test_bptt_goes_through_any_engine_and_cuts_between_stretches():
+def test_bptt_uses_any_engine_and_cuts_the_gradient_between_segments():
     cell = STACK
     assert_close(run(BPTT(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
-    cut = run(BPTT(), cell, *problem(cell), stretches=(4, 7))[:2]
-    assert_close(cut, by_hand(cell, [(0, 4, 0), (4, 11, 4)]))
+    actual = run(BPTT(), cell, *problem(cell), segments=(4, 7))[:2]
+    assert_close(actual, stop_gradient_reference(cell, [(0, 4, 0), (4, 11, 4)]))
 
 
 @pytest.mark.parametrize(
@@ -107,48 +107,47 @@ def test_bptt_goes_through_any_engine_and_cuts_between_stretches():
         *(pytest.param(*each, marks=pytest.mark.slow) for each in (("lstm", 1), ("gru_reset_before", 4), ("stack", T))),
     ],
 )
-def test_a_window_of_the_whole_is_bptt(name, segment_length):
+def test_a_window_of_the_whole_sequence_equals_bptt(name, segment_length):
     cell = EVERY[name]
     assert_close(run(TBPTT(segment_length, T), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
 
 
-def by_hand(cell, segments):
-    """Of each (begin, end, cut): the losses of steps begin..end, back to an explicit stop_gradient before `cut`."""
+def stop_gradient_reference(cell, segments):
+    """For each (start, end, cut): the losses of steps start..end, with an explicit stop_gradient before step `cut`."""
     params, xs, targets = problem(cell)
 
+    def segment_loss(params, start, end, cut):
+        state = None
+        if cut:
+            state, _ = unroll(cell, params.cell, xs[:cut], engine=Scan())
+            state = jax.lax.stop_gradient(state)
+        _, ys = unroll(cell, params.cell, xs[cut:end], state, engine=Scan())
+        return loss(params.readout, ys[start - cut :], targets[start:end])
+
     @jax.jit
-    def found(params):
-        value, gradient = 0.0, jax.tree.map(jnp.zeros_like, params)
-        for begin, end, cut in segments:
+    def total(params):
+        value_and_gradient = 0.0, jax.tree.map(jnp.zeros_like, params)
+        for segment in segments:
+            more = jax.value_and_grad(segment_loss)(params, *segment)
+            value_and_gradient = jax.tree.map(jnp.add, value_and_gradient, more)
+        return value_and_gradient
 
-            def of(params, begin=begin, end=end, cut=cut):
-                state = None
-                if cut:
-                    state, _ = unroll(cell, params.cell, xs[:cut], engine=Scan())
-                    state = jax.lax.stop_gradient(state)
-                _, ys = unroll(cell, params.cell, xs[cut:end], state, engine=Scan())
-                return loss(params.readout, ys[begin - cut :], targets[begin:end])
-
-            more = jax.value_and_grad(of)(params)
-            value, gradient = jax.tree.map(jnp.add, (value, gradient), more)
-        return value, gradient
-
-    return found(params)
+    return total(params)
 
 
 @pytest.mark.parametrize("cell", [EVERY["gru"], STACK], ids=["gru", "stack"])
 def test_truncation_is_an_explicit_stop_gradient(cell):
-    wanted = by_hand(cell, [(0, 3, 0), (3, 6, 3), (6, 9, 6), (9, 11, 9)])
-    assert_close(run(TBPTT(3), cell, *problem(cell))[:2], wanted)
-    of_truth = flatten_util.ravel_pytree(exact(cell, False)[1])[0]
-    assert np.max(np.abs(flatten_util.ravel_pytree(wanted[1])[0] - of_truth)) > 0.01
+    expected = stop_gradient_reference(cell, [(0, 3, 0), (3, 6, 3), (6, 9, 6), (9, 11, 9)])
+    assert_close(run(TBPTT(3), cell, *problem(cell))[:2], expected)
+    untruncated = flatten_util.ravel_pytree(exact(cell, False)[1])[0]
+    assert np.max(np.abs(flatten_util.ravel_pytree(expected[1])[0] - untruncated)) > 0.01
 
 
 def test_overlapping_windows_are_an_explicit_stop_gradient():
     cell = STACK
     # k = 3, w = 7: of 11 steps the first segment has 2.
-    wanted = by_hand(cell, [(0, 2, 0), (2, 5, 0), (5, 8, 1), (8, 11, 4)])
-    assert_close(run(TBPTT(3, 7), cell, *problem(cell))[:2], wanted)
+    expected = stop_gradient_reference(cell, [(0, 2, 0), (2, 5, 0), (5, 8, 1), (8, 11, 4)])
+    assert_close(run(TBPTT(3, 7), cell, *problem(cell))[:2], expected)
 
 
 def test_all_segments_are_one_compiled_loop():
@@ -157,31 +156,31 @@ def test_all_segments_are_one_compiled_loop():
 
     def size(steps, estimator):
         xs, targets = jnp.zeros((steps, B, D)), jnp.zeros((steps, B, 1))
-        jaxpr = jax.make_jaxpr(lambda p: run(estimator, cell, p, xs, targets, stretches=(steps,)))(params)
+        jaxpr = jax.make_jaxpr(lambda p: run(estimator, cell, p, xs, targets, segments=(steps,)))(params)
         return str(jaxpr).count("tanh")
 
     for estimator in (TBPTT(5), TBPTT(5, 8)):
         assert size(10, estimator) == size(500, estimator)
 
 
-def test_a_given_state_is_where_it_starts_and_has_no_gradient():
+def test_a_given_state_is_the_initial_one_and_gets_no_gradient():
     cell = LearnedInitialState(VanillaRNN(D, H))
     params, xs, targets = problem(cell)
     state = jnp.full((B, H), 0.3)
     for estimator in (BPTT(), RTRL(), TBPTT(3, T), TBPTT(4), SnAp(2)):
         value, gradient, _ = run(estimator, cell, params, xs, targets, state=state)
-        wanted = run(BPTT(Scan()), cell, params, xs, targets, state=state)
-        np.testing.assert_allclose(value, wanted[0], rtol=1e-12)
+        expected = run(BPTT(Scan()), cell, params, xs, targets, state=state)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-12)
         assert not np.any(flatten_util.ravel_pytree(gradient.cell.state)[0])
         if estimator != TBPTT(4):
-            assert_close(gradient, wanted[1])
+            assert_close(gradient, expected[1])
 
 
-# Approximations, by their definitions with dense matrices
+# Approximations against their definitions with dense matrices
 
 
-def dense(cell, estimate, kept):
-    """sum_t dL_t/ds_t M_t with M_t = kept * (D M + F) in a Python loop; `estimate` gives D of (theta, s, x)."""
+def dense(cell, jacobian, kept):
+    """sum_t dL_t/ds_t M_t with M_t = kept * (D M + F) in a Python loop; `jacobian` computes D from (theta, s, x)."""
     params, xs, targets = problem(cell)
     theta, back = flatten_util.ravel_pytree(params.cell)
 
@@ -189,19 +188,19 @@ def dense(cell, estimate, kept):
     def one(state, influence, x, target):
         s, unravel = ravel(state)
         step = lambda theta, s: ravel(cell.step(back(theta), unravel(s), cell.project(back(theta), x)))[0]  # noqa: E731
-        of_theta, after = jax.jacrev(step)(theta, s), step(theta, s)
-        influence = kept * (estimate(back, unravel, theta, s, x) @ influence + of_theta)
+        d_theta, after = jax.jacrev(step)(theta, s), step(theta, s)
+        influence = kept * (jacobian(back, unravel, theta, s, x) @ influence + d_theta)
         read = lambda s: loss(params.readout, cell.output(params.cell, unravel(s), x), target)  # noqa: E731
         return unravel(after), influence, jax.grad(read)(after) @ influence
 
-    found = jnp.zeros_like(theta)
+    gradient = jnp.zeros_like(theta)
     for row in range(B):
         state = cell.initial_state(params.cell)
         influence = jnp.zeros((ravel(state)[0].size, theta.size))
         for t in range(T):
             state, influence, more = one(state, influence, xs[t, row], targets[t, row])
-            found += more
-    return back(found)
+            gradient += more
+    return back(gradient)
 
 
 def full_jacobian(cell):
@@ -211,38 +210,38 @@ def full_jacobian(cell):
 
 
 def own_unit(cell, gates, components):
-    """[S, P] of a cell with w_i, w_h and b, `gates` blocks of H columns: a unit's own weights move its own state."""
+    """Booleans [S, P]: the parameter belongs to the unit. w_i, w_h and b have `gates` blocks of H columns."""
     params, _, _ = problem(cell)
     units = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.tile(jnp.arange(H), gates), leaf.shape), params.cell)
-    of_parameter = flatten_util.ravel_pytree(units)[0]
-    return jnp.tile(jnp.arange(H), components)[:, None] == of_parameter[None]
+    parameter_units = flatten_util.ravel_pytree(units)[0]
+    return jnp.tile(jnp.arange(H), components)[:, None] == parameter_units[None]
 
 
-def test_snap_1_of_an_lstm_keeps_a_unit_to_itself():
+def test_snap_1_of_an_lstm_keeps_the_influence_within_a_unit():
     cell = EVERY["lstm"]
-    # The output gate's weights cannot reach c within one step: zero in F, and D brings nothing of h's to c but by W_h.
+    # The output gate's weights do not reach c within one step: they are zero in F, and D maps h to c by W_h only.
     kept = own_unit(cell, 4, 2)
     params, _, _ = problem(cell)
     output = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.arange(4 * H) >= 3 * H, leaf.shape), params.cell)
-    of_c = jnp.repeat(jnp.array([name == "c" for name in cell.initial_state(params.cell)._fields]), H)
-    kept &= ~(of_c[:, None] & flatten_util.ravel_pytree(output)[0][None])
-    found = run(SnAp(1), cell, *problem(cell))[1].cell
-    assert_close(found, dense(cell, full_jacobian(cell), kept))
-    assert np.max(np.abs(found.w_h - exact(cell, False)[1].cell.w_h)) > 1e-3
+    is_c = jnp.repeat(jnp.array([name == "c" for name in cell.initial_state(params.cell)._fields]), H)
+    kept &= ~(is_c[:, None] & flatten_util.ravel_pytree(output)[0][None])
+    gradient = run(SnAp(1), cell, *problem(cell))[1].cell
+    assert_close(gradient, dense(cell, full_jacobian(cell), kept))
+    assert np.max(np.abs(gradient.w_h - exact(cell, False)[1].cell.w_h)) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lru", "stack"))])
-def test_snap_2_of_a_dense_layer_is_rtrl(name):
+def test_snap_2_of_a_dense_layer_equals_rtrl(name):
     assert_close(run(SnAp(2), EVERY[name], *problem(EVERY[name]), **RAGGED)[:2], exact(EVERY[name], True))
 
 
-def test_snap_1_is_exact_where_units_do_not_meet():
+def test_snap_1_is_exact_if_units_do_not_interact():
     assert_close(run(SnAp(1), EVERY["min_gru"], *problem(EVERY["min_gru"]))[:2], exact(EVERY["min_gru"], False))
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaky(Cell):
-    """h_t = (1 - a) h_{t-1} + a tanh(x_t W_i + h_{t-1} W_h): what RFLO is written for."""
+    """h_t = (1 - a) h_{t-1} + a tanh(x_t W_i + h_{t-1} W_h), the network for which RFLO is defined."""
 
     a: float = 0.3
 
@@ -263,13 +262,13 @@ class Leaky(Cell):
         return (1 - self.a) * state + self.a * jnp.tanh(drive + r)
 
 
-def test_eprop_of_a_leaky_network_is_rflo():
-    # Murray 2019, equations 4 and 5: p_t = (1 - a) p_{t-1} + a tanh'(u_t) h_{t-1}, one trace a weight; feedback is the
-    # readout's own.
+def test_eprop_of_a_leaky_network_equals_rflo():
+    # Murray 2019, equations 4 and 5: p_t = (1 - a) p_{t-1} + a tanh'(u_t) h_{t-1}, one trace per weight, with the
+    # readout's weights as feedback.
     cell = Leaky(D, H)
     params, xs, targets = problem(cell)
     w_i, w_h, v = (np.asarray(w) for w in (params.cell["w_i"], params.cell["w_h"], params.readout["v"]))
-    h, wanted = np.zeros((B, H)), {"w_i": 0, "w_h": 0}
+    h, expected = np.zeros((B, H)), {"w_i": 0, "w_h": 0}
     traces = {"w_i": np.zeros((B, D, H)), "w_h": np.zeros((B, H, H))}
     for x, target in zip(np.asarray(xs), np.asarray(targets), strict=True):
         u = x @ w_i + h @ w_h
@@ -278,10 +277,10 @@ def test_eprop_of_a_leaky_network_is_rflo():
             traces[name] = (1 - cell.a) * traces[name] + cell.a * source[:, :, None] * slope[:, None, :]
         h = (1 - cell.a) * h + cell.a * np.tanh(u)
         signal = (np.cos(h @ v) * target) @ v.T
-        wanted = {name: wanted[name] + np.sum(signal[:, None, :] * traces[name], axis=0) for name in wanted}
-    found = run(EProp(), cell, params, xs, targets)[1].cell
-    assert_close(found, wanted)
-    assert np.max(np.abs(found["w_h"] - exact(cell, False)[1].cell["w_h"])) > 0.01
+        expected = {name: expected[name] + np.sum(signal[:, None, :] * traces[name], axis=0) for name in expected}
+    gradient = run(EProp(), cell, params, xs, targets)[1].cell
+    assert_close(gradient, expected)
+    assert np.max(np.abs(gradient["w_h"] - exact(cell, False)[1].cell["w_h"])) > 0.01
 
 
 def test_eprop_of_an_lstm_leaves_out_the_recurrent_product():
@@ -300,37 +299,39 @@ def test_eprop_of_an_lstm_leaves_out_the_recurrent_product():
 
 @functools.cache
 def draws(count):
-    """Estimates of the cell's gradient by as many keys, [count, P], and the exact one."""
+    """Estimates of the cell's gradient with `count` keys, [count, P], and the exact gradient [P]."""
     cell = LearnedInitialState(LSTM(D, H))
     params, xs, targets = problem(cell)
-    xs, targets, resets = xs[:4], targets[:4], RESETS[:4]  # few steps: the spread grows with their number
+    xs, targets, resets = xs[:4], targets[:4], RESETS[:4]  # few steps, as the variance grows with their number
 
     @jax.jit
-    def one(keys):
-        of = lambda key: run(UORO(), cell, params, xs, targets, key=key, resets=resets)[1]  # noqa: E731
-        return jax.lax.map(lambda k: flatten_util.ravel_pytree(of(k).cell)[0], keys, batch_size=64)
+    def estimate(keys):
+        gradient = lambda key: run(UORO(), cell, params, xs, targets, key=key, resets=resets)[1]  # noqa: E731
+        return jax.lax.map(lambda k: flatten_util.ravel_pytree(gradient(k).cell)[0], keys, batch_size=64)
 
-    wanted = run(BPTT(Scan()), cell, params, xs, targets, resets=resets)[1]
-    found = one(jax.random.split(jax.random.key(1), count))
-    return np.asarray(found), np.asarray(flatten_util.ravel_pytree(wanted.cell)[0])
+    expected = run(BPTT(Scan()), cell, params, xs, targets, resets=resets)[1]
+    estimates = estimate(jax.random.split(jax.random.key(1), count))
+    return np.asarray(estimates), np.asarray(flatten_util.ravel_pytree(expected.cell)[0])
 
 
 def test_uoro_is_unbiased_and_its_mean_converges_at_one_over_root_n():
-    found, wanted = draws(16384)
+    estimates, expected = draws(16384)
 
     def error(n):
         """Root mean square error of a mean over n keys."""
-        return np.sqrt(np.mean(np.sum((found.reshape(-1, n, len(wanted)).mean(1) - wanted[None]) ** 2, axis=-1)))
+        means = estimates.reshape(-1, n, len(expected)).mean(1)
+        return np.sqrt(np.mean(np.sum((means - expected[None]) ** 2, axis=-1)))
 
     assert 0.85 < error(4) / error(64) / 4 < 1.15
-    # The mean of all is as far from the truth as its own spread says: the sum of squares over its expectation is 1,
-    # give or take, as few directions hold most of the noise.
-    spread = np.sum(found.var(0)) / len(found)
-    assert np.sum((found.mean(0) - wanted) ** 2) / spread < 3
-    assert np.linalg.norm(found.mean(0) - wanted) < 0.1 * np.linalg.norm(wanted)  # one alone: 6
+    # The squared error of the mean over all keys, divided by its expectation, is about 1; it varies, as most of the
+    # noise lies in a few directions.
+    variance = np.sum(estimates.var(0)) / len(estimates)
+    assert np.sum((estimates.mean(0) - expected) ** 2) / variance < 3
+    # A single estimate has a relative error of 6.
+    assert np.linalg.norm(estimates.mean(0) - expected) < 0.1 * np.linalg.norm(expected)
 
 
-def test_uoro_has_the_exact_value_and_readout_gradient_and_is_random_in_the_rest():
+def test_uoro_has_the_exact_value_and_readout_gradient_and_a_random_cell_gradient():
     cell = EVERY["gru"]
     first, second = (run(UORO(), cell, *problem(cell), key=jax.random.key(k)) for k in (1, 2))
     for value, gradient, _ in (first, second):
@@ -347,30 +348,30 @@ def test_uoro_has_the_exact_value_and_readout_gradient_and_is_random_in_the_rest
     [BPTT(), RTRL(), *(pytest.param(e, marks=pytest.mark.slow) for e in (TBPTT(4), TBPTT(3, T), SnAp(1)))],
     ids=str,
 )
-def test_noise_is_drawn_by_the_key_and_the_gradient_is_of_what_was_drawn(estimator):
+def test_the_key_determines_the_noise_of_value_and_gradient(estimator):
     cell = Dropout(VanillaRNN(D, H), 0.5)
     params, xs, targets = problem(cell)
     values = [run(estimator, cell, params, xs, targets, key=jax.random.key(k))[:2] for k in (1, 1, 2)]
     assert_close(values[0], values[1], 0)
     assert values[0][0] != values[2][0]
-    # The readout's gradient is exact, so it tells whether the same noise was in value and gradient.
-    move = 1e-6
+    # The readout's gradient is exact, so it equals the slope only if value and gradient have the same noise.
+    step = 1e-6
 
     def at(v):
         return run(estimator, cell, params._replace(readout={"v": v}), xs, targets, key=jax.random.key(1))[0]
 
     v = params.readout["v"]
-    slope = (at(v.at[0, 0].add(move)) - at(v.at[0, 0].add(-move))) / (2 * move)
+    slope = (at(v.at[0, 0].add(step)) - at(v.at[0, 0].add(-step))) / (2 * step)
     np.testing.assert_allclose(values[0][1].readout["v"][0, 0], slope, rtol=1e-6)
 
 
-def test_a_window_of_the_whole_is_bptt_of_the_same_noise():
-    # The noise of the steps that are run again must be the one they had.
+def test_a_window_of_the_whole_sequence_equals_bptt_with_the_same_noise():
+    # Steps that are recomputed must have the noise that they had before.
     cell = Dropout(VanillaRNN(D, H), 0.5)
     params, xs, targets = problem(cell)
-    found = run(TBPTT(3, T), cell, params, xs, targets, key=jax.random.key(1))
+    actual = run(TBPTT(3, T), cell, params, xs, targets, key=jax.random.key(1))
     _, key = jax.random.split(jax.random.key(1))
-    wanted: Any = jax.value_and_grad(
+    expected: Any = jax.value_and_grad(
         lambda p: loss(p.readout, unroll(cell, p.cell, xs, key=key, engine=Scan())[1], targets)
     )(params)
-    assert_close(found[:2], wanted)
+    assert_close(actual[:2], expected)
