@@ -1,32 +1,120 @@
-"""The README's examples with prompts, run as they stand and checked against what they show."""
+"""The documents: their Python is run, their commands and links are checked."""
 
+import contextlib
+import dataclasses
 import doctest
+import importlib
 import importlib.util
+import io
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import jax
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-EXAMPLES = {
-    section.splitlines()[0]: block
-    for section in README.read_text().split("\n## ")
-    for block in re.findall(r"```python\n(>>> .*?)```", section, re.DOTALL)
+from experiments.common.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in [
+        "README.md",
+        "experiments/README.md",
+        "rnn_jax/interop/README.md",
+        "rnn_jax/training/README.md",
+        *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "experiments/results").glob("*/README.md"))),
+        "BUILD_NOTES.md",
+    ]
+    if (ROOT / name).exists()
 }
 
 
-def test_the_readme_has_examples():
-    others = {"Sequences of different lengths", "Stop and resume", "Load PyTorch weights"}
-    assert set(EXAMPLES) == others | {"Which gradient?"}
+def blocks(text):
+    """Every fenced block as (section, language, content)."""
+    for section in re.split(r"^## ", text, flags=re.MULTILINE):
+        for language, content in re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE):
+            yield section.splitlines()[0], language, content
 
 
-@pytest.mark.parametrize("section", EXAMPLES)
-def test_examples_of_the_readme(section):
-    if "import torch" in EXAMPLES[section] and not importlib.util.find_spec("torch"):
+def commands(text):
+    """Every `python -m experiments.NAME FLAGS` of a document: in code, indented or within a line."""
+    for line in re.findall(r"python -m experiments\.\w[^`\n]*", re.sub(r"\\\n *", "", text)):
+        for command in line.split("python -m ")[1:]:
+            words = shlex.split(re.split(r"[;&]|  +#", command)[0])
+            yield words[0].removeprefix("experiments."), words[1:]
+
+
+def anchors(text):
+    """The anchors of a document's headings, as GitHub makes them."""
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def python_blocks():
+    """Every Python block with the output that a `text` block after it shows."""
+    for name, text in DOCUMENTS.items():
+        fenced = [*blocks(text), ("", "", "")]
+        for (section, language, code), (_, next_language, shown) in itertools.pairwise(fenced):
+            if language == "python":
+                yield pytest.param(name, code, shown if next_language == "text" else "", id=f"{name}: {section}")
+
+
+@pytest.mark.parametrize(("name", "code", "output"), list(python_blocks()))
+def test_python_runs_and_prints_what_the_document_shows(name, code, output):
+    if "import torch" in code and not importlib.util.find_spec("torch"):
         pytest.skip("torch is not installed")
-    example = doctest.DocTestParser().get_doctest(EXAMPLES[section], {}, section, str(README), 0)
     with jax.numpy_rank_promotion("allow"):  # a reader's session
-        results = doctest.DocTestRunner().run(example)
-    assert results.attempted >= 8
-    assert not results.failed
+        if code.startswith(">>> "):
+            example = doctest.DocTestParser().get_doctest(code, {}, name, name, 0)
+            results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example)
+            assert results.attempted == len(re.findall(r"^>>> ", code, re.MULTILINE))
+            assert not results.failed
+        else:
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, name, "exec"), {"__name__": "my_module"})
+            assert printed.getvalue() == output
+
+
+def test_the_readme_shows_each_subject_in_python():
+    sections = [section for section, language, _ in blocks(DOCUMENTS["README.md"]) if language == "python"]
+    assert sections == [
+        "# rnn_jax",
+        "Write your own cell",
+        "Sequences of different lengths",
+        "Gradients",
+        "Train and resume",
+        "Load PyTorch weights",
+    ]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_name_experiments_and_flags_that_exist(name):
+    for experiment, words in commands(DOCUMENTS[name]):
+        if experiment == "NAME":
+            continue
+        config = importlib.import_module(f"experiments.{experiment}").Config
+        known = {field.name for kind in (config, Settings) for field in dataclasses.fields(kind)} | {"workdir", "quick"}
+        given = {word.removeprefix("--").split("=")[0] for word in words}
+        assert given <= known, f"{name}: {experiment} {given - known}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name):
+    folder = (ROOT / name).parent
+    for target in re.findall(r"\]\(([^)\s]+)\)", DOCUMENTS[name]):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (folder / path).resolve() if path else ROOT / name
+        assert linked.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in set(anchors(linked.read_text(encoding="utf-8"))), f"{name}: {target}"
+
+
+def test_the_catalogue_lists_every_experiment():
+    rows = re.findall(r"^\| \[`(\w+)`\]\([^)]*\) \| [^|]+ \| \d+ \|$", DOCUMENTS["experiments/README.md"], re.MULTILINE)
+    folders = {path.parent.name for path in (ROOT / "experiments").glob("*/__main__.py")}
+    assert sorted(rows) == sorted(folders)
