@@ -1,4 +1,4 @@
-"""The long-dependency benchmark: what it writes, how it goes on, what it counts, its presets, what it refuses."""
+"""The long-dependency benchmark: what it writes, how it resumes, what it counts, its presets, what it refuses."""
 
 import dataclasses
 import io
@@ -18,10 +18,9 @@ from rich.console import Console
 from experiments import long_dependency
 from experiments.common import networks, run_files
 from experiments.common.flags import UserError
-from experiments.long_dependency import board, findings, measurement
+from experiments.long_dependency import board, measurement
 from experiments.long_dependency.config import plan
-from experiments.long_dependency.presets import PRESETS
-from experiments.long_dependency.recipe import Plateau, Published
+from experiments.long_dependency.presets import PRESETS, Plateau, Published
 from experiments.long_dependency.result import Result, ranked
 from rnn_jax import diagnostics, report, tasks, training
 
@@ -110,7 +109,7 @@ def test_a_finished_item_is_not_run_again_and_a_missing_one_is_the_same_again(
     monkeypatch.setattr(long_dependency, "measure", measure)
     long_dependency.run(TINY, str(tmp_path))
     assert ran == ["adding/20/lstm_chrono"]
-    assert "3 of 4 items are there" in " ".join(capsys.readouterr().out.split())
+    assert "3 of 4 items are finished and not run again" in " ".join(capsys.readouterr().out.split())
     again, before = (np.load(folder / "arrays.npz") for folder in (tmp_path, finished))
     assert set(again.files) == set(before.files)
     for name in again.files:
@@ -130,18 +129,18 @@ def test_an_item_does_not_depend_on_what_else_is_run(finished: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("fields", "differing"), [({"steps": 6}, "steps 5"), ({"seed": 1}, "seed 0"), ({"hidden_size": 5}, "network")]
 )
-def test_items_made_otherwise_are_refused(fields: dict, differing: str, finished: Path) -> None:
+def test_items_of_another_config_are_refused(fields: dict, differing: str, finished: Path) -> None:
     before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
-    with pytest.raises(UserError, match=f"adding-10-rnn.json was made otherwise.*{differing}.*another --workdir"):
+    with pytest.raises(UserError, match=f"adding-10-rnn.json is of another config.*{differing}.*another --workdir"):
         long_dependency.run(dataclasses.replace(TINY, **fields), str(finished))
     assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b'{"made_by": {}, "result": {}}', b"\xff"])
-def test_a_damaged_item_is_refused_by_name(damage: bytes, finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"made_by": {}, "result": {}}', b"\xff"])
+def test_a_corrupt_item_is_refused_by_name(content: bytes, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "items").mkdir()
-    (tmp_path / "items" / "adding-10-rnn.json").write_bytes(damage)
-    with pytest.raises(UserError, match=r"adding-10-rnn\.json cannot be read.*delete it, and it is run again"):
+    (tmp_path / "items" / "adding-10-rnn.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"adding-10-rnn\.json cannot be read.*delete it to run the item again"):
         long_dependency.run(TINY, str(tmp_path))
 
 
@@ -151,28 +150,28 @@ def an_item(**fields: Any) -> Any:
 
 
 def measured(item: Any, seeds: int = 2) -> tuple[measurement.Outcome, list[Result], list[int]]:
-    standings: list[Result] = []
+    updates: list[Result] = []
     work: list[int] = []
-    outcome = measurement.measure(item, seeds, 0, standings.append, training.Session(advance=work.append))
+    outcome = measurement.measure(item, seeds, 0, updates.append, training.Session(advance=work.append))
     assert outcome is not None
-    return outcome, standings, work
+    return outcome, updates, work
 
 
-def test_it_ends_when_all_seeds_have_solved_it_and_counts_sequences_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of two seeds, at each look of a batch of the test set and then of what counts: at step 4 a batch says yes for seed
-    # 0, the whole set no.
-    looks = iter([False] * 4 + [True, False, False, False] + [True] * 4)
-    monkeypatch.setattr(tasks.Adding, "solved", lambda self, metrics: next(looks))
-    outcome, standings, _ = measured(an_item(steps=50))
+def test_training_ends_when_all_seeds_have_solved_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    # For two seeds, at each evaluation first a batch, then the answer that counts: at step 4 a batch says that seed
+    # 0 has solved the task, the whole test set that it has not.
+    answers = iter([False] * 4 + [True, False, False, False] + [True] * 4)
+    monkeypatch.setattr(tasks.Adding, "solved", lambda self, metrics: next(answers))
+    outcome, updates, _ = measured(an_item(steps=50))
     assert outcome.result.steps == [2, 4, 6]
     assert outcome.result.solved == [[False, False, True]] * 2
     assert outcome.result.sequences_until_solved == 6 * 3
-    assert [r.finished for r in standings] == [False, False, True]
+    assert [r.finished for r in updates] == [False, False, True]
 
 
 def test_a_solved_seed_stays_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = iter([True, False, True, False, False, True, False, True])
-    monkeypatch.setattr(tasks.Adding, "solved", lambda self, metrics: next(looks))
+    answers = iter([True, False, True, False, False, True, False, True])
+    monkeypatch.setattr(tasks.Adding, "solved", lambda self, metrics: next(answers))
     result = measured(an_item(steps=50))[0].result
     assert result.steps == [2, 4]
     assert result.solved_at == [2, 4]
@@ -180,31 +179,31 @@ def test_a_solved_seed_stays_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_whole_test_set_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int | None] = []
+    batches_read: list[int | None] = []
     evaluate = measurement.training.evaluate
 
     def counted(*args: Any, batches: int | None = None) -> Any:
-        asked.append(batches)
+        batches_read.append(batches)
         return evaluate(*args, batches=batches)
 
     monkeypatch.setattr(measurement.training, "evaluate", counted)
     measured(an_item(steps=4))
-    assert asked == [1, 1, None]  # the last look is at all of it
+    assert batches_read == [1, 1, None]  # the last evaluation reads all of it
 
 
-def test_a_seed_that_diverges_is_told_and_ends_the_item_where_all_did() -> None:
+def test_diverged_seeds_are_reported_and_an_item_ends_when_all_have_diverged() -> None:
     outcome, _, _ = measured(an_item(steps=50, learning_rate=1e25))
     result = outcome.result
-    assert all("diverged at step" in str(told) for told in result.diverged)
+    assert all("diverged at step" in str(message) for message in result.diverged)
     assert result.steps[-1] < 50
     assert result.solving == 0
-    assert "diverged at step" in findings.of_item(result)
+    assert "diverged at step" in board.item_line(result)
 
 
 def a_result(**fields: Any) -> Result:
-    of_seeds = {"curves": {"loss": [[0.2, 0.1]] * 3, "mse": [[0.2, 0.1]] * 3}, "steps": [10, 20]}
+    per_seed = {"curves": {"loss": [[0.2, 0.1]] * 3, "mse": [[0.2, 0.1]] * 3}, "steps": [10, 20]}
     done = {"finished": True, "seconds": 61.0, "sequences_per_second": 1234.5, "parameters": 100}
-    return dataclasses.replace(Result.waiting(an_item(), 3), **of_seeds | done | fields)
+    return dataclasses.replace(Result.waiting(an_item(), 3), **per_seed | done | fields)
 
 
 def test_the_median_seed_decides_when_it_is_solved() -> None:
@@ -227,7 +226,7 @@ def test_the_board_ranks_by_seeds_solved_then_sequences_then_loss() -> None:
     assert [r.cell for r in ranked(results)] == ["early", "late", "one", "better", "worse", "lost"]
 
 
-def test_the_board_fits_a_terminal_and_says_what_is_published() -> None:
+def test_the_board_fits_a_terminal_and_shows_published_numbers() -> None:
     paper = Published("Le et al. 2015", "mse", 1 / 6)
     shown = [
         a_result(cell="lstm_chrono", curves={"loss": [[0.1], [0.2], [0.35]], "mse": [[0.1], [0.2], [0.3]]}),
@@ -235,7 +234,7 @@ def test_the_board_fits_a_terminal_and_says_what_is_published() -> None:
         a_result(cell="lstm_bias_10", published=Published("H&S", "sequences", 1_273_000), diverged=["so", None, None]),
     ]
     console = Console(file=io.StringIO(), width=80)
-    console.print(report.TextTables(board.COLUMNS, board.sections(shown), board.caption(shown, 2)))
+    console.print(report.TextTables(board.COLUMNS, board.sections(shown), board.caption(2)))
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     rows = {line.split()[0]: line.split() for line in lines if line.startswith(" l") or line.startswith(" Long")}
@@ -251,15 +250,13 @@ def test_the_board_fits_a_terminal_and_says_what_is_published() -> None:
 )
 def test_the_papers_number_is_met_or_missed(quantity: str, value: float, word: str) -> None:
     result = a_result(published=Published("a paper", quantity, value), solved=[[True, True]] * 3)
-    assert findings.sentences([result])[-1].endswith(f": {word}.")
+    assert board.findings([result])[-1].endswith(f"): {word}.")
 
 
-def test_what_diverged_is_said_to_have_and_fits_the_board() -> None:
+def test_divergence_is_named_and_large_numbers_fit_the_board() -> None:
     lost = a_result(curves={"loss": [[4e17]] * 3, "mse": [[4e17]] * 3}, diverged=["so", "so", None])
-    assert findings.sentences([lost])[0].endswith("diverged: rnn.")
-    assert findings.sentences([dataclasses.replace(lost, diverged=[None, None, "so"])])[0].endswith(
-        "at the baseline: rnn."
-    )
+    assert board.findings([lost])[0].endswith("diverged: rnn.")
+    assert board.findings([dataclasses.replace(lost, diverged=[None, None, "so"])])[0].endswith("at the baseline: rnn.")
     assert board.number(4e17) == "4.0e+17"
     assert board.number(2.54e-5) == "2.5e-05"
     assert board.number(1_273_000) == "1,273,000"
@@ -268,16 +265,16 @@ def test_what_diverged_is_said_to_have_and_fits_the_board() -> None:
 @pytest.mark.parametrize(
     ("left", "share", "sentence"),
     [
-        (False, 1.02, "at the baseline (1.02 of it), as Le has it."),
-        (True, 0.5, "past the baseline (0.5 of it), as Le has it."),
-        (True, 0.95, "at the baseline (0.95 of it), where Le is past it."),
-        (False, 0.5, "past the baseline (0.5 of it), where Le is at it."),
+        (False, 1.02, "at the baseline (1.02 of it), as in Le."),
+        (True, 0.5, "past the baseline (0.5 of it), as in Le."),
+        (True, 0.95, "at the baseline (0.95 of it), but past it in Le."),
+        (False, 0.5, "past the baseline (0.5 of it), but at it in Le."),
     ],
 )
 def test_a_papers_plateau_is_shared_or_not(left: bool, share: float, sentence: str) -> None:
     loss = share * a_result().baseline
     result = a_result(published=Plateau("Le", left), curves={"loss": [[9.0, loss]] * 3, "mse": [[9.0, loss]] * 3})
-    assert findings.sentences([result])[-1].endswith(sentence)
+    assert board.findings([result])[-1].endswith(sentence)
     assert board._published(result) == ("past baseline" if left else "baseline")
 
 
@@ -328,7 +325,7 @@ def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subp
     )
 
 
-def test_a_users_own_cell_is_on_the_board(tmp_path: Path) -> None:
+def test_a_user_defined_cell_is_on_the_board(tmp_path: Path) -> None:
     (tmp_path / "my_module.py").write_text(
         "import rnn_jax\n\ndef MyCell(input_size, hidden_size):\n    return rnn_jax.LSTM(input_size, hidden_size)\n"
     )
@@ -343,7 +340,7 @@ def test_a_users_own_cell_is_on_the_board(tmp_path: Path) -> None:
         code.write("\n# Another.\n")
     again = command_line(*flags, f"--workdir={tmp_path / 'run'}", cwd=tmp_path, extra_path=tmp_path)
     assert again.returncode == 2
-    assert "adding-10-my_module-MyCell.json was made otherwise, with code of my_module " in again.stderr
+    assert "adding-10-my_module-MyCell.json is of another config, with code of my_module " in again.stderr
 
 
 BAD_CONFIGS = [
@@ -355,16 +352,16 @@ BAD_CONFIGS = [
     ({"preset": "adding", "cells": ("lru",)}, "--cells: 'lru' is not in preset adding, which has rnn, irnn"),
     ({"preset": "mnist"}, "--mnist=FOLDER"),
     ({"cells": ("rnm",)}, "unknown cell 'rnm': known are rnn, irnn, lstm"),
-    ({"cells": ("rnm",)}, "gru_chrono, and your own as module:Class"),
+    ({"cells": ("rnm",)}, "gru_chrono, and user-defined cells as module:Class"),
     ({"tasks": ("addition",)}, "unknown task 'addition'"),
     ({"lengths": ("ten",)}, "--lengths must be positive integers, got 'ten'"),
     ({"lengths": ("10", "10")}, "--lengths must name at least one and none twice"),
     ({"lengths": ("1",)}, "adding: length must be an integer of at least 2 steps"),
     ({"cells": ("lstm_chrono",), "lengths": ("2",)}, "Chrono: max_lag must be an integer of at least 3"),
     ({"preset": "adding", "share": 0.0}, "--share must be above 0 and at most 1, got 0.0"),
-    ({"share": 0.5}, "--share is of a preset's steps"),
-    ({"steps": 0}, "--steps must be a positive number, got 0"),
-    ({"seeds": -1}, "--seeds must be a positive number, got -1"),
+    ({"share": 0.5}, "--share applies to a preset's steps"),
+    ({"steps": 0}, "--steps must be positive, got 0"),
+    ({"seeds": -1}, "--seeds must be positive, got -1"),
     ({"learning_rate": math.inf}, "--learning_rate must be a positive number, got inf"),
 ]
 
@@ -373,7 +370,7 @@ BAD_CONFIGS = [
 def test_bad_settings_are_refused_before_anything_is_written(
     fields: dict, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(long_dependency.parallel, "run", lambda *_: pytest.fail("it ran"))  # some would for hours
+    monkeypatch.setattr(long_dependency, "run_jobs", lambda *_, **__: pytest.fail("it ran"))  # some would for hours
     with pytest.raises(UserError, match=re.escape(message)):
         long_dependency.run(long_dependency.Config(**fields), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -1,56 +1,42 @@
-"""What is run: the config, its flags' meaning, and the items it makes, checked before anything is run."""
+"""Config, flags, and the items that they make, checked before anything is run."""
 
 import dataclasses
 import functools
-import math
-from collections.abc import Sequence
 
-from experiments.common import networks
+from experiments.common import flags, networks
 from experiments.common.flags import UserError, setting
-from experiments.long_dependency.presets import PRESETS
-from experiments.long_dependency.recipe import Recipe
-from rnn_jax import cells, tasks, training
-
-NETWORKS = ", ".join([*cells.CELLS, *networks.VARIANTS])
+from experiments.long_dependency.presets import PRESETS, Recipe
+from rnn_jax import tasks, training
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is run; every field is a flag."""
+    """Config of a run; every field is a flag."""
 
-    preset: str | None = setting(None, f"Recipes with a name: one of {', '.join(PRESETS)}.")
+    preset: str | None = setting(None, f"Named set of recipes: one of {', '.join(PRESETS)}.")
     tasks: tuple[str, ...] | None = setting(
         None,
-        f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}. Adding by default; of a preset, "
-        "which of its tasks, by default all; --cells and --lengths alike.",
+        f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}; adding by default. With --preset, a "
+        "selection of its tasks, all by default; --cells and --lengths alike.",
     )
-    cells: tuple[str, ...] | None = setting(
-        None, f"Comma list of {NETWORKS}, or your own as module:Class. By default rnn, lstm, gru."
-    )
+    cells: tuple[str, ...] | None = setting(None, f"{networks.CELLS_HELP} By default rnn, lstm, gru.")
     lengths: tuple[str, ...] | None = setting(None, "Comma list of T of the synthetic tasks, in steps; 100 by default.")
     hidden_size: int | None = setting(None, "Units of each layer; 64 by default.")
-    layers: int | None = setting(None, "Layers, one above the other; 1 by default.")
-    batch_size: int | None = setting(None, "Sequences an optimization step; 20 by default.")
-    steps: int | None = setting(None, "Optimization steps at the most; 5000 by default.")
-    evaluate_every: int | None = setting(None, "Steps between two looks at the test set; 100 by default.")
+    layers: int | None = setting(None, "Number of layers; 1 by default.")
+    batch_size: int | None = setting(None, "Sequences in an optimization step; 20 by default.")
+    steps: int | None = setting(None, "Optimization steps at most; 5000 by default.")
+    evaluate_every: int | None = setting(None, "Optimization steps between two evaluations; 100 by default.")
     learning_rate: float | None = setting(None, "Adam's learning rate; 0.002 by default.")
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
-    share: float = setting(1.0, "Of a preset's optimization steps, those that are made: 0.05 is a twentieth.")
+    share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    seed: int = setting(0, "From which every random number follows.")
+    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 
-# Of the flags that a preset has its own values for.
-DEFAULTS = {
-    "hidden_size": 64,
-    "layers": 1,
-    "batch_size": 20,
-    "steps": 5000,
-    "evaluate_every": 100,
-    "learning_rate": 2e-3,
-    "clip_norm": 1.0,
-}
+# Flags that a preset sets itself, with their defaults.
+DEFAULTS = {"hidden_size": 64, "layers": 1, "batch_size": 20, "steps": 5000, "evaluate_every": 100}
+RATES = {"learning_rate": 2e-3, "clip_norm": 1.0}
 
 QUICK = Config(
     tasks=("adding",),
@@ -65,7 +51,7 @@ QUICK = Config(
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A recipe made ready: all its seeds are one program."""
+    """A recipe with its task and trainer; all its seeds are one program."""
 
     recipe: Recipe
     task: tasks.Task
@@ -77,31 +63,24 @@ class Item:
 
     @property
     def work(self) -> int:
-        """Steps of the recurrence in all of its training, the unit of progress."""
+        """Steps of the recurrence in its whole training, the unit of progress."""
         return self.recipe.steps * self.task.sequence_length
 
 
 def plan(config: Config) -> list[Item]:
-    """Every item of a config, in the order of the table.
+    """Returns every item of a config, in the order of the table.
 
     Raises:
-      UserError: where a flag's value cannot be run.
+      UserError: if a flag's value cannot be run.
     """
-    for name in (*DEFAULTS, "seeds"):
-        value = getattr(config, name)
-        if value is not None and not 0 < value < math.inf:
-            raise UserError(f"--{name} must be a positive number, got {value}")
+    flags.check(config)
     if not 0 < config.share <= 1:
         raise UserError(f"--share must be above 0 and at most 1, got {config.share}")
     if config.preset is None and config.share < 1:
-        raise UserError("--share is of a preset's steps: give --preset, or --steps instead")
-    for name in ("tasks", "cells", "lengths"):
-        values = getattr(config, name)
-        if values is not None and (not values or len(set(values)) < len(values)):
-            raise UserError(f"--{name} must name at least one and none twice, got {','.join(values)!r}")
+        raise UserError("--share applies to a preset's steps: give --preset, or --steps instead")
     if config.lengths is not None and not all(text.isdecimal() and int(text) for text in config.lengths):
         raise UserError(f"--lengths must be positive integers, got {','.join(config.lengths)!r}")
-    recipes = _of_flags(config) if config.preset is None else _of_preset(config, config.preset)
+    recipes = _from_flags(config) if config.preset is None else _from_preset(config, config.preset)
 
     find = functools.cache(functools.partial(_task, config.mnist))
     items = []
@@ -120,48 +99,34 @@ def _task(images: str | None, name: str, length: int) -> tasks.Task:
         raise UserError(str(error)) from error
 
 
-def _of_flags(config: Config) -> list[Recipe]:
-    def value(name: str) -> int | float:
-        given = getattr(config, name)
-        return DEFAULTS[name] if given is None else given
-
-    def lengths(task: str) -> Sequence[str]:
-        return ("0",) if task in tasks.IMAGES else config.lengths or ("100",)
-
+def _from_flags(config: Config) -> list[Recipe]:
+    given = {name: value for name, value in vars(config).items() if value is not None}
+    sizes = {name: given.get(name, default) for name, default in DEFAULTS.items()}
+    rate, norm = (given.get(name, default) for name, default in RATES.items())
+    optimizer, clip = training.Adam(rate), training.ClipByNorm(norm)
     return [
-        Recipe(
-            task,
-            int(length),
-            cell,
-            hidden_size=int(value("hidden_size")),
-            batch_size=int(value("batch_size")),
-            steps=int(value("steps")),
-            evaluate_every=int(value("evaluate_every")),
-            optimizer=training.Adam(value("learning_rate")),
-            clip=training.ClipByNorm(value("clip_norm")),
-            layers=int(value("layers")),
-        )
+        Recipe(task, int(length), cell, **sizes, optimizer=optimizer, clip=clip)
         for task in config.tasks or ("adding",)
-        for length in lengths(task)
+        for length in (("0",) if task in tasks.IMAGES else config.lengths or ("100",))
         for cell in config.cells or ("rnn", "lstm", "gru")
     ]
 
 
-def _of_preset(config: Config, name: str) -> list[Recipe]:
+def _from_preset(config: Config, name: str) -> list[Recipe]:
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}: known are {', '.join(PRESETS)}")
-    own = [flag for flag in DEFAULTS if getattr(config, flag) is not None]
-    if own:
-        raise UserError(f"--preset={name} has its own values for {', '.join(f'--{flag}' for flag in own)}")
+    given = [flag for flag in (*DEFAULTS, *RATES) if getattr(config, flag) is not None]
+    if given:
+        raise UserError(f"--preset={name} has its own values for {', '.join(f'--{flag}' for flag in given)}")
     recipes = PRESETS[name]
     for flag, field in (("tasks", "task"), ("cells", "cell"), ("lengths", "length")):
-        wanted = getattr(config, flag)
-        if wanted is None:
+        selected = getattr(config, flag)
+        if selected is None:
             continue
         known = list(dict.fromkeys(str(getattr(recipe, field)) for recipe in PRESETS[name]))
-        if unknown := [each for each in wanted if each not in known]:
+        if unknown := [each for each in selected if each not in known]:
             raise UserError(f"--{flag}: {unknown[0]!r} is not in preset {name}, which has {', '.join(known)}")
-        recipes = tuple(recipe for recipe in recipes if str(getattr(recipe, field)) in wanted)
+        recipes = tuple(recipe for recipe in recipes if str(getattr(recipe, field)) in selected)
     if not recipes:
         raise UserError(f"preset {name} has no recipe with all of --tasks, --cells and --lengths")
     return [recipe.shortened(config.share) for recipe in recipes]

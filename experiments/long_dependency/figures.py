@@ -1,4 +1,4 @@
-"""The figures: losses beside the memoryless baseline, and how far each cell gets."""
+"""Figures: losses beside the memoryless baseline, and the largest T that each cell solves."""
 
 import math
 from collections.abc import Sequence
@@ -13,38 +13,38 @@ from rnn_jax import plotting
 COLUMNS = 4  # panels a row at the most
 
 
-def figures(results: Sequence[Result]) -> dict[str, bytes]:
-    """A PNG of losses a task, and one of how far the cells get for each task of two lengths and more."""
+def figures(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
+    """Returns caption and PNG by file name: losses of each task, and its cells' reach if it has several lengths."""
     colors = {cell: f"C{i % 10}" for i, cell in enumerate(dict.fromkeys(r.cell for r in results))}
-    found = {}
-    for task, of_task in by_task(results).items():
-        found[task] = losses(of_task, colors)
-        if len(by_length(of_task)) > 1:
-            found[f"{task}_reach"] = reach(of_task, colors)
-    return found
+    pngs = {}
+    for task, rows in by_task(results).items():
+        pngs[f"{task}.png"] = (task, losses(rows, colors))
+        if len(by_length(rows)) > 1:
+            pngs[f"{task}_reach.png"] = (f"{task}: largest T solved", reach(rows, colors))
+    return pngs
 
 
 def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
-    """Test loss over the sequences seen, a panel a T: median and range over seeds."""
+    """Draws test loss over training sequences, one panel for each T: median and range over seeds. Returns a PNG."""
     lengths = by_length(results)
     columns = min(COLUMNS, len(lengths))
-    rows = -(-len(lengths) // columns)
-    figure = plotting.figure((max(7, 3.4 * columns + 2), 3.4 * rows + 0.8))
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    for axis, (length, of_length) in zip(axes, lengths.items(), strict=False):
-        for result in of_length:
+    lines = -(-len(lengths) // columns)
+    figure = plotting.figure((max(7, 3.4 * columns + 2), 3.4 * lines + 0.8))
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axis, (length, rows) in zip(axes, lengths.items(), strict=False):
+        for result in rows:
             curves = np.array(result.curves["loss"])
             seen = np.array(result.steps) * result.batch_size
             color = colors[result.cell]
-            middle, least, most = (of(curves, axis=0) for of in (np.median, np.min, np.max))
-            if len(seen) == 1:  # one look has no line
+            middle, least, most = (reduce(curves, axis=0) for reduce in (np.median, np.min, np.max))
+            if len(seen) == 1:  # a single evaluation has no line
                 axis.errorbar(seen, middle, [middle - least, most - middle], fmt="_", color=color, ms=12, capsize=4)
             axis.plot(seen, middle, color=color)
             axis.fill_between(seen, least, most, color=color, alpha=0.2, lw=0)
             if math.isfinite(result.sequences_until_solved):
                 index = result.steps.index(int(result.sequences_until_solved) // result.batch_size)
                 axis.plot(seen[index], middle[index], "o", color=color, ms=6)
-        axis.axhline(of_length[0].baseline, color="black", linestyle="--", lw=1)
+        axis.axhline(rows[0].baseline, color="black", linestyle="--", lw=1)
         axis.set(title=f"T = {length}", yscale="log", xlabel="training sequences")
         axis.set_xlim(left=0)
         axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
@@ -53,7 +53,7 @@ def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
         axis.remove()
     unit = "mean squared error" if results[0].metric == "mse" else "cross-entropy (nats a step)"
     axes[0].set_ylabel(f"loss on the test set, {unit}")
-    # An unlucky first look of a network that explodes would leave no room for the rest.
+    # The first evaluation of a network that explodes would leave no room for the rest.
     lowest = min(np.nanmin(r.curves["loss"]) for r in results)
     axes[0].set_ylim(max(lowest / 1.5, 1e-6), 4 * max(r.baseline for r in results))
     for cell in dict.fromkeys(r.cell for r in results):
@@ -66,7 +66,7 @@ def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
 
 
 def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
-    """Sequences until solved over T on the left, the largest T that was solved on the right."""
+    """Draws sequences until solved over T on the left, the largest T solved on the right. Returns a PNG."""
     figure = plotting.figure((11, 4.4))
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
     lengths = list(by_length(results))
@@ -92,15 +92,15 @@ def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
 def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[str, str]) -> None:
     cells = list(dict.fromkeys(r.cell for r in results))
     for place, cell in enumerate(cells):
-        aside = 1.02 ** (place - (len(cells) - 1) / 2)  # equal budgets would lie one on the other
-        of_cell = sorted((r for r in results if r.cell == cell), key=lambda r: r.length)
-        known = [r for r in of_cell if math.isfinite(r.sequences_until_solved)]
-        unsolved = [r for r in of_cell if r not in known]
-        for marks, of_marks, sequences in (
+        shift = 1.02 ** (place - (len(cells) - 1) / 2)  # equal budgets would hide each other
+        cell_results = sorted((r for r in results if r.cell == cell), key=lambda r: r.length)
+        known = [r for r in cell_results if math.isfinite(r.sequences_until_solved)]
+        unsolved = [r for r in cell_results if r not in known]
+        for marks, marked, sequences in (
             ("o-", known, [r.sequences_until_solved for r in known]),
             ("x", unsolved, [r.steps[-1] * r.batch_size for r in unsolved]),
         ):
-            axis.plot([aside * r.length for r in of_marks], sequences, marks, color=colors[cell])
+            axis.plot([shift * r.length for r in marked], sequences, marks, color=colors[cell])
         axis.plot([], [], "o-", color=colors[cell], label=cell)
     axis.set(xscale="log", yscale="log", xlabel="T (steps)", ylabel="training sequences until solved (median)")
     axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))

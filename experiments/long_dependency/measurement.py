@@ -1,4 +1,4 @@
-"""Trains all seeds of one item, with looks at the test set on the way."""
+"""Trains all seeds of one item and evaluates them on the test set on the way."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,72 +7,69 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.common import parallel
+from experiments.common.run_files import solved_seeds
+from experiments.common.runner import init_state
 from experiments.long_dependency.config import Item
 from experiments.long_dependency.result import Result
-from rnn_jax import initializers, tasks, training
+from rnn_jax import initializers, training
 from rnn_jax.seeds import fetch
 
 TEST_BATCH = 256
-LONGEST_PIECE = 50  # optimization steps
+LONGEST_CHUNK = 50  # optimization steps
 
 
 class Outcome(NamedTuple):
-    """All that an item gave."""
+    """A finished item."""
 
     result: Result
     history: training.StepMetrics  # of NumPy arrays, [seeds, steps]
 
 
 def measure(
-    item: Item,
-    seeds: int,
-    seed: int,
-    standing: Callable[[Result], None],
-    session: training.Session,
+    item: Item, seeds: int, seed: int, update: Callable[[Result], None], session: training.Session
 ) -> Outcome | None:
     """Trains an item.
 
     Args:
-      item: what to train.
-      seeds: runs of it.
-      seed: from which every random number follows; items do not depend on what else is run.
-      standing: called with what is known after every look at the test set.
-      session: who is told, what ends it, where it is kept; its work is counted in steps of the recurrence.
+      item: recipe, task and trainer.
+      seeds: number of runs.
+      seed: seed from which every random number follows; items do not depend on each other.
+      update: function called with the result so far after every evaluation.
+      session: progress reports, stop signal and checkpoints; work is counted in steps of the recurrence.
 
     Returns:
-      The outcome; None where it was stopped.
+      The outcome; None if the session was stopped.
     """
     recipe, task = item.recipe, item.task
     key_seeds, key_test = jax.random.split(jax.random.key(seed))
-    trainer = initializers.without_initializers(item.trainer)  # beginnings of a cell share its compiled programs
+    trainer = initializers.without_initializers(item.trainer)  # initialisations of a cell share its compiled programs
     waiting = dataclasses.replace(Result.waiting(item, seeds), parameters=item.trainer.parameters)
 
     def evaluate(progress: training.Progress) -> dict[str, np.ndarray]:
-        """The whole test set where a seed may have solved the task or all is over, else one batch of it."""
+        """Evaluates one batch; the whole test set if a seed may have solved the task, or training is over."""
         params = progress.training.params
-        found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH, batches=1)
+        metrics = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH, batches=1)
         solved_at = _result(waiting, progress).solved_at
-        new = [now and step is None for now, step in zip(_solved(task, found), solved_at, strict=True)]
+        new = [now and step is None for now, step in zip(solved_seeds(task, metrics), solved_at, strict=True)]
         last = progress.steps == recipe.steps or bool(np.all(fetch(progress.training.diverged)))
         if last or any(new):
-            found = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH)
-        return found | {"solved": np.array(_solved(task, found))}
+            metrics = training.evaluate(trainer.model, task, params, key_test, TEST_BATCH)
+        return metrics | {"solved": np.array(solved_seeds(task, metrics))}
 
     def stop_if(progress: training.Progress) -> bool:
-        lost, result = fetch(progress.training.diverged), _result(waiting, progress)
-        solved = all(step is not None or gone for step, gone in zip(result.solved_at, lost, strict=True))
-        over = progress.steps == recipe.steps or bool(lost.all()) or (recipe.until_solved and solved)
+        diverged, result = fetch(progress.training.diverged), _result(waiting, progress)
+        settled = all(step is not None or lost for step, lost in zip(result.solved_at, diverged, strict=True))
+        over = progress.steps == recipe.steps or bool(diverged.all()) or (recipe.until_solved and settled)
         if not over:
-            standing(result)
+            update(result)
         return over
 
     progress = training.train(
         trainer,
         task,
-        parallel.begin(item.trainer, jax.random.split(key_seeds, seeds)),
+        init_state(item.trainer, jax.random.split(key_seeds, seeds)),
         recipe.steps,
-        log_every=_piece(recipe.evaluate_every),
+        log_every=_chunk(recipe.evaluate_every),
         evaluate=evaluate,
         eval_every=recipe.evaluate_every,
         stop_if=stop_if,
@@ -81,31 +78,26 @@ def measure(
     if progress is None:
         return None
     result = dataclasses.replace(_result(waiting, progress), finished=True)
-    standing(result)
+    update(result)
     return Outcome(result, progress.history)
 
 
 def _result(waiting: Result, progress: training.Progress) -> Result:
-    """All that is known at a look."""
-    lost, curves = fetch(progress.training.diverged), dict(progress.curves)
+    """Returns the result as of an evaluation."""
+    diverged, curves = fetch(progress.training.diverged), dict(progress.curves)
     solved = curves.pop("solved", np.empty((waiting.seeds, 0), bool))
+    messages = [training.divergence(progress.history, s) if diverged[s] else None for s in range(waiting.seeds)]
     return dataclasses.replace(
         waiting,
         steps=progress.eval_steps.tolist(),
         curves={name: values.astype(float).tolist() for name, values in curves.items()},
         solved=solved.tolist(),
-        diverged=[training.divergence(progress.history, seed) if lost[seed] else None for seed in range(waiting.seeds)],
+        diverged=messages,
         seconds=progress.seconds,
         sequences_per_second=waiting.batch_size * waiting.seeds / progress.pace,
     )
 
 
-def _solved(task: tasks.Task, found: dict[str, np.ndarray]) -> list[bool]:
-    """Whether each seed meets the task's criterion."""
-    seeds = range(len(found["loss"]))
-    return [bool(task.solved({metric: float(values[seed]) for metric, values in found.items()})) for seed in seeds]
-
-
-def _piece(evaluate_every: int) -> int:
-    """Steps of one call: few, as an interrupt waits for its end; of one number, as each other is compiled anew."""
-    return max(n for n in range(1, LONGEST_PIECE + 1) if evaluate_every % n == 0)
+def _chunk(evaluate_every: int) -> int:
+    """Returns the steps of one chunk: few, as an interrupt waits for its end; all equal, as each size compiles anew."""
+    return max(n for n in range(1, LONGEST_CHUNK + 1) if evaluate_every % n == 0)

@@ -1,4 +1,4 @@
-"""What is known of an item, while it is trained and after: plain data, as it stands in its file."""
+"""The result of an item, during training and after it: plain data, as in its file."""
 
 import dataclasses
 import math
@@ -8,85 +8,59 @@ from typing import Any, Self
 import numpy as np
 
 from experiments.long_dependency.config import Item
-from experiments.long_dependency.recipe import Plateau, Published
+from experiments.long_dependency.presets import Plateau, Published
 
-BEYOND = 0.9  # a loss under this share of the baseline is past it
+TASK_FIELDS = ("length", "variant", "sequence_length", "baseline", "dependency", "metric")
+BEYOND = 0.9  # share of the baseline below which a loss is past it
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Of all seeds of one item.
+    """The result of all seeds of one item."""
 
-    Args:
-      task, cell: names of the recipe.
-      length, variant, sequence_length, baseline, dependency, metric: of the task.
-      batch_size, budget: sequences a step; steps at the most.
-      parameters: numbers that are trained.
-      published: of the recipe.
-      steps: optimization steps after which the test set was looked at.
-      curves: metric -> [seeds][looks], over the test set.
-      solved: [seeds][looks], whether the task's criterion was met.
-      diverged: what happened to each seed that met NaN or infinity, None of the others.
-      seconds: of the whole item, compilation and looks at the test set included.
-      sequences_per_second: of training, all seeds together; median of the stretches between two looks after the first,
-        which compiles.
-      finished: whether training has ended.
-    """
-
-    task: str
-    cell: str
+    task: str  # name in the recipe
+    cell: str  # likewise
     length: int
-    variant: str
+    variant: str  # of the task, like the four below
     sequence_length: int
     baseline: float
     dependency: int
     metric: str
     batch_size: int
-    budget: int
-    parameters: int
+    budget: int  # optimization steps at most
     published: Published | Plateau | None
-    steps: list[int]
-    curves: dict[str, list[list[float]]]
-    solved: list[list[bool]]
-    diverged: list[str | None]
-    seconds: float
-    sequences_per_second: float
-    finished: bool
+    solved: list[list[bool]]  # [seeds][evaluations], whether the task's criterion was met
+    diverged: list[str | None]  # message on each seed that met NaN or infinity
+    parameters: int = 0
+    steps: list[int] = dataclasses.field(default_factory=list)  # optimization steps of the evaluations
+    curves: dict[str, list[list[float]]] = dataclasses.field(default_factory=dict)  # metric -> [seeds][evaluations]
+    seconds: float = 0.0  # of the whole item, including compilation and evaluations
+    sequences_per_second: float = math.nan  # of all seeds; median of the chunks after the first, which compiles
+    finished: bool = False
 
     @classmethod
     def waiting(cls, item: Item, seeds: int) -> Self:
-        """Before anything is done."""
+        """Returns the result before training."""
         task, recipe = item.task, item.recipe
         return cls(
             task=recipe.task,
             cell=recipe.cell,
-            length=task.length,
-            variant=task.variant,
-            sequence_length=task.sequence_length,
-            baseline=task.baseline,
-            dependency=task.dependency,
-            metric=task.metric,
+            **{name: getattr(task, name) for name in TASK_FIELDS},
             batch_size=recipe.batch_size,
             budget=recipe.steps,
-            parameters=0,
             published=recipe.published,
-            steps=[],
-            curves={},
             solved=[[] for _ in range(seeds)],
             diverged=[None] * seeds,
-            seconds=0.0,
-            sequences_per_second=math.nan,
-            finished=False,
         )
 
     @classmethod
     def read(cls, fields: Mapping[str, Any], published: Published | Plateau | None) -> Self:
-        """Of `report.plain(result)` after JSON; NaN and the infinities are strings there.
+        """Returns the result in the fields of a JSON file, in which NaN and infinities are strings.
 
-        What is published is the recipe's: it may have been corrected since.
+        The published number is the recipe's: it may have been corrected since the file was written.
 
         Raises:
-          KeyError, TypeError, ValueError: where the fields are not those of a result.
+          KeyError, TypeError, ValueError: if the fields are not those of a result.
         """
         known = {f.name: fields[f.name] for f in dataclasses.fields(cls)}
         numbers = ("seconds", "sequences_per_second", "baseline")
@@ -99,7 +73,7 @@ class Result:
 
     @property
     def title(self) -> str:
-        """The task, its variant and T."""
+        """Task, variant and T."""
         return f"{self.task} ({self.variant}), T = {self.length}"
 
     @property
@@ -107,34 +81,34 @@ class Result:
         return len(self.solved)
 
     def last(self, metric: str) -> np.ndarray:
-        """At the last look, [seeds]; NaN before the first."""
+        """Returns the metric at the last evaluation [seeds]; NaN before the first."""
         return np.array([curve[-1] if curve else math.nan for curve in self.curves.get(metric, [[]] * self.seeds)])
 
     @property
     def solved_at(self) -> list[int | None]:
-        """Of each seed, the optimization step of the first look that found it solved."""
-        return [self.steps[looks.index(True)] if True in looks else None for looks in self.solved]
+        """Optimization step of the first evaluation at which each seed had solved the task."""
+        return [self.steps[flags.index(True)] if True in flags else None for flags in self.solved]
 
     @property
     def solving(self) -> int:
-        """Seeds that were found solved at some look."""
+        """Number of seeds that had solved the task at some evaluation."""
         return sum(step is not None for step in self.solved_at)
 
     @property
     def beyond_baseline(self) -> bool:
-        """Whether most seeds ended with a loss clearly below that of answering without memory."""
+        """Whether the median final loss is clearly below that of the best answer without memory."""
         return float(np.median(self.last("loss"))) < BEYOND * self.baseline
 
     @property
     def sequences_until_solved(self) -> float:
-        """Median over seeds, infinity for those that were never found solved."""
+        """Median over seeds; infinity for seeds that never solved the task."""
         steps = [math.inf if step is None else step for step in self.solved_at]
-        # Of an even number the upper of the two in the middle: half a solved run is none.
+        # The upper of two middle values: half a solved run does not exist.
         return sorted(steps)[len(steps) // 2] * self.batch_size if steps else math.inf
 
 
 def ranked(results: Sequence[Result]) -> list[Result]:
-    """Best first: by seeds that solve it, sequences until then, and the loss."""
+    """Returns the results, best first: by number of solving seeds, sequences until solved, and loss."""
 
     def rank(result: Result) -> tuple[float, float, float]:
         loss = float(np.median(result.last("loss")))
@@ -144,10 +118,10 @@ def ranked(results: Sequence[Result]) -> list[Result]:
 
 
 def by_task(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Under the name of their task, in order."""
+    """Returns the results by the name of their task, in order."""
     return {task: [r for r in results if r.task == task] for task in dict.fromkeys(r.task for r in results)}
 
 
 def by_length(results: Sequence[Result]) -> dict[int, list[Result]]:
-    """Under their T, rising."""
+    """Returns the results by T, ascending."""
     return {length: [r for r in results if r.length == length] for length in sorted({r.length for r in results})}

@@ -1,9 +1,9 @@
-"""Finished items on disk: each is a JSON file and its curves, so that what is there is not run again.
+"""Finished items on disk, a JSON file and the curves of each, so that they are not run again.
 
     items/NAME.json   recipe, seeds, seed, the cell's definition; the `Result`; the environment
-    items/NAME.npz    of every training step, as `experiments.common.run_files` has it
+    items/NAME.npz    curves over every training step, named as in `experiments.common.run_files`
 
-NAME is the item's with dashes.
+NAME is the item's name with dashes.
 """
 
 import json
@@ -23,17 +23,17 @@ from rnn_jax import report
 
 
 class Store:
-    """The folder `items` of a working directory, for one choice of seeds."""
+    """The folder `items` of a run folder, for one choice of seeds."""
 
     def __init__(self, folder: Path, config: Config):
         self.folder = folder / "items"
         self.seeds, self.seed = config.seeds, config.seed
 
     def read(self, item: Item) -> Result | None:
-        """What is there of an item; None: nothing.
+        """Returns the saved result of an item, or None.
 
         Raises:
-          UserError: where it was made by another recipe, or with other seeds, or is damaged.
+          UserError: if it was made by another recipe or with other seeds, or the file is corrupt.
         """
         path = self._path(item, "json")
         if not path.exists():
@@ -43,38 +43,38 @@ class Store:
             made = content["made_by"]
             result = Result.read(content["result"], item.recipe.published)
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise UserError(f"{path} cannot be read ({error}): delete it, and it is run again") from error
-        wanted = self.made_by(item)
-        if differing := [f"{key} {made.get(key)!r}" for key in wanted if made.get(key) != wanted[key]]:
+            raise UserError(f"{path} cannot be read ({error}): delete it to run the item again") from error
+        expected = self.config(item)
+        if differing := [f"{key} {made.get(key)!r}" for key in expected if made.get(key) != expected[key]]:
             raise UserError(
-                f"{path} was made otherwise, with {', '.join(differing)}: choose another --workdir, or delete it"
+                f"{path} is of another config, with {', '.join(differing)}: choose another --workdir, or delete it"
             )
         return result
 
     def clear(self) -> None:
-        """Takes away all that is there."""
+        """Deletes all saved items."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, item: Item, outcome: Outcome) -> None:
-        """Keeps a finished item; the JSON last, as it says that the item is there."""
+        """Saves a finished item; the JSON file last, as its presence marks the item as finished."""
         self.folder.mkdir(exist_ok=True)
         report.write_arrays(self._path(item, "npz"), run_files.training_arrays(item.name, outcome.history))
-        content = {"made_by": self.made_by(item), "result": outcome.result, "environment": report.environment()}
+        content = {"made_by": self.config(item), "result": outcome.result, "environment": report.environment()}
         report.write_json(self._path(item, "json"), content)
 
     def arrays(self, items: list[Item]) -> dict[str, np.ndarray]:
-        """The curves of all items, as `run_files` names them."""
-        found: dict[str, np.ndarray] = {}
+        """Returns the curves of all items."""
+        arrays: dict[str, np.ndarray] = {}
         for item in items:
             with np.load(self._path(item, "npz")) as content:
-                found |= dict(content)
-        return found
+                arrays |= dict(content)
+        return arrays
 
     def _path(self, item: Item, ending: str) -> Path:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', item.name)}.{ending}"
 
-    def made_by(self, item: Item) -> dict[str, Any]:
-        """All that the numbers follow from, as it reads back from JSON."""
+    def config(self, item: Item) -> dict[str, Any]:
+        """Returns everything that an item's numbers follow from, in JSON's types."""
         made = report.plain(
             {"seeds": self.seeds, "seed": self.seed, "network": item.trainer.model.cell, **_fields(item)}
         )
@@ -82,5 +82,5 @@ class Store:
 
 
 def _fields(item: Item) -> dict[str, Any]:
-    """The recipe's, but for the published number: what stands beside a result does not make it another."""
+    """Returns the recipe's fields except the published number, on which no result depends."""
     return {key: value for key, value in vars(item.recipe).items() if key != "published"}
