@@ -69,14 +69,9 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
             summary=lambda outcome: board.item_line(outcome.result),
         )
 
-    finished = [record for i, r in zip(items, results, strict=True) if r.finished for record in _records(i, r)]
-    run_jobs(
-        folder,
-        [job(index) for index in missing],
-        finished,
-        finished=lambda place, outcome: store.write(items[missing[place]], outcome),
-        below=live_board,
-    )
+    finished = [record for item, r in zip(items, results, strict=True) if r.finished for record in _records(item, r)]
+    jobs = [job(index) for index in missing]
+    run_jobs(folder, jobs, finished, finished=lambda n, o: store.write(items[missing[n]], o), below=live_board)
     folder.results([record for pair in zip(items, results, strict=True) for record in _records(*pair)])
     folder.arrays(store.arrays(items))
     table = Table(board.COLUMNS, board.sections(results), board.caption(parallel_programs()))
