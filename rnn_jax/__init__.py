@@ -1,6 +1,6 @@
 """A research bench for recurrent networks: how far a cell's gradient reaches, what it learns, what that costs."""
 
-from rnn_jax.cell import Cell
+from rnn_jax.cell import Cell, LinearCell, SplitCell
 from rnn_jax.cells import (
     CELLS,
     GRU,
@@ -75,6 +75,7 @@ __all__ = [
     "LayerNormGRU",
     "LayerNormLSTM",
     "LearnedInitialState",
+    "LinearCell",
     "LinearRNN",
     "MinGRU",
     "MinLSTM",
@@ -90,6 +91,7 @@ __all__ = [
     "Scan",
     "SelectiveCopying",
     "SnAp",
+    "SplitCell",
     "Stack",
     "TemporalOrder",
     "TwoSymbol",

@@ -1,25 +1,25 @@
-"""Checks of numbers at the public door. Imports nothing of the project."""
+"""Checks of numbers that users pass. Imports nothing of the project."""
 
 import math
 from typing import Any
 
 
 def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None:
-    """Refuses a value that is not an integer (True is none) of at least `minimum`.
+    """Refuses a value that is not an integer (True is not) of at least `minimum`.
 
     Raises:
-      ValueError: with `what` was wanted, why, and the value got.
+      ValueError: if it is not; the message names `what`, `why` and the value.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        wanted = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
-        raise ValueError(f"{what} must be {wanted}{why}, got {value!r}")
+        expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+        raise ValueError(f"{what} must be {expected}{why}, got {value!r}")
 
 
 def positive(value: Any, what: str) -> None:
     """Refuses a value that is not a finite number above 0.
 
     Raises:
-      ValueError: with `what` was wanted and the value got.
+      ValueError: if it is not; the message names `what` and the value.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ValueError(f"{what} must be a positive number, got {value!r}")
@@ -29,7 +29,7 @@ def rate(value: Any, what: str) -> None:
     """Refuses a value that is not a probability below 1.
 
     Raises:
-      ValueError: with `what` was wanted and the value got.
+      ValueError: if it is not; the message names `what` and the value.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
         raise ValueError(f"{what} must be a number from 0 to below 1, got {value!r}")

@@ -1,7 +1,7 @@
 """Initialisers as frozen dataclasses, so that a cell that holds one still compares, hashes and prints by value.
 
-A weight initialiser is called as `(key, shape) -> array`; a stack of gates calls it once a gate. The distributions are
-`jax.nn.initializers`' where it has them.
+A weight initialiser is called as `(key, shape) -> array`, once for each gate. Distributions that `jax.nn.initializers`
+has are taken from there.
 """
 
 import dataclasses
@@ -17,15 +17,15 @@ Initializer = Callable[[jax.Array, Sequence[int]], jax.Array]
 
 
 def init_only(default: Any) -> Any:
-    """A dataclass field that a cell reads in `init` and nowhere else."""
+    """Declares a dataclass field that a cell reads in `init` only."""
     return dataclasses.field(default=default, metadata={"init_only": True})
 
 
 def without_initializers(value: Any) -> Any:
-    """`value` (a cell, layer, model, trainer) with every `init_only` field, at any depth, put back to its default.
+    """Returns `value` (a cell, layer, model, trainer) with every `init_only` field, at any depth, reset to its default.
 
-    Things that differ only in how their parameters are drawn become equal, so they share one compiled program; draw the
-    parameters with the original.
+    Objects that differ only in their initialisers become equal, so they share one compiled program; draw the parameters
+    with the original.
     """
     if type(value) is tuple:
         return tuple(map(without_initializers, value))
@@ -51,9 +51,9 @@ class Orthogonal:
     scale: float = 1.0
 
     def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
-        # Several keys (gates, seeds) one after the other: jaxlib 0.10.2 shares a batch of QR decompositions among the
-        # threads that run the program and waits in one of them, so that a program with two batches waits for ever on
-        # two cores.
+        # Keys (of gates, of seeds) are processed one after the other: jaxlib 0.10.2 distributes a batch of QR
+        # decompositions over the threads that run the program and blocks one of them until it is done, so a program
+        # with two batches deadlocks on two cores.
         return jax.custom_batching.sequential_vmap(lambda k: jax.nn.initializers.orthogonal(self.scale)(k, shape))(key)
 
 
@@ -100,14 +100,14 @@ class LecunNormal:
 
 @dataclasses.dataclass(frozen=True)
 class Chrono:
-    """Gate biases for dependencies up to `max_lag` steps: log u with u ~ U(1, max_lag - 1), one draw a unit.
+    """Gate biases for dependencies up to `max_lag` steps: log u with u ~ U(1, max_lag - 1), one draw per unit.
 
-    A gate of bias log u stays open u / (1 + u) of the way, so it forgets over about u steps: the units' memories
-    spread over the whole range asked for. Tallec & Ollivier 2018, "Can recurrent neural networks warp time?"
+    A gate of bias log u has the value u / (1 + u), so it forgets over about u steps: the units' memories cover all of
+    the range. Tallec & Ollivier 2018, "Can recurrent neural networks warp time?"
     (arXiv:1804.11188).
 
     Raises:
-      ValueError: where max_lag < 3, which leaves no range to draw from.
+      ValueError: if max_lag < 3, which leaves no range to draw from.
     """
 
     max_lag: int
@@ -120,6 +120,6 @@ class Chrono:
 
 
 def stack_gates(initializer: Initializer, key: jax.Array, gates: int, shape: tuple[int, int]) -> jax.Array:
-    """`gates` independent draws side by side: [rows, gates * columns]."""
+    """Draws a block for each gate, independently, and concatenates them: [rows, gates * columns]."""
     blocks = jax.vmap(lambda k: initializer(k, shape), out_axes=1)(jax.random.split(key, gates))
     return jnp.reshape(blocks, (shape[0], gates * shape[1]))

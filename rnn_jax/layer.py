@@ -1,4 +1,4 @@
-"""The contract of a layer: something made of cells that runs over a whole sequence in a way of its own."""
+"""The contract of a layer: something made of cells that runs over a whole sequence in its own way."""
 
 import abc
 from typing import Any, NamedTuple
@@ -9,26 +9,26 @@ from rnn_jax.cell import Params, State
 from rnn_jax.engines import Engine
 
 
-class Walk(NamedTuple):
-    """How sequences are walked, first step to last: what a layer hands on to the `rnn_jax.unroll` of its parts."""
+class UnrollOptions(NamedTuple):
+    """Options of `rnn_jax.unroll` that a layer passes on to its parts; direction is already applied."""
 
     lengths: jax.Array | None
     resets: jax.Array | None
     engine: Engine
     key: jax.Array | None
 
-    def of_part(self, key: jax.Array | None) -> dict[str, Any]:
-        """As keyword arguments, with the part's own key."""
-        return self._replace(key=key)._asdict()
+    def keywords(self, **changes: Any) -> dict[str, Any]:
+        """Returns them as keyword arguments, with changes such as a part's own key."""
+        return self._replace(**changes)._asdict()
 
 
 class Layer(abc.ABC):
-    """Mixed into a `Cell` whose sequences are not solved by stepping the whole of it.
+    """A mixin of a `Cell` whose sequences are not solved by stepping all of it at once.
 
-    A stack runs layer by layer, a bidirectional layer twice over the sequence. `rnn_jax.unroll` calls `unroll` where it
-    is there; `step` stays what one step of it is, if it has one.
+    A stack runs layer by layer, a bidirectional layer twice over the sequence. `rnn_jax.unroll` calls its
+    `unroll`; its `step`, if it has one, serves generation.
     """
 
     @abc.abstractmethod
-    def unroll(self, params: Params, xs: Any, state: State, walk: Walk) -> tuple[State, Any]:
-        """As `rnn_jax.unroll`, which has checked everything, made padding zero and turned round what was to be."""
+    def unroll(self, params: Params, xs: Any, state: State, options: UnrollOptions) -> tuple[State, Any]:
+        """Runs the layer as `rnn_jax.unroll` does, which has checked all arguments, zeroed padding and flipped xs."""

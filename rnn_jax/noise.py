@@ -1,4 +1,4 @@
-"""Inputs with the random numbers of their step beside them: how noise reaches a cell without the cell drawing any."""
+"""Inputs together with the random numbers of their step, so that a cell with noise stays a pure function."""
 
 from typing import Any, NamedTuple
 
@@ -6,29 +6,29 @@ import jax
 
 
 class Noisy(NamedTuple):
-    """An input and what `Cell.noise` drew for its step."""
+    """An input and the random numbers that `Cell.noise` drew for its step."""
 
     x: Any
     noise: Any
 
 
 def join(x: Any, noise: Any) -> Any:
-    """`Noisy(x, noise)`, or x itself where there is no noise."""
+    """Returns `Noisy(x, noise)`, or x itself if there is no noise."""
     return x if noise is None else Noisy(x, noise)
 
 
 def split(x: Any) -> tuple[Any, Any]:
-    """The input and its noise, None where it has none: evaluation."""
+    """Returns the input and its noise, which is None in evaluation."""
     return (x.x, x.noise) if isinstance(x, Noisy) else (x, None)
 
 
 def take(x: Any) -> tuple[Any, Any]:
-    """For a wrapper whose noise is (its own, that of the cell inside): the input for that cell, and its own noise."""
+    """Splits a wrapper's input, whose noise is (its own, the inner cell's), into the inner input and its own noise."""
     x, drawn = split(x)
     own, inner = (None, None) if drawn is None else drawn
     return join(x, inner), own
 
 
 def keys(key: jax.Array | None, count: int) -> list[jax.Array | None]:
-    """`count` keys from one, or none from none."""
+    """Splits a key into `count`; returns as many times None if the key is None."""
     return [None] * count if key is None else list(jax.random.split(key, count))

@@ -1,4 +1,4 @@
-"""Runs a cell or layer over sequences: checks, lengths, resets, direction. An engine solves the recurrence."""
+"""Runs a cell or layer over sequences: argument checks, lengths, resets, direction. An engine solves the recurrence."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
-from rnn_jax.layer import Layer, Walk
+from rnn_jax.layer import Layer, UnrollOptions
 
 
 def unroll(
@@ -28,48 +28,55 @@ def unroll(
 
         s_t = step(params, s_{t-1}, project(params, x_t)),   y_t = output(params, s_t, x_t)
 
-    Sequences shorter than T stand at its beginning. What follows them may be anything, NaN included: it reaches no
-    output and no gradient. To go on where a call stopped, give the next one its final state, and the steps that are
-    left as lengths, `jnp.clip(lengths - steps_done, 0, T)`.
+    >>> from rnn_jax import LSTM
+    >>> cell = LSTM(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> xs = jnp.ones((10, 4, 2))  # [T, batch, input_size]
+    >>> final_state, ys = unroll(cell, params, xs, lengths=[10, 7, 7, 1])
+    >>> ys.shape, final_state.c.shape
+    ((10, 4, 3), (4, 3))
 
-    Left-padded data, with each sequence at the *end* of T, is such data turned round:
+    Sequences shorter than T start at step 0. Their padding may hold anything, NaN included: it reaches no output and no
+    gradient. To continue after a call, give the next one its final state, and the remaining steps as lengths,
+    `jnp.clip(lengths - steps_done, 0, T)`.
+
+    Left-padded data, with each sequence at the *end* of T, is such data in reverse time:
 
         final_state, ys = unroll(cell, params, xs[::-1], lengths=lengths, reverse=True)      # ys[::-1] is aligned to xs
 
     Args:
-      cell: the cell or layer.
+      cell: cell or layer.
       params: its parameters, from `cell.init(key)`.
       xs: inputs [T, *batch, input_size], floating point, with any number of batch dimensions. For a wrapper cell that
         takes more than x_t, a pytree whose first leaf is the sequence; all leaves are [T, *batch, ...].
-      state: the state before the first step; None means `cell.initial_state`. Feeding a final state back in continues
-        the sequence.
+      state: state before the first step; None means `cell.initial_state`. A final state continues its sequence.
       lengths: steps of each sequence, integers [*batch] from 0 to T; None means T. Beyond its length a sequence's state
-        is frozen and its outputs are zero, so its final state is the one at its length; of a sequence of length 0, the
-        state it began with. They may be traced: other lengths are not another program. Traced values cannot be
-        checked: below 0 they mean 0, above T they mean T.
-      resets: booleans [T, *batch]: where True, an episode begins with the step, and the cell's initial state (not
-        `state`) is put in place *before* it. Equal to running the pieces apart. With `reverse` the pieces are the same,
-        each run from its end; a reset at step 0, where the walk ends, then changes nothing.
-      reverse: walks each sequence from its last step to its first. Outputs keep the places of their inputs: y_t has
-        seen x_t and what follows it, and the final state is the one at step 0.
-      engine: how the recurrence is solved.
-      key: draws the noise of the cells and layers that have some (dropout, zoneout). None means evaluation.
+        is frozen and its outputs are zero, so its final state is the one at its length; for length 0, the state before
+        the first step. Lengths may be traced: other lengths do not recompile. Traced values cannot be checked: below 0
+        they mean 0, above T they mean T.
+      resets: booleans [T, *batch]; True starts an episode: the cell's initial state (not `state`) is put in place
+        *before* the step. Equal to running the episodes separately. With `reverse` the episodes are the same, each run
+        from its end; a reset at step 0, the last one in reverse time, then changes nothing.
+      reverse: whether to run each sequence from its last step to its first. Outputs keep the positions of their inputs:
+        y_t depends on x_t and later inputs, and the final state is the one at step 0.
+      engine: solver of the recurrence, see `rnn_jax.engines`.
+      key: random key for cells and layers with noise (dropout, zoneout). None means evaluation.
 
     Returns:
       The final state, and the outputs [T, *batch, ...].
 
     Raises:
-      TypeError: where `xs` is not floating point, `lengths` are not integers, or `resets` are not booleans.
-      ValueError: where `xs`, `state`, `lengths` or `resets` has the wrong rank, width, batch shape or dtype, a length
-        is not in [0, T], or the cell's step returns a state of another shape or dtype than it got.
+      TypeError: if `xs` is not floating point, `lengths` are not integers, or `resets` are not booleans.
+      ValueError: if `xs`, `state`, `lengths` or `resets` has the wrong rank, width, batch shape or dtype, a length is
+        not in [0, T], or the cell's step returns a state of another shape or dtype than it got.
     """
     given = checked(cell, params, xs, state, lengths=lengths, resets=resets)
     xs, state, lengths, resets, valid = given.xs, given.state, given.lengths, given.resets, given.valid
     if reverse:
-        xs = masking.turn(xs, lengths)
-        resets = None if resets is None else masking.turn_resets(resets, lengths)
+        xs = masking.flip(xs, lengths)
+        resets = None if resets is None else masking.flip_resets(resets, lengths)
     if isinstance(cell, Layer):
-        final_state, ys = cell.unroll(params, xs, state, Walk(lengths, resets, engine, key))
+        final_state, ys = cell.unroll(params, xs, state, UnrollOptions(lengths, resets, engine, key))
     else:
         xs = noise.join(xs, None if key is None else cell.noise(params, key, given.shape))
         _check_step(cell, params, state, xs)
@@ -80,24 +87,24 @@ def unroll(
             final_state, states = engine(masking.Masked(cell), params, state, flagged)
         ys = cell.output(params, states, xs)
     ys = masking.blank(ys, valid)
-    return final_state, masking.turn(ys, lengths) if reverse else ys
+    return final_state, masking.flip(ys, lengths) if reverse else ys
 
 
 class Sequences(NamedTuple):
-    """What `unroll` is to run over, found in order."""
+    """The checked arguments of `unroll`."""
 
     xs: Any  # zero in the padding
     state: State
     lengths: jax.Array | None  # within [0, T]
     resets: jax.Array | None
-    valid: jax.Array | None  # [T, *batch]: the step is before its sequence's end; None where all are
+    valid: jax.Array | None  # [T, *batch]: the step is before its sequence's end; None if all are
     shape: tuple[int, ...]  # [T, *batch]
 
 
 def checked(
     cell: Cell, params: Params, xs: Any, state: State | None = None, *, lengths: Any = None, resets: Any = None
 ) -> Sequences:
-    """The arguments of `unroll`, refused where it refuses them."""
+    """Checks the arguments of `unroll`; raises its errors."""
     shape = _check_inputs(cell, xs)
     steps, batch_shape = shape[0], shape[1:]
     initial = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
@@ -111,7 +118,7 @@ def checked(
 
 
 def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
-    """Returns [T, *batch] of xs."""
+    """Checks xs and returns its [T, *batch]."""
     leaves = jax.tree.leaves(xs)
     if not leaves:
         raise ValueError("unroll: xs holds no array")
@@ -136,7 +143,7 @@ def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
 
 
 def _check_lengths(lengths: Any, steps: int, batch_shape: tuple[int, ...]) -> jax.Array | None:
-    """Returns them as an array within [0, T]."""
+    """Checks lengths and returns them as an array within [0, T]."""
     if lengths is None:
         return None
     traced = isinstance(lengths, jax.core.Tracer)
@@ -175,13 +182,13 @@ def _check_step(cell: Cell, params: Params, state: State, xs: Any) -> None:
         _check_same(f"unroll: state after a step of {type(cell).__name__} on xs of dtype {dtype}", stepped, initial)
 
 
-def _check_same(what: str, got: Any, wanted: Any) -> None:
-    """Refuses a pytree whose structure, shapes or dtypes are not those wanted."""
+def _check_same(what: str, got: Any, expected: Any) -> None:
+    """Refuses a pytree whose structure, shapes or dtypes are not the expected ones."""
     got_tree: Any = jax.tree.structure(got)
-    wanted_tree: Any = jax.tree.structure(wanted)
-    if got_tree != wanted_tree:
-        raise ValueError(f"{what}: must have the structure {wanted_tree}, got {got_tree}")
-    for (path, leaf), like in zip(jax.tree.leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
+    expected_tree: Any = jax.tree.structure(expected)
+    if got_tree != expected_tree:
+        raise ValueError(f"{what}: must have the structure {expected_tree}, got {got_tree}")
+    for (path, leaf), like in zip(jax.tree.leaves_with_path(got), jax.tree.leaves(expected), strict=True):
         if jnp.shape(leaf) != like.shape or jnp.result_type(leaf) != like.dtype:
             name = jax.tree_util.keystr(path) or "the array"
             raise ValueError(

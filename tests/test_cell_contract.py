@@ -225,10 +225,10 @@ def test_engine_equals_scan_in_value_and_gradient(cell, engine, monkeypatch):
 @pytest.mark.parametrize("name", CELLS)
 def test_who_is_solved_in_parallel(name):
     cell = CELLS[name]
-    assert cell.has_linear == (name in LINEAR)
-    assert not (cell.has_linear and cell.has_recurrent)
+    assert cell.is_linear == (name in LINEAR)
+    assert not (cell.is_linear and cell.is_split)
     if name not in LINEAR:
-        with pytest.raises(TypeError, match=f"Associative: {type(cell).__name__} does not say that it is linear"):
+        with pytest.raises(TypeError, match=f"Associative: cell must be linear .* got {type(cell).__name__}"):
             unroll(cell, params_of(cell), inputs(T, B), engine=Associative(), lengths=jnp.full(B, T))
 
 

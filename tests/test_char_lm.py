@@ -219,7 +219,10 @@ BAD = [
     ({"split": ("90", "10")}, "split: shares must be 3 numbers, of training, validation, test, got 2"),
     ({"split": ("90", "5", "x")}, "--split must be three numbers, got '90,5,x'"),
     ({"cell": "lstmm"}, "unknown cell 'lstmm': known are rnn, irnn"),
-    ({"cell": "lru", "dropout": 0.1}, "--cell=lru goes with --dropout=0 alone: RecurrentDropout: LRU does not say"),
+    (
+        {"cell": "lru", "dropout": 0.1},
+        "--cell=lru goes with --dropout=0 alone: RecurrentDropout: cell must be a Split",
+    ),
     ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
     ({"prompt": "abz"}, "--prompt holds 'z', which does not come in the training part"),
     ({"prompt": ""}, "--prompt must hold at least one character"),

@@ -142,7 +142,7 @@ class Shifted(rnn_jax.wrapper.Wrapper):
 @pytest.mark.parametrize("cell", [Halved(2, 3), Shifted(LSTM(2, 3)), Zoneout(Shifted(GRU(2, 3)), 0.1)], ids=repr)
 def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2, 2))
-    assert not cell.has_recurrent
+    assert not cell.is_split
     state = cell.initial_state(params, (2,))
     for x in xs:
         state = cell.step(params, state, cell.project(params, x))

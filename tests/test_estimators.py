@@ -117,7 +117,7 @@ def test_a_bidirectional_layer_is_refused(estimator, nested):
 
 def test_eprop_needs_a_split_cell():
     model = rnn_jax.ReadoutModel(rnn_jax.GRUResetBefore(2, 3), 1)
-    with pytest.raises(TypeError, match=r"EProp needs a cell that is split .* which GRUResetBefore is not"):
+    with pytest.raises(TypeError, match=r"EProp: cell must be a SplitCell, .* got GRUResetBefore"):
         call(EProp(), model, *_arguments(model), None)
 
 

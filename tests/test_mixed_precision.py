@@ -159,9 +159,9 @@ def test_it_is_split_as_its_cell_and_keeps_one_array_for_two():
     cell = MixedPrecision(LSTM(D, H))
     params = params_of(cell)
     state, drive = cell.initial_state(params, (B,)), cell.project(params, inputs(B, D))
-    assert cell.has_recurrent
+    assert cell.is_split
     assert hoisted._reads_only_the_sum(cell, params, state, drive, cell.recurrent(params, state))
-    assert not MixedPrecision(GRUResetBefore(D, H)).has_recurrent
+    assert not MixedPrecision(GRUResetBefore(D, H)).is_split
 
 
 @pytest.mark.parametrize("engine", ENGINES[:3], ids=str)

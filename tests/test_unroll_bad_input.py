@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax import initializers, training
+from rnn_jax import LinearCell, SplitCell, initializers, training
 from rnn_jax.diagnostics import Perturbed
 from rnn_jax.engines import Scan
 
@@ -121,9 +121,17 @@ class Stepless(Stateless):
         return jnp.zeros((*batch_shape, H))
 
 
-class Inactive(Stepless):
+class Inactive(SplitCell, Stepless):
     def recurrent(self, params, state):
         return state
+
+
+class Unproduced(SplitCell, Stepless):
+    pass
+
+
+class Untransitioned(LinearCell, Stepless):
+    pass
 
 
 @pytest.mark.parametrize(
@@ -131,8 +139,10 @@ class Inactive(Stepless):
     [
         (Unfinished, "init(key)"),
         (Stateless, "initial_state(params, batch_shape)"),
-        (Stepless, "step, or recurrent and activate"),
-        (Inactive, "step, or recurrent and activate"),
+        (Stepless, "step(params, state, drive), or derive from SplitCell or LinearCell"),
+        (Inactive, "activate(params, state, drive, r)"),
+        (Unproduced, "recurrent(params, state)"),
+        (Untransitioned, "linear(params, drive)"),
     ],
 )
 def test_cells_that_miss_a_method(cell, wants):
@@ -213,11 +223,15 @@ def make(name, *args, **options):
         (make("Bidirectional", RNN, merge="mul"), ValueError, ["one of concat, sum, mean, got 'mul'"]),
         (make("Residual", RNN), ValueError, ["VanillaRNN must give as many features as it reads", "3 in and 5 out"]),
         (make("Residual", rnn_jax.LSTM), TypeError, ["Residual: cell must be a Cell, got <class"]),
-        (make("RecurrentDropout", rnn_jax.GRUResetBefore(D, H), 0.5), TypeError, ["GRUResetBefore does not say"]),
+        (
+            make("RecurrentDropout", rnn_jax.GRUResetBefore(D, H), 0.5),
+            TypeError,
+            ["must be a SplitCell", "got GRUResetBefore"],
+        ),
         (
             make("RecurrentDropout", rnn_jax.Zoneout(rnn_jax.GRUResetBefore(D, H), 0.1), 0.5),
             TypeError,
-            ["Zoneout does"],
+            ["must be a SplitCell", "got Zoneout"],
         ),
         (make("Zoneout", RNN, (0.1, 1.5)), ValueError, ["Zoneout: rate must be a number from 0 to below 1, got 1.5"]),
         (make("ProjectedLSTM", D, H, proj_size=0), ValueError, ["ProjectedLSTM: proj_size must be", "got 0"]),

@@ -62,7 +62,7 @@ class Problem:
             "e-prop": EProp(),
             "UORO": UORO(),
         }
-        if not self.model.cell.has_recurrent:
+        if not self.model.cell.is_split:
             del found["e-prop"]
         return found
 

@@ -38,7 +38,7 @@ __all__ = [
     "find",
 ]
 
-# Each is called as (input_size, hidden_size); every one runs through the whole contract in the tests.
+# Each is called as (input_size, hidden_size); the tests run the whole contract for every one.
 CELLS: dict[str, Callable[[int, int], Cell]] = {
     "rnn": VanillaRNN,
     "irnn": functools.partial(
@@ -63,19 +63,24 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
 
 
 def find(name: str) -> Callable[[int, int], Cell]:
-    """The cell called `name` in `CELLS`, or the one at an import path `module:Class`.
+    """Returns the cell called `name` in `CELLS`, or the one at an import path `module:Class`.
+
+    >>> find("lstm")(2, 3)
+    LSTM(input_size=2, hidden_size=3, forget_bias=1.0, ...)
 
     Raises:
-      ValueError: where there is no such cell; the message says which part was not found and what is known.
+      ValueError: if there is no such cell; the message names the missing part and the known cells.
     """
     module_name, colon, attribute = name.partition(":")
     if not colon:
         if name not in CELLS:
-            raise ValueError(f"unknown cell {name!r}: known are {', '.join(CELLS)}, and your own as module:Class")
+            raise ValueError(
+                f"unknown cell {name!r}: known are {', '.join(CELLS)}, and user-defined ones as module:Class"
+            )
         return CELLS[name]
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever a module of the user's raises as it is run
+    except Exception as error:  # a user's module may raise anything
         raise ValueError(f"cell {name!r}: cannot import module {module_name!r}: {error!r}") from error
     if not hasattr(module, attribute):
         raise ValueError(f"cell {name!r}: module {module_name!r} has no {attribute!r}")

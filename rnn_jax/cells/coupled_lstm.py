@@ -3,7 +3,7 @@
 f_t = sigmoid(x_t W_if + h_{t-1} W_hf + b_f)      forget gate
 g_t = tanh(x_t W_ig + h_{t-1} W_hg + b_g)         candidate
 o_t = sigmoid(x_t W_io + h_{t-1} W_ho + b_o)      output gate
-c_t = f_t * c_{t-1} + (1 - f_t) * g_t             the input gate is what the forget gate leaves
+c_t = f_t * c_{t-1} + (1 - f_t) * g_t             the input gate is 1 - f_t
 h_t = o_t * tanh(c_t)
 """
 
@@ -13,16 +13,16 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.cells.lstm import LSTMFamily, LSTMParams, LSTMState
+from rnn_jax.cells.lstm import LSTMParams, LSTMState, SplitLSTM
 
 
 @dataclasses.dataclass(frozen=True)
-class CoupledLSTM(LSTMFamily):
+class CoupledLSTM(SplitLSTM):
     """LSTM with i_t = 1 - f_t; the state is (h, c), the output h. A quarter fewer parameters.
 
     Gates are stacked in the order f, g, o: w_i [D, 3H], w_h [H, 3H], b [3H]. The paper keeps the input gate and sets
     f_t = 1 - i_t; as sigmoid(-z) = 1 - sigmoid(z) that is the same cell with that gate's weights negated. Arguments and
-    errors are those of `LSTM`; `Chrono` needs no input bias here, b_i = -b_f holds of itself.
+    errors are those of `LSTM`; `Chrono` needs no input bias here, as b_i = -b_f always holds.
     """
 
     gates: ClassVar[str] = "fgo"

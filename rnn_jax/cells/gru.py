@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import Cell, SplitCell
 from rnn_jax.cells.projection import affine
 
 
 class GRUParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 3H], gates r z n
     w_h: jax.Array  # [H, 3H]
@@ -27,7 +27,7 @@ class GRUParams(NamedTuple):
 
 
 class GRUResetBeforeParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 3H], gates r z n
     w_h: jax.Array  # [H, 3H]
@@ -36,7 +36,7 @@ class GRUResetBeforeParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class GRUFamily(Cell):
-    """What all forms share: the fields, how gates are drawn, the drive and the state h [*batch, H]."""
+    """The base of all forms: fields, initialisation of the gates, drive and state h [*batch, H]."""
 
     update_bias: float | initializers.Chrono = initializers.init_only(0.0)
     recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
@@ -59,36 +59,38 @@ class GRUFamily(Cell):
     def project(self, params: Any, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)
 
-    def recurrent(self, params: Any, state: jax.Array) -> jax.Array:
-        return state @ params.w_h
-
 
 @dataclasses.dataclass(frozen=True)
-class GRU(GRUFamily):
+class GRU(GRUFamily, SplitCell):
     """GRU whose reset gate acts *after* the recurrent product (version 1 of the paper); one product a step.
 
         n_t = tanh(x_t W_in + b_n + r_t * (h_{t-1} W_hn + b_hn))
 
     PyTorch's, cuDNN's and Flax's form, and Keras' default (`reset_after=True`); it needs the fourth bias b_hn. Gates
-    are stacked in the order r, z, n (Keras: z, r, n); the state and the output are h. The papers write the update gate
-    either way round; here, as in PyTorch and Keras, z is the share kept.
+    are stacked in the order r, z, n (Keras: z, r, n); the state and the output are h. In some papers the update gate is
+    the share kept, in others the share replaced; here, as in PyTorch and Keras, z is the share kept.
+
+    >>> cell = GRU(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> cell.step(params, cell.initial_state(params, (5,)), cell.project(params, jnp.ones((5, 2)))).shape
+    (5, 3)
 
     Args:
       input_size: D.
       hidden_size: H.
-      update_bias: b_z at the start. A number, or `Chrono(max_lag)` (Tallec & Ollivier 2018).
-      recurrent_init: draws each gate's block [H, H] of w_h.
-      input_init: draws each gate's block [D, H] of w_i.
+      update_bias: initial b_z. A number, or `Chrono(max_lag)` (Tallec & Ollivier 2018).
+      recurrent_init: initialiser of each gate's block [H, H] of w_h.
+      input_init: initialiser of each gate's block [D, H] of w_i.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     def init(self, key: jax.Array) -> GRUParams:
         return GRUParams(*self._init_gates(key), b_hn=jnp.zeros(self.hidden_size))
 
     def recurrent(self, params: GRUParams, state: jax.Array) -> jax.Array:
-        # b_hn here: so its gradient is a sum of cotangents of r. In `activate`, all gates would be computed for it.
+        # b_hn is added here, so its gradient is a sum of cotangents of r; in `activate` it would take all gates again.
         b_h = jnp.concatenate([jnp.zeros(2 * self.hidden_size, params.b_hn.dtype), params.b_hn])
         return affine(state, params.w_h, b_h)
 
@@ -107,8 +109,8 @@ class GRUResetBefore(GRUFamily):
 
         n_t = tanh(x_t W_in + b_n + (r_t * h_{t-1}) W_hn)
 
-    Keras' GRU with `reset_after=False`. A second product waits for the gate, so it defines `step` as a whole. Gate
-    order, state, arguments and errors are those of `GRU`.
+    Keras' GRU with `reset_after=False`. The second product reads the reset gate, so it defines `step`. Gate order,
+    state, arguments and errors are those of `GRU`.
     """
 
     def init(self, key: jax.Array) -> GRUResetBeforeParams:

@@ -2,8 +2,9 @@
 
 LN(z; gain) = gain * (z - mean(z)) / sqrt(var(z) + 1e-5), over the features of one step of one sequence
 
-The input's and the recurrence's sums are normalised apart, each over all gates that share it, as in the paper and its
-authors' code (TensorFlow's LayerNormBasicLSTMCell takes each gate alone). The paper's shifts add up to one bias b.
+The input's and the recurrence's sums are normalised separately, each over all gates that share it, as in the paper and
+its authors' code (TensorFlow's LayerNormBasicLSTMCell normalises each gate alone). The paper's shifts add up to one
+bias b.
 """
 
 import dataclasses
@@ -12,15 +13,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.cell import SplitCell
 from rnn_jax.cells.gru import GRUFamily
-from rnn_jax.cells.lstm import LSTMFamily, LSTMState
+from rnn_jax.cells.lstm import LSTMState, SplitLSTM
 from rnn_jax.cells.projection import over_batch
 
 EPSILON = 1e-5
 
 
 class LayerNormLSTMParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 4H], gates i f g o
     w_h: jax.Array  # [H, 4H]
@@ -32,7 +34,7 @@ class LayerNormLSTMParams(NamedTuple):
 
 
 class LayerNormGRUParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 3H], gates r z n
     w_h: jax.Array  # [H, 3H]
@@ -43,7 +45,7 @@ class LayerNormGRUParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerNormLSTM(LSTMFamily):
+class LayerNormLSTM(SplitLSTM):
     """LSTM with normalised gates and cell state; the state is (h, c), the output h.
 
         i_t, f_t, g_t, o_t = LN(x_t W_i; gain_i) + LN(h_{t-1} W_h; gain_h) + b
@@ -70,7 +72,7 @@ class LayerNormLSTM(LSTMFamily):
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerNormGRU(GRUFamily):
+class LayerNormGRU(GRUFamily, SplitCell):
     """GRU with normalised gates, its reset after the product; the state and the output are h.
 
         r_t, z_t = sigmoid(LN(x_t W_i,rz; gain_i) + LN(h_{t-1} W_h,rz; gain_h) + b_rz)
@@ -88,6 +90,9 @@ class LayerNormGRU(GRUFamily):
     def project(self, params: LayerNormGRUParams, x: jax.Array) -> jax.Array:
         return self._norm_gates(x @ params.w_i, params.gain_i) + over_batch(params.b, x.ndim)
 
+    def recurrent(self, params: LayerNormGRUParams, state: jax.Array) -> jax.Array:
+        return state @ params.w_h
+
     def activate(self, params: LayerNormGRUParams, state: jax.Array, drive: jax.Array, r: jax.Array) -> jax.Array:
         d_rz, d_n = jnp.split(drive, [2 * self.hidden_size], axis=-1)
         r_rz, r_n = jnp.split(self._norm_gates(r, params.gain_h), [2 * self.hidden_size], axis=-1)
@@ -96,13 +101,13 @@ class LayerNormGRU(GRUFamily):
         return z * state + (1 - z) * n
 
     def _norm_gates(self, sums: jax.Array, gain: jax.Array) -> jax.Array:
-        at = [2 * self.hidden_size]
-        parts = zip(jnp.split(sums, at, axis=-1), jnp.split(gain, at), strict=True)
+        rz = [2 * self.hidden_size]
+        parts = zip(jnp.split(sums, rz, axis=-1), jnp.split(gain, rz), strict=True)
         return jnp.concatenate([layer_norm(s, g) for s, g in parts], axis=-1)
 
 
 def layer_norm(z: jax.Array, gain: jax.Array) -> jax.Array:
-    """LN(z; gain) over the last axis."""
-    # The two-pass variance: the mean of squares less the square of the mean cancels in float32.
+    """Returns LN(z; gain) over the last axis."""
+    # The two-pass variance: the mean of squares minus the square of the mean cancels in float32.
     variance = jnp.var(z, axis=-1, keepdims=True)
     return over_batch(gain, z.ndim) * jax.nn.standardize(z, axis=-1, variance=variance, epsilon=EPSILON)

@@ -2,7 +2,7 @@
 
     h_t = x_t W_i + h_{t-1} W_h + b,      h_T = h_0 W_h^T + sum_k (x_{T-k} W_i + b) W_h^k
 
-The Elman network without its nonlinearity: what it remembers is said by the eigenvalues of W_h alone (Saxe et al. 2014,
+The Elman network without its nonlinearity: the eigenvalues of W_h alone decide what it remembers (Saxe et al. 2014,
 arXiv:1312.6120; Orvieto et al. 2023, arXiv:2303.06349).
 """
 
@@ -12,24 +12,29 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import LinearCell
 from rnn_jax.cells.projection import affine
 from rnn_jax.cells.vanilla import VanillaParams
 from rnn_jax.linear import Dense, Transition
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearRNN(Cell):
+class LinearRNN(LinearCell):
     """h_t = x_t W_i + h_{t-1} W_h + b; the state and the output are h [*batch, H].
+
+    >>> cell = LinearRNN(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> cell.step(params, cell.initial_state(params, (5,)), cell.project(params, jnp.ones((5, 2)))).shape
+    (5, 3)
 
     Args:
       input_size: D.
       hidden_size: H.
-      recurrent_init: draws w_h.
-      input_init: draws w_i.
+      recurrent_init: initialiser of w_h.
+      input_init: initialiser of w_i.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())

@@ -1,11 +1,11 @@
 """Linear recurrent unit, Orvieto et al. 2023 (arXiv:2303.06349), section 3 and appendix A.
 
-lambda = exp(-exp(nu) + i exp(theta))                 |lambda| < 1 whatever nu is
+lambda = exp(-exp(nu) + i exp(theta))                 |lambda| < 1 for every nu
 s_t = lambda * s_{t-1} + exp(gamma) * (x_t B)         complex
 y_t = Re(s_t C) + x_t D                               real
 
-At the start lambda is uniform on the ring r_min <= |lambda| <= r_max with phases in [0, max_phase), and exp(gamma) =
-sqrt(1 - |lambda|^2), by which white noise gives every unit the same variance, however long it remembers.
+Initially lambda is uniform on the ring r_min <= |lambda| <= r_max with phases in [0, max_phase), and exp(gamma) =
+sqrt(1 - |lambda|^2), so that white noise gives every unit the same variance, however long its memory.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import LinearCell
 from rnn_jax.cells.projection import over_batch
 from rnn_jax.linear import Diagonal, Transition
 
@@ -35,23 +35,28 @@ class LRUParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LRU(Cell):
+class LRU(LinearCell):
     """LRU with H complex units and H real outputs; the state is s [*batch, H], complex.
 
-    The paper's block around it (normalisation, a gated linear unit, a residual connection) is not part of it. Its code
-    has as many outputs as inputs and an elementwise D; here, as in its equations, D is a matrix, drawn so that x_t D
-    has the same variance.
+    The paper's block around it (normalisation, a gated linear unit, a residual connection) is not part of it. The
+    paper's code has as many outputs as inputs and an elementwise D; here, as in its equations, D is a matrix, drawn so
+    that x_t D has the same variance.
+
+    >>> cell = LRU(input_size=2, hidden_size=3, r_min=0.9)
+    >>> params = cell.init(jax.random.key(0))
+    >>> cell.initial_state(params).dtype, cell.output(params, cell.initial_state(params), jnp.ones(2)).dtype
+    (dtype('complex64'), dtype('float32'))
 
     Args:
       input_size: D.
       hidden_size: H.
-      r_min: the least |lambda| at the start.
-      r_max: the largest; with dependencies of hundreds of steps the paper takes 0.9 to 0.999 and on.
-      max_phase: the largest phase at the start, up to 2 pi; small ones (pi / 10) are for long sequences.
+      r_min: smallest initial |lambda|.
+      r_max: largest initial |lambda|; for dependencies of hundreds of steps the paper uses 0.9 to 0.999 and above.
+      max_phase: largest initial phase, up to 2 pi; small ones (pi / 10) suit long sequences.
 
     Raises:
-      ValueError: where a size is not a positive integer, or not 0 <= r_min < r_max <= 1, or max_phase is not in
-        (0, 2 pi].
+      ValueError: if a size is not a positive integer, r_min and r_max are not 0 <= r_min < r_max <= 1, or max_phase is
+        not in (0, 2 pi].
     """
 
     r_min: float = initializers.init_only(0.0)
@@ -68,7 +73,7 @@ class LRU(Cell):
     def init(self, key: jax.Array) -> LRUParams:
         key_r, key_phase, key_b, key_c, key_d = jax.random.split(key, 5)
         inputs, units = self.input_size, self.hidden_size
-        tiny = jnp.finfo(jnp.result_type(float)).tiny  # never zero, whose logarithm is none
+        tiny = jnp.finfo(jnp.result_type(float)).tiny  # never zero, which has no logarithm
         u_r, u_phase = (jax.random.uniform(k, (units,), minval=tiny) for k in (key_r, key_phase))
         rate = -0.5 * jnp.log(u_r * (self.r_max**2 - self.r_min**2) + self.r_min**2)  # -log |lambda|
         return LRUParams(

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import Cell, SplitCell
 from rnn_jax.cells.projection import affine
 
 
 class LSTMParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 4H], gates i f g o
     w_h: jax.Array  # [H, 4H]
@@ -36,16 +36,16 @@ class LSTMState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LSTMFamily(Cell):
-    """What the LSTM and its variants share: the fields, how gates are drawn, the drive, the product and (h, c)."""
+    """The base of the LSTM and its variants: fields, initialisation of the gates, drive and state (h, c)."""
 
     forget_bias: float | initializers.Chrono = initializers.init_only(1.0)
     recurrent_init: initializers.Initializer = initializers.init_only(initializers.Orthogonal())
     input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
 
-    gates: ClassVar[str] = "ifgo"  # in the order of the stack
+    gates: ClassVar[str] = "ifgo"  # order in w_i, w_h and b
 
     def _init_gates(self, key: jax.Array, recurrent_size: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """w_i [D, gates * H], w_h [recurrent_size, gates * H] and b [gates * H]."""
+        """Draws w_i [D, gates * H], w_h [recurrent_size, gates * H] and b [gates * H]."""
         key_i, key_h, key_b = jax.random.split(key, 3)
         count, hidden = len(self.gates), self.hidden_size
         biases = dict.fromkeys(self.gates, jnp.zeros(hidden))
@@ -67,31 +67,42 @@ class LSTMFamily(Cell):
     def project(self, params: Any, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)
 
-    def recurrent(self, params: Any, state: LSTMState) -> jax.Array:
-        return state.h @ params.w_h
-
     def output(self, params: Any, state: LSTMState, x: jax.Array) -> jax.Array:
         del params, x
         return state.h
 
 
 @dataclasses.dataclass(frozen=True)
-class LSTM(LSTMFamily):
+class SplitLSTM(LSTMFamily, SplitCell):
+    """The base of the variants whose only product with the state is h_{t-1} W_h."""
+
+    def recurrent(self, params: Any, state: LSTMState) -> jax.Array:
+        return state.h @ params.w_h
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTM(SplitLSTM):
     """LSTM with gates stacked in the order i, f, g, o; the state is (h, c), the output h.
 
     Differences between libraries: PyTorch, Keras and Flax stack i, f, g, o as here, Haiku i, g, f, o. PyTorch's forget
     bias starts at 0 in the mean (two uniform biases), Flax's at 0, Keras' at 1, Haiku adds 1 inside the sigmoid.
 
+    >>> cell = LSTM(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> state = cell.step(params, cell.initial_state(params, (5,)), cell.project(params, jnp.ones((5, 2))))
+    >>> state.h.shape, state.c.shape
+    ((5, 3), (5, 3))
+
     Args:
       input_size: D.
       hidden_size: H.
-      forget_bias: b_f at the start. A number (Jozefowicz et al. 2015 found 1 to be good), or `Chrono(max_lag)`, which
-        draws b_f and sets b_i = -b_f (Tallec & Ollivier 2018).
-      recurrent_init: draws each gate's block [H, H] of w_h.
-      input_init: draws each gate's block [D, H] of w_i.
+      forget_bias: initial b_f. A number (Jozefowicz et al. 2015 recommend 1), or `Chrono(max_lag)`, which draws b_f
+        and sets b_i = -b_f (Tallec & Ollivier 2018).
+      recurrent_init: initialiser of each gate's block [H, H] of w_h.
+      input_init: initialiser of each gate's block [D, H] of w_i.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     def init(self, key: jax.Array) -> LSTMParams:

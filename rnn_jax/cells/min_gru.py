@@ -1,10 +1,10 @@
 """Minimal gated recurrent unit, Feng et al. 2024 (arXiv:2410.01201), section 3.1 and, for positive states, appendix B.
 
-z_t = sigmoid(x_t W_z + b_z)              update gate: the share that is replaced
+z_t = sigmoid(x_t W_z + b_z)              update gate: the share of h_{t-1} that is replaced
 n_t = g(x_t W_n + b_n)                    candidate, g(x) = x + 0.5 for x >= 0, else sigmoid(x)
 h_t = (1 - z_t) * h_{t-1} + z_t * n_t
 
-No gate reads the state, so the recurrence is linear in it and all gates are had at once.
+No gate reads the state, so the recurrence is linear in it and the gates of all steps are computed at once.
 """
 
 import dataclasses
@@ -14,35 +14,42 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import LinearCell
 from rnn_jax.cells.projection import affine
 from rnn_jax.linear import Diagonal, Transition
 
 
 class MinGRUParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 2H], gates z n
     b: jax.Array  # [2H]
 
 
 @dataclasses.dataclass(frozen=True)
-class MinGRU(Cell):
-    """minGRU in the paper's log-space form: candidates, and so states that begin so, are positive.
+class MinGRU(LinearCell):
+    """minGRU in the paper's log-space form: candidates are positive, and so are states that start positive.
 
-    The paper solves it over log h, as it divides by products of all coefficients so far. `Associative` multiplies
+    The paper solves it over log h, because it divides by products of all coefficients so far. `Associative` multiplies
     coefficients of neighbouring steps, all in (0, 1), and divides by nothing, so h itself is stable. z is the share
     *replaced*, as in the paper (in this library's `GRU` it is the share kept). The state before the first step is zero;
-    where the paper's parallel code takes an h_0 it stands for g(h_0). The state and the output are h [*batch, H].
+    an h_0 of the paper's parallel code means g(h_0). The state and the output are h [*batch, H].
+
+    >>> import rnn_jax
+    >>> cell = MinGRU(input_size=2, hidden_size=3)
+    >>> xs = jnp.ones((4, 5, 2))  # [T, batch, input_size]
+    >>> _, ys = rnn_jax.unroll(cell, cell.init(jax.random.key(0)), xs, engine=rnn_jax.Associative())
+    >>> ys.shape
+    (4, 5, 3)
 
     Args:
       input_size: D.
       hidden_size: H.
-      update_bias: b_z at the start. A number, or `Chrono(max_lag)`, which draws -b_z (Tallec & Ollivier 2018).
-      input_init: draws each gate's block [D, H] of w_i.
+      update_bias: initial b_z. A number, or `Chrono(max_lag)`, which draws -b_z (Tallec & Ollivier 2018).
+      input_init: initialiser of each gate's block [D, H] of w_i.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     update_bias: float | initializers.Chrono = initializers.init_only(0.0)
@@ -71,5 +78,5 @@ class MinGRU(Cell):
 
 
 def positive(x: jax.Array) -> jax.Array:
-    """The candidates' activation g: x + 0.5 for x >= 0, else sigmoid(x); continuous, and never zero."""
+    """Returns g(x), the candidates' activation: x + 0.5 for x >= 0, else sigmoid(x); continuous, and never zero."""
     return jnp.where(x >= 0, x + 0.5, jax.nn.sigmoid(x))

@@ -6,7 +6,7 @@ n_t = g(x_t W_n + b_n)                    candidate, g(x) = x + 0.5 for x >= 0, 
 f'_t = f_t / (f_t + i_t),  i'_t = i_t / (f_t + i_t)
 h_t = f'_t * h_{t-1} + i'_t * n_t
 
-No gate reads the state, so the recurrence is linear in it and all gates are had at once.
+No gate reads the state, so the recurrence is linear in it and the gates of all steps are computed at once.
 """
 
 import dataclasses
@@ -16,36 +16,41 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import LinearCell
 from rnn_jax.cells.min_gru import positive
 from rnn_jax.cells.projection import affine
 from rnn_jax.linear import Diagonal, Transition
 
 
 class MinLSTMParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 3H], gates f i n
     b: jax.Array  # [3H]
 
 
 @dataclasses.dataclass(frozen=True)
-class MinLSTM(Cell):
-    """minLSTM in the paper's log-space form: candidates, and so states that begin so, are positive.
+class MinLSTM(LinearCell):
+    """minLSTM in the paper's log-space form: candidates are positive, and so are states that start positive.
 
-    The gates are normalised by their logarithms, f' = sigmoid(log f - log i): where both are closed so far that each is
-    zero in floating point, their ratio is still right. How it is solved, and from which state, is as in `MinGRU`. The
-    state and the output are h [*batch, H].
+    The gates are normalised by their logarithms, f' = sigmoid(log f - log i): the ratio is right even if both gates are
+    so far closed that they are zero in floating point. Solution and initial state are as in `MinGRU`. The state and the
+    output are h [*batch, H].
+
+    >>> cell = MinLSTM(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> cell.step(params, cell.initial_state(params, (5,)), cell.project(params, jnp.ones((5, 2)))).shape
+    (5, 3)
 
     Args:
       input_size: D.
       hidden_size: H.
-      forget_bias: b_f at the start. A number (zero in the paper, which finds that larger ones train faster), or
+      forget_bias: initial b_f. A number (zero in the paper, which finds that larger ones train faster), or
         `Chrono(max_lag)`, which draws b_f and sets b_i = -b_f (Tallec & Ollivier 2018).
-      input_init: draws each gate's block [D, H] of w_i.
+      input_init: initialiser of each gate's block [D, H] of w_i.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     forget_bias: float | initializers.Chrono = initializers.init_only(0.0)

@@ -1,10 +1,10 @@
-"""LSTM whose gates see the cell state: Gers & Schmidhuber 2000; Graves 2013 (arXiv:1308.0850), eq. 7-11.
+"""LSTM whose gates read the cell state: Gers & Schmidhuber 2000; Graves 2013 (arXiv:1308.0850), eq. 7-11.
 
 i_t = sigmoid(x_t W_ii + h_{t-1} W_hi + p_i * c_{t-1} + b_i)      input gate
 f_t = sigmoid(x_t W_if + h_{t-1} W_hf + p_f * c_{t-1} + b_f)      forget gate
 g_t = tanh(x_t W_ig + h_{t-1} W_hg + b_g)                         candidate
 c_t = f_t * c_{t-1} + i_t * g_t
-o_t = sigmoid(x_t W_io + h_{t-1} W_ho + p_o * c_t + b_o)          output gate: sees the new cell state
+o_t = sigmoid(x_t W_io + h_{t-1} W_ho + p_o * c_t + b_o)          output gate: reads the new cell state
 h_t = o_t * tanh(c_t)
 """
 
@@ -14,12 +14,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.cells.lstm import LSTMFamily, LSTMState
+from rnn_jax.cells.lstm import LSTMState, SplitLSTM
 from rnn_jax.cells.projection import over_batch
 
 
 class PeepholeLSTMParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 4H], gates i f g o
     w_h: jax.Array  # [H, 4H]
@@ -28,8 +28,8 @@ class PeepholeLSTMParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class PeepholeLSTM(LSTMFamily):
-    """LSTM with peepholes; the state is (h, c), the output h. The peepholes start at zero: as an `LSTM`.
+class PeepholeLSTM(SplitLSTM):
+    """LSTM with peepholes; the state is (h, c), the output h. Peepholes start at zero, so it starts as an `LSTM`.
 
     Gate order, arguments and errors are those of `LSTM`. PyTorch, Keras, Flax and Haiku have no such cell.
     """

@@ -16,7 +16,7 @@ from rnn_jax.cells.lstm import LSTMFamily, LSTMState
 
 
 class ProjectedLSTMParams(NamedTuple):
-    """Weights [in, out]; gates side by side."""
+    """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 4H], gates i f g o
     w_h: jax.Array  # [P, 4H]
@@ -29,19 +29,19 @@ class ProjectedLSTM(LSTMFamily):
     """LSTM whose hidden state is projected: a large memory c [*batch, H] with a small recurrence h [*batch, P].
 
     The state is (h, c), the output h. PyTorch's `nn.LSTM(proj_size=P)`: no peepholes and no bias of the projection. A
-    second product follows the gates, so it defines `step` as a whole. Gate order, arguments and errors are those of
+    second product follows the gates, so it defines `step`. Gate order, arguments and errors are those of
     `LSTM`.
 
     Args:
       input_size: D.
-      hidden_size: H, of c and the gates.
-      proj_size: P, of h; by name. None means half of H, rounded up.
+      hidden_size: H, units of c and of each gate.
+      proj_size: P, units of h; a keyword. None means half of H, rounded up.
       forget_bias: as in `LSTM`.
-      recurrent_init: draws each gate's block [P, H] of w_h.
-      input_init: draws each gate's block [D, H] of w_i, and w_p [H, P].
+      recurrent_init: initialiser of each gate's block [P, H] of w_h.
+      input_init: initialiser of each gate's block [D, H] of w_i, and of w_p [H, P].
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     proj_size: int | None = dataclasses.field(default=None, kw_only=True)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import initializers
-from rnn_jax.cell import Cell
+from rnn_jax.cell import SplitCell
 from rnn_jax.cells.projection import affine
 
 
@@ -26,22 +26,28 @@ class VanillaParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class VanillaRNN(Cell):
+class VanillaRNN(SplitCell):
     """h_t = act(x_t W_i + h_{t-1} W_h + b); the state and the output are h [*batch, H].
 
     Differences between libraries: PyTorch has two biases and uniform(-1/sqrt(H), 1/sqrt(H)) everywhere
     (`initializers.Uniform()`), Keras an orthogonal W_h, as here. The IRNN of Le et al. 2015 is
     `VanillaRNN(D, H, jax.nn.relu, ScaledIdentity(), Normal(0.001))`.
 
+    >>> cell = VanillaRNN(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> state = cell.initial_state(params, (5,))
+    >>> cell.step(params, state, cell.project(params, jnp.ones((5, 2)))).shape
+    (5, 3)
+
     Args:
       input_size: D.
       hidden_size: H.
       activation: any pointwise function; give a named function, as a cell is compared by value.
-      recurrent_init: draws w_h.
-      input_init: draws w_i.
+      recurrent_init: initialiser of w_h.
+      input_init: initialiser of w_i.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     activation: Callable[[jax.Array], jax.Array] = jnp.tanh

@@ -27,9 +27,11 @@ from rnn_jax.wrapper import Advance, Wrapper
 class Perturbed(Wrapper):
     """`cell` with inputs (x_t, e_t) whose states are moved by e_t, a pytree like the state."""
 
+    def inner_input(self, params: Params, x: Any) -> Any:
+        return x[0]
+
     def project(self, params: Params, x: Any) -> Any:
-        x, perturbation = x
-        return self.cell.project(params, x), perturbation
+        return super().project(params, x), x[1]
 
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         drive, perturbation = drive
@@ -37,14 +39,11 @@ class Perturbed(Wrapper):
 
     def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
         drive, perturbation = drive
-        transition, b = self.cell.linear(params, drive)
+        transition, b = super().linear(params, drive)
         return transition, jax.tree.map(jnp.add, b, perturbation)
 
     def enter(self, params: Params, state: State, drive: Any) -> State:
-        return self.cell.enter(params, state, drive[0])
-
-    def output(self, params: Params, state: State, x: Any) -> Any:
-        return self.cell.output(params, state, x[0])
+        return super().enter(params, state, drive[0])
 
     def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> None:
         """None: what is measured is the cell as it is evaluated."""

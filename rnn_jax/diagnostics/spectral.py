@@ -26,7 +26,7 @@ def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
 def _jacobians(cell: Cell, params: Params) -> list[jax.Array]:
     """Of the recurrent product (gates stacked) by each component of the state, or of the step by the whole state."""
     state = cell.initial_state(params)
-    if cell.has_recurrent:
+    if cell.is_split:
         matrices = jax.tree.leaves(jax.jacrev(lambda s: cell.recurrent(params, s), allow_int=True)(state))
         return [matrix for matrix in matrices if matrix.dtype != jax.dtypes.float0]
     flat, unflatten = ravel(state)

@@ -8,10 +8,10 @@ from rnn_jax.cell import Cell, Params, State
 class Engine(Protocol):
     """Solves s_t = step(params, s_{t-1}, project(params, x_t)) for t = 1..T; a frozen dataclass.
 
-    It gets the inputs, not the drives, so that it decides itself whether to project before the loop or inside it.
-    Masks, directions, layers and outputs are not its business.
+    It gets the inputs, not the drives, so it decides whether to project before the loop or inside it. It knows nothing
+    of masks, directions, layers and outputs.
     """
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
-        """From time-major inputs [T, *batch, ...]: the last state, and all states, every leaf [T, *batch, ...]."""
+        """Returns the last state and all states [T, *batch, ...], from time-major inputs [T, *batch, ...]."""
         ...

@@ -110,7 +110,7 @@ def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool
     numbers = sum(leaf.size for leaf in floats(arguments))  # of a step
     kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
     # Additions and multiplications by the weights; of a cell that is not split, by those of its projection alone.
-    terms = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.has_recurrent else numbers * features
+    terms = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.is_split else numbers * features
     # Of segments each would have its own sum of gradients over devices.
     return mesh.size("data") > 1 or kept_bytes < FRESH or 2 * terms > DEAR * numbers
 
@@ -190,7 +190,7 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
         adjoint = _plus(adjoint, of_state)
         advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
         of_s, of_d, of_r = mesh.gather_model(_pull(advance, adjoint, floats(before), floats(drive), r))
-        if cell.has_recurrent:
+        if cell.is_split:
             weights = turn(turned)
             product = _parts(lambda s, d: cell.recurrent(weights, cell.enter(weights, s, d)), before, drive)
             more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
@@ -218,7 +218,7 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
     of_params = _plus(of_params, floats(more, params))
     (more,) = _pull(lambda p: floats(_advance(cell, p, all_before, drives, rs)), fold(adjoints), params)
     of_params = _plus(of_params, floats(more, params))
-    if cell.has_recurrent:
+    if cell.is_split:
         (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, all_before, drives))), [of_product], params)
         of_params = _plus(of_params, floats(more, params))
     return (adjoint, of_params), floats(of_inputs, inputs)
@@ -227,7 +227,7 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
 def _arguments(cell: Cell, params: Params, state: State, x: Any) -> tuple[Any, jax.Array | None]:
     """What `_advance` reads beside the state: the drive, and r where it is not already in it."""
     drive = cell.project(params, x)
-    if not cell.has_recurrent:
+    if not cell.is_split:
         return drive, None
     r = cell.recurrent(params, cell.enter(params, state, drive))
     if _reads_only_the_sum(cell, params, state, drive, r):
@@ -252,7 +252,7 @@ _solve.defvjp(_forward, _backward)
 
 def _advance(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
     """A step by what `_arguments` tells."""
-    if not cell.has_recurrent:
+    if not cell.is_split:
         return mesh.gather_model(cell.step(params, state, drive))
     return mesh.gather_model(cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r))
 
@@ -278,7 +278,7 @@ def _reads_only_the_sum(cell: Cell, params: Params, state: State, drive: Any, r:
 
 def _is_plain_product(cell: Cell, params: Params, state: State) -> bool:
     """Whether `recurrent` is JAX's own product, and not one that lays out its weights itself (of bfloat16, say)."""
-    if not cell.has_recurrent:
+    if not cell.is_split:
         return False
     return any(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(cell.recurrent)(params, state).eqns)
 

@@ -15,11 +15,18 @@ class Scan:
 
     Memory of the backward pass is O(T): every step's intermediates are kept.
 
+    >>> import jax.numpy as jnp
+    >>> from rnn_jax import GRU, unroll
+    >>> cell = GRU(2, 3)
+    >>> final_state, ys = unroll(cell, cell.init(jax.random.key(0)), jnp.ones((10, 2)), engine=Scan(unroll=5))
+    >>> ys.shape
+    (10, 3)
+
     Args:
-      unroll: how many steps the compiler sees in one turn of the loop; more is faster to run, slower to compile.
+      unroll: number of steps in one iteration of the compiled loop; more runs faster and compiles more slowly.
 
     Raises:
-      ValueError: where unroll is not a positive integer.
+      ValueError: if unroll is not a positive integer.
     """
 
     unroll: int = 1

@@ -42,9 +42,9 @@ class EProp(Sparse):
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> OnlineCarry:
-        if not cell.has_recurrent:
+        if not cell.is_split:
             raise TypeError(
-                f"EProp needs a cell that is split into `recurrent` and `activate`, which {type(cell).__name__} is not"
+                f"EProp: cell must be a SplitCell, whose step is recurrent and activate, got {type(cell).__name__}"
             )
         return Online.init(self, cell, params, xs, state, key)
 

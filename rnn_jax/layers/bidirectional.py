@@ -1,4 +1,4 @@
-"""Two cells over one sequence, from its two ends; Schuster & Paliwal 1997."""
+"""Two cells over one sequence, from both ends; Schuster & Paliwal 1997."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from rnn_jax import noise
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.layer import Layer, Walk
+from rnn_jax.layer import Layer, UnrollOptions
 from rnn_jax.unrolling import unroll
 
 MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
@@ -27,7 +27,7 @@ class BidirectionalParams(NamedTuple):
 
 
 class BidirectionalState(NamedTuple):
-    """States of the two cells; the final ones stand at a sequence's last step and at its first."""
+    """States of the two cells; the final ones are those at a sequence's last step and at its first."""
 
     forward: State
     backward: State
@@ -35,19 +35,26 @@ class BidirectionalState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Bidirectional(Cell, Layer):
-    """y_t = merge(forward(x_1..x_t)_t, backward(x_L..x_t)_t), L being each sequence's own length.
+    """y_t = merge(forward(x_1..x_t)_t, backward(x_L..x_t)_t), with L each sequence's own length.
 
-    It needs the whole sequence: it can be unrolled, not stepped. Nor can it be carried over segments as a whole: the
-    forward cell's final state belongs to the next segment, the backward cell's to the one before.
+    It needs the whole sequence: it can be unrolled, not stepped. Its state cannot be carried over segments: the forward
+    cell's final state belongs to the next segment, the backward cell's to the previous one.
+
+    >>> from rnn_jax import LSTM
+    >>> model = Bidirectional(LSTM(2, 4))
+    >>> params = model.init(jax.random.key(0))
+    >>> _, ys = unroll(model, params, jnp.ones((10, 5, 2)), lengths=[10, 7, 3, 1, 0])
+    >>> ys.shape
+    (10, 5, 8)
 
     Args:
-      forward: reads from the first step.
-      backward: reads from the last; None means one like `forward`, with parameters of its own.
-      merge: "concat" (forward first; twice as many features), "sum" or "mean".
+      forward: cell or layer that reads from the first step.
+      backward: cell or layer that reads from the last step; None means a copy of `forward` with its own parameters.
+      merge: combination of the outputs: "concat" (forward first; twice as many features), "sum" or "mean".
 
     Raises:
-      TypeError: where one is no cell or layer.
-      ValueError: where the two differ in input size (or, but for "concat", in output size), or `merge` is unknown.
+      TypeError: if one is not a cell or layer.
+      ValueError: if the two differ in input size (or, except for "concat", in output size), or `merge` is unknown.
     """
 
     input_size: int = dataclasses.field(init=False, repr=False)
@@ -99,13 +106,13 @@ class Bidirectional(Cell, Layer):
         )
 
     def unroll(
-        self, params: BidirectionalParams, xs: Any, state: BidirectionalState, walk: Walk
+        self, params: BidirectionalParams, xs: Any, state: BidirectionalState, options: UnrollOptions
     ) -> tuple[BidirectionalState, jax.Array]:
         forward, backward = self._cells
-        key_forward, key_backward = noise.keys(walk.key, 2)
-        final_f, ys_f = unroll(forward, params.forward, xs, state.forward, **walk.of_part(key_forward))
+        key_forward, key_backward = noise.keys(options.key, 2)
+        final_f, ys_f = unroll(forward, params.forward, xs, state.forward, **options.keywords(key=key_forward))
         final_b, ys_b = unroll(
-            backward, params.backward, xs, state.backward, reverse=True, **walk.of_part(key_backward)
+            backward, params.backward, xs, state.backward, reverse=True, **options.keywords(key=key_backward)
         )
         return BidirectionalState(final_f, final_b), MERGES[self.merge](ys_f, ys_b)
 

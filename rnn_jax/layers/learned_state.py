@@ -1,4 +1,4 @@
-"""An initial state that is learnt."""
+"""A trained initial state."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -7,30 +7,39 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Params, State
-from rnn_jax.linear import Transition
-from rnn_jax.wrapper import Advance, Wrapper
+from rnn_jax.wrapper import Wrapper
 
 
 class LearnedInitialStateParams(NamedTuple):
-    """The cell's parameters beside the state's."""
+    """Parameters of the cell and of its initial state."""
 
     cell: Params
-    state: Any  # s_0, like a state without batch dimensions; complex: its two parts [2, ...]; integers: None
+    state: Any  # s_0, like a state without batch dimensions; complex: real and imaginary part [2, ...]; integers: None
 
 
 @dataclasses.dataclass(frozen=True)
 class LearnedInitialState(Wrapper):
     """Any cell with its initial state s_0 among its parameters, the same for every sequence.
 
-    It begins as the cell's own (zeros). Where resets put a state back, it is this one. In a `Stack` or `Bidirectional`
-    put it around the cells inside.
+    It is initialised with the cell's own initial state (zeros). Resets restore it. In a `Stack` or `Bidirectional`, put
+    it around the inner cells.
+
+    >>> from rnn_jax.cells import GRU
+    >>> cell = LearnedInitialState(GRU(2, 3))
+    >>> params = cell.init(jax.random.key(0))
+    >>> cell.initial_state(params._replace(state=jnp.ones(3)), (2,))
+    Array([[1., 1., 1.],
+           [1., 1., 1.]], dtype=float32)
 
     Args:
       cell: any cell.
 
     Raises:
-      TypeError: where `cell` is no cell.
+      TypeError: if `cell` is not a cell.
     """
+
+    def inner_params(self, params: LearnedInitialStateParams) -> Params:
+        return params.cell
 
     def init(self, key: jax.Array) -> LearnedInitialStateParams:
         params = self.cell.init(key)
@@ -50,26 +59,5 @@ class LearnedInitialState(Wrapper):
             value = jax.lax.complex(*learned) if jnp.iscomplexobj(own) else learned
             return jnp.broadcast_to(value, own.shape)
 
-        own = self.cell.initial_state(params.cell, batch_shape)
+        own = super().initial_state(params, batch_shape)
         return jax.tree.map(pick, params.state, own, is_leaf=lambda leaf: leaf is None)
-
-    def project(self, params: LearnedInitialStateParams, x: Any) -> Any:
-        return self.cell.project(params.cell, x)
-
-    def around(self, params: LearnedInitialStateParams, state: State, drive: Any, advance: Advance) -> State:
-        return advance(params.cell, state, drive)
-
-    def linear(self, params: LearnedInitialStateParams, drive: Any) -> tuple[Transition, State]:
-        return self.cell.linear(params.cell, drive)
-
-    def enter(self, params: LearnedInitialStateParams, state: State, drive: Any) -> State:
-        return self.cell.enter(params.cell, state, drive)
-
-    def recurrent(self, params: LearnedInitialStateParams, state: State) -> jax.Array:
-        return self.cell.recurrent(params.cell, state)
-
-    def output(self, params: LearnedInitialStateParams, state: State, x: Any) -> Any:
-        return self.cell.output(params.cell, state, x)
-
-    def noise(self, params: LearnedInitialStateParams, key: jax.Array, shape: tuple[int, ...]) -> Any:
-        return self.cell.noise(params.cell, key, shape)

@@ -1,7 +1,7 @@
 """Mixed precision, Micikevicius et al. 2018 (arXiv:1710.03740), with bfloat16 (Kalamkar et al. 2019, arXiv:1905.12322).
 
-bfloat16 has the range of float32, so that no loss need be scaled, and 8 bits of precision: enough for the terms of a
-sum, too few for a sum. A state c times a forget gate of 0.998 would not move in it.
+bfloat16 has the range of float32, so that no loss has to be scaled, and 8 bits of precision: enough for the terms of a
+sum, too few for a sum. A state c times a forget gate of 0.998 would not change in it.
 """
 
 import dataclasses
@@ -17,35 +17,35 @@ from rnn_jax.wrapper import Advance, Wrapper
 
 @dataclasses.dataclass(frozen=True)
 class MixedPrecision(Wrapper):
-    """Any cell with its matrix products, and those of its derivatives, of bfloat16 operands.
+    """Any cell with bfloat16 operands in its matrix products and in those of its derivatives.
 
         x W  becomes  bfloat16(x) bfloat16(W), summed in float32
 
-    Parameters, states, gates, outputs and gradients stay in float32, and so does what adds up over time: the states,
-    and the weights' gradients. Results differ from the cell's own by the rounding of the operands, 2^-9 of each.
-    It is faster where the hardware multiplies bfloat16 (a CPU with AMX, a GPU, a TPU), and takes no less memory.
+    Parameters, states, gates, outputs and gradients stay in float32, and so do sums over time: the states, and the
+    weights' gradients. Results differ from the cell's own by the rounding of the operands, 2^-9 of each. It is faster
+    on hardware that multiplies bfloat16 (a CPU with AMX, a GPU, a TPU), and takes no less memory.
 
-    Nothing of the cell need be written for it; products of complex numbers are left as they are. In a `Stack` or
-    `Bidirectional` put it around the cells inside.
+    It needs nothing of the cell; products of complex numbers stay as they are. In a `Stack` or `Bidirectional`, put it
+    around the inner cells.
 
     Args:
       cell: any cell.
 
     Raises:
-      TypeError: where `cell` is no cell.
+      TypeError: if `cell` is not a cell.
     """
 
     def project(self, params: Params, x: Any) -> Any:
-        return in_bfloat16(self.cell.project)(params, x)
+        return in_bfloat16(super().project)(params, x)
 
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         return in_bfloat16(advance)(params, state, drive)
 
     def recurrent(self, params: Params, state: State) -> jax.Array:
-        return in_bfloat16(self.cell.recurrent)(params, state)
+        return in_bfloat16(super().recurrent)(params, state)
 
     def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
-        return in_bfloat16(self.cell.linear)(params, drive)
+        return in_bfloat16(super().linear)(params, drive)
 
     def output(self, params: Params, state: State, x: Any) -> Any:
-        return in_bfloat16(self.cell.output)(params, state, x)
+        return in_bfloat16(super().output)(params, state, x)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rnn_jax import noise
 from rnn_jax.cell import Params, State
-from rnn_jax.layer import Layer, Walk
+from rnn_jax.layer import Layer, UnrollOptions
 from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Wrapper
 
@@ -15,11 +15,11 @@ class Residual(Wrapper, Layer):
     """y_t = x_t + cell(x)_t, He et al. 2016; between recurrent layers, Wu et al. 2016 (arXiv:1609.08144).
 
     Args:
-      cell: a cell or layer that gives as many features as it reads.
+      cell: a cell or layer with as many output features as input features.
 
     Raises:
-      TypeError: where `cell` is no cell or layer.
-      ValueError: where it does not.
+      TypeError: if `cell` is not a cell or layer.
+      ValueError: if its output_size is not its input_size.
     """
 
     def __post_init__(self) -> None:
@@ -30,9 +30,9 @@ class Residual(Wrapper, Layer):
                 f"in and {self.output_size} out"
             )
 
-    def unroll(self, params: Params, xs: Any, state: State, walk: Walk) -> tuple[State, Any]:
-        final_state, ys = unroll(self.cell, params, xs, state, **walk._asdict())
+    def unroll(self, params: Params, xs: Any, state: State, options: UnrollOptions) -> tuple[State, Any]:
+        final_state, ys = unroll(self.cell, params, xs, state, **options.keywords())
         return final_state, xs + ys
 
     def output(self, params: Params, state: State, x: Any) -> Any:
-        return noise.split(x)[0] + self.cell.output(params, state, x)
+        return noise.split(x)[0] + super().output(params, state, x)

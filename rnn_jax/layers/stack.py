@@ -1,4 +1,4 @@
-"""Layers one above the other."""
+"""Layers on top of each other."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 
 from rnn_jax import noise
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.layer import Layer, Walk
+from rnn_jax.layer import Layer, UnrollOptions
 from rnn_jax.unrolling import unroll
 
 
@@ -16,15 +16,23 @@ class Stack(Cell, Layer):
     """Each layer reads the outputs of the one below: y^l_t = layer_l(y^{l-1})_t, with y^0_t = x_t.
 
     `unroll` runs it layer by layer, each over the whole sequence, so that a layer's inputs are projected in one
-    product. For generation it steps as any cell does; a stack that holds a layer without a step (`Bidirectional`)
-    cannot. Parameters and state are tuples, one entry a layer; the output is the top layer's.
+    product. For generation it steps as any cell does, unless it contains a layer without a step (`Bidirectional`).
+    Parameters and state are tuples, one entry per layer; the output is the top layer's.
+
+    >>> import jax.numpy as jnp
+    >>> from rnn_jax import GRU, LSTM
+    >>> model = Stack([LSTM(2, 8), GRU(8, 3)])
+    >>> params = model.init(jax.random.key(0))
+    >>> final_state, ys = unroll(model, params, jnp.ones((10, 5, 2)))  # [T, batch, features]
+    >>> ys.shape, final_state[0].c.shape
+    ((10, 5, 3), (5, 8))
 
     Args:
       layers: cells and layers, from the bottom up.
 
     Raises:
-      TypeError: where one of them is no cell or layer.
-      ValueError: where there is none, or one does not read as many features as the one below gives.
+      TypeError: if an entry is not a cell or layer.
+      ValueError: if there is no entry, or one does not read as many features as the one below gives.
     """
 
     input_size: int = dataclasses.field(init=False, repr=False)
@@ -60,17 +68,17 @@ class Stack(Cell, Layer):
         return tuple(layer.initial_state(p, batch_shape) for layer, p in zip(self.layers, params, strict=True))
 
     def unroll(
-        self, params: tuple[Params, ...], xs: Any, state: tuple[State, ...], walk: Walk
+        self, params: tuple[Params, ...], xs: Any, state: tuple[State, ...], options: UnrollOptions
     ) -> tuple[tuple[State, ...], Any]:
         final_state = []
-        keys = noise.keys(walk.key, len(self.layers))
+        keys = noise.keys(options.key, len(self.layers))
         for layer, p, s, k in zip(self.layers, params, state, keys, strict=True):
-            final, xs = unroll(layer, p, xs, s, **walk.of_part(k))
+            final, xs = unroll(layer, p, xs, s, **options.keywords(key=k))
             final_state.append(final)
         return tuple(final_state), xs
 
-    # One step of the whole. A drive holds the bottom layer's, and what the layers above must be given beside the
-    # outputs below them, which only the step knows.
+    # One step of all layers. The drive holds the input, the bottom layer's drive and the noise of the layers above,
+    # whose inputs only the step computes.
 
     def project(self, params: tuple[Params, ...], x: Any) -> Any:
         x, noises = self._split(x)

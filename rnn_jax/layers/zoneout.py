@@ -14,19 +14,23 @@ from rnn_jax.wrapper import Advance, Wrapper
 
 @dataclasses.dataclass(frozen=True)
 class Zoneout(Wrapper):
-    """Units keep their last value at random: s_t = m_t * s_{t-1} + (1 - m_t) * step(s_{t-1}, d_t).
+    """Units keep their previous value at random: s_t = m_t * s_{t-1} + (1 - m_t) * step(s_{t-1}, d_t).
 
-    With a key m_t ~ Bernoulli(rate), drawn anew at every step; without one m_t = rate, its expectation. Components of a
-    state that are no floats (a counter) always step.
+    With a key m_t ~ Bernoulli(rate), drawn at every step; without one m_t = rate, its expectation. Components of a
+    state that are integers (a counter) always step.
+
+    >>> from rnn_jax.cells.lstm import LSTM, LSTMState
+    >>> Zoneout(LSTM(2, 3), LSTMState(h=0.05, c=0.5)).is_split
+    True
 
     Args:
       cell: any cell.
-      rate: share of the units kept. One number for all of the state, or a pytree like the state with a number for each
+      rate: share of the units kept. One number for the whole state, or a pytree like the state with a number for each
         component: `LSTMState(h=0.05, c=0.5)` are the paper's for language models.
 
     Raises:
-      TypeError: where `cell` is no cell.
-      ValueError: where a rate is not in [0, 1), or, at the first use, the rates are not like the state.
+      TypeError: if `cell` is not a cell.
+      ValueError: if a rate is not in [0, 1), or, at the first use, the rates are not structured like the state.
     """
 
     rate: Any
@@ -36,12 +40,14 @@ class Zoneout(Wrapper):
             checks.rate(rate, "Zoneout: rate")
         super().__post_init__()
 
+    def inner_input(self, params: Params, x: Any) -> Any:
+        return noise.take(x)[0]
+
     def project(self, params: Params, x: Any) -> Any:
-        x, masks = noise.take(x)
-        return self.cell.project(params, x), masks
+        return super().project(params, x), noise.take(x)[1]
 
     def enter(self, params: Params, state: State, drive: Any) -> State:
-        return self.cell.enter(params, state, drive[0])
+        return super().enter(params, state, drive[0])
 
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
         drive, masks = drive
@@ -49,16 +55,13 @@ class Zoneout(Wrapper):
 
     def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
         drive, masks = drive
-        transition, b = self.cell.linear(params, drive)
+        transition, b = super().linear(params, drive)
         shares = self._shares(masks, b)
         return transition.keep(shares), jax.tree.map(lambda share, b: blend(share, jnp.zeros_like(b), b), shares, b)
 
-    def output(self, params: Params, state: State, x: Any) -> Any:
-        return self.cell.output(params, state, noise.take(x)[0])
-
     def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> Any:
         key_masks, key = jax.random.split(key)
-        state = self.cell.initial_state(params)
+        state = self.initial_state(params)
         leaves, structure = jax.tree.flatten(state)
         keys = jax.random.split(key_masks, len(leaves))
         rates = jax.tree.leaves(self._rates(state))
@@ -66,19 +69,19 @@ class Zoneout(Wrapper):
             jax.random.bernoulli(k, rate, (*shape, *leaf.shape))
             for k, rate, leaf in zip(keys, rates, leaves, strict=True)
         ]
-        return jax.tree.unflatten(structure, masks), self.cell.noise(params, key, shape)
+        return jax.tree.unflatten(structure, masks), super().noise(params, key, shape)
 
     def _shares(self, masks: Any, state: State) -> Any:
-        """What is kept of each component of the state: its mask, or its rate, or nothing of a counter."""
+        """Returns the share kept of each component of the state: its mask, or its rate, or none of an integer."""
         shares = self._rates(state) if masks is None else masks
         return jax.tree.map(lambda share, s: share if jnp.issubdtype(s.dtype, jnp.inexact) else False, shares, state)
 
     def _rates(self, state: State) -> Any:
-        """One rate for each component of the state."""
+        """Returns one rate for each component of the state."""
         if isinstance(self.rate, int | float):
             return jax.tree.map(lambda _: self.rate, state)
         got: Any = jax.tree.structure(self.rate)
-        wanted: Any = jax.tree.structure(state)
-        if got != wanted:
-            raise ValueError(f"Zoneout: rate must be a number or like the state, {wanted}, got {got}")
+        expected: Any = jax.tree.structure(state)
+        if got != expected:
+            raise ValueError(f"Zoneout: rate must be a number or like the state, {expected}, got {got}")
         return self.rate

@@ -17,6 +17,7 @@ from rnn_jax import (
     Encoded,
     GRUResetBefore,
     LearnedInitialState,
+    LinearCell,
     LinearRNN,
     MinGRU,
     MinLSTM,
@@ -53,7 +54,7 @@ class Counted(Cell):
         return {"h": state.h, "steps": state.steps, "energy": jnp.sum(x**2, axis=-1)}
 
 
-class Memory(Cell):
+class Memory(LinearCell):
     """A user's cell that is linear in its state: a pytree with integers, the same transition at all steps."""
 
     def init(self, key):

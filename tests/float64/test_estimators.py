@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import flatten_util
 
-from rnn_jax import CELLS, GRU, LSTM, Cell, Dropout, LearnedInitialState, Scan, Stack, VanillaRNN, unroll
+from rnn_jax import CELLS, GRU, LSTM, Dropout, LearnedInitialState, Scan, SplitCell, Stack, VanillaRNN, unroll
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
 from rnn_jax.models.readout import ReadoutParams
@@ -240,7 +240,7 @@ def test_snap_1_is_exact_if_units_do_not_interact():
 
 
 @dataclasses.dataclass(frozen=True)
-class Leaky(Cell):
+class Leaky(SplitCell):
     """h_t = (1 - a) h_{t-1} + a tanh(x_t W_i + h_{t-1} W_h), the network for which RFLO is defined."""
 
     a: float = 0.3
