@@ -47,7 +47,7 @@ def _check_kind(cls: type["Cell"]) -> None:
     if len(kinds) > 1:
         raise TypeError(f"{header} derives from both {' and '.join(kinds)}: derive from one of them, or define step")
     for name, kind in KIND_METHODS.items():
-        if name in stepping._kind_methods or not callable(getattr(cls, name, None)):
+        if name in vars(stepping)["_kind_methods"] or not callable(getattr(cls, name, None)):
             continue
         if Cell in cls.__bases__:
             bases = ", ".join(kind if base is Cell else base.__name__ for base in cls.__bases__)

@@ -1,6 +1,7 @@
 """The eigenvalues of a cell's recurrent matrix."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
 
 
 @functools.partial(jax.jit, static_argnames="cell")
-def _jacobians(cell: Cell, params: Params) -> list[jax.Array]:
+def _jacobians(cell: Any, params: Params) -> list[jax.Array]:
     """Of the recurrent product (gates stacked) by each component of the state, or of the step by the whole state."""
     state = cell.initial_state(params)
     if cell.is_split:

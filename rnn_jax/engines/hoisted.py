@@ -149,7 +149,7 @@ def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: An
     return of_params, of_state, of_inputs
 
 
-def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: Any, carry: Any) -> Any:
+def _of_segment(engine: Hoisted, cell: Any, residuals: _Residuals, of_states: Any, carry: Any) -> Any:
     """The backward pass over the consecutive steps that the residuals are of.
 
     Args:
@@ -224,7 +224,7 @@ def _of_segment(engine: Hoisted, cell: Cell, residuals: _Residuals, of_states: A
     return (adjoint, of_params), floats(of_inputs, inputs)
 
 
-def _arguments(cell: Cell, params: Params, state: State, x: Any) -> tuple[Any, jax.Array | None]:
+def _arguments(cell: Any, params: Params, state: State, x: Any) -> tuple[Any, jax.Array | None]:
     """What `_advance` reads beside the state: the drive, and r where it is not already in it."""
     drive = cell.project(params, x)
     if not cell.is_split:
@@ -250,14 +250,14 @@ def _put(tree: Any, row: Any, t: jax.Array) -> Any:
 _solve.defvjp(_forward, _backward)
 
 
-def _advance(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
+def _advance(cell: Any, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
     """A step by what `_arguments` tells."""
     if not cell.is_split:
         return mesh.gather_model(cell.step(params, state, drive))
     return mesh.gather_model(cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r))
 
 
-def _reads_only_the_sum(cell: Cell, params: Params, state: State, drive: Any, r: jax.Array) -> bool:
+def _reads_only_the_sum(cell: Any, params: Params, state: State, drive: Any, r: jax.Array) -> bool:
     """Whether `activate` is a function of drive + r, as a look at its operations tells.
 
     Then one array is kept in place of two, and their two cotangents are one.
@@ -276,7 +276,7 @@ def _reads_only_the_sum(cell: Cell, params: Params, state: State, drive: Any, r:
     return adds and not both & {v for v in jaxpr.outvars if not hasattr(v, "val")}
 
 
-def _is_plain_product(cell: Cell, params: Params, state: State) -> bool:
+def _is_plain_product(cell: Any, params: Params, state: State) -> bool:
     """Whether `recurrent` is JAX's own product, and not one that lays out its weights itself (of bfloat16, say)."""
     if not cell.is_split:
         return False
