@@ -1,4 +1,4 @@
-"""The doctor: runs broken on purpose are named by their own cause, healthy ones are left in peace."""
+"""The doctor: each deliberately broken run gets its own cause, healthy runs get no finding."""
 
 import dataclasses
 import functools
@@ -34,7 +34,7 @@ def relu(gain=1.0):
 
 
 def spoil(params, value, what="w_h"):
-    """One number of a parameter of the cell."""
+    """Sets the first entry of a parameter of the cell."""
     leaf = getattr(params.cell, what)
     return params._replace(cell=params.cell._replace(**{what: leaf.at[(0,) * leaf.ndim].set(value)}))
 
@@ -45,7 +45,7 @@ def fresh(cell, task):
 
 
 def live(cell, task=SHORT, change=lambda params: params, spoil_batch=lambda batch: batch):
-    """A fresh model, not trained."""
+    """Evidence of an untrained model."""
     plain = model(initializers.without_initializers(cell), task)
     return diagnostics.examine(plain, task, change(fresh(cell, task)), spoil_batch(sequences(task)))
 
@@ -56,7 +56,7 @@ def sequences(task):
 
 
 def trained(cell, task=SHORT, change=lambda params: params, steps=100, optimizer=ADAM, clip=CLIP):
-    """A run: looked at, trained, looked at again."""
+    """Evidence of a run, measured before and after training."""
     params, key = change(fresh(cell, task)), jax.random.key(2)
     trainer = training.Trainer(model(cell, task), 16, optimizer, clip)
     opt_state = trainer.transformations[1].init(params)
@@ -83,7 +83,7 @@ def with_bias(value):
     return lambda params: params._replace(cell=params.cell._replace(b=jnp.full_like(params.cell.b, value)))
 
 
-# Each broken in one way; what the doctor must name first, and what it may say that follows from it.
+# Runs broken in one way each, and the cause that the doctor must name first.
 BROKEN = {
     "exploding: gain 2, no clipping, to NaN": (
         lambda: trained(relu(2.0), LONG, optimizer=training.SGD(0.01), clip=None),
@@ -143,7 +143,7 @@ HEALTHY = {
     "fresh IRNN": lambda: live(relu(), LONG),
 }
 
-# What each cause brings about in those runs: told as its consequence, never as a cause beside it.
+# Findings that must be reported as consequences of the cause, never as causes of their own.
 CONSEQUENCES = {
     "exploding: gain 2, no clipping, to NaN": {"diverged"},
     "vanishing: a tanh network on a long task": {"memoryless plateau"},
@@ -161,16 +161,18 @@ def findings(name):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_run_is_named_by_its_own_cause(name):
-    found = findings(name)
-    assert [f.cause for f in found if f.follows is None] == [BROKEN[name][1]]
-    assert {f.cause for f in found if f.follows == found[0].cause} >= CONSEQUENCES.get(name, set())
-    assert all(f.remedy and f.evidence for f in found)
+def test_a_broken_run_gets_its_own_cause(name):
+    diagnosis = findings(name)
+    assert [f.cause for f in diagnosis if f.follows is None] == [BROKEN[name][1]]
+    assert {f.cause for f in diagnosis if f.follows == diagnosis[0].cause} >= CONSEQUENCES.get(name, set())
+    assert all(f.remedy and f.evidence for f in diagnosis)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "solved" in n else ()) for n in HEALTHY])
-def test_a_healthy_run_is_left_in_peace(name):
-    assert diagnostics.doctor(HEALTHY[name]()) == []
+def test_a_healthy_run_gets_no_finding(name):
+    evidence = HEALTHY[name]()
+    assert evidence.has_measurements
+    assert diagnostics.doctor(evidence) == []
 
 
 @pytest.mark.parametrize(
@@ -186,25 +188,25 @@ def test_a_healthy_run_is_left_in_peace(name):
         ("NaN in the data", "inputs (1)", "jax_debug_nans"),
     ],
 )
-def test_the_numbers_and_the_knob_are_told(name, numbers, remedy):
+def test_findings_name_the_numbers_and_the_setting(name, numbers, remedy):
     first = findings(name)[0]
     assert numbers in first.evidence
     assert remedy in first.remedy
 
 
-def test_a_step_that_is_not_finite_is_told_with_its_parameters():
+def test_a_step_that_is_not_finite_is_reported_with_its_parameters():
     (diverged,) = (f for f in findings("NaN in a parameter") if f.cause == "diverged")
     assert diverged.evidence.startswith("at step 1: loss nan, gradient norm nan, not finite in cell.b, cell.w_h")
 
 
-def test_what_has_not_learnt_is_graver_than_what_may():
+def test_a_run_that_has_not_learned_is_more_severe_than_one_that_may():
     assert findings("vanishing: a tanh network on a long task")[0].severity == Severity.BROKEN
     assert findings("vanishing at the start")[0].severity == Severity.WARNING
-    # A cause is as grave as what it brings about.
+    # A cause is as severe as its effects.
     assert findings("NaN in a parameter")[0].severity == Severity.BROKEN
 
 
-# By curves alone, as a run of other making may have them.
+# Evidence of curves alone.
 
 
 def curves(loss, grad_norm=None, **fields):
@@ -218,43 +220,43 @@ def causes(evidence):
     return {f.cause: f.follows for f in diagnostics.doctor(evidence)}
 
 
-def test_a_cliff_is_an_explosion_and_not_a_learning_rate():
-    # The gradient is enormous while the loss still is what it was: no step too long has made it.
+def test_a_large_gradient_before_the_loss_rises_is_an_explosion_not_a_learning_rate():
+    # The gradient is enormous while the loss has not changed: no large step has caused it.
     loss = [*[1.0] * 60, *[50.0] * 40]
     norms = [*[1.0] * 59, 1e5, *[50.0] * 40]
     names = {"cell.w_h": np.asarray(norms), "cell.b": np.ones(100)}
-    (found,) = diagnostics.doctor(curves(loss, norms, grad_norms=names))
-    assert found.cause == "exploding gradient"
-    assert "gradient norm 1e+05 at step 60, 1 in the median before, largest in cell.w_h" in found.evidence
-    # The other way round the loss has jumped first, and taken the gradient with it.
+    (finding,) = diagnostics.doctor(curves(loss, norms, grad_norms=names))
+    assert finding.cause == "exploding gradient"
+    assert "gradient norm 1e+05 at step 60, 1 in the median before, largest in cell.w_h" in finding.evidence
+    # Now the loss jumps first, and the gradient with it.
     norms = [*[1.0] * 60, *[1e5] * 40]
     assert causes(curves(loss, norms)) == {"learning rate too high": None}
-    # A gradient that is not finite where the loss is what it was.
+    # The gradient is not finite while the loss has not changed.
     norms = [*[1.0] * 60, np.inf, *[np.nan] * 39]
     assert causes(curves([*[1.0] * 61, *[np.nan] * 39], norms)) == {
         "exploding gradient": None,
         "diverged": "exploding gradient",
     }
-    # A plateau that is left raises the gradient too, and the loss falls.
+    # Leaving a plateau raises the gradient too, but the loss falls.
     assert causes(curves([*[1.0] * 60, *[0.95] * 30], [*[0.001] * 60, *[10.0] * 30])) == {"memoryless plateau": None}
 
 
-def test_what_holds_first_is_the_cause():
-    # Units that were dead before anything was trained explain a saturation seen later; not one that was there before.
+def test_the_finding_that_holds_first_is_the_cause():
+    # Units that were dead before training explain a vanished gradient; units that died later do not.
     dead, sound = (diagnostics.Saturation(share, 0.0, share) for share in (1.0, 0.4))
-    look = lambda relu: diagnostics.Snapshot(saturation={"max": relu}, reach=np.asarray([1.0, 1e-9]))  # noqa: E731
+    snapshot = lambda relu: diagnostics.Snapshot(saturation={"max": relu}, reach=np.asarray([1.0, 1e-9]))  # noqa: E731
     flat = np.ones(100)
-    always = curves(flat, before=look(dead), now=look(dead))
-    died = curves(flat, before=look(sound), now=look(dead))
+    always = curves(flat, before=snapshot(dead), now=snapshot(dead))
+    died = curves(flat, before=snapshot(sound), now=snapshot(dead))
     assert causes(always) == {"dead ReLU": None, "vanishing gradient": "dead ReLU", "memoryless plateau": "dead ReLU"}
     assert causes(died)["vanishing gradient"] is None
 
 
 def test_a_gradient_that_vanished_only_before_training_is_a_warning():
-    look = lambda left: diagnostics.Snapshot(reach=np.asarray([1.0, left]))  # noqa: E731
-    evidence = curves([0.5] * 100, before=look(1e-9), now=look(0.5))
-    (found,) = diagnostics.doctor(evidence)
-    assert (found.cause, found.severity) == ("vanishing before training", Severity.WARNING)
+    snapshot = lambda share: diagnostics.Snapshot(reach=np.asarray([1.0, share]))  # noqa: E731
+    evidence = curves([0.5] * 100, before=snapshot(1e-9), now=snapshot(0.5))
+    (finding,) = diagnostics.doctor(evidence)
+    assert (finding.cause, finding.severity) == ("vanishing before training", Severity.WARNING)
     assert diagnostics.doctor(dataclasses.replace(evidence, solved=True)) == []
 
 
@@ -263,12 +265,28 @@ def test_a_gradient_that_vanished_only_before_training_is_a_warning():
     [
         diagnostics.Evidence(),
         curves([3.0] * 10 + [0.1] * 90),
-        curves([0.5] * 50 + [5.0] + [0.5] * 49),  # one batch of bad luck
+        curves([0.5] * 50 + [5.0] + [0.5] * 49),  # one unlucky batch
         curves([1.0] * 20),  # too few steps to be stuck
         curves([2.0] * 100),  # above the baseline, and never below: it may be slow
         curves([1.0] * 100, solved=True),
     ],
     ids=["nothing known", "learns", "a spike", "few steps", "slow", "solved"],
 )
-def test_what_is_not_known_or_not_sure_is_not_said(evidence):
+def test_unknown_or_uncertain_evidence_gives_no_finding(evidence):
     assert diagnostics.doctor(evidence) == []
+
+
+def test_a_baseline_has_no_measurements():
+    # Its record has a loss, and perhaps the task's criterion, but no curve and no measurement of a network.
+    baseline = diagnostics.Evidence(baseline=1.0, dependency=9, solved=True, now=diagnostics.Snapshot(loss=0.5))
+    empty = diagnostics.Snapshot(saturation={}, not_finite={}, loss=0.5)
+    assert not baseline.has_measurements
+    assert not dataclasses.replace(baseline, grad_norms={}, before=empty, now=empty).has_measurements
+    assert diagnostics.doctor(baseline) == []
+    measured = [
+        {"loss": np.ones(3)},
+        {"grad_norms": {"cell.w_h": np.ones(3)}},
+        {"now": diagnostics.Snapshot(reach=np.ones(3))},
+        {"before": diagnostics.Snapshot(not_finite={"cell.w_h": 0})},
+    ]
+    assert all(dataclasses.replace(baseline, **fields).has_measurements for fields in measured)

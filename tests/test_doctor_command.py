@@ -1,4 +1,4 @@
-"""The doctor's command: a run on disk is read as it was written, the cause is told, and damaged files are refused."""
+"""The doctor's command: it reads a run from disk, prints the cause, and refuses damaged files."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def test_a_run_on_disk_is_read_as_it_was_written(finished):
     assert 0.5 < e.before.loss < 10
 
 
-def test_a_run_that_was_never_trained_is_as_it_was(tmp_path):
+def test_a_run_without_training_is_diagnosed_by_its_first_measurements(tmp_path):
     record = {"run": "fresh", "seed": 0, "dependency": 29}
     (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
     np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/total": 0.1 ** np.arange(30.0)[None]})
@@ -52,16 +52,16 @@ def test_a_run_that_was_never_trained_is_as_it_was(tmp_path):
     assert [finding.cause for finding in diagnostics.doctor(evidence)] == ["vanishing gradient"]
 
 
-def test_the_command_names_the_cause_and_writes_it_beside_the_run(finished):
+def test_the_command_prints_the_cause_and_writes_it_to_the_folder(finished):
     done = command(f"--workdir={finished}")
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 100
-    told = " ".join(done.stdout.split())
-    assert "adding/rnn/orthogonal, 2 seeds" in told
-    assert "learning rate too high: 2 of 2 seeds" in told
-    assert "remedy: a tenth of the learning rate of Adam(learning_rate=1e+25)" in told
-    assert "learning rate too high → diverged: 2 of 2 seeds" in told
-    assert "0 of 1 runs are healthy" in told
+    output = " ".join(done.stdout.split())
+    assert "adding/rnn/orthogonal, 2 seeds" in output
+    assert "learning rate too high: 2 of 2 seeds" in output
+    assert "remedy: a tenth of the learning rate of Adam(learning_rate=1e+25)" in output
+    assert "learning rate too high → diverged: 2 of 2 seeds" in output
+    assert "0 of 1 runs are healthy" in output
     records = json.loads((finished / "doctor.json").read_text())["results"]
     first = records[0]
     assert (first["run"], first["seed"], first["severity"]) == ("adding/rnn/orthogonal", 0, "broken")
@@ -71,16 +71,20 @@ def test_the_command_names_the_cause_and_writes_it_beside_the_run(finished):
     }
 
 
-def test_healthy_runs_are_a_line_each(finished, tmp_path, capsys):
-    shutil.copy(finished / "arrays.npz", tmp_path)
-    content = json.loads((finished / "results.json").read_text())
-    # Of a run whose arrays have another name nothing is known, so nothing is found.
-    for record in content["results"]:
-        record["run"] = "mine"
-    (tmp_path / "results.json").write_text(json.dumps(content))
+def test_healthy_runs_and_baselines_are_one_line_each(tmp_path, capsys):
+    # The arrays hold nothing about the n-gram model, so nothing is known about it.
+    records = [{"run": "lstm", "seed": seed, "baseline": 1.0} for seed in range(2)]
+    records.append({"run": "n-gram", "seed": 0, "baseline": 1.0, "solved": True, "after/loss": 0.5})
+    (tmp_path / "results.json").write_text(json.dumps({"results": records}))
+    np.savez(tmp_path / "arrays.npz", **{"lstm/training/loss": np.tile(np.linspace(1, 0.1, 60), (2, 1))})
     doctor.run(doctor.Config(), str(tmp_path))
-    assert capsys.readouterr().out.splitlines() == ["mine, 2 seeds: healthy", "1 of 1 runs are healthy."]
-    assert json.loads((tmp_path / "doctor.json").read_text())["results"] == []
+    assert capsys.readouterr().out.splitlines() == [
+        "lstm, 2 seeds: healthy",
+        "n-gram, 1 seed: no training evidence",
+        "1 of 2 runs are healthy, 1 without training evidence.",
+    ]
+    content = json.loads((tmp_path / "doctor.json").read_text())
+    assert (content["results"], content["no_training_evidence"]) == ([], ["n-gram"])
 
 
 def command(*flags):
@@ -130,7 +134,7 @@ def test_half_of_an_arrays_file_is_refused(finished, tmp_path):
             doctor.run(doctor.Config(), str(tmp_path))
 
 
-def test_the_command_line_tells_a_mistake_in_one_line():
+def test_the_command_line_reports_a_mistake_in_one_line():
     done = command("--workdir=/nowhere")
     assert (done.returncode, done.stderr) == (2, "error: --workdir '/nowhere': no such folder\n")
     assert "Unknown command line flag 'quick'" in command("--quick").stderr

@@ -1,14 +1,15 @@
-"""What is wrong with a run: vanishing, exploding, saturated, dead, too fast, clipped, stuck, or nothing?
+"""Why does a network not learn? Names the problems of a run, with their evidence and remedies.
 
-A loss that stays where it is has many causes that look alike. The doctor reads what a run has left behind, names the
-causes that its numbers show, tells them from what merely follows, and says which knob to turn.
+A loss that does not fall has many possible causes: a gradient that vanishes or explodes, saturated or dead units, a
+learning rate too high, clipping at every step. The doctor reads the records of a run, names the causes that its
+numbers show, separates them from their effects, and proposes a remedy.
 
     python -m experiments.gradient_norms --workdir=runs/mine
     python -m experiments.doctor --workdir=runs/mine                            # four seconds
 
-It reads the folder of any experiment that keeps its records by `run_files`, and writes doctor.json there: one
-flat record for every finding of every seed. To expect of the default run: nothing wrong with the chrono LSTM and GRU on
-adding, a vanishing gradient and the plateau that follows from it in the orthogonal tanh network.
+It reads the folder of any experiment that writes its records by `experiments.common.run_files`, and writes doctor.json
+there: one flat record for every finding of every seed. Expected for the default run: no problem with the chrono LSTM
+and GRU on adding; a vanishing gradient, and the plateau that follows from it, in the orthogonal tanh network.
 """
 
 import dataclasses
@@ -27,27 +28,37 @@ __all__ = ["Config", "run"]
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Nothing to set: all that the doctor needs is in the run."""
+    """The doctor has no settings."""
 
 
 def run(config: Config, workdir: str) -> None:
-    """Diagnoses every seed of every run in `workdir`, prints the findings and writes doctor.json there.
+    """Diagnoses every seed of every run in a folder, prints the findings and writes doctor.json.
+
+    Args:
+      config: settings; there are none.
+      workdir: folder of a finished run.
 
     Raises:
-      UserError: where `workdir` holds no finished run, or cannot be written.
+      UserError: if `workdir` holds no finished run, or cannot be written.
     """
     del config
     runs = run_files.read(workdir)
     folder = writable(workdir)
-    found = {name: {seed: doctor(e) for seed, e in seeds.items()} for name, seeds in runs.items()}
-    report.write_json(folder / "doctor.json", {"environment": report.environment(), "results": _records(found)})
-    findings.show(Console(), found)
+    diagnoses = {name: {seed: doctor(e) for seed, e in seeds.items()} for name, seeds in runs.items()}
+    unmeasured = [name for name, seeds in runs.items() if not any(e.has_measurements for e in seeds.values())]
+    content = {
+        "environment": report.environment(),
+        "no_training_evidence": unmeasured,
+        "results": _records(diagnoses),
+    }
+    report.write_json(folder / "doctor.json", content)
+    findings.show(Console(), diagnoses, unmeasured)
 
 
-def _records(found: dict[str, dict[int, list[Finding]]]) -> list[dict[str, Any]]:
+def _records(diagnoses: dict[str, dict[int, list[Finding]]]) -> list[dict[str, Any]]:
     return [
         {"run": name, "seed": seed, **dataclasses.asdict(finding), "severity": finding.severity.name.lower()}
-        for name, seeds in found.items()
-        for seed, of_seed in seeds.items()
-        for finding in of_seed
+        for name, seeds in diagnoses.items()
+        for seed, seed_findings in seeds.items()
+        for finding in seed_findings
     ]

@@ -1,6 +1,6 @@
-"""The findings in a terminal: for every run each cause once, with the seeds that have it, and what follows from it."""
+"""Findings in a terminal: each cause once per run, with the number of seeds that have it and its effects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -15,23 +15,32 @@ _WIDTH = 100  # a line much longer is hard to read
 Seeds = Mapping[int, Sequence[Finding]]
 
 
-def show(console: Console, found: Mapping[str, Seeds]) -> None:
-    """Prints what was found, run by run, the healthy ones in a line each at the end, and a line of counts."""
+def show(console: Console, runs: Mapping[str, Seeds], unmeasured: Collection[str]) -> None:
+    """Prints the findings of each run, then one line for each run without any, then their numbers.
+
+    Args:
+      console: terminal to print to.
+      runs: findings by seed, by the name of the run.
+      unmeasured: names of the runs without training evidence, such as baselines; they are not called healthy.
+    """
     console.width = min(console.width, _WIDTH)
-    ill = {name: seeds for name, seeds in found.items() if any(seeds.values())}
+    ill = {name: seeds for name, seeds in runs.items() if any(seeds.values())}
     for name, seeds in ill.items():
         console.print(Text(f"{name}, {_count(len(seeds))}", style="bold"))
         for group in _groups(seeds):
             console.print(Padding(_block(group, seeds), (0, 0, 0, 2)))
         console.print()
-    for name, seeds in found.items():
+    for name, seeds in runs.items():
         if name not in ill:
-            console.print(Text.assemble(name, ", ", _count(len(seeds)), ": ", ("healthy", "green")))
-    console.print(Text(f"{len(found) - len(ill)} of {len(found)} runs are healthy."))
+            status = ("no training evidence", "dim") if name in unmeasured else ("healthy", "green")
+            console.print(Text.assemble(name, ", ", _count(len(seeds)), ": ", status))
+    healthy = len(runs) - len(ill) - len(unmeasured)
+    without = f", {len(unmeasured)} without training evidence" if unmeasured else ""
+    console.print(Text(f"{healthy} of {len(runs)} runs are healthy{without}."))
 
 
 def _groups(seeds: Seeds) -> list[dict[int, Finding]]:
-    """The findings of a run by cause and what they follow: {seed: finding} each; after each cause what follows."""
+    """Groups the findings of a run by cause and by what they follow, as {seed: finding}; effects after their cause."""
     groups: dict[tuple[str, str | None], dict[int, Finding]] = {}
     for seed, findings in seeds.items():
         for finding in findings:
@@ -48,7 +57,7 @@ def _groups(seeds: Seeds) -> list[dict[int, Finding]]:
 
 
 def _block(group: dict[int, Finding], seeds: Seeds) -> Table | Text:
-    """One cause with its evidence and remedy; of what follows from another only the evidence."""
+    """Returns a cause with its evidence and remedy, or an effect with its evidence only."""
     seed, finding = next(iter(group.items()))
     having = f"{len(group)} of {_count(len(seeds))}"
     evidence = finding.evidence if len(seeds) == 1 else f"{finding.evidence} (seed {seed})"

@@ -1,4 +1,4 @@
-"""What is known of one seed: the evidence that the doctor reads, from a run's curves or from a live model."""
+"""The evidence that the doctor reads about one seed, from the records of a run or from a live model."""
 
 import dataclasses
 import functools
@@ -17,13 +17,13 @@ from rnn_jax.tasks import Batch, Task
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """What is measured at one moment of a run. None: not known, and no check that needs it speaks.
+    """Measurements of a network at one moment of its training; None if unknown, and checks that need it are skipped.
 
     Args:
-      reach: ||dL/ds_{T-k}|| [lags], L read at the last step, all of the state together (`gradient_reach`).
-      saturation: of each nonlinearity of the step (`saturation`).
-      not_finite: how many numbers are NaN or infinite, by parameter; those of the batch as `inputs`.
-      loss: over the test set, or over the batch of a live model.
+      reach: ||dL/ds_{T-k}|| [lags] of all components of the state, L the loss of the last step (`gradient_reach`).
+      saturation: shares of saturated values by nonlinearity (`saturation`).
+      not_finite: number of NaN and infinite entries by parameter, and of the batch as `inputs`.
+      loss: loss on the test set, or on the batch of a live model.
     """
 
     reach: np.ndarray | None = None
@@ -34,19 +34,19 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What is known of one seed. None: not known.
+    """All measurements of one seed; None if unknown.
 
     Args:
-      baseline: the loss of the best answer that ignores the past (`Task.baseline`).
-      dependency: the longest lag between an input and the output that needs it (`Task.dependency`).
+      baseline: loss of the best answer that ignores earlier inputs (`Task.baseline`).
+      dependency: longest lag between an input and the output that needs it (`Task.dependency`).
       solved: whether the task's criterion is met.
-      optimizer, clip: how they print, for the words: `Adam(learning_rate=0.01)`, `ClipByNorm(limit=1.0)`.
-      loss: of every training step [steps]; as all curves, NaN after the step that diverged.
-      grad_norm: of the gradient before clipping [steps].
-      grad_norms: of each parameter's [steps], by its name.
-      clipped: whether clipping changed a step's gradient [steps].
-      before: before training.
-      now: after the last step, or of a live model; of a run that diverged, the parameters from before it did.
+      optimizer, clip: their representations, to be quoted in remedies: `Adam(learning_rate=0.01)`.
+      loss: training loss [steps]; as every curve, NaN after the step that diverged.
+      grad_norm: gradient norm before clipping [steps].
+      grad_norms: gradient norm [steps] by parameter.
+      clipped: whether clipping changed the gradient of a step [steps].
+      before: measurements before training.
+      now: measurements after the last step, or of a live model; if the run diverged, of the parameters before it did.
     """
 
     baseline: float | None = None
@@ -63,33 +63,40 @@ class Evidence:
 
     @property
     def steps(self) -> int:
-        """Training steps that were asked for; 0 of a live model."""
+        """Number of training steps requested; 0 for a live model."""
         return 0 if self.loss is None else len(self.loss)
 
     @property
-    def sound_steps(self) -> int:
-        """Training steps until the first whose loss or gradient was not finite."""
+    def finite_steps(self) -> int:
+        """Number of training steps before the first one whose loss or gradient is not finite."""
         if self.loss is None:
             return 0
         finite = np.isfinite(self.loss) & (True if self.grad_norm is None else np.isfinite(self.grad_norm))
         return self.steps if finite.all() else int(np.argmin(finite))
 
+    @property
+    def has_measurements(self) -> bool:
+        """Whether anything was measured in training or of the network: False for a baseline such as an n-gram model."""
+        curves = (self.loss, self.grad_norm, self.clipped, self.before.reach, self.now.reach)
+        others = (self.grad_norms, *(m for s in (self.before, self.now) for m in (s.saturation, s.not_finite)))
+        return any(curve is not None for curve in curves) or any(others)
+
 
 def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evidence:
-    """The evidence of a live model: its reach, saturation, numbers and loss on one batch.
+    """Measures a live model on one batch: gradient reach, saturation, entries that are not finite, and loss.
 
     Args:
-      model: the cell and its readout.
-      task: gives the loss, its baseline and the dependency.
-      params: of one seed, `model.init(key)` or trained.
-      batch: of the task, `task.sample(key, batch_size)`.
+      model: the cell and its readout; static.
+      task: definition of the loss, its baseline and the dependency.
+      params: parameters of one seed, from `model.init(key)` or trained.
+      batch: batch of the task, from `task.sample(key, batch_size)`.
 
     Returns:
-      An `Evidence` whose `now` is known, and no curve of a training.
+      An `Evidence` with the measurements as `now`, and without curves of a training.
     """
     lags = common_lags(batch)
-    # One seed of many: the reach is measured over seeds.
-    reach = gradient_reach(model, task, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params), batch)
+    one_seed = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
+    reach = gradient_reach(model, task, one_seed, batch)
     now = Snapshot(
         reach=np.asarray(reach["last_step"]["total"])[0, :lags],
         saturation=jax.device_get(saturation(model.cell, params.cell, batch.inputs)),
@@ -105,7 +112,7 @@ def _loss(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> jax.Arr
 
 
 def not_finite(tree: Any) -> dict[str, int]:
-    """How many numbers of each leaf are NaN or infinite, by its name (`cell.w_h`)."""
+    """Returns the number of NaN and infinite entries of each leaf, by its name (`cell.w_h`)."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="."): int(np.sum(~np.isfinite(np.asarray(leaf))))
         for path, leaf in jax.tree.leaves_with_path(tree)
@@ -113,6 +120,6 @@ def not_finite(tree: Any) -> dict[str, int]:
 
 
 def common_lags(batch: Batch) -> int:
-    """How many lags every sequence of a batch has, counted back from its last step of positive weight."""
+    """Returns the number of lags that all sequences have, counted back from their last step of positive weight."""
     read = np.asarray(batch.weights) > 0
     return read.shape[0] - int(np.max(np.argmax(read[::-1], axis=0)))

@@ -1,7 +1,4 @@
-"""What can be wrong with a training: one function a cause, of the evidence alone.
-
-Each gives a finding, or None where there is nothing or the evidence that it needs is not known.
-"""
+"""Checks of a training: each returns a finding, or None if there is none or the evidence it needs is unknown."""
 
 import math
 from typing import NamedTuple
@@ -13,117 +10,122 @@ from rnn_jax.diagnostics.evidence import Evidence
 from rnn_jax.diagnostics.findings import Finding, Severity
 from rnn_jax.diagnostics.lag_gradients import fit_decay
 
-# Two decades more at the longest lag: a step that is right for the last input is a hundredfold too long for the first.
-# Healthy: up to 3 (chrono biases, trained); 74 in an IRNN that solves temporal order behind clipping. Over training
-# steps a growth tells nothing by itself (leaving a plateau raises the gradient a thousandfold), only with a loss that
-# rises from it.
-GROWN = 100.0
-# In sound runs, and in runs that are merely stuck, the running median of batches of 20 rises by 1.8 at the most.
-RISEN = 3.0
-WINDOW = 9  # losses of which the running median is taken: a spike of four steps is no rise
-ALWAYS = 0.95  # the share of steps that are clipped where clipping is no exception any more
-AT_BASELINE = 1.2  # times the baseline: an answer that ignores the past need not be the best of that kind
+# Growth of the gradient, over the lags or from one training step to the next, that counts as an explosion: a step that
+# is right for the last input is a hundred times too long for the first one. In healthy runs the growth over the lags is
+# at most 3 (chrono biases, trained), and 74 in an IRNN that solves temporal order with clipping. Growth over training
+# steps alone shows nothing (leaving a plateau raises the gradient a thousandfold); the loss must rise from it.
+GROWTH = 100.0
+# In healthy and in merely stuck runs the running median of the losses of batches of 20 rises by at most 1.8.
+RISE = 3.0
+WINDOW = 9  # steps of the running median of the losses: a spike of four steps is no rise
+ALWAYS = 0.95  # share of clipped steps from which clipping is the rule, not the exception
+AT_BASELINE = 1.2  # multiple of the baseline: an answer that ignores the past need not be the best of its kind
 
 
 def exploding(e: Evidence) -> Finding | None:
-    """A gradient that grows back in time, or a hundredfold from one training step to the next."""
-    for look, since in ((e.before, 0), (e.now, e.steps)):
-        if look.reach is None or not 0 < look.reach[0] < math.inf:
+    """Checks for a gradient that grows with the lag, or a hundredfold from one training step to the next."""
+    for snapshot, since in ((e.before, 0), (e.now, e.steps)):
+        if snapshot.reach is None or not 0 < snapshot.reach[0] < math.inf:
             continue
-        finite = np.isfinite(look.reach)
-        reach = look.reach if finite.all() else look.reach[: int(np.argmin(finite))]
-        growth, slope = reach[-1] / reach[0], fit_decay(reach).slope
-        overflown = len(reach) < len(look.reach) and slope > 0
-        if growth < GROWN and not overflown:
-            continue
-        if look is e.before and findings.learnt(e):
-            continue  # it has been unlearnt, or clipped away
-        told = f"gradient {growth:.1e} times as large at lag {len(reach) - 1} as at lag 0"
-        if slope > 0:
-            told += f": e-fold every {1 / slope:.2g} steps back"
-        if overflown:
-            told += f", and not finite beyond lag {len(reach) - 1}"
-        if e.steps:
-            told += " (after training)" if since else " (before training)"
-        return _explosion(e, since, told, Severity.BROKEN if overflown else findings.grade(e))
-    return _cliff(e)
+        finding = _growth_over_lags(e, snapshot.reach, since)
+        # A growth before training from which the network has learned was unlearned or clipped.
+        if finding is not None and not (snapshot is e.before and findings.improved(e)):
+            return finding
+    return _explosion_in_training(e)
 
 
-def _cliff(e: Evidence) -> Finding | None:
-    """A gradient far beyond its usual size from which the loss has risen, or that is not finite."""
+def _growth_over_lags(e: Evidence, norms: np.ndarray, since: int) -> Finding | None:
+    finite = np.isfinite(norms)
+    reach = norms if finite.all() else norms[: int(np.argmin(finite))]
+    growth, slope = reach[-1] / reach[0], fit_decay(reach).slope
+    overflow = len(reach) < len(norms) and slope > 0
+    if growth < GROWTH and not overflow:
+        return None
+    evidence = f"gradient {growth:.1e} times as large at lag {len(reach) - 1} as at lag 0"
+    if slope > 0:
+        evidence += f": e-fold every {1 / slope:.2g} steps back"
+    if overflow:
+        evidence += f", and not finite beyond lag {len(reach) - 1}"
+    if e.steps:
+        evidence += " (after training)" if since else " (before training)"
+    return _explosion(e, since, evidence, Severity.BROKEN if overflow else findings.severity(e))
+
+
+def _explosion_in_training(e: Evidence) -> Finding | None:
+    """Checks for a gradient that is not finite, or far above its usual size with a loss that rises from it."""
     if e.loss is None or e.grad_norm is None:
         return None
-    last = e.sound_steps
-    if last < e.steps and e.loss[last] < RISEN * max(float(np.median(e.loss[: last + 1])), e.baseline or 0.0):
-        step = last  # the gradient is not finite, the loss is what it was
-    elif (rise := _rise(e)) is not None and rise.cliff is not None:
-        step = rise.cliff
+    last = e.finite_steps
+    if last < e.steps and e.loss[last] < RISE * max(float(np.median(e.loss[: last + 1])), e.baseline or 0.0):
+        step = last  # the gradient is not finite while the loss has not risen
+    elif (rise := _rise(e)) is not None and rise.large_gradient is not None:
+        step = rise.large_gradient
     else:
         return None
     usual = f", {np.median(e.grad_norm[:step]):.2g} in the median before" if step else ""
-    told = f"gradient norm {e.grad_norm[step]:.2g} at step {step + 1}{usual}"
+    evidence = f"gradient norm {e.grad_norm[step]:.2g} at step {step + 1}{usual}"
     if e.grad_norms:
         sizes = {name: np.nan_to_num(norms[step], nan=np.inf) for name, norms in e.grad_norms.items()}
-        told += f", largest in {max(sizes, key=lambda name: sizes[name])}"
-    return _explosion(e, step, f"{told}; loss {e.loss[step]:.2g} then", findings.grade(e))
+        evidence += f", largest in {max(sizes, key=lambda name: sizes[name])}"
+    return _explosion(e, step, f"{evidence}; loss {e.loss[step]:.2g} then", findings.severity(e))
 
 
-def _explosion(e: Evidence, since: int, told: str, severity: Severity) -> Finding:
+def _explosion(e: Evidence, since: int, evidence: str, severity: Severity) -> Finding:
     clip = f"a lower limit than {e.clip}" if e.clip else "Trainer(clip=training.ClipByNorm(1.0))"
     return Finding(
         "exploding gradient",
         severity,
         since,
-        told,
+        evidence,
         f"{clip}; recurrent_init=initializers.Orthogonal(1.0) or ScaledIdentity(1.0), a gain not above 1",
     )
 
 
 class _Rise(NamedTuple):
-    """Where the loss rises to `RISEN` times the level it had come down to, or the baseline where that is larger."""
+    """A rise of the loss to `RISE` times its lowest running median, or times the baseline if that is larger."""
 
     step: int
-    level: float
-    loss: float
-    cliff: int | None  # the step of a gradient beyond the usual from which it rose
+    level: float  # lowest running median before
+    loss: float  # running median after
+    large_gradient: int | None  # step of an unusually large gradient just before
 
 
 def _rise(e: Evidence) -> _Rise | None:
-    if e.loss is None or not e.sound_steps:
+    if e.loss is None or not e.finite_steps:
         return None
-    losses = e.loss[: e.sound_steps]
-    if e.sound_steps < e.steps:
-        # Nothing comes after the loss that diverged: it stands for the rest.
-        losses = np.append(losses, np.full(WINDOW, np.nan_to_num(e.loss[e.sound_steps], nan=np.inf)))
+    losses = e.loss[: e.finite_steps]
+    if e.finite_steps < e.steps:
+        # The curve ends with the loss that diverged: repeat it, so that a window can hold it.
+        losses = np.append(losses, np.full(WINDOW, np.nan_to_num(e.loss[e.finite_steps], nan=np.inf)))
     level = float(losses[0])
     for start in range(1, len(losses) - WINDOW + 1):
         window = losses[start : start + WINDOW]
-        limit, loss = RISEN * max(level, e.baseline or 0.0), float(np.median(window))
+        limit, loss = RISE * max(level, e.baseline or 0.0), float(np.median(window))
         if loss > limit:
             step = start + int(np.argmax(window > limit))
-            return _Rise(step, level, loss, _cliff_before(e, step))
+            return _Rise(step, level, loss, _large_gradient_before(e, step))
         level = min(level, loss)
     return None
 
 
-def _cliff_before(e: Evidence, step: int) -> int | None:
-    """The largest of the last gradients before a step, where it is beyond the usual by `GROWN`."""
+def _large_gradient_before(e: Evidence, step: int) -> int | None:
+    """Returns the step of the largest of the last gradients, if it is `GROWTH` times the usual one."""
     first = step - WINDOW
-    if e.grad_norm is None or first < WINDOW:  # too few to know what is usual
+    if e.grad_norm is None or first < WINDOW:  # with fewer steps the usual size is unknown
         return None
     largest = first + int(np.argmax(e.grad_norm[first:step]))
-    return largest if e.grad_norm[largest] > GROWN * np.median(e.grad_norm[:first]) else None
+    return largest if e.grad_norm[largest] > GROWTH * np.median(e.grad_norm[:first]) else None
 
 
 def learning_rate(e: Evidence) -> Finding | None:
-    """A loss that rises from steps whose gradients were the usual."""
+    """Checks for a loss that rises although gradients had their usual size."""
     rise = _rise(e)
-    if rise is None or rise.cliff is not None:
+    if rise is None or rise.large_gradient is not None:
         return None
     before = "" if e.grad_norm is None else f"; gradient norm {e.grad_norm[rise.step - 1]:.2g} the step before"
     return Finding(
         "learning rate too high",
-        findings.grade(e),
+        findings.severity(e),
         rise.step,
         f"loss {rise.loss:.2g} from step {rise.step + 1} on (median of {WINDOW}), after {rise.level:.2g}{before}",
         f"a tenth of the learning rate{f' of {e.optimizer}' if e.optimizer else ''}",
@@ -131,20 +133,20 @@ def learning_rate(e: Evidence) -> Finding | None:
 
 
 def clipping(e: Evidence) -> Finding | None:
-    """Clipping that is no exception but the rule."""
-    if e.clipped is None or e.sound_steps < findings.ENOUGH_STEPS:
+    """Checks whether nearly every gradient is clipped."""
+    if e.clipped is None or e.finite_steps < findings.ENOUGH_STEPS:
         return None
-    share = float(np.mean(e.clipped[: e.sound_steps]))
+    share = float(np.mean(e.clipped[: e.finite_steps]))
     if share < ALWAYS:
         return None
-    norm = None if e.grad_norm is None else float(np.median(e.grad_norm[: e.sound_steps]))
+    norm = None if e.grad_norm is None else float(np.median(e.grad_norm[: e.finite_steps]))
     usual = "" if norm is None else f"; the gradient's norm is {norm:.2g} in the median"
     limit = "a larger limit" if norm is None else f"clip=training.ClipByNorm({2 * norm:.2g}), twice the usual norm"
-    # Adam makes good for it; where it does not, the loss has not even come down to the baseline.
+    # Adam compensates for it; without Adam the loss may not even have come down to the baseline.
     slow = (
-        not findings.learnt(e)
+        not findings.improved(e)
         and e.baseline is not None
-        and float(np.median(findings.quarters(e)[-1])) > AT_BASELINE * e.baseline
+        and float(np.median(findings.loss_quarters(e)[-1])) > AT_BASELINE * e.baseline
     )
     return Finding(
         "clipping always active",
@@ -156,16 +158,12 @@ def clipping(e: Evidence) -> Finding | None:
 
 
 def plateau(e: Evidence) -> Finding | None:
-    """A loss that has come down to what ignoring the past gives, and no further."""
-    if (
-        e.loss is None
-        or e.baseline is None
-        or e.sound_steps < max(e.steps, findings.ENOUGH_STEPS)
-        or findings.learnt(e)
-    ):
+    """Checks for a loss that settles at the baseline, the loss of an answer that ignores the past."""
+    finished = e.finite_steps >= max(e.steps, findings.ENOUGH_STEPS)
+    if e.loss is None or e.baseline is None or not finished or findings.improved(e):
         return None
-    third, last = (float(np.median(quarter)) / e.baseline for quarter in findings.quarters(e)[2:])
-    if not all(findings.LEARNT <= level <= AT_BASELINE for level in (third, last)):
+    third, last = (float(np.median(quarter)) / e.baseline for quarter in findings.loss_quarters(e)[2:])
+    if not all(findings.IMPROVED <= level <= AT_BASELINE for level in (third, last)):
         return None
     return Finding(
         "memoryless plateau",
@@ -178,23 +176,23 @@ def plateau(e: Evidence) -> Finding | None:
 
 
 def diverged(e: Evidence) -> Finding | None:
-    """A training step whose loss or gradient was not finite."""
-    if e.loss is None or e.sound_steps == e.steps:
+    """Checks for a training step whose loss or gradient is not finite."""
+    if e.loss is None or e.finite_steps == e.steps:
         return None
-    step = e.sound_steps
-    told = f"loss {e.loss[step]:.3g}"
+    step = e.finite_steps
+    evidence = f"loss {e.loss[step]:.3g}"
     if e.grad_norm is not None:
-        told += f", gradient norm {e.grad_norm[step]:.3g}"
+        evidence += f", gradient norm {e.grad_norm[step]:.3g}"
     bad = [name for name, norms in (e.grad_norms or {}).items() if not np.isfinite(norms[step])]
     if bad:
-        told += f", not finite in {', '.join(bad)}"
+        evidence += f", not finite in {', '.join(bad)}"
     if step and e.grad_norm is not None:
-        told += f"; the step before {e.grad_norm[step - 1]:.3g}"
+        evidence += f"; the step before {e.grad_norm[step - 1]:.3g}"
     return Finding(
         "diverged",
         Severity.BROKEN,
         step,
-        f"at step {step + 1}: {told}",
+        f"at step {step + 1}: {evidence}",
         "Trainer(clip=training.ClipByNorm(1.0)) and a tenth of the learning rate; "
         "jax.config.update('jax_debug_nans', True) stops at the operation",
     )
