@@ -1,4 +1,4 @@
-"""Flax's own cells, as its initialisers leave them but for biases, over sequences of different lengths."""
+"""Flax's cells with converted parameters give the same outputs, over sequences of different lengths."""
 
 import chex
 import flax.linen as nn
@@ -21,32 +21,33 @@ LENGTHS = jnp.array([5, 1, 3])
 VALID = np.arange(STEPS)[:, None, None] < np.asarray(LENGTHS)[:, None]
 
 
-def scattered(tree):
+def add_noise(tree):
+    """Adds noise to the initial parameters, so that no bias is zero."""
     rng = np.random.default_rng(2)
     return jax.tree.map(lambda leaf: leaf + jnp.asarray(0.3 * rng.normal(size=leaf.shape), leaf.dtype), tree)
 
 
 def jitted(function):
-    """What runs once is not worth optimizing."""
+    """Compiles without optimisation, because every program runs once."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def ours_as_flax(cell, params, xs):
-    """Final state as Flax has it, (c, h), and the outputs."""
+def run_like_flax(cell, params, xs):
+    """Returns the final state in the order of Flax, (c, h), and the outputs."""
     final, ys = jitted(lambda p, x: unroll(cell, p, x, lengths=LENGTHS))(params, xs)
     return ((final.c, final.h) if isinstance(cell, LSTM) else final), ys
 
 
 def assert_same_run(ours, theirs):
-    """Flax does not say what outputs in the padding are; ours are zero."""
+    """Compares final states and outputs; outputs in the padding are zero here and undefined in Flax."""
     (our_final, our_ys), (their_final, their_ys) = ours, theirs
     chex.assert_trees_all_close((our_final, our_ys), (their_final, their_ys * VALID), rtol=1e-5, atol=1e-6)
 
 
 def run_linen(layer, xs):
-    """Its variables, and final carry and outputs."""
+    """Returns the variables of a layer, and its final carry and outputs."""
     with jax.numpy_rank_promotion("allow"):
-        variables = scattered(jitted(layer.init)(jax.random.key(0), xs))
+        variables = add_noise(jitted(layer.init)(jax.random.key(0), xs))
         return variables, jitted(lambda v: layer.apply(v, xs, seq_lengths=LENGTHS))(variables)
 
 
@@ -65,21 +66,21 @@ def draw_xs():
     ],
     ids=["simple", "simple-relu", "lstm", "optimized-lstm", "gru"],
 )
-def test_flax_linen(cell, module):
+def test_flax_linen_gives_the_same_outputs(cell, module):
     xs, layer = draw_xs(), nn.RNN(module, time_major=True, return_carry=True)
     variables, theirs = run_linen(layer, xs)
     weights = variables["params"]["cell"]
     params = from_flax_linen(cell, weights)
-    assert_same_run(ours_as_flax(cell, params, xs), theirs)
+    assert_same_run(run_like_flax(cell, params, xs), theirs)
     chex.assert_trees_all_equal(to_flax_linen(cell, params), weights)
 
 
-def test_flax_linen_residual_is_an_identity_more():
+def test_flax_linen_residual_adds_an_identity_to_w_h():
     xs, cell = draw_xs(), VanillaRNN(INPUTS, HIDDEN)
     layer = nn.RNN(nn.SimpleCell(HIDDEN, residual=True), time_major=True, return_carry=True)
     variables, theirs = run_linen(layer, xs)
     params = from_flax_linen(cell, variables["params"]["cell"])
-    assert_same_run(ours_as_flax(cell, params._replace(w_h=params.w_h + jnp.eye(HIDDEN)), xs), theirs)
+    assert_same_run(run_like_flax(cell, params._replace(w_h=params.w_h + jnp.eye(HIDDEN)), xs), theirs)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_flax_linen_residual_is_an_identity_more():
     ],
     ids=["simple", "lstm", "optimized-lstm", "gru"],
 )
-def test_flax_nnx(cell, kind, options):
+def test_flax_nnx_gives_the_same_outputs(cell, kind, options):
     xs = draw_xs()
 
     def run(module):
@@ -101,11 +102,11 @@ def test_flax_nnx(cell, kind, options):
 
     module = kind(INPUTS, HIDDEN, rngs=nnx.Rngs(0))
     state = nnx.state(module, nnx.Param)
-    nnx.update(module, scattered(state))
+    nnx.update(module, add_noise(state))
     weights = nnx.to_pure_dict(nnx.state(module, nnx.Param))
     params = from_flax_nnx(cell, weights)
     theirs = run(module)
-    assert_same_run(ours_as_flax(cell, params, xs), theirs)
+    assert_same_run(run_like_flax(cell, params, xs), theirs)
 
     saved = to_flax_nnx(cell, params, **options)
     chex.assert_trees_all_equal(saved, weights)

@@ -1,4 +1,4 @@
-"""Safetensors files: what is written is read, by PyTorch's own library too, and no file is half there."""
+"""Safetensors files: exact round trips, also through PyTorch, and no half-written files."""
 
 import chex
 import jax
@@ -27,11 +27,11 @@ def draw_params(layer):
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, np.float64, np.int32, np.bool_])
-def test_round_trip(tmp_path, dtype):
+def test_round_trip_is_exact(tmp_path, dtype):
     arrays = {
         "a": np.arange(6).reshape(2, 3).astype(dtype),
         "scalar": np.ones((), dtype),
-        "none": np.ones((0, 3), dtype),
+        "empty": np.ones((0, 3), dtype),
     }
     write_safetensors(tmp_path / "x.safetensors", arrays)
     read = read_safetensors(str(tmp_path / "x.safetensors"))
@@ -39,8 +39,8 @@ def test_round_trip(tmp_path, dtype):
     chex.assert_trees_all_equal(read, arrays)
 
 
-def test_views_are_written_as_they_are_seen(tmp_path):
-    # The library writes memory as it lies.
+def test_views_are_written_correctly(tmp_path):
+    # safetensors writes memory as it is.
     array = np.arange(24.0).reshape(4, 6)
     arrays = {
         "transposed": array.T,
@@ -61,7 +61,7 @@ def test_nested_names_are_dotted(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_reads_what_pytorch_wrote(tmp_path, dtype):
+def test_files_of_pytorch_are_read(tmp_path, dtype):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     save_file = pytest.importorskip("safetensors.torch").save_file
     model = torch.nn.ModuleDict(
@@ -75,7 +75,7 @@ def test_reads_what_pytorch_wrote(tmp_path, dtype):
     chex.assert_trees_all_equal(w_i, state_dict["weight_ih_l1_reverse"].T)
 
 
-def test_pytorch_reads_what_was_written(tmp_path):
+def test_pytorch_reads_the_files(tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     load_file = pytest.importorskip("safetensors.torch").load_file
     params = draw_params(LAYER)
@@ -85,22 +85,22 @@ def test_pytorch_reads_what_was_written(tmp_path):
     chex.assert_trees_all_equal(from_pytorch(LAYER, module.state_dict()), params)
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing\.safetensors"):
         read_safetensors(tmp_path / "missing.safetensors")
 
 
-def test_not_one_and_not_a_whole_one(tmp_path):
+def test_other_and_truncated_files_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     write_safetensors(path, {"a": np.arange(100.0)})
     whole = path.read_bytes()
-    for content in (b"", b"PK\3\4 this is a zip file, or says so", whole[:5], whole[:30], whole[:-1], whole + b"x"):
+    for content in (b"", b"PK\3\4 this could be a zip file", whole[:5], whole[:30], whole[:-1], whole + b"x"):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"cannot read .*x\.safetensors: "):
             read_safetensors(path)
 
 
-def test_a_dtype_that_numpy_lacks(tmp_path):
+def test_a_dtype_that_numpy_lacks_is_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     write_safetensors(path, {"a": jnp.ones(3, jnp.float8_e4m3fn)})
     with pytest.raises(ValueError, match=r"cannot read .*x\.safetensors: .*float8_e4m3fn"):
@@ -108,18 +108,18 @@ def test_a_dtype_that_numpy_lacks(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.array(["text"]), np.array([None]), np.array([1j])])
-def test_a_dtype_that_the_format_lacks_leaves_nothing(tmp_path, value):
+def test_a_dtype_that_the_format_lacks_writes_no_file(tmp_path, value):
     with pytest.raises(ValueError, match=r"cannot write .*x\.safetensors: .*dtype"):
         write_safetensors(tmp_path / "x.safetensors", {"a": value})
     assert not list(tmp_path.iterdir())
 
 
-def test_wants_a_mapping(tmp_path):
-    with pytest.raises(TypeError, match="write_safetensors wants a mapping of names to arrays, got list"):
+def test_anything_but_a_mapping_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="write_safetensors expects a mapping of names to arrays, got list"):
         write_safetensors(tmp_path / "x.safetensors", [np.ones(3)])
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x.safetensors"
     write_safetensors(path, {"a": np.ones(3)})
 

@@ -1,6 +1,7 @@
-"""Parameters from and to other libraries. They are not imported: what is exchanged are names and arrays.
+"""Parameters from and to PyTorch, Keras and Flax, as mappings of names to arrays; see README.md in this folder.
 
-A cell that a library also has is one entry in its module's table, `_LAYOUTS`.
+PyTorch and Keras are not imported. Each module has a table `_LAYOUTS` with one entry per cell; a new cell is a new
+entry.
 """
 
 from rnn_jax.interop.flax_linen import from_flax_linen, to_flax_linen

@@ -1,7 +1,7 @@
-"""The GRU's two biases a gate, cuDNN's form, which PyTorch and Keras follow: b_i from the input, b_h from the state.
+"""Conversion of the GRU's two biases per gate in PyTorch and Keras (and cuDNN) to the biases b and b_hn of `GRU`.
 
-r and z take their sum, and so does our b; the candidate's b_h stands inside the reset product, as our b_hn does. All
-gates are in the order r z n.
+b_i is added to the input's product and b_h to the state's. At the gates r and z only their sum matters, which is b
+here. At the candidate n, b_h is inside the product with the reset gate, as b_hn is here. The order of gates is r z n.
 """
 
 import jax
@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 
 def join(b_i: jax.Array, b_h: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Our b [3H] and b_hn [H] from theirs, [3H] each."""
+    """Returns b [3H] and b_hn [H] from b_i and b_h, [3H] each."""
     b_hrz, b_hn = jnp.split(b_h, [2 * (b_h.size // 3)])
     return b_i + jnp.concatenate([b_hrz, jnp.zeros_like(b_hn)]), b_hn
 
 
 def split(b: jax.Array, b_hn: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Theirs from ours; of r and z all in b_i. `join` gives back the arguments."""
+    """Returns b_i and b_h from b and b_hn, with b_h = 0 at r and z; `join` is its inverse."""
     return b, jnp.concatenate([jnp.zeros_like(b_hn), jnp.zeros_like(b_hn), b_hn])

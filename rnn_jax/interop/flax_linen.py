@@ -1,7 +1,7 @@
-"""Flax linen's `SimpleCell`, `LSTMCell` (`OptimizedLSTMCell` has the same parameters) and `GRUCell`.
+"""Parameters of Flax linen's `SimpleCell`, `LSTMCell`, `OptimizedLSTMCell` and `GRUCell`.
 
-Linen keeps one kernel [in, out] a gate and product, "ii" for the input gate's from x, "hi" for its from h; ours are
-these side by side.
+Linen has one kernel [in, out] per gate and product, such as "ii" for the input gate from x and "hi" for the input gate
+from h; `w_i` and `w_h` here are their concatenations. `LSTMCell` and `OptimizedLSTMCell` have the same parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,23 +19,32 @@ from rnn_jax.interop import mapping
 
 
 def from_flax_linen(cell: Cell, params: Mapping[str, Any]) -> Params:
-    """The parameters of `cell` from a linen cell's.
+    """Returns the parameters of `cell` from those of a linen cell; the conversion is exact.
 
-        variables = nn.RNN(nn.GRUCell(16)).init(key, xs)
-        params = from_flax_linen(GRU(8, 16), variables["params"]["cell"])
+    The state of linen's LSTM is (c, h), here it is (h, c). Activations are not parameters: choose the same ones.
+    `SimpleCell(residual=True)` computes act(x W_i + h (W_h + I) + b): add the identity to the w_h returned.
 
-    Activations are no parameters, and a `SimpleCell(residual=True)` has the same ones: it computes
-    act(x W_i + h (W_h + I) + b), so add the identity to our w_h. Linen's LSTM state is (c, h), ours (h, c). Both
-    conversions are exact.
+    >>> import flax.linen as nn, jax, jax.numpy as jnp, rnn_jax
+    >>> from rnn_jax import interop
+    >>> module, h, x = nn.GRUCell(3), jnp.ones((1, 3)), jnp.ones((1, 2))
+    >>> variables = module.init(jax.random.key(0), h, x)
+    >>> cell = rnn_jax.GRU(2, 3)
+    >>> params = interop.from_flax_linen(cell, variables["params"])  # of nn.RNN: variables["params"]["cell"]
+    >>> state, _ = rnn_jax.unroll(cell, params, x[None], h)
+    >>> bool(jnp.allclose(state, module.apply(variables, h, x)[0], atol=1e-6))
+    True
 
     Args:
-      cell: a VanillaRNN, LSTM or GRU, or one in `Dropout` or `RecurrentDropout`.
-      params: nested, as linen has them, or flat with dotted names ("hi.kernel"), as `read_safetensors` gives them. The
-        arrays are copied; they keep their dtype as far as JAX does (float64 needs `jax_enable_x64`).
+      cell: VanillaRNN, LSTM or GRU, possibly inside `Dropout` or `RecurrentDropout`.
+      params: parameters of the linen cell, nested or flat with dotted names such as "hi.kernel" (`read_safetensors`).
+        The arrays are copied and keep their dtype (float64 requires `jax_enable_x64`).
+
+    Returns:
+      Parameters as those of `cell.init`.
 
     Raises:
-      TypeError: where `params` is no mapping.
-      ValueError: where names are missing, unexpected or of the wrong shape, or linen has no such cell.
+      TypeError: if `params` is not a mapping.
+      ValueError: if names are missing or unexpected, shapes differ, or linen has no such cell.
     """
     cell = mapping.bare(cell)
     layout = mapping.find("from_flax_linen", _LAYOUTS, cell)
@@ -44,16 +53,20 @@ def from_flax_linen(cell: Cell, params: Mapping[str, Any]) -> Params:
 
 
 def to_flax_linen(cell: Cell, params: Params) -> dict[str, Any]:
-    """Nested parameters for the linen cell that computes what `cell` does; `from_flax_linen` gives back `params`.
+    """Returns nested parameters of the linen cell that equals `cell`; `from_flax_linen` is the inverse.
 
-        nn.RNN(nn.GRUCell(16)).apply({"params": {"cell": to_flax_linen(cell, params)}}, xs)
+    >>> import jax, rnn_jax
+    >>> from rnn_jax import interop
+    >>> cell = rnn_jax.GRU(2, 3)
+    >>> sorted(interop.to_flax_linen(cell, cell.init(jax.random.key(0))))
+    ['hn', 'hr', 'hz', 'in', 'ir', 'iz']
 
     Args:
-      cell: as for `from_flax_linen`.
-      params: its parameters.
+      cell: cell as for `from_flax_linen`.
+      params: parameters of `cell`.
 
     Raises:
-      ValueError: where `params` are not of `cell`, or linen has no such cell.
+      ValueError: if `params` do not belong to `cell`, or linen has no such cell.
     """
     cell = mapping.bare(cell)
     flat = mapping.save("to_flax_linen", mapping.find("to_flax_linen", _LAYOUTS, cell), cell, params)
@@ -61,7 +74,12 @@ def to_flax_linen(cell: Cell, params: Params) -> dict[str, Any]:
 
 
 def lstm_layout(module: str, inputs: Sequence[str]) -> mapping.Layout:
-    """An LSTM with one kernel a gate and product, and the bias in that of h. `inputs`: the names of those of x."""
+    """Returns the layout of an LSTM with one kernel per gate and product, and a bias in the product with h.
+
+    Args:
+      module: name of the library's cell.
+      inputs: names of the products with x, in the order of the gates i f g o.
+    """
     hidden = ("hi", "hf", "hg", "ho")
 
     def shapes(cell: Cell) -> dict[str, mapping.Shape]:
@@ -84,7 +102,7 @@ def lstm_layout(module: str, inputs: Sequence[str]) -> mapping.Layout:
 
 
 def simple_layout(module: str, x: str, h: str) -> mapping.Layout:
-    """An Elman cell: a kernel and the bias named `x`, a kernel named `h`."""
+    """Returns the layout of an Elman cell with a kernel and the bias named `x` and a kernel named `h`."""
     return mapping.Layout(
         module,
         lambda cell: {

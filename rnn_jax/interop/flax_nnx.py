@@ -1,8 +1,8 @@
-"""Flax NNX's `SimpleCell`, `LSTMCell`, `OptimizedLSTMCell` and `GRUCell`.
+"""Parameters of Flax NNX's `SimpleCell`, `LSTMCell`, `OptimizedLSTMCell` and `GRUCell`.
 
-NNX keeps kernels [in, out] with the gates side by side in the order of ours, but for `LSTMCell`, which has linen's one
-kernel a gate and product. Its `GRUCell` has no bias inside the reset product, though its formula shows one: our b_hn is
-zero.
+NNX's kernels [in, out] are concatenations over the gates, in the same order as here; only `LSTMCell` has one kernel per
+gate and product, as linen. Its `GRUCell` has no bias inside the product with the reset gate, although the formula in
+its documentation shows one; b_hn is zero here.
 """
 
 from collections.abc import Mapping
@@ -21,22 +21,33 @@ from rnn_jax.interop.flax_linen import lstm_layout, simple_layout
 
 
 def from_flax_nnx(cell: Cell, state: Mapping[str, Any]) -> Params:
-    """The parameters of `cell` from an NNX cell's.
+    """Returns the parameters of `cell` from those of an NNX cell; the conversion is exact.
 
-        params = from_flax_nnx(LSTM(8, 16), nnx.to_pure_dict(nnx.state(module, nnx.Param)))
+    The names of `LSTMCell` and `OptimizedLSTMCell` differ; both are accepted. The state of NNX's LSTM is (c, h), here
+    it is (h, c). For activations and `residual` see `from_flax_linen`. NNX's `SimpleCell` computes in float32 unless it
+    has another `dtype`.
 
-    `LSTMCell` and `OptimizedLSTMCell` name theirs differently; either is read. Activations and `residual` are as in
-    `from_flax_linen`. NNX's LSTM state is (c, h), ours (h, c), and its `SimpleCell` computes in float32 unless it was
-    made with another `dtype`.
+    >>> import jax.numpy as jnp, rnn_jax
+    >>> from flax import nnx
+    >>> from rnn_jax import interop
+    >>> module = nnx.OptimizedLSTMCell(2, 3, rngs=nnx.Rngs(0))
+    >>> cell = rnn_jax.LSTM(2, 3)
+    >>> params = interop.from_flax_nnx(cell, nnx.to_pure_dict(nnx.state(module, nnx.Param)))
+    >>> xs = jnp.ones((5, 1, 2))  # [T, B, input_size]
+    >>> bool(jnp.allclose(rnn_jax.unroll(cell, params, xs)[1], nnx.RNN(module, time_major=True)(xs), atol=1e-6))
+    True
 
     Args:
-      cell: a VanillaRNN, LSTM or GRU, or one in `Dropout` or `RecurrentDropout`.
-      state: nested, or flat with dotted names ("dense_h.kernel"), as `read_safetensors` gives them. The arrays are
-        copied; they keep their dtype as far as JAX does (float64 needs `jax_enable_x64`).
+      cell: VanillaRNN, LSTM or GRU, possibly inside `Dropout` or `RecurrentDropout`.
+      state: parameters of the NNX cell, nested or flat with dotted names such as "dense_h.kernel" (`read_safetensors`).
+        The arrays are copied and keep their dtype (float64 requires `jax_enable_x64`).
+
+    Returns:
+      Parameters as those of `cell.init`.
 
     Raises:
-      TypeError: where `state` is no mapping.
-      ValueError: where names are missing, unexpected or of the wrong shape, or NNX has no such cell.
+      TypeError: if `state` is not a mapping.
+      ValueError: if names are missing or unexpected, shapes differ, or NNX has no such cell.
     """
     cell = mapping.bare(cell)
     layouts = [mapping.find("from_flax_nnx", table, cell) for table in (_LAYOUTS, _NOT_OPTIMIZED)]
@@ -47,17 +58,17 @@ def from_flax_nnx(cell: Cell, state: Mapping[str, Any]) -> Params:
 
 
 def to_flax_nnx(cell: Cell, params: Params, *, optimized: bool = True) -> dict[str, Any]:
-    """Nested parameters for the NNX cell that computes what `cell` does; `from_flax_nnx` gives back `params`.
+    """Returns nested parameters of the NNX cell that equals `cell`; `from_flax_nnx` is the inverse.
 
         nnx.update(module, to_flax_nnx(cell, params))
 
     Args:
-      cell: as for `from_flax_nnx`.
-      params: its parameters; those of a GRU must be values, not tracers, as b_hn must be known to be zero.
-      optimized: an LSTM's are for `OptimizedLSTMCell`; False: for `LSTMCell`. The other cells are of one kind.
+      cell: cell as for `from_flax_nnx`.
+      params: parameters of `cell`; those of a GRU must not be tracers, because b_hn has to be zero.
+      optimized: whether the parameters of an LSTM are for `OptimizedLSTMCell` or, if False, for `LSTMCell`.
 
     Raises:
-      ValueError: where `params` are not of `cell`, NNX has no such cell, or a GRU's b_hn is not zero.
+      ValueError: if `params` do not belong to `cell`, NNX has no such cell, or b_hn of a GRU is not zero.
     """
     cell = mapping.bare(cell)
     layout = mapping.find("to_flax_nnx", _LAYOUTS if optimized else _NOT_OPTIMIZED, cell)
@@ -96,5 +107,5 @@ _LAYOUTS: dict[type[Cell], mapping.Layout] = {
     ),
 }
 
-# Linen's layout, but for a name that Python reserves.
+# The layout of linen, except that NNX avoids the keyword `if` as a name.
 _NOT_OPTIMIZED = {**_LAYOUTS, LSTM: lstm_layout("nnx.LSTMCell", ("ii", "if_", "ig", "io"))}

@@ -1,7 +1,7 @@
-"""Keras 3's `SimpleRNN`, `LSTM` and `GRU`, by the names of their weights.
+"""Weights of Keras 3's `SimpleRNN`, `LSTM` and `GRU`, by name.
 
-Weights are [in, out] as ours. The LSTM's gates stand in the order of ours (i f c o, c being g), the GRU's in the order
-z r h, ours r z n.
+Weights are [in, out] in both libraries. The order of the LSTM's gates is the same (Keras calls g c); that of the GRU is
+z r h in Keras and r z n here.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,49 +18,59 @@ from rnn_jax.interop import double_bias, mapping
 
 
 def from_keras(cell: Cell, weights: Mapping[str, Any]) -> Params:
-    """The parameters of `cell` from a Keras layer's weights.
+    """Returns the parameters of `cell` from the weights of a Keras layer.
 
         params = from_keras(GRU(8, 16), {w.name: w for w in layer.weights})
 
-    `GRU` is Keras' `reset_after=True` (its default; bias [2, 3H], for the input and for the recurrent product),
-    `GRUResetBefore` its `reset_after=False` (bias [3H]). A layer made with `use_bias=False` has zero biases here; then
-    the two kinds of GRU look alike, and it is for you to know which one it is. So it is with the activations, which are
-    no weights. Keras' own GRU keeps two biases at every gate, ours their sum, but for the candidate's: Keras -> ours ->
-    Keras gives other biases but the same function; ours -> Keras -> ours gives the same arrays.
+    `GRU` is Keras' `reset_after=True` (its default; bias [2, 3H] for the two products), `GRUResetBefore` its
+    `reset_after=False` (bias [3H]). A layer with `use_bias=False` gives zero biases; then the weights of both kinds of
+    GRU have the same shapes, and you must choose the right cell. Activations are not weights either.
+
+    Keras' GRU with `reset_after` has two biases per gate, here they are added up where only their sum matters. So
+    converting from Keras and back gives other biases but the same function; converting to Keras and back is exact.
 
     Args:
-      cell: a VanillaRNN, LSTM, GRU or GRUResetBefore, or one in `Dropout` or `RecurrentDropout`.
-      weights: `kernel`, `recurrent_kernel` and `bias`: Keras variables or arrays. `layer.get_weights()` has no names,
-        and those of a Keras `Bidirectional` stand for two: take its `forward_layer.weights` and
-        `backward_layer.weights`. The arrays are copied; they keep their dtype as far as JAX does (float64 needs
-        `jax_enable_x64`).
+      cell: VanillaRNN, LSTM, GRU or GRUResetBefore, possibly inside `Dropout` or `RecurrentDropout`.
+      weights: Keras variables or arrays named `kernel`, `recurrent_kernel` and `bias`. For a Keras `Bidirectional`
+        convert `forward_layer.weights` and `backward_layer.weights` separately. The arrays are copied and keep their
+        dtype (float64 requires `jax_enable_x64`).
+
+    Returns:
+      Parameters as those of `cell.init`.
 
     Raises:
-      TypeError: where `weights` is no mapping.
-      ValueError: where names are missing, unexpected or of the wrong shape, or Keras has no such cell.
+      TypeError: if `weights` is not a mapping; `layer.get_weights()` is a list without names.
+      ValueError: if names are missing or unexpected, shapes differ, or Keras has no such cell.
     """
     cell = mapping.bare(cell)
     if isinstance(weights, list):
-        raise TypeError("from_keras wants weights by name, got a list: pass {w.name: w for w in layer.weights}")
+        raise TypeError("from_keras expects weights by name, got a list: pass {w.name: w for w in layer.weights}")
     return mapping.load("from_keras", mapping.find("from_keras", _LAYOUTS, cell), cell, weights)
 
 
 def to_keras(cell: Cell, params: Params) -> dict[str, jax.Array]:
-    """Weights by name for the Keras layer that computes what `cell` does; `from_keras` gives back `params`.
+    """Returns the weights of the Keras layer that equals `cell`; `from_keras` is the inverse.
 
         layer.set_weights(list(to_keras(cell, params).values()))
 
-    The layer must have biases, and its `reset_after` and activation be the cell's.
+    The layer must have biases, and the `reset_after` and activation of the cell.
+
+    >>> import jax, rnn_jax
+    >>> from rnn_jax import interop
+    >>> cell = rnn_jax.GRU(2, 3)
+    >>> weights = interop.to_keras(cell, cell.init(jax.random.key(0)))
+    >>> {name: array.shape for name, array in weights.items()}
+    {'kernel': (2, 9), 'recurrent_kernel': (3, 9), 'bias': (2, 9)}
 
     Args:
-      cell: as for `from_keras`.
-      params: its parameters.
+      cell: cell as for `from_keras`.
+      params: parameters of `cell`.
 
     Returns:
-      Names to arrays, in the order of `layer.weights`.
+      Arrays by name, in the order of `layer.weights`.
 
     Raises:
-      ValueError: where `params` are not of `cell`, or Keras has no such cell.
+      ValueError: if `params` do not belong to `cell`, or Keras has no such cell.
     """
     cell = mapping.bare(cell)
     return mapping.save("to_keras", mapping.find("to_keras", _LAYOUTS, cell), cell, params)
@@ -76,7 +86,7 @@ def _shapes(gates: int, *biases: int) -> Callable[[Cell], dict[str, mapping.Shap
 
 
 def _swap(x: jax.Array) -> jax.Array:
-    """Gates r z n as z r n, and back."""
+    """Converts the order of gates from r z n to z r n, and back."""
     first, second, candidate = jnp.split(x, 3, axis=-1)
     return jnp.concatenate([second, first, candidate], axis=-1)
 

@@ -1,9 +1,9 @@
-"""PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`: all layers and directions of a module, by its state dict's names.
+"""Parameters of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`: all layers and directions of a module, from its state dict.
 
-PyTorch keeps weights [out, in], ours are [in, out]; the gates stand in the same order. It has two biases, b_ih and
-b_hh, that act as their sum, which is what ours has, but for the GRU's candidate, where b_hh stands inside the reset
-product (our b_hn). So PyTorch -> ours -> PyTorch gives other arrays, b_ih + b_hh and 0, but the same function; ours ->
-PyTorch -> ours gives the same arrays.
+PyTorch's weights are [out, in], here they are [in, out]; the order of the gates is the same. PyTorch has two biases
+b_ih and b_hh. Only their sum matters, which is b here, except at the candidate of the GRU, where b_hh is inside the
+product with the reset gate (b_hn here). So converting from PyTorch and back gives other arrays, b_ih + b_hh and 0, but
+the same function; converting to PyTorch and back is exact.
 """
 
 import dataclasses
@@ -24,91 +24,111 @@ from rnn_jax.layers.bidirectional import BidirectionalParams
 
 
 def from_pytorch(layer: Cell, state_dict: Mapping[str, Any], prefix: str = "") -> Params:
-    """The parameters of `layer` from a PyTorch module's state dict.
+    """Returns the parameters of `layer` from the state dict of a PyTorch module.
 
-        layer = Stack([Bidirectional(LSTM(8, 16)), Bidirectional(LSTM(32, 16))])    # num_layers=2, bidirectional=True
-        params = from_pytorch(layer, model.state_dict(), prefix="encoder.lstm.")
+    `Stack` is `num_layers`, `Bidirectional` is `bidirectional=True`, `ProjectedLSTM` is `proj_size`. `Dropout` and
+    `RecurrentDropout` have no parameters and may be anywhere; around every layer but the lowest, `Dropout` is PyTorch's
+    `dropout`. A module with `bias=False` gives zero biases.
 
-    One cell is `num_layers=1`, `ProjectedLSTM` is `proj_size`. `Dropout` and `RecurrentDropout` are looked through
-    wherever they stand: put around every layer but the lowest, `Dropout` is PyTorch's `dropout`. A module made with
-    `bias=False` has zero biases here.
+    The arrays are copied and keep their dtype, except that float64 becomes float32 without `jax_enable_x64`. They may
+    be tracers: the conversion is differentiable. NumPy must be able to read them: detach the tensors of
+    `named_parameters()`, and convert bfloat16 tensors by `tensor.float()` or through a safetensors file.
 
-    The arrays are copied, and keep their dtype; only float64 becomes float32 where `jax_enable_x64` is off, as
-    everywhere in JAX. They may be tracers: the conversion is differentiable. They must be readable by NumPy: of
-    `named_parameters()` pass detached tensors, of bfloat16 ones `tensor.float()`, or go by way of a safetensors file.
+    >>> import torch, rnn_jax
+    >>> from rnn_jax import interop
+    >>> module = torch.nn.LSTM(2, 3, num_layers=2)
+    >>> layer = rnn_jax.Stack([rnn_jax.LSTM(2, 3), rnn_jax.LSTM(3, 3)])
+    >>> params = interop.from_pytorch(layer, module.state_dict())
+    >>> xs = torch.ones(5, 1, 2)  # [T, B, input_size]
+    >>> _, ys = rnn_jax.unroll(layer, params, xs.numpy())
+    >>> bool(abs(ys - module(xs)[0].detach().numpy()).max() < 1e-5)
+    True
 
     Args:
-      layer: a VanillaRNN (tanh or relu), LSTM, ProjectedLSTM or GRU, alone or in a `Stack`, in one or both directions.
-      state_dict: names to arrays, as `module.state_dict()` gives them or `read_safetensors` reads them.
-      prefix: what the module's names begin with in a whole model's; other names are not looked at.
+      layer: VanillaRNN (tanh or relu), LSTM, ProjectedLSTM or GRU, alone or in a `Stack`, in one or both directions.
+      state_dict: arrays by name, from `module.state_dict()` or `read_safetensors`.
+      prefix: prefix of the module's names in the state dict of a larger model, such as "encoder.lstm."; other names are
+        ignored.
+
+    Returns:
+      Parameters as those of `layer.init`.
 
     Raises:
-      TypeError: where `state_dict` is no mapping.
-      ValueError: where names are missing, unexpected or of the wrong shape (so also for another number of layers or
-        directions), some biases are there and some not, or no PyTorch module is like `layer`.
+      TypeError: if `state_dict` is not a mapping.
+      ValueError: if names are missing or unexpected or shapes differ (also for another number of layers or directions),
+        only some of the biases are there, or PyTorch has no such module.
     """
     what = f"from_pytorch: {mapping.describe(layer)}"
     mapping.check_mapping(what, state_dict)
     parts = _parts("from_pytorch", layer)
-    wanted: dict[str, mapping.Shape] = {}
+    shapes: dict[str, mapping.Shape] = {}
     biases: set[str] = set()
     for part in jax.tree.leaves(parts):
-        wanted |= {part.name(key, prefix): shape for key, shape in part.layout.shapes(part.cell).items()}
+        shapes |= {part.name(key, prefix): shape for key, shape in part.layout.shapes(part.cell).items()}
         biases |= {part.name(key, prefix) for key in part.layout.biases}
-    of_module = {name: value for name, value in state_dict.items() if name.startswith(prefix)}
-    found = mapping.arrays(what, of_module, wanted, biases)
+    module_dict = {name: value for name, value in state_dict.items() if name.startswith(prefix)}
+    arrays = mapping.arrays(what, module_dict, shapes, biases)
 
     def load(part: _Part) -> Params:
-        return part.layout.load({key: found[part.name(key, prefix)] for key in part.layout.shapes(part.cell)})
+        return part.layout.load({key: arrays[part.name(key, prefix)] for key in part.layout.shapes(part.cell)})
 
     return jax.tree.map(load, parts)
 
 
 def to_pytorch(layer: Cell, params: Params) -> dict[str, jax.Array]:
-    """The state dict of the PyTorch module that computes what `layer` does; `from_pytorch` gives back `params`.
+    """Returns the state dict of the PyTorch module that equals `layer`; `from_pytorch` is the inverse.
 
-        module = torch.nn.LSTM(8, 16, num_layers=2, bidirectional=True)
-        module.load_state_dict({name: torch.from_dlpack(a) for name, a in to_pytorch(layer, params).items()})
+    The second biases, b_hh, are zeros except for b_hn of the GRU. The module must have biases, and the `nonlinearity`
+    and `proj_size` of `layer`.
 
-    The second biases, b_hh, are zeros, but for the GRU's b_hn. The module must have biases, and the `nonlinearity` and
-    `proj_size` that `layer` has.
+    >>> import jax, torch, rnn_jax
+    >>> from rnn_jax import interop
+    >>> layer = rnn_jax.Bidirectional(rnn_jax.GRU(2, 3))
+    >>> state_dict = interop.to_pytorch(layer, layer.init(jax.random.key(0)))
+    >>> module = torch.nn.GRU(2, 3, bidirectional=True)
+    >>> module.load_state_dict({name: torch.from_dlpack(array) for name, array in state_dict.items()})
+    <All keys matched successfully>
 
     Args:
-      layer: as for `from_pytorch`.
-      params: its parameters.
+      layer: layer as for `from_pytorch`.
+      params: parameters of `layer`.
 
     Returns:
-      Names to arrays, in PyTorch's order.
+      Arrays by name, in PyTorch's order.
 
     Raises:
-      ValueError: where `params` are not of `layer`, or no PyTorch module is like `layer`.
+      ValueError: if `params` do not belong to `layer`, or PyTorch has no such module.
     """
     parts = _parts("to_pytorch", layer)
     mapping.check_params(f"to_pytorch: {mapping.describe(layer)}", layer, params)
     structure: Any = jax.tree.structure(parts)
     state_dict: dict[str, jax.Array] = {}
-    for part, own in zip(jax.tree.leaves(parts), structure.flatten_up_to(params), strict=True):
-        state_dict |= {part.name(key): array for key, array in part.layout.save(own).items()}
+    for part, cell_params in zip(jax.tree.leaves(parts), structure.flatten_up_to(params), strict=True):
+        state_dict |= {part.name(key): array for key, array in part.layout.save(cell_params).items()}
     return state_dict
 
 
 @dataclasses.dataclass(frozen=True)
 class _Layout(mapping.Layout):
-    """Its names lack the layer ("weight_ih"). `options`: the arguments that a cell decides beside its sizes."""
+    """A layout with names without the suffix of the layer, such as "weight_ih".
+
+    Args:
+      options: function from a cell to the arguments of the PyTorch module other than its sizes.
+    """
 
     options: Callable[[Any], dict[str, Any]] = lambda cell: {}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """One direction of one layer: its cell without wrappers, and its place in PyTorch's names."""
+    """One direction of one layer: its cell without wrappers, and its suffix in PyTorch's names."""
 
     cell: Cell
     layout: _Layout
-    place: str  # "l0", "l0_reverse"
+    suffix: str  # "l0" or "l0_reverse"
 
     def name(self, key: str, prefix: str = "") -> str:
-        return f"{prefix}{key}_{self.place}"
+        return f"{prefix}{key}_{self.suffix}"
 
     def module(self) -> str:
         arguments = {"hidden_size": self.cell.hidden_size, **self.layout.options(self.cell)}
@@ -116,29 +136,29 @@ class _Part:
 
 
 def _parts(what: str, layer: Cell) -> Any:
-    """The layer as a pytree like its parameters, with a `_Part` in the place of each cell's."""
+    """Returns a pytree like the parameters of the layer, with a `_Part` in place of those of each cell."""
     layer = mapping.bare(layer)
     layers = layer.layers if type(layer) is Stack else (layer,)
     parts = tuple(_directions(what, mapping.bare(below), f"l{number}") for number, below in enumerate(layers))
     modules = [[part.module() for part in jax.tree.leaves(directions)] for directions in parts]
     if any(directions != [modules[0][0]] * len(modules[0]) for directions in modules):
-        told = "; ".join(f"layer {number} {' and '.join(names)}" for number, names in enumerate(modules))
-        raise ValueError(f"{what}: all layers and directions of a PyTorch module are alike, these are not: {told}")
+        listed = "; ".join(f"layer {number} {' and '.join(names)}" for number, names in enumerate(modules))
+        raise ValueError(f"{what}: all layers and directions of a PyTorch module are alike, these are not: {listed}")
     return parts if type(layer) is Stack else parts[0]
 
 
-def _directions(what: str, layer: Cell, place: str) -> Any:
+def _directions(what: str, layer: Cell, suffix: str) -> Any:
     if type(layer) is not Bidirectional:
-        return _part(what, layer, place)
+        return _part(what, layer, suffix)
     if layer.merge != "concat":
         raise ValueError(f"{what}: PyTorch concatenates the two directions, merge={layer.merge!r} has no counterpart")
     backward = layer.forward if layer.backward is None else layer.backward
-    return BidirectionalParams(_part(what, layer.forward, place), _part(what, backward, f"{place}_reverse"))
+    return BidirectionalParams(_part(what, layer.forward, suffix), _part(what, backward, f"{suffix}_reverse"))
 
 
-def _part(what: str, cell: Cell, place: str) -> _Part:
+def _part(what: str, cell: Cell, suffix: str) -> _Part:
     cell = mapping.bare(cell)
-    return _Part(cell, mapping.find(what, _LAYOUTS, cell), place)
+    return _Part(cell, mapping.find(what, _LAYOUTS, cell), suffix)
 
 
 _NONLINEARITIES = {jnp.tanh: "tanh", jax.nn.relu: "relu"}
@@ -146,14 +166,14 @@ _NONLINEARITIES = {jnp.tanh: "tanh", jax.nn.relu: "relu"}
 
 def _rnn_options(cell: VanillaRNN) -> dict[str, Any]:
     if cell.activation not in _NONLINEARITIES:
-        raise ValueError(f"PyTorch's nn.RNN has jnp.tanh and jax.nn.relu for its activation, not {cell.activation}")
+        raise ValueError(f"the activation of PyTorch's nn.RNN must be jnp.tanh or jax.nn.relu, got {cell.activation}")
     return {"nonlinearity": _NONLINEARITIES[cell.activation]}
 
 
 def _projected_options(cell: ProjectedLSTM) -> dict[str, Any]:
     if cell.output_size >= cell.hidden_size:
         raise ValueError(
-            f"PyTorch's nn.LSTM has a proj_size below its hidden_size, not {cell.output_size} of {cell.hidden_size}"
+            f"PyTorch's nn.LSTM must have a proj_size below its hidden_size, {cell.hidden_size}, got {cell.output_size}"
         )
     return {"proj_size": cell.output_size}
 

@@ -1,4 +1,4 @@
-"""Named arrays in a safetensors file, the format that PyTorch's ecosystem exchanges weights in; it runs no code."""
+"""Named arrays in safetensors files, the usual format of published PyTorch weights; reading one runs no code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,40 +12,51 @@ from rnn_jax.interop import mapping
 
 
 def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; bfloat16 ones in the dtype that JAX uses.
+    """Reads the arrays of a safetensors file by name; bfloat16 arrays have the dtype of JAX.
 
         params = from_pytorch(LSTM(8, 16), read_safetensors("model.safetensors"), prefix="encoder.lstm.")
 
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from rnn_jax import interop
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> interop.write_safetensors(path, {"encoder": {"bias": np.arange(3)}})
+    >>> {name: array.tolist() for name, array in interop.read_safetensors(path).items()}
+    {'encoder.bias': [0, 1, 2]}
+
+    Args:
+      path: file.
+
     Raises:
-      FileNotFoundError: where there is no such file.
-      ValueError: where it is no safetensors file, or not a whole one.
+      FileNotFoundError: if there is no such file.
+      ValueError: if the file is not a safetensors file, or is truncated.
     """
-    with open(path, "rb"):  # the system's own errors name the path
+    with open(path, "rb"):  # raises errors that name the path, which the library's own do not
         pass
     try:
         return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, AttributeError) as error:  # the latter: a dtype that NumPy does not have
+    except (safetensors.SafetensorError, AttributeError) as error:  # AttributeError: a dtype that NumPy does not have
         raise ValueError(f"read_safetensors: cannot read {path}: {error}") from error
 
 
 def write_safetensors(path: str | Path, arrays: Mapping[str, Any]) -> None:
-    """Writes named arrays as a safetensors file, whole or not at all.
+    """Writes named arrays to a safetensors file, completely or not at all.
 
         write_safetensors("model.safetensors", to_pytorch(layer, params))
 
     Args:
-      path: the file; one that is there is replaced.
-      arrays: names to anything `np.asarray` takes; nested mappings are flattened, with dotted names.
+      path: file; an existing one is replaced.
+      arrays: arrays by name, anything `np.asarray` accepts; nested mappings are flattened to dotted names.
 
     Raises:
-      TypeError: where `arrays` is no mapping.
-      ValueError: where the format does not have an array's dtype.
+      TypeError: if `arrays` is not a mapping.
+      ValueError: if the format does not support the dtype of an array.
     """
     mapping.check_mapping("write_safetensors", arrays)
-    # In rows: the library writes the memory as it lies, a transposed view would come back as another array.
-    rows = {name: np.asarray(value, order="C") for name, value in mapping.flatten(arrays).items()}
+    # Row-major copies, because the library writes memory as it is and would store a transposed view wrongly.
+    contiguous = {name: np.asarray(value, order="C") for name, value in mapping.flatten(arrays).items()}
     try:
-        content = safetensors.numpy.save(rows)
+        content = safetensors.numpy.save(contiguous)
     except safetensors.SafetensorError as error:
         raise ValueError(f"write_safetensors: cannot write {path}: {error}") from error
     files.write(Path(path), content)

@@ -1,4 +1,4 @@
-"""Keras' layers, loaded and under masks: outputs, final states, the gradient of every weight under Keras' own name."""
+"""Converted Keras layers give the same outputs, final states and gradients (by Keras' names), also under masks."""
 
 import chex
 import jax
@@ -23,13 +23,13 @@ CELLS = {
 
 @pytest.fixture
 def make_layer(keras):
-    """Called with a name of `CELLS` and more options; gives a built layer, biases not zero."""
+    """A function from a name of `CELLS` and options to a built layer with nonzero biases."""
 
     def make(name, **options):
-        # Keras' own tanh computes in 32 bit whatever the layer's dtype; the formula is what is compared.
+        # Keras' tanh computes in 32 bits for any dtype of the layer; jnp.tanh makes the comparison exact.
         options |= {"return_sequences": True, "return_state": True, "dtype": "float64", "activation": jnp.tanh}
         layer = getattr(keras.layers, name.partition("-")[0])(HIDDEN, **CELLS[name][1], **options)
-        with jax.numpy_rank_promotion("allow"):  # Keras is not written for the tests' refusal to promote ranks
+        with jax.numpy_rank_promotion("allow"):  # Keras relies on rank promotion, which the tests forbid
             layer.build((None, None, INPUTS))
         rng = np.random.default_rng(1)
         layer.set_weights([rng.normal(size=w.shape) / HIDDEN**0.5 for w in layer.weights])
@@ -44,7 +44,7 @@ def by_name(layer):
 
 @pytest.mark.parametrize("zero_output", [True, False])
 @pytest.mark.parametrize("name", CELLS)
-def test_equals_masked_keras(make_layer, weigh, name, zero_output):
+def test_outputs_states_and_gradients_equal_masked_keras(make_layer, weigh, name, zero_output):
     layer, cell = make_layer(name, zero_output_for_mask=zero_output), CELLS[name][0]
     rng = np.random.default_rng(0)
     xs = jnp.asarray(rng.normal(size=(STEPS, len(LENGTHS), INPUTS)))
@@ -67,7 +67,7 @@ def test_equals_masked_keras(make_layer, weigh, name, zero_output):
         initial = LSTMState(*state) if len(state) == 2 else state[0]
         final, ys = unroll(cell, from_keras(cell, weights), xs, initial, lengths=LENGTHS)
         final = list(final) if len(state) == 2 else [final]
-        # At masked steps Keras' output is the last state's h, or zero as ours if it is told so.
+        # At masked steps Keras' output is h of the last state or, with zero_output_for_mask, zero as here.
         return ys if zero_output else jnp.where(valid[..., None], ys, final[0][None]), final
 
     def evaluate(run):
@@ -82,7 +82,7 @@ def test_equals_masked_keras(make_layer, weigh, name, zero_output):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_ours_to_keras_and_back_is_exact(make_layer, name):
+def test_conversion_to_keras_and_back_is_exact(make_layer, name):
     layer, cell = make_layer(name), CELLS[name][0]
     params = from_keras(cell, by_name(layer))
     layer.set_weights([np.zeros(w.shape) for w in layer.weights])
@@ -91,7 +91,7 @@ def test_ours_to_keras_and_back_is_exact(make_layer, name):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_keras_to_ours_and_back_is_the_same_function(make_layer, name):
+def test_conversion_from_keras_and_back_is_the_same_function(make_layer, name):
     layer, cell = make_layer(name), CELLS[name][0]
     xs = np.random.default_rng(0).normal(size=(2, STEPS, INPUTS))
     with jax.numpy_rank_promotion("allow"):
@@ -101,7 +101,7 @@ def test_keras_to_ours_and_back_is_the_same_function(make_layer, name):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_keras_without_biases(make_layer, name):
+def test_keras_without_biases_gives_the_same_outputs(make_layer, name):
     layer, cell = make_layer(name, use_bias=False), CELLS[name][0]
     xs = np.random.default_rng(0).normal(size=(2, STEPS, INPUTS))
     with jax.numpy_rank_promotion("allow"):

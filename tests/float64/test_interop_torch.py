@@ -1,7 +1,7 @@
-"""PyTorch's modules, loaded: several layers, both directions, packed sequences of different lengths.
+"""Converted PyTorch modules of several layers and both directions, on packed sequences of different lengths.
 
-Compared are outputs, final states and every gradient, those of the weights under PyTorch's own names: `from_pytorch` is
-part of what is differentiated.
+Outputs, final states and all gradients are compared. Gradients are those of the weights by PyTorch's names, so
+`from_pytorch` is differentiated too.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from rnn_jax.layers import Bidirectional, Stack
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-# Our cell from (input, hidden, projected) sizes, and theirs from its arguments.
+# A function from (input, hidden, projected) sizes to our cell, and one from the projected size to PyTorch's module.
 KINDS = {
     "tanh": (lambda d, h, p: VanillaRNN(d, h), lambda p: (torch.nn.RNN, {})),
     "relu": (lambda d, h, p: VanillaRNN(d, h, jax.nn.relu), lambda p: (torch.nn.RNN, {"nonlinearity": "relu"})),
@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 
 def draw_case(kind, layers, directions):
-    """Sizes at random, always the same; the shortest sequence and the longest are always there."""
+    """Returns a case with random but reproducible sizes; it has a sequence of length 1 and one of full length."""
     rng = np.random.default_rng([*kind.encode(), layers, directions])
     inputs, hidden, steps, batch = (int(rng.integers(*bounds)) for bounds in ((1, 4), (2, 5), (3, 7), (2, 5)))
     lengths = rng.permutation([1, steps, *rng.integers(1, steps + 1, batch - 2)])
@@ -65,7 +65,7 @@ def draw_case(kind, layers, directions):
     return Case(kind, layers, directions, bias, inputs, hidden, projected, steps, lengths)
 
 
-# Every kind with one layer and more, in one direction and in both.
+# Every kind with one and several layers, in one and both directions.
 CASES = [
     draw_case(kind, layers, directions)
     for number, kind in enumerate(KINDS)
@@ -89,14 +89,14 @@ def run_theirs(module, case, xs, initial, cotangents):
 
 
 def make_ours(layer, case, cotangents):
-    """Our function of (state dict, xs, initial states), with the results of `run_theirs`."""
+    """Returns our function of (state dict, xs, initial states), with results as those of `run_theirs`."""
     params = jax.eval_shape(layer.init, jax.random.key(0))
     state = jax.eval_shape(lambda p: layer.initial_state(p, (len(case.lengths),)), params)
     structure = jax.tree.structure(state)
     cotangents = [jnp.asarray(c) for c in cotangents]
 
     def loss(state_dict, xs, initial):
-        # By layer, then direction, then (of an LSTM) h before c: the order of the leaves is PyTorch's.
+        # The leaves are ordered by layer, direction, then h before c (for an LSTM), as in PyTorch.
         leaves = [component[n] for n in range(case.layers * case.directions) for component in initial]
         params = from_pytorch(layer, state_dict)
         final, ys = unroll(layer, params, xs, jax.tree.unflatten(structure, leaves), lengths=case.lengths)
@@ -110,7 +110,7 @@ def make_ours(layer, case, cotangents):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.layers}-{case.directions}")
-def test_equals_packed_torch(case):
+def test_outputs_states_and_gradients_equal_packed_torch(case):
     rng, module, layer = np.random.default_rng(0), case.module(), case.layer()
     with torch.no_grad():
         for weight in module.parameters():
@@ -127,14 +127,14 @@ def test_equals_packed_torch(case):
     run_ours = make_ours(layer, case, cotangents)
     chex.assert_trees_all_close(run_ours(state_dict, xs, initial), theirs, rtol=1e-9, atol=1e-9)
 
-    # What stands in the padding is nobody's business.
+    # NaN in the padding changes nothing.
     padding = np.arange(case.steps)[:, None, None] >= case.lengths[:, None]
     with_nan = np.where(padding, np.nan, xs)
     chex.assert_trees_all_close(run_ours(state_dict, with_nan, initial), theirs, rtol=1e-9, atol=1e-9)
 
-    # And back: other arrays, the same function.
-    there_and_back = jax.jit(lambda state_dict: to_pytorch(layer, from_pytorch(layer, state_dict)))(state_dict)
+    # Converting back gives other arrays but the same function.
+    converted = jax.jit(lambda state_dict: to_pytorch(layer, from_pytorch(layer, state_dict)))(state_dict)
     module = case._replace(bias=True).module()
-    module.load_state_dict({name: torch.from_dlpack(array) for name, array in there_and_back.items()})
+    module.load_state_dict({name: torch.from_dlpack(array) for name, array in converted.items()})
     values, gradients = run_theirs(module, case, xs, initial, cotangents)
     chex.assert_trees_all_close((values, gradients[1:]), (theirs[0], theirs[1][1:]), rtol=1e-12, atol=1e-12)
