@@ -1,7 +1,7 @@
-"""Several processes as one program: JAX's own distributed engine, told by flags, by the environment or by the cluster.
+"""Several processes as one program, by `jax.distributed`; configured by arguments, the environment or the cluster.
 
-Every process runs the same program on the same arguments, and has its part of the mesh's devices. What ends one of them
-ends all: they wait for each other at every step that communicates.
+Every process runs the same program with the same arguments, on its part of the mesh's devices. Processes wait for each
+other at every step that communicates, so an error in one must end all of them.
 """
 
 import contextlib
@@ -15,27 +15,27 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-# Words in the messages of JAX's runtime by which another process, or the way to it, is gone.
-_GONE = ("gloo", "nccl", "connection", "coordination", "heartbeat", "socket", "unavailable", "deadline")
+# Words in messages of JAX's runtime about another process that ended, or a lost connection to it.
+_LOST = ("gloo", "nccl", "connection", "coordination", "heartbeat", "socket", "unavailable", "deadline")
 
 
 def initialize(
-    coordinator: str | None = None, processes: int | None = None, index: int | None = None, patience: int = 30
+    coordinator: str | None = None, processes: int | None = None, index: int | None = None, heartbeat_timeout: int = 30
 ) -> None:
-    """Joins the processes of a run; to be called before JAX is asked for its devices.
+    """Joins the processes of a run; call it before anything asks JAX for its devices.
 
-    What is not given is taken from the environment: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID. Where
-    these are not there either, JAX asks the cluster (Cloud TPU, Slurm, Open MPI, Kubernetes); where there is none, the
-    process is alone and nothing is done.
+    Arguments that are None come from the environment: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID. If
+    these are not set, JAX asks the cluster (Cloud TPU, Slurm, Open MPI, Kubernetes). Without a cluster this does
+    nothing, and the process runs alone.
 
     Args:
-      coordinator: `host:port` of process 0, where it listens to all others.
-      processes: how many there are.
-      index: which this one is, from 0.
-      patience: seconds after which a process that has not been heard of is taken for dead and the others are ended.
+      coordinator: `host:port` at which process 0 listens to the others.
+      processes: number of processes.
+      index: index of this process, from 0.
+      heartbeat_timeout: seconds without a heartbeat after which a process counts as dead and the others are ended.
 
     Raises:
-      ValueError: where some of the three are given and others are not, or one is none of its kind.
+      ValueError: if only some of the first three are given, or one of them is not valid.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     processes = _number("processes", processes, "JAX_NUM_PROCESSES")
@@ -43,17 +43,17 @@ def initialize(
     given = {"coordinator": coordinator, "processes": processes, "process": index}
     missing = [name for name, value in given.items() if value is None]
     if 0 < len(missing) < len(given):
-        there = [name for name in given if name not in missing]
+        present = [name for name in given if name not in missing]
         raise ValueError(
-            f"several processes need coordinator, processes and process, got {' and '.join(there)} without "
+            f"several processes need coordinator, processes and process, got {' and '.join(present)} without "
             f"{' and '.join(missing)}"
         )
     if coordinator is not None and processes is not None and index is not None:
         _check(coordinator, processes, index)
     try:
-        jax.distributed.initialize(coordinator, processes, index, heartbeat_timeout_seconds=patience)
+        jax.distributed.initialize(coordinator, processes, index, heartbeat_timeout_seconds=heartbeat_timeout)
     except ValueError as error:
-        if not (missing and "coordinator_address" in str(error)):  # its word for finding no cluster
+        if not (missing and "coordinator_address" in str(error)):  # JAX's message if it finds no cluster
             raise
 
 
@@ -77,7 +77,7 @@ def _check(coordinator: str, processes: int, index: int) -> None:
 
 
 def is_writer() -> bool:
-    """Whether this process is the one that writes files and prints."""
+    """Returns whether this process is the one that writes files and prints."""
     return jax.process_index() == 0
 
 
@@ -87,11 +87,12 @@ def any_process(flag: bool) -> bool:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Ends this process at once where what is inside fails, so that the others do not wait for it; alone, does nothing.
+def exit_on_error() -> Iterator[None]:
+    """Ends this process at once if its block raises, so that the other processes do not wait for it.
 
-    A process that ends as Python does would first wait for all others to end, and they for its part of a sum. An error
-    of which another process is the reason is told in a line. What is hung, and not ended, JAX ends: `patience`.
+    The usual end of a Python process would wait for all others to end, while they wait for its part of a sum. An error
+    caused by another process is printed as one line. JAX ends a process that hangs, after `heartbeat_timeout`. In a
+    single process this does nothing.
     """
     try:
         yield
@@ -99,21 +100,21 @@ def together() -> Iterator[None]:
         if not (jax.distributed.is_initialized() and jax.process_count() > 1):
             raise
         sys.stdout.flush()
-        status = _tell(error)
+        status = _report(error)
         sys.stderr.flush()
         os._exit(status)
 
 
-def _tell(error: BaseException) -> int:
-    """Prints what happened and returns the exit status."""
+def _report(error: BaseException) -> int:
+    """Prints an error and returns the exit status."""
     me = f"process {jax.process_index()} of {jax.process_count()}"
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    # A ValueError that begins with a status is the runtime's too (JAX 0.11.2).
-    of_runtime = isinstance(error, jax.errors.JaxRuntimeError) or (
+    # JAX 0.11.2 also reports a lost process by a ValueError that begins with a status code.
+    from_runtime = isinstance(error, jax.errors.JaxRuntimeError) or (
         isinstance(error, ValueError) and re.match("[A-Z_]+: ", str(error))
     )
-    if of_runtime and any(word in str(error).lower() for word in _GONE):
+    if from_runtime and any(word in str(error).lower() for word in _LOST):
         reason = str(error).splitlines()[0]
         print(f"error: {me} has lost another one, and stops; start all of them again ({reason})", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all. Imports nothing of the project."""
+"""Files that are written completely or not at all. Imports nothing of the project."""
 
 import os
 import tempfile
@@ -6,7 +6,12 @@ from pathlib import Path
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Writes a file by way of a temporary one beside it, so that nobody sees half of it."""
+    """Writes a file atomically, by renaming a temporary file beside it; text is UTF-8.
+
+    Args:
+      path: file to write; replaced if it exists.
+      content: whole content of the file.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

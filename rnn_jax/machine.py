@@ -1,8 +1,8 @@
-"""What of the machine this process may use."""
+"""The machine that this process runs on."""
 
 import os
 
 
 def cores() -> int:
-    """The CPU cores."""
+    """Returns the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

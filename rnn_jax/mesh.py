@@ -1,7 +1,7 @@
-"""A mesh of devices: seeds, the sequences of a batch and wide layers split over them by JAX's own sharding.
+"""A mesh of devices, over which JAX's own sharding splits seeds, the sequences of a batch and wide layers.
 
-The mesh is JAX's own ambient one: what runs under `jax.set_mesh(MeshShape.parse("data:4,seeds:2").build())` is split,
-and without it nothing here does anything. It holds in the thread that entered it.
+The mesh is set by JAX: code under `jax.set_mesh(MeshShape.parse("data:4,seeds:2").build())` is split, and without a
+mesh the functions here do nothing. `jax.set_mesh` applies to the thread that entered it.
 """
 
 import dataclasses
@@ -16,26 +16,30 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionS
 
 from rnn_jax import checks, machine
 
-# From the axis with the least communication to that with the most: the last one's devices are each other's neighbours.
+# Ordered from least to most communication, because the devices of the last axis are neighbours.
 AXES = ("seeds", "data", "model")
 _SPLIT_BY = {"batch_size": "data", "hidden_size": "model"}
 
 
 class DivisionError(ValueError):
-    """A number of things does not divide over an axis."""
+    """A number of seeds, sequences or units is not divisible by the size of a mesh axis."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshShape:
-    """Devices along each axis.
+    """The number of devices along each axis of a mesh.
+
+    >>> from rnn_jax import mesh
+    >>> mesh.MeshShape.parse("data:4,seeds:2")
+    MeshShape(data=4, seeds=2, model=1)
 
     Args:
-      data: parts of a batch; gradients are summed over them once an optimization step.
-      seeds: groups of seeds, which have nothing to tell each other.
-      model: parts of a wide hidden layer, which exchange its state at every time step.
+      data: number of parts of a batch; their gradients are summed once per optimization step.
+      seeds: number of groups of seeds, which do not communicate.
+      model: number of parts of a wide hidden layer, which exchange its state at every time step.
 
     Raises:
-      ValueError: where a size is not a positive integer.
+      ValueError: if a size is not a positive integer.
     """
 
     data: int = 1
@@ -48,14 +52,14 @@ class MeshShape:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The shape of `data:4,seeds:2`; an axis that is not named has size 1.
+        """Returns the shape of a text such as `data:4,seeds:2`; an axis that is not named has size 1.
 
         Raises:
-          ValueError: where an axis is not one of ours or comes twice, or its size is not a positive integer.
+          ValueError: if an axis is unknown or repeated, or its size is not a positive integer.
         """
         sizes: dict[str, int] = {}
         for part in text.split(","):
-            name, colon, size = (piece.strip() for piece in part.partition(":"))
+            name, colon, size = (word.strip() for word in part.partition(":"))
             if name not in AXES:
                 raise ValueError(f"mesh: {part.strip()!r} must be axis:size with an axis of {', '.join(sorted(AXES))}")
             if name in sizes:
@@ -67,18 +71,18 @@ class MeshShape:
 
     @property
     def devices(self) -> int:
-        """How many it takes."""
+        """The number of devices that the mesh needs."""
         return math.prod(dataclasses.astuple(self))
 
     def build(self) -> Mesh:
-        """The mesh, over all devices of all processes; one process alone may leave some of its devices free.
+        """Builds the mesh over the devices of all processes; a single process may leave some of its devices unused.
 
-        To be called before anything else asks JAX for its devices, where those are of a CPU: they take their threads
-        from one pool, and where each of them waits in one for parts of a product to be done in others and none is left,
-        XLA waits for ever (jaxlib 0.10.2). So the pool is given one more than there are devices, by NPROC.
+        On CPU devices, call it before anything else asks JAX for its devices. They share one thread pool: if all of
+        them wait for parts of a matrix product at once, no thread is free to compute those, and XLA deadlocks (jaxlib
+        0.10.2). This method sets NPROC, the size of the pool, to one more than the number of devices.
 
         Raises:
-          ValueError: where it takes more devices than there are, or in several processes fewer.
+          ValueError: if the mesh needs more devices than there are, or, in several processes, fewer.
         """
         os.environ.setdefault("NPROC", str(max(machine.cores(), self.devices + 1)))
         there, processes = jax.device_count(), jax.process_count()
@@ -95,32 +99,32 @@ class MeshShape:
 
 
 def current() -> AbstractMesh | None:
-    """The mesh that was set, in a compiled program too; None where none was, or one with other axes."""
+    """Returns the mesh that is set, also within a compiled program; None if there is none or it has other axes."""
     mesh = jax.sharding.get_abstract_mesh()
     return mesh if set(mesh.axis_names) == set(AXES) else None
 
 
 def size(axis: str) -> int:
-    """Devices along an axis; 1 without a mesh."""
+    """Returns the number of devices along an axis; 1 without a mesh."""
     mesh = current()
     return 1 if mesh is None else mesh.shape[axis]
 
 
 def check_divides(what: str, number: int, axis: str) -> None:
-    """Refuses a number of things that an axis cannot have equal parts of.
+    """Checks that a number is divisible by the size of an axis.
 
     Raises:
-      DivisionError: with what it is, the number and the axis.
+      DivisionError: if it is not; the message names `what`, the number and the axis.
     """
     if number % size(axis):
         raise DivisionError(f"{what} {number} does not divide over {axis}:{size(axis)}")
 
 
 def check(config: Any) -> None:
-    """Refuses a trainer, or any dataclass of dataclasses, whose batch or hidden layers cannot be split evenly.
+    """Checks that the batch and hidden layers of a trainer, or of any nested dataclass, can be split evenly.
 
     Raises:
-      DivisionError: with the first field named batch_size or hidden_size that does not divide over its axis.
+      DivisionError: if a field named batch_size or hidden_size is not divisible by the size of its axis.
     """
     if isinstance(config, tuple | list):
         for part in config:
@@ -135,10 +139,9 @@ def check(config: Any) -> None:
 
 
 def layout(shape: tuple[int, ...]) -> tuple[str | None, ...]:
-    """How an array of a training's state lies over `model`: by its last axis, where that divides.
+    """Returns the axis names that split an array of a train state: its last dimension over `model`, if it is divisible.
 
-    Of a product h W each device then has some columns. What is not divided is whole on every device, as all is over
-    `data`.
+    Each device then computes some columns of a product h W. Other arrays are replicated, as all are over `data`.
     """
     parts = size("model")
     columns = parts > 1 and len(shape) > 0 and shape[-1] % parts == 0
@@ -146,9 +149,13 @@ def layout(shape: tuple[int, ...]) -> tuple[str | None, ...]:
 
 
 def split_batch(tree: Any, axis: int = 1) -> Any:
-    """In a compiled program: leaves whose `axis` counts a batch's sequences, split over the mesh's `data`.
+    """Constrains the leaves of a batch, within a compiled program, to be split over `data` along the batch dimension.
 
-    A batch that does not divide is whole on every device: `check_divides` refuses it where a training begins.
+    A batch that is not divisible is replicated; trainings reject one by `check`.
+
+    Args:
+      tree: pytree of arrays.
+      axis: batch dimension of every leaf.
     """
     parts = size("data")
 
@@ -161,17 +168,17 @@ def split_batch(tree: Any, axis: int = 1) -> Any:
 
 
 def split_state(tree: Any) -> Any:
-    """In a compiled program: a training's state, of one seed, as `layout` has it, however it was computed."""
+    """Constrains one seed's train state, within a compiled program, to the sharding of `layout`."""
     if size("data") == size("model") == 1:
         return tree
     return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, PartitionSpec(*layout(leaf.shape))), tree)
 
 
 def gather_model(tree: Any) -> Any:
-    """In a compiled program: leaves whose last axis is whole on every device of `model`.
+    """Constrains the last dimension of every leaf, within a compiled program, to be replicated over `model`.
 
-    Left to itself XLA splits pointwise work as well, and as gates lie side by side it then moves each of them to where
-    its units are: 31 exchanges a time step of an LSTM in place of 3.
+    Without this XLA also splits elementwise work, and as a cell's gates are neighbouring columns it moves each of them
+    to the devices of its units: 31 exchanges per time step of an LSTM instead of 3.
     """
     if size("model") == 1:
         return tree
@@ -184,48 +191,48 @@ def gather_model(tree: Any) -> Any:
 
 
 def place_batch(array: np.ndarray, axis: int) -> jax.Array:
-    """Puts data of which `axis` counts sequences on the devices, each with its part: no process sends another's.
+    """Puts data on the devices, split over `data` along one dimension; each process sends only its own part.
 
-    Without a mesh, or where the axis does not divide, the data is whole.
+    Without a mesh, or if the dimension is not divisible, every device gets all of the data.
 
     Args:
-      array: the same in every process.
-      axis: that is split.
+      array: data, the same in every process.
+      axis: batch dimension.
     """
     mesh = current()
     if mesh is None:
         return jnp.asarray(array)
-    whole = array.shape[axis] % size("data")
-    split = PartitionSpec() if whole else PartitionSpec(*[None] * axis, "data")
-    sharding = NamedSharding(jax.sharding.get_mesh(), split)
+    divisible = array.shape[axis] % size("data") == 0
+    spec = PartitionSpec(*[None] * axis, "data") if divisible else PartitionSpec()
+    sharding = NamedSharding(jax.sharding.get_mesh(), spec)
     return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
 
 
 def place_whole(tree: Any) -> Any:
-    """Puts all of a pytree on every device of the mesh; without one, or where it is there, nothing is done."""
+    """Replicates a pytree on every device of the mesh; without a mesh it is returned as it is."""
     if current() is None:
         return tree
     whole = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
-    return lay(tree, jax.tree.map(lambda leaf: whole, tree))
+    return device_put(tree, jax.tree.map(lambda leaf: whole, tree))
 
 
-def lay(tree: Any, shardings: Any) -> Any:
-    """Puts a pytree, the same in every process, where `shardings` say; what is there stays.
+def device_put(tree: Any, shardings: Any) -> Any:
+    """Puts a pytree on devices, as `jax.device_put` does, also on those of other processes.
 
     Args:
-      tree: of arrays.
-      shardings: a pytree like it.
+      tree: pytree of arrays, the same in every process.
+      shardings: pytree of shardings with the same structure.
     """
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
-    # JAX puts nothing on devices of other processes, unless in a program.
-    there = jax.tree.leaves(jax.tree.map(_is_there, tree, shardings))
-    return tree if all(there) else jax.jit(_same, out_shardings=shardings)(tree)
+    # `jax.device_put` does not reach devices of other processes; a compiled program does.
+    placed = jax.tree.leaves(jax.tree.map(_is_placed, tree, shardings))
+    return tree if all(placed) else jax.jit(_identity, out_shardings=shardings)(tree)
 
 
-def _is_there(leaf: Any, sharding: NamedSharding) -> bool:
+def _is_placed(leaf: Any, sharding: NamedSharding) -> bool:
     return isinstance(leaf, jax.Array) and leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
-def _same(tree: Any) -> Any:
+def _identity(tree: Any) -> Any:
     return tree

@@ -1,4 +1,4 @@
-"""Many seeds in one program: over all local devices; on each, vmapped, or one after the other where that is faster."""
+"""Many seeds in one program: over all local devices, and on each device vmapped or, if that is faster, one by one."""
 
 import concurrent.futures
 import functools
@@ -16,160 +16,171 @@ from rnn_jax import machine, mesh
 _SPLIT, _WHOLE = PartitionSpec("seeds"), PartitionSpec()
 
 
-def over_seeds(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any:
-    """`function(of_one_seed, *shared)` for every seed, as `jax.vmap(function, (0, None, ...))` has it.
+def over_seeds(function: Callable[..., Any], per_seed: Any, *shared: Any) -> Any:
+    """Applies `function(one_seed, *shared)` to every seed, as `jax.vmap(function, (0, None, ...))` does.
 
-    The seeds are spread over as many of the local devices as divide their number, and results stay where they were
-    made. A CPU is one device, if not told otherwise by `jax.config.update("jax_num_cpu_devices", n)`; all of those but
-    one are used at the most. On a mesh that was set (`rnn_jax.mesh`) they are spread over its `seeds` axis.
+    The seeds are spread over as many local devices as divide their number; results stay on these devices. A CPU is one
+    device, unless `jax.config.update("jax_num_cpu_devices", n)` makes it n, of which n - 1 are used. On a mesh
+    (`rnn_jax.mesh`) the seeds are spread over its `seeds` axis.
 
-    The seeds of one device of a CPU run one after the other, and each is what it is alone, bit for bit. As one batch
+    On a CPU the seeds of a device run one after the other, so that each gives the same bits as alone. As one batch
     their arrays fall out of the caches: a training step of 8 LSTMs takes 1.7 times as long with 64 units each (but 0.8
     times with 32).
 
     Args:
-      function: of one seed's pytree and of all that is shared; it closes over no traced value.
-      of_seeds: a pytree of [seeds, ...]; not traced, it is where `place` puts it.
-      *shared: pytrees, the same for every seed.
+      function: function of one seed's pytree and of the shared arguments; it must not close over traced values.
+      per_seed: pytree of arrays [seeds, ...]; outside of `jax.jit` it lies where `place` puts it.
+      *shared: pytrees that are the same for every seed.
 
     Returns:
-      Its results, [seeds, ...].
+      The results, [seeds, ...].
     """
-    function, of_seeds, shared = _of_filled(function, of_seeds, shared)
+    function, per_seed, shared = _without_empty_arrays(function, per_seed, shared)
     if mesh.current() is not None:
-        return _over_mesh(function, of_seeds, *shared)
-    devices = _mesh(of_seeds)
-    of_device = _each(function, devices.devices.flat[0].platform)
+        return _over_mesh(function, per_seed, *shared)
+    devices = _seed_mesh(per_seed)
+    run_device = _on_device(function, devices.devices.flat[0].platform)
     in_specs = (_SPLIT, *[_WHOLE] * len(shared))
-    # Nothing crosses a boundary between devices, so JAX need not follow what varies over them.
-    solve = jax.shard_map(of_device, mesh=devices, in_specs=in_specs, out_specs=_SPLIT, check_vma=False)
-    return solve(of_seeds, *shared)
+    # Nothing is communicated between devices, so JAX need not track what varies over them.
+    mapped = jax.shard_map(run_device, mesh=devices, in_specs=in_specs, out_specs=_SPLIT, check_vma=False)
+    return mapped(per_seed, *shared)
 
 
-def _over_mesh(function: Callable[..., Any], of_seeds: Any, *shared: Any) -> Any:
-    """The same on the mesh that was set: other axes are left to XLA, that goes by what `function` asks of them."""
-    _check(of_seeds)
+def _over_mesh(function: Callable[..., Any], per_seed: Any, *shared: Any) -> Any:
+    """`over_seeds` on the mesh that is set; XLA splits over the other axes by the constraints within `function`."""
+    _check_divides(per_seed)
     if min(mesh.size(axis) for axis in mesh.AXES) > 1:
-        # XLA's partitioner fails a check of its own, and ends the process, where a gather is split over two axes and a
-        # third one is not its business (jaxlib 0.10.2).
-        each = jax.vmap(function, (0, *[None] * len(shared)), spmd_axis_name="seeds")
+        # In place of shard_map, because XLA's partitioner fails an internal check, and ends the process, if a gather is
+        # split over two axes and a third axis is manual (jaxlib 0.10.2).
+        mapped = jax.vmap(function, (0, *[None] * len(shared)), spmd_axis_name="seeds")
     else:
-        in_specs = (_SPLIT, *[_WHOLE] * len(shared))
-        each = jax.shard_map(
-            _each(function, jax.default_backend()),
-            in_specs=in_specs,
+        mapped = jax.shard_map(
+            _on_device(function, jax.default_backend()),
+            in_specs=(_SPLIT, *[_WHOLE] * len(shared)),
             out_specs=_SPLIT,
             axis_names={"seeds"},
             check_vma=False,
         )
-    return jax.jit(each)(of_seeds, *shared)  # outside a program JAX wants to know of all axes
+    return jax.jit(mapped)(per_seed, *shared)  # an eager shard_map would have to name all axes
 
 
-def _of_filled(
-    function: Callable[..., Any], of_seeds: Any, shared: tuple[Any, ...]
+def _without_empty_arrays(
+    function: Callable[..., Any], per_seed: Any, shared: tuple[Any, ...]
 ) -> tuple[Callable[..., Any], Any, tuple[Any, ...]]:
-    """The function of arrays that have elements, and those: XLA dies of one without (`shard_map`, jaxlib 0.11.2)."""
-    of_one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), of_seeds)
+    """Makes empty arrays inside the function, as XLA crashes if one is an argument of `shard_map` (jaxlib 0.11.2)."""
+    one_seed = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), per_seed)
 
-    def of_filled(*filled: Any) -> Any:
-        def whole(leaf: Any, there: Any) -> Any:
-            return jnp.zeros(leaf.shape, leaf.dtype) if there is None else there
+    def refilled(*filled: Any) -> Any:
+        def refill(leaf: Any, given: Any) -> Any:
+            return jnp.zeros(leaf.shape, leaf.dtype) if given is None else given
 
-        return function(*jax.tree.map(whole, (of_one, *shared), filled))
+        return function(*jax.tree.map(refill, (one_seed, *shared), filled))
 
-    seeds_there, shared_there = jax.tree.map(lambda leaf: None if 0 in jnp.shape(leaf) else leaf, (of_seeds, shared))
-    return of_filled, seeds_there, shared_there
-
-
-def _each(function: Callable[..., Any], platform: str) -> Callable[..., Any]:
-    """The seeds of one device."""
-
-    def of_device(of_seeds: Any, *shared: Any) -> Any:
-        def of_seed(of_one: Any) -> Any:
-            return function(of_one, *shared)
-
-        return jax.lax.map(of_seed, of_seeds) if platform == "cpu" else jax.vmap(of_seed)(of_seeds)
-
-    return of_device
+    filled = jax.tree.map(lambda leaf: None if 0 in jnp.shape(leaf) else leaf, (per_seed, shared))
+    return refilled, *filled
 
 
-def place(of_seeds: Any) -> Any:
-    """Puts a pytree of [seeds, ...] where `shardings` say; what is there stays.
+def _on_device(function: Callable[..., Any], platform: str) -> Callable[..., Any]:
+    """Returns a function that runs all seeds of one device: one after the other on a CPU, else vmapped."""
+
+    def run_device(per_seed: Any, *shared: Any) -> Any:
+        def run_seed(one_seed: Any) -> Any:
+            return function(one_seed, *shared)
+
+        return jax.lax.map(run_seed, per_seed) if platform == "cpu" else jax.vmap(run_seed)(per_seed)
+
+    return run_device
+
+
+def place(per_seed: Any) -> Any:
+    """Puts a pytree of arrays [seeds, ...] on the devices given by `shardings`; arrays already there are not copied.
 
     Args:
-      of_seeds: of arrays; in several processes, each gives the same.
+      per_seed: pytree of arrays; the same in every process.
     """
-    return mesh.lay(of_seeds, shardings(of_seeds))
+    return mesh.device_put(per_seed, shardings(per_seed))
 
 
-def shardings(of_seeds: Any) -> Any:
-    """The devices on which `over_seeds` runs each leaf of [seeds, ...]; on a mesh split as `mesh.layout` has it, too.
+def shardings(per_seed: Any) -> Any:
+    """Returns the sharding by which `over_seeds` runs each leaf [seeds, ...]; on a mesh, `mesh.layout` splits it too.
 
     Args:
-      of_seeds: of arrays or, to read a checkpoint by, of `jax.ShapeDtypeStruct`s.
+      per_seed: pytree of arrays, or of `jax.ShapeDtypeStruct`s to restore a checkpoint by.
     """
     if mesh.current() is None:
-        return jax.tree.map(lambda leaf: NamedSharding(_mesh(of_seeds), _SPLIT), of_seeds)
-    _check(of_seeds)
+        return jax.tree.map(lambda leaf: NamedSharding(_seed_mesh(per_seed), _SPLIT), per_seed)
+    _check_divides(per_seed)
     devices = jax.sharding.get_mesh()
     return jax.tree.map(
-        lambda leaf: NamedSharding(devices, PartitionSpec("seeds", *mesh.layout(leaf.shape[1:]))), of_seeds
+        lambda leaf: NamedSharding(devices, PartitionSpec("seeds", *mesh.layout(leaf.shape[1:]))), per_seed
     )
 
 
 def fetch(tree: Any) -> Any:
-    """The arrays of a pytree as NumPy arrays, whole, in every process: all of them must call it."""
+    """Returns the complete arrays of a pytree as NumPy arrays in every process; all processes must call it."""
 
-    def one(leaf: Any) -> np.ndarray:
+    def fetch_leaf(leaf: Any) -> np.ndarray:
         if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
             leaf = multihost_utils.process_allgather(leaf, tiled=True)
         return np.asarray(leaf)
 
-    return jax.tree.map(one, tree)
+    return jax.tree.map(fetch_leaf, tree)
 
 
-def _check(of_seeds: Any) -> None:
-    mesh.check_divides("seeds", jax.tree.leaves(of_seeds)[0].shape[0], "seeds")
+def _number(per_seed: Any) -> int:
+    return jax.tree.leaves(per_seed)[0].shape[0]
 
 
-def _mesh(of_seeds: Any) -> Mesh:
-    seeds, devices = jax.tree.leaves(of_seeds)[0].shape[0], jax.local_devices()
+def _check_divides(per_seed: Any) -> None:
+    mesh.check_divides("seeds", _number(per_seed), "seeds")
+
+
+def _seed_mesh(per_seed: Any) -> Mesh:
+    """Returns a mesh of as many local devices as divide the seeds."""
+    devices = jax.local_devices()
     most = len(devices)
     if devices[0].platform == "cpu":
-        # The devices of a CPU take their threads from one pool, that has at least as many: where each waits in one for
-        # its product's parts to be done in others, and none is left, XLA waits for ever (jaxlib 0.10.2).
+        # CPU devices share one thread pool of at least as many threads as devices. If all of them wait for parts of a
+        # matrix product at once, no thread is free to compute those, and XLA deadlocks (jaxlib 0.10.2).
         most = max(1, most - 1)
-    return Mesh(devices[: max(n for n in range(1, most + 1) if seeds % n == 0)], ("seeds",))
+    return Mesh(devices[: _largest_divisor(_number(per_seed), most)], ("seeds",))
 
 
-def in_groups(function: Callable[[Any], Any], of_seeds: Any) -> Any:
-    """`function(of_seeds)`, on a CPU by as many groups of seeds side by side as there are cores and divide them.
+def _largest_divisor(number: int, most: int) -> int:
+    return max(n for n in range(1, most + 1) if number % n == 0)
 
-    A small recurrence keeps one core busy; the groups are run from threads, as a CPU device runs the programs of one
-    thread one after the other. Each seed is what it is without groups, bit for bit. Seeds on several devices are left
-    as they are. JAX's context managers hold in the thread that entered them: not for the groups.
+
+def in_groups(function: Callable[[Any], Any], per_seed: Any) -> Any:
+    """Applies `function(per_seed)`; on a CPU in parallel to as many groups of seeds as divide them, up to one per core.
+
+    A small recurrence keeps only one core busy. The groups run in threads, because a CPU device runs the programs of
+    one thread one after the other. Each seed gives the same bits as without groups. Seeds on several devices stay one
+    group. JAX's context managers apply to the thread that entered them, so not to the groups.
 
     Args:
-      function: compiled; of a pytree of [seeds, ...], with results [seeds, ...], of which each is its own seed's.
-      of_seeds: where `place` has put it.
+      function: compiled function of a pytree [seeds, ...]; its results are [seeds, ...], each of its own seed only.
+      per_seed: pytree of arrays [seeds, ...] as `place` puts it.
+
+    Returns:
+      The results, [seeds, ...].
     """
-    if mesh.current() is not None:  # it has said where they run
-        return function(of_seeds)
-    devices, seeds = _mesh(of_seeds).devices, len(jax.tree.leaves(of_seeds)[0])
+    if mesh.current() is not None:  # the mesh determines where seeds run
+        return function(per_seed)
+    devices = _seed_mesh(per_seed).devices
     most = machine.cores() if devices.size == 1 and devices.flat[0].platform == "cpu" else 1
-    count = max(n for n in range(1, most + 1) if seeds % n == 0)
-    if count == 1:
-        return function(of_seeds)
-    first, *others = _split(of_seeds, count)
-    done = function(first)  # compiled here, once, and under way when this returns
+    groups = _largest_divisor(_number(per_seed), most)
+    if groups == 1:
+        return function(per_seed)
+    first, *others = _split(per_seed, groups)
+    started = function(first)  # compiles, once for all groups, and returns while the program runs
     with concurrent.futures.ThreadPoolExecutor(len(others)) as pool:
-        return _join([done, *pool.map(function, others)])
+        return _join([started, *pool.map(function, others)])
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _split(of_seeds: Any, count: int) -> list[Any]:
-    parts = jax.tree.map(lambda leaf: jnp.split(leaf, count), of_seeds)
-    return [jax.tree.map(lambda _, part, n=n: part[n], of_seeds, parts) for n in range(count)]
+def _split(per_seed: Any, groups: int) -> list[Any]:
+    parts = jax.tree.map(lambda leaf: jnp.split(leaf, groups), per_seed)
+    return [jax.tree.map(lambda _, part, n=n: part[n], per_seed, parts) for n in range(groups)]
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""A training that the tests kill: `python tests/killed.py KIND FOLDER`. At its end it writes FOLDER/final.json.
+"""A training that the tests kill: `python -m tests.killed KIND FOLDER`. At its end it writes FOLDER/final.json.
 
 It saves at every log point, so that most of the time it is saving.
 """

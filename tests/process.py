@@ -1,6 +1,6 @@
 """One of several processes that train together: run by tests/test_distributed.py.
 
-python -m tests.process PORT PROCESSES INDEX MESH PATIENCE RUNS
+python -m tests.process PORT PROCESSES INDEX MESH TIMEOUT RUNS
 """
 
 import sys
@@ -33,16 +33,16 @@ def train(runs: int, done=lambda run: None) -> dict[str, np.ndarray]:
     return {"loss": training.join(chunks).loss, "w_h": w_h, "tested": tested, "streams": np.array(held)}
 
 
-def main(port: str, processes: str, index: str, shape: str, patience: str, runs: str) -> None:
+def main(port: str, processes: str, index: str, shape: str, timeout: str, runs: str) -> None:
     jax.config.update("jax_num_cpu_devices", 1)
-    distributed.initialize(f"127.0.0.1:{port}", int(processes), int(index), patience=int(patience))
+    distributed.initialize(f"127.0.0.1:{port}", int(processes), int(index), heartbeat_timeout=int(timeout))
 
     def done(run: int) -> None:
         print(f"run {run} done", flush=True)
         if int(runs) > 2:  # a test kills one meanwhile
             time.sleep(0.1)
 
-    with distributed.together(), jax.set_mesh(mesh.MeshShape.parse(shape).build()):
+    with distributed.exit_on_error(), jax.set_mesh(mesh.MeshShape.parse(shape).build()):
         results = train(int(runs), done)
         if distributed.is_writer():
             print({name: array.tolist() for name, array in results.items()}, flush=True)

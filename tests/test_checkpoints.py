@@ -1,4 +1,4 @@
-"""Whatever happens to a training's checkpoints, what was saved before is gone on from, or it is said why not."""
+"""Checkpoints: a training resumes from the last one that is not corrupt, or the error says why it cannot."""
 
 import contextlib
 import shutil
@@ -30,45 +30,45 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _damage_every_file(ended: Path, tmp_path: Path, damages: list[Callable[[Path], None]]) -> int:
+def _corrupt_every_file(ended: Path, tmp_path: Path, corruptions: list[Callable[[Path], None]]) -> int:
     newest = ended / "checkpoints" / str(trainings.STEPS)
-    told: list[str] = []
+    messages: list[str] = []
     cases = 0
     for file in sorted(path for path in newest.rglob("*") if path.is_file() and path.stat().st_size):
-        for damage in damages:
+        for corrupt in corruptions:
             folder = tmp_path / str(cases)
             shutil.copytree(ended, folder)
-            damage(folder / file.relative_to(ended))
-            before = len(told)
-            found = trainings.train(trainings.on_task(), trainings.session(folder, report=told.append))
-            assert found is not None
-            trainings.assert_same(found, trainings.whole("task"))
-            assert told[before:], file  # where it goes on, and whether something is damaged
+            corrupt(folder / file.relative_to(ended))
+            before = len(messages)
+            progress = trainings.train(trainings.on_task(), trainings.session(folder, report=messages.append))
+            assert progress is not None
+            trainings.assert_same(progress, trainings.whole("task"))
+            assert messages[before:], file  # "resumes at step", or "is corrupt"
             shutil.rmtree(folder)
             cases += 1
-    return sum("is corrupt" in sentence for sentence in told)
+    return sum("is corrupt" in message for message in messages)
 
 
-def test_of_a_damaged_checkpoint_the_one_before_is_taken(ended: Path, tmp_path: Path) -> None:
-    assert _damage_every_file(ended, tmp_path, [_truncated]) >= 5
+def test_the_checkpoint_before_a_truncated_one_is_restored(ended: Path, tmp_path: Path) -> None:
+    assert _corrupt_every_file(ended, tmp_path, [_truncated]) >= 5
 
 
 @pytest.mark.slow
-def test_of_a_checkpoint_damaged_in_any_way_the_one_before_is_taken(ended: Path, tmp_path: Path) -> None:
-    assert _damage_every_file(ended, tmp_path, [_flipped, Path.unlink, lambda path: path.write_bytes(b"")]) >= 15
+def test_the_checkpoint_before_one_corrupted_in_any_way_is_restored(ended: Path, tmp_path: Path) -> None:
+    assert _corrupt_every_file(ended, tmp_path, [_flipped, Path.unlink, lambda path: path.write_bytes(b"")]) >= 15
 
 
-def test_a_half_written_checkpoint_is_none(ended: Path, tmp_path: Path) -> None:
+def test_an_incomplete_checkpoint_is_ignored(ended: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
     newest = folder / "checkpoints" / str(trainings.STEPS)
     newest.rename(newest.with_name(f"{trainings.STEPS}.orbax-checkpoint-tmp"))
-    found = trainings.train(trainings.on_task(), trainings.session(folder))
-    assert found is not None
-    trainings.assert_same(found, trainings.whole("task"))
+    progress = trainings.train(trainings.on_task(), trainings.session(folder))
+    assert progress is not None
+    trainings.assert_same(progress, trainings.whole("task"))
 
 
-def test_where_all_are_damaged_it_is_said(ended: Path, tmp_path: Path) -> None:
+def test_the_error_says_so_if_all_are_corrupt(ended: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
     for path in (folder / "checkpoints").rglob("*"):
@@ -78,7 +78,7 @@ def test_where_all_are_damaged_it_is_said(ended: Path, tmp_path: Path) -> None:
         trainings.train(trainings.on_task(), trainings.session(folder))
 
 
-def test_a_line_cut_by_a_kill_and_lines_after_the_checkpoint_are_written_anew(ended: Path, tmp_path: Path) -> None:
+def test_an_incomplete_line_and_lines_after_the_checkpoint_are_rewritten(ended: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
     shutil.rmtree(folder / "checkpoints" / str(trainings.STEPS))
@@ -88,12 +88,12 @@ def test_a_line_cut_by_a_kill_and_lines_after_the_checkpoint_are_written_anew(en
     assert (folder / "metrics.jsonl").read_text() == lines
 
 
-def test_one_made_by_something_else_is_refused(ended: Path) -> None:
+def test_one_written_by_another_config_is_rejected(ended: Path) -> None:
     with pytest.raises(training.CheckpointError, match=r"written by another config: size: 4 there, 5 here"):
         trainings.train(trainings.on_task(), training.Session(ended, {"size": 5}))
 
 
-def test_one_of_another_format_is_refused(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_in_another_format_is_rejected(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
     monkeypatch.setattr("rnn_jax.training.checkpoints.FORMAT", 3)
@@ -113,16 +113,16 @@ def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
     best = trainings.LOG_EVERY * (int(np.argmin(means)) + 1)
     kept = {int(path.name) for path in (tmp_path / "checkpoints").iterdir()}
     assert kept == {18, 20, best}
-    assert best < 18  # else the test shows nothing
+    assert best < 18  # otherwise the best would be kept as one of the last
 
 
-def test_where_no_checkpoint_can_be_written_it_is_said(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").write_text("a file where a folder is wanted")
+def test_the_error_says_so_if_the_folder_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file in place of the folder")
     with pytest.raises(training.CheckpointError, match="no checkpoints can be written there: File exists"):
         trainings.train(trainings.on_task(), trainings.session(tmp_path))
 
 
-def test_differences_are_told_by_name() -> None:
+def test_differences_are_listed_by_name() -> None:
     saved = {"type": "a:B", "cells": ["rnn", "gru"], "inner": {"rate": 0.1, "on": 1}}
     given = {"type": "a:B", "cells": ["rnn"], "inner": {"rate": 0.2, "on": True}, "more": None}
     assert training.differences(saved, saved) == []
@@ -135,7 +135,7 @@ def test_differences_are_told_by_name() -> None:
 
 @contextlib.contextmanager
 def _no_file_longer_than(size: int) -> Iterator[None]:
-    """As on a disk that is full: what is written beyond fails."""
+    """Makes writes beyond this size fail, as on a full disk."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -145,12 +145,12 @@ def _no_file_longer_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_where_a_checkpoint_cannot_be_written_the_last_good_one_stays(tmp_path: Path) -> None:
+def test_the_last_good_checkpoint_stays_if_the_next_cannot_be_written(tmp_path: Path) -> None:
     kind = trainings.on_task()
     assert trainings.train(kind, trainings.session(tmp_path, until=4)) is None
-    wanted = r"a checkpoint could not be written: File too large; the last good one is that of step 4$"
-    with _no_file_longer_than(2500), pytest.raises(training.CheckpointError, match=wanted):
+    message = r"a checkpoint could not be written: File too large; the last good one is that of step 4$"
+    with _no_file_longer_than(2500), pytest.raises(training.CheckpointError, match=message):
         trainings.train(kind, trainings.session(tmp_path))
-    found = trainings.train(kind, trainings.session(tmp_path))
-    assert found is not None
-    trainings.assert_same(found, trainings.whole("task"))
+    progress = trainings.train(kind, trainings.session(tmp_path))
+    assert progress is not None
+    trainings.assert_same(progress, trainings.whole("task"))

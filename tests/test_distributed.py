@@ -1,4 +1,4 @@
-"""Several processes on the loopback address: the numbers of one, and what happens where one is lost."""
+"""Several processes on the loopback address: they give the numbers of one, and end if one is lost."""
 
 import ast
 import os
@@ -18,12 +18,12 @@ from tests import process
 
 ROOT = pathlib.Path(__file__).parents[1]
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-PATIENCE = 10  # seconds
+TIMEOUT = 10  # seconds
 
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts processes, their output in files; those that are left at the end of the test are killed."""
+    """Starts processes with their output in files; kills those still running at the end of the test."""
     running = []
 
     def start_all(count, shape, runs):
@@ -32,7 +32,7 @@ def start(tmp_path):
             port = free.getsockname()[1]
         environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         for index in range(count):
-            command = [sys.executable, "-m", "tests.process", port, count, index, shape, PATIENCE, runs]
+            command = [sys.executable, "-m", "tests.process", port, count, index, shape, TIMEOUT, runs]
             with (tmp_path / f"{index}").open("w") as output:
                 running.append(
                     subprocess.Popen(
@@ -65,11 +65,11 @@ def test_several_processes_give_the_numbers_of_one(count, shape, held, start):
     running, output = start(count, shape, 2)
     for index, each in enumerate(running):
         assert each.wait(120) == 0, output(index)
-    found = ast.literal_eval(output(0).splitlines()[-1])
-    wanted = process.train(2)
+    result = ast.literal_eval(output(0).splitlines()[-1])
+    expected = process.train(2)
     for name in ("loss", "w_h", "tested"):
-        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-6, atol=1e-6)
-    assert found["streams"] == held  # each process has its part of the data
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-6, atol=1e-6)
+    assert result["streams"] == held  # each process has its part of the data
     assert all("loss" not in output(index) for index in range(1, count))  # one writes
 
 
@@ -81,47 +81,47 @@ def wait_for(condition, seconds):
 
 
 @pytest.mark.parametrize("lost", [1, pytest.param(0, marks=pytest.mark.slow)])
-def test_where_one_is_killed_the_other_stops_and_says_so(lost, start):
+def test_if_one_is_killed_the_other_stops_with_a_message(lost, start):
     running, output = start(2, "data:2", 10_000)
     wait_for(lambda: "run 3 done" in output(0) and "run 3 done" in output(1), 120)
     running[lost].kill()
-    assert running[1 - lost].wait(PATIENCE / 2) != 0  # long before a heartbeat is missed
-    told = output(1 - lost)
-    # Which one is first, the broken connection or JAX's own service when it was process 0, is chance.
-    assert f"error: process {1 - lost} of 2 has lost another one" in told or "another task died" in told
+    assert running[1 - lost].wait(TIMEOUT / 2) != 0  # long before a heartbeat is missed
+    message = output(1 - lost)
+    # Either the broken connection or, if process 0 was killed, JAX's own service is noticed first.
+    assert f"error: process {1 - lost} of 2 has lost another one" in message or "another task died" in message
 
 
 @pytest.mark.slow
-def test_one_that_hangs_is_taken_for_dead_when_patience_ends(start):
+def test_one_that_hangs_counts_as_dead_after_the_heartbeat_timeout(start):
     running, output = start(2, "data:2", 10_000)
     wait_for(lambda: "run 3 done" in output(0) and "run 3 done" in output(1), 120)
     running[1].send_signal(signal.SIGSTOP)
-    assert running[0].wait(2 * PATIENCE + 10) != 0
+    assert running[0].wait(2 * TIMEOUT + 10) != 0
     assert "another task died" in output(0)
 
 
 @pytest.fixture
 def alone(monkeypatch):
-    """No variable that tells of other processes; what JAX would be asked for."""
+    """Unsets the variables that name other processes; returns the calls of `jax.distributed.initialize`."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    asked = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: asked.append((args, options)))
-    return asked
+    calls = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: calls.append((args, options)))
+    return calls
 
 
 def test_flags_win_over_the_environment(alone, monkeypatch):
     for name, value in zip(VARIABLES, ("host:1", "4", "3"), strict=True):
         monkeypatch.setenv(name, value)
     distributed.initialize()
-    distributed.initialize("other:2", 2, 0, patience=7)
+    distributed.initialize("other:2", 2, 0, heartbeat_timeout=7)
     assert alone == [
         (("host:1", 4, 3), {"heartbeat_timeout_seconds": 30}),
         (("other:2", 2, 0), {"heartbeat_timeout_seconds": 7}),
     ]
 
 
-def test_where_jax_finds_no_cluster_the_process_is_alone():
+def test_without_a_cluster_the_process_is_alone():
     cluster = ("SLURM", "OMPI", "KUBERNETES", *VARIABLES)
     program = "import jax; from rnn_jax import distributed as d; d.initialize()"
     result = subprocess.run(
@@ -134,7 +134,7 @@ def test_where_jax_finds_no_cluster_the_process_is_alone():
     assert result.stdout == "False True\n", result.stderr
 
 
-def test_what_else_jax_refuses_is_raised(alone, monkeypatch):
+def test_other_errors_of_jax_are_raised(alone, monkeypatch):
     def refuse(*args, **options):
         raise ValueError("of the cluster")
 
@@ -157,18 +157,18 @@ def test_what_else_jax_refuses_is_raised(alone, monkeypatch):
         (("host:1", 2, -1), "process must be from 0 to 1"),
     ],
 )
-def test_flags_that_do_not_say_enough_are_refused(given, message, alone):
+def test_incomplete_or_invalid_flags_are_rejected(given, message, alone):
     with pytest.raises(ValueError, match=message):
         distributed.initialize(*given)
     assert not alone
 
 
-def test_a_variable_that_is_no_number_is_refused(alone, monkeypatch):
+def test_a_variable_that_is_not_a_number_is_rejected(alone, monkeypatch):
     monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
     with pytest.raises(ValueError, match="processes must be an integer, got JAX_NUM_PROCESSES='two'"):
         distributed.initialize("host:1", None, 0)
 
 
-def test_alone_an_error_is_an_error():
-    with pytest.raises(KeyError, match="mine"), distributed.together():
+def test_in_a_single_process_an_error_is_raised():
+    with pytest.raises(KeyError, match="mine"), distributed.exit_on_error():
         raise KeyError("mine")

@@ -1,4 +1,4 @@
-"""Training on examples: every one once an epoch, buckets, seeds, the best parameters kept."""
+"""Training on examples: one visit per epoch, buckets, seeds, the best parameters."""
 
 import dataclasses
 import threading
@@ -21,7 +21,7 @@ class _Counts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Counter:
-    """Its parameters' gradient is the count of examples seen, so that SGD of rate 1 adds them up."""
+    """A model whose gradient counts the examples of a batch, so that SGD with rate 1 adds them up."""
 
     examples: int
 
@@ -36,7 +36,7 @@ def _count(model: _Counter, params: _Counts, batch: Examples, key: jax.Array) ->
 
 
 def _sequences(size: int, steps: int, seed: int = 0) -> Examples:
-    """The sum of a sequence of signs is positive or not."""
+    """Returns sequences of signs, labelled by whether their sum is positive."""
     signs = np.sign(np.random.default_rng(seed).normal(size=(steps, size, 1))).astype(np.float32)
     return Examples(jnp.asarray(signs), jnp.asarray((signs.sum((0, 2)) > 0).astype(np.int32)))
 
@@ -59,7 +59,7 @@ def _trainer(batch_size: int = 16) -> training.Trainer:
     return training.Trainer(_model(), batch_size, training.Adam(0.02), training.ClipByNorm(1.0))
 
 
-def test_every_example_comes_once_and_what_fills_the_last_batch_came_first() -> None:
+def test_an_epoch_visits_every_example_once_and_fills_the_last_batch_with_its_first_ones() -> None:
     trainer = training.Trainer(_Counter(8), 4, training.SGD(1.0), None)
     keys = jax.random.split(jax.random.key(0), 2)
     buckets = [Examples((), jnp.arange(5)), Examples((), jnp.arange(5, 8))]
@@ -91,7 +91,7 @@ def _first(model: _Counter, params: _Counts, batch: Examples, key: jax.Array) ->
     return -params.seen[batch.whole[0]]
 
 
-def test_it_learns_and_seeds_are_what_they_are_alone() -> None:
+def test_it_learns_and_seeds_equal_seeds_run_alone() -> None:
     keys = jax.random.split(jax.random.key(1), 2)
     examples, validation = _sequences(256, 5), _sequences(128, 5, seed=1)
     trainer = _trainer()
@@ -110,7 +110,7 @@ def test_it_learns_and_seeds_are_what_they_are_alone() -> None:
         np.testing.assert_array_equal(many[1], one[0])
 
 
-def test_of_each_seed_the_parameters_are_kept_that_were_best_first() -> None:
+def test_each_seeds_first_best_parameters_are_kept() -> None:
     scores = iter([[3.0, 1.0], [1.0, np.nan], [1.0, 2.0]])
     fits: list[Any] = []
     params: list[Any] = []
@@ -174,7 +174,7 @@ def test_consecutive_chunks_equal_one_run_over_epochs_of_buckets() -> None:
         assert bool(jnp.all(one == other))
 
 
-def test_what_diverges_keeps_its_last_finite_parameters() -> None:
+def test_a_seed_that_diverges_keeps_its_last_finite_parameters() -> None:
     trainer = training.Trainer(_model(), 16, training.SGD(1e38), None)
     keys = jax.random.split(jax.random.key(0), 1)
     state = training.init(trainer, keys)
@@ -198,7 +198,7 @@ def test_it_stops_at_the_next_log_point() -> None:
     state = training.init(trainer, keys)
     session = training.Session(advance=advance, stop=stop)
     assert training.fit(trainer, _loss, examples, state, 9, lambda _: [0.0], session=session) is None
-    assert steps == [1, 1, 1]  # of ten an epoch
+    assert steps == [1, 1, 1]  # of ten per epoch
 
 
 @pytest.mark.parametrize(
@@ -210,12 +210,12 @@ def test_it_stops_at_the_next_log_point() -> None:
         (Examples({"x": np.zeros((3, 0))}, ()), "at least one example"),
     ],
 )
-def test_what_is_no_set_of_examples_is_refused(examples: Examples, message: str) -> None:
+def test_inconsistent_examples_are_rejected(examples: Examples, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         examples.checked()
 
 
-def test_what_cannot_be_trained_is_refused() -> None:
+def test_wrong_sources_estimators_and_epochs_are_rejected() -> None:
     trainer = _trainer()
     state = training.init(trainer, jax.random.split(jax.random.key(0), 1))
     with pytest.raises(ValueError, match="at least one Examples, got none"):
@@ -242,8 +242,8 @@ def test_members_of_buckets() -> None:
     ("losses", "failed"),
     [
         ([[1, np.nan, np.nan, np.nan], [np.inf, np.nan, np.nan, np.nan]], True),
-        ([[1, np.nan, np.nan, np.nan], [1, 1, np.nan, np.nan]], False),  # the second came through its first epoch
-        ([[1, np.nan, np.nan, np.nan], [np.nan, 1, 1, 1]], False),  # and here one whose first update was left out
+        ([[1, np.nan, np.nan, np.nan], [1, 1, np.nan, np.nan]], False),  # the second seed completed its first epoch
+        ([[1, np.nan, np.nan, np.nan], [np.nan, 1, 1, 1]], False),  # the second seed skipped only its first update
         ([[1, 1, 1, 1], [1, 1, 1, 1]], False),
     ],
 )
@@ -252,7 +252,7 @@ def test_a_fit_has_failed_if_every_seed_diverged_in_the_first_epoch(losses, fail
     assert training.Fit(None, np.zeros((2, 2)), history, 0.0).failed is failed
 
 
-def test_a_trainer_counts_what_a_seed_learns() -> None:
+def test_a_trainer_counts_its_parameters() -> None:
     model = ReadoutModel(VanillaRNN(3, 4), 2)
     trainer = training.Trainer(model, 1, training.Adam(0.1), None)
     assert trainer.parameters == 3 * 4 + 4 * 4 + 4 + 4 * 2 + 2

@@ -1,4 +1,4 @@
-"""An experiment in two processes: the numbers of one; one of them killed, the others stop, and a restart goes on."""
+"""An experiment in two processes gives the numbers of one; if one is killed the other stops, and a restart resumes."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SIZES = ["--tasks=adding", "--cells=lstm", "--inits=default", "--length=20", "--hidden_size=16", "--batch_size=16"]
-SOON = 60  # seconds within which the others must have stopped
+SOON = 60  # seconds within which the other must have stopped
 
 
 def _start(folder: Path, *flags: str) -> subprocess.Popen[str]:
@@ -48,20 +48,20 @@ def test_one_of_two_killed_the_other_stops_and_a_restart_ends_as_one_process(tmp
         assert time.monotonic() < limit
         time.sleep(0.05)
     second.send_signal(signal.SIGKILL)
-    _, told = first.communicate(timeout=SOON)
+    _, errors = first.communicate(timeout=SOON)
     second.communicate()
     assert first.returncode == 1
-    assert "error: process 0 of 2 has lost another one, and stops; start all of them again" in told
+    assert "error: process 0 of 2 has lost another one, and stops; start all of them again" in errors
     first, second = _start_two(folder)
-    printed, told = first.communicate(timeout=300)
+    printed, errors = first.communicate(timeout=300)
     second.communicate()
-    assert (first.returncode, second.returncode) == (0, 0), told
+    assert (first.returncode, second.returncode) == (0, 0), errors
     assert "resumes at step" in " ".join(printed.split())
     two, one = (dict(np.load(each / "arrays.npz")) for each in (folder, tmp_path / "alone"))
     assert set(two) == set(one)
     for name, values in one.items():
         if name.endswith("training/loss"):
-            # Sums over halves of a batch round otherwise, and where much is learnt at once a training makes more of it.
+            # Sums over halves of a batch round differently, and training amplifies that while the loss falls fast.
             np.testing.assert_allclose(two[name][:, :100], values[:, :100], rtol=1e-5, atol=1e-5)
             ends = [each[:, 700:].mean(axis=1) for each in (two[name], values)]
             np.testing.assert_allclose(*ends, rtol=0.05)

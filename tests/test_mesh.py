@@ -1,4 +1,4 @@
-"""The shape of a mesh; what is split over one is tested in tests/many_devices, in a process with eight devices."""
+"""The shape of a mesh; tests/many_devices tests the rest, in a process with eight devices."""
 
 import os
 import pathlib
@@ -37,18 +37,18 @@ def test_a_shape_is_read_from_text():
         ("data:2:2", "mesh: the size of data must be a positive integer, got '2:2'"),
     ],
 )
-def test_what_is_no_shape_is_refused(text, message):
+def test_an_invalid_text_is_rejected(text, message):
     with pytest.raises(ValueError, match=message):
         MeshShape.parse(text)
 
 
 @pytest.mark.parametrize("size", [0, -2, 1.5, True])
-def test_a_size_that_is_none_is_refused(size):
+def test_an_invalid_size_is_rejected(size):
     with pytest.raises(ValueError, match="mesh: model must be a positive integer, got"):
         MeshShape(model=size)
 
 
-def test_without_a_mesh_nothing_is_split_or_refused():
+def test_without_a_mesh_nothing_is_split_or_rejected():
     assert mesh.current() is None
     assert mesh.size("data") == 1
     mesh.check_divides("seeds", 3, "seeds")
@@ -57,7 +57,7 @@ def test_without_a_mesh_nothing_is_split_or_refused():
         assert function(tree) is tree or function(tree)["x"] is tree["x"]
 
 
-def test_a_mesh_with_other_axes_is_not_ours():
+def test_a_mesh_with_other_axes_is_ignored():
     with jax.set_mesh(jax.make_mesh((1,), ("x",))):
         assert mesh.current() is None
 

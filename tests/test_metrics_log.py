@@ -1,4 +1,4 @@
-"""What a training tells as it goes: JSON lines, and TensorBoard's event files."""
+"""The metrics log of a training: JSON lines and TensorBoard event files."""
 
 import json
 import struct
@@ -26,16 +26,16 @@ def test_a_line_is_json_and_every_log_point_comes_once(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.jsonl").read_text() == whole
 
 
-def test_a_run_begun_anew_leaves_no_line_of_the_one_before(tmp_path: Path) -> None:
+def test_a_run_that_starts_again_removes_all_earlier_lines(tmp_path: Path) -> None:
     _written(MetricsLog(tmp_path, 0), range(1, 6))
     MetricsLog(tmp_path, 0).close()
     assert not (tmp_path / "metrics.jsonl").read_text()
 
 
 def _events(folder: Path) -> list[tuple[str, int, float]]:
-    """(tag, step, value) of all files, in the order of their names; a session that starts takes later ones away."""
+    """Returns (tag, step, value) of all files in the order of their names; a session's start removes later ones."""
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
-    found: list[tuple[str, int, float]] = []
+    events: list[tuple[str, int, float]] = []
     for file in sorted(folder.iterdir()):
         content = file.read_bytes()
         while content:
@@ -43,9 +43,9 @@ def _events(folder: Path) -> list[tuple[str, int, float]]:
             event = event_pb2.Event.FromString(content[12 : 12 + length])
             content = content[16 + length :]
             if event.HasField("session_log"):
-                found = [each for each in found if each[1] < event.step]
-            found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-    return found
+                events = [each for each in events if each[1] < event.step]
+            events += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+    return events
 
 
 def test_event_files_hold_the_same(tmp_path: Path) -> None:

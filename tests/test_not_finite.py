@@ -1,4 +1,4 @@
-"""What becomes of a seed that meets NaN or infinity."""
+"""Policies for a seed whose loss or gradient is NaN or infinite."""
 
 import dataclasses
 from pathlib import Path
@@ -26,7 +26,7 @@ class _Bursting(tasks.Adding):
         return batch._replace(targets=jnp.where(bad, jnp.inf, batch.targets))
 
 
-def _of_bursts(not_finite: Any) -> trainings.Kind:
+def _on_bursts(not_finite: Any) -> trainings.Kind:
     task = _Bursting(length=6)
     model = ReadoutModel(LSTM(2, 4), 1)
     trainer = training.Trainer(model, 4, training.SGD(0.01), None, not_finite=not_finite)
@@ -37,37 +37,37 @@ def _bad(progress: training.Progress) -> np.ndarray:
     return ~np.isfinite(progress.history.grad_norm)
 
 
-def test_by_stop_a_seed_stays_where_it_was() -> None:
-    told: list[str] = []
-    found = trainings.train(_of_bursts(training.Stop()), training.Session(report=told.append))
-    assert found is not None
-    first = np.argmax(_bad(found), axis=1)
-    assert np.all(_bad(found)[np.arange(2), -1])
-    assert found.training.step.tolist() == first.tolist()
-    assert found.training.skipped.tolist() == [1, 1]
-    assert sorted(told) == sorted(
-        f"{training.divergence(found.history, seed)}; {left} seeds continue"
+def test_stop_keeps_a_seeds_last_finite_parameters() -> None:
+    messages: list[str] = []
+    progress = trainings.train(_on_bursts(training.Stop()), training.Session(report=messages.append))
+    assert progress is not None
+    first = np.argmax(_bad(progress), axis=1)
+    assert np.all(_bad(progress)[np.arange(2), -1])
+    assert progress.training.step.tolist() == first.tolist()
+    assert progress.training.skipped.tolist() == [1, 1]
+    assert sorted(messages) == sorted(
+        f"{training.divergence(progress.history, seed)}; {left} seeds continue"
         for seed, left in (
             (seed, int(np.sum(first // trainings.LOG_EVERY > first[seed] // trainings.LOG_EVERY))) for seed in range(2)
         )
     )
 
 
-def test_by_skip_the_update_is_left_out_and_counted() -> None:
-    told: list[str] = []
-    found = trainings.train(_of_bursts(training.Skip()), training.Session(report=told.append))
-    assert found is not None
-    counts = _bad(found).sum(axis=1)
+def test_skip_skips_and_counts_the_update() -> None:
+    messages: list[str] = []
+    progress = trainings.train(_on_bursts(training.Skip()), training.Session(report=messages.append))
+    assert progress is not None
+    counts = _bad(progress).sum(axis=1)
     assert np.all((counts > 0) & (counts < trainings.STEPS))
-    assert found.training.skipped.tolist() == counts.tolist()
-    assert not np.any(found.training.diverged)
-    assert found.training.step.tolist() == [trainings.STEPS, trainings.STEPS]
-    assert all(np.all(np.isfinite(leaf)) for leaf in trainings.leaves(found))
-    assert any(f"{counts[0]} in total" in sentence and "seed 0" in sentence for sentence in told)
+    assert progress.training.skipped.tolist() == counts.tolist()
+    assert not np.any(progress.training.diverged)
+    assert progress.training.step.tolist() == [trainings.STEPS, trainings.STEPS]
+    assert all(np.all(np.isfinite(leaf)) for leaf in trainings.leaves(progress))
+    assert any(f"{counts[0]} in total" in message and "seed 0" in message for message in messages)
 
 
-def test_by_skip_a_bad_step_is_as_if_it_had_not_been() -> None:
-    kind = _of_bursts(training.Skip())
+def test_a_skipped_step_leaves_the_parameters_unchanged() -> None:
+    kind = _on_bursts(training.Skip())
     states = [training.start(kind.trainer, kind.source, kind.initial())]
     for _ in range(trainings.STEPS):
         states.append(training.run(kind.trainer, kind.source, jax.tree.map(jnp.copy, states[-1]), 1)[0])
@@ -79,7 +79,7 @@ def test_by_skip_a_bad_step_is_as_if_it_had_not_been() -> None:
         np.testing.assert_array_equal(before[seed], after[seed])
 
 
-def test_by_skip_a_stream_goes_on_with_the_state_from_before() -> None:
+def test_with_skip_a_stream_continues_from_the_state_before() -> None:
     ids = np.random.default_rng(0).integers(0, 5, 90)
     streams = Streams.of(ids, 3, 4)
     model = LanguageModel(OneHot(5), _Poisoned(5, 4)).network
@@ -101,21 +101,21 @@ class _Poisoned(GRUResetBefore):
         return jax.tree.map(lambda h: jnp.where(h[..., :1] > 0.12, jnp.nan, h), new)
 
 
-def test_by_roll_back_a_seed_goes_back_at_a_smaller_rate() -> None:
-    told: list[str] = []
+def test_roll_back_restores_a_seed_at_a_smaller_rate() -> None:
+    messages: list[str] = []
     policy = training.RollBack(0.25, limit=2)
-    found = trainings.train(_of_bursts(policy), training.Session(report=told.append))
-    assert found is not None
-    state = found.training
+    progress = trainings.train(_on_bursts(policy), training.Session(report=messages.append))
+    assert progress is not None
+    state = progress.training
     np.testing.assert_allclose(state.rate, 0.25 ** np.asarray(state.rolled_back))
     assert np.any(np.asarray(state.rolled_back) > 0)
-    assert any("rolled back to a loss of" in s and s.endswith("at 0.25 of the learning rate") for s in told)
+    assert any("rolled back to a loss of" in s and s.endswith("at 0.25 of the learning rate") for s in messages)
     ended = np.asarray(state.diverged)
     assert np.all(np.asarray(state.rolled_back)[ended] == policy.limit)
 
 
-def test_rolled_back_it_is_the_smaller_rate_that_saves_a_seed() -> None:
-    """A rate at which it overflows: halved until it does not."""
+def test_the_smaller_rate_saves_a_rolled_back_seed() -> None:
+    """At this rate training overflows, until roll backs have reduced it."""
     task = tasks.Adding(length=6)
     model = ReadoutModel(VanillaRNN(2, 4, activation=jax.nn.relu), 1)
     optimizer = training.SGD(5.0)
@@ -132,7 +132,7 @@ def test_rolled_back_it_is_the_smaller_rate_that_saves_a_seed() -> None:
 
 
 def test_a_rolled_back_run_resumes_to_the_same_end(tmp_path: Path) -> None:
-    kind = _of_bursts(training.RollBack(0.5))
+    kind = _on_bursts(training.RollBack(0.5))
     straight = trainings.train(kind)
     assert straight is not None
     for until in (2, 6, 8):
@@ -145,6 +145,6 @@ def test_a_rolled_back_run_resumes_to_the_same_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("factor", "limit", "message"), [(1.0, 1, "factor must be between 0 and 1, got 1.0"), (0.5, 0, "limit")]
 )
-def test_a_roll_back_that_is_none_is_refused(factor: float, limit: int, message: str) -> None:
+def test_an_invalid_roll_back_is_rejected(factor: float, limit: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         training.RollBack(factor, limit)

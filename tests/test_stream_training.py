@@ -27,7 +27,7 @@ STILL = training.Trainer(MODEL.network, B, training.SGD(1e-12), None)
 
 
 @functools.cache
-def begin(trainer=TRAINER, seeds=1):
+def initial(trainer=TRAINER, seeds=1):
     keys = jax.random.split(jax.random.key(0), seeds)
     return training.start(trainer, STREAMS, training.init(trainer, keys))
 
@@ -39,24 +39,24 @@ def run(state, steps, trainer=TRAINER):
 @functools.cache
 def first():
     """Two epochs of three segments."""
-    return run(begin(), 6)
+    return run(initial(), 6)
 
 
 @functools.cache
 def still():
-    """The same without moving."""
-    return run(begin(STILL), 6, STILL)
+    """The same with a learning rate so small that the parameters stay."""
+    return run(initial(STILL), 6, STILL)
 
 
-def of_seed(tree, seed):
+def one_seed(tree, seed):
     return jax.tree.map(lambda leaf: np.asarray(leaf[seed]), tree)
 
 
-def data_of(state):
+def key_data(state):
     return jax.tree.map(lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, state)
 
 
-loss_of = jax.jit(MODEL.loss)
+stream_loss = jax.jit(MODEL.loss)
 
 
 def columns():
@@ -66,21 +66,21 @@ def columns():
 
 def test_every_step_is_clipped_sgd_on_a_segment_from_the_state_before_it():
     ids, targets = np.moveaxis(columns(), -1, 0)
-    params, clip = of_seed(begin().training.params, 0), optax.clip_by_global_norm(0.3)
+    params, clip = one_seed(initial().training.params, 0), optax.clip_by_global_norm(0.3)
 
     @jax.jit
     def gradient(params, state, ids, targets):
-        def of(params):
+        def segment_loss(params):
             return MODEL.loss(params, ids, targets, jax.lax.stop_gradient(state))[::-1]
 
-        return jax.value_and_grad(of, has_aux=True)(params)
+        return jax.value_and_grad(segment_loss, has_aux=True)(params)
 
     losses = []
     for _ in range(2):
         state = jnp.zeros((B, 3))
         for start in (0, 4, 8):
-            piece = slice(start, min(start + 4, 10))
-            (loss, state), grads = gradient(params, state, ids[piece], targets[piece])
+            segment = slice(start, min(start + 4, 10))
+            (loss, state), grads = gradient(params, state, ids[segment], targets[segment])
             grads, _ = clip.update(grads, clip.init(params))
             params = jax.tree.map(lambda p, g: p - 0.5 * g, params, grads)
             losses.append(loss)
@@ -90,46 +90,46 @@ def test_every_step_is_clipped_sgd_on_a_segment_from_the_state_before_it():
     jax.tree.map(lambda g, w: np.testing.assert_allclose(g[0], w, rtol=1e-4, atol=1e-6), end.training.params, params)
 
 
-def test_two_calls_are_one_bit_for_bit():
-    middle, metrics_1 = run(begin(), 3)
+def test_two_calls_equal_one_bit_for_bit():
+    middle, metrics_1 = run(initial(), 3)
     end, metrics_2 = run(middle, 3)
     whole, metrics = first()
-    jax.tree.map(np.testing.assert_array_equal, data_of(end), data_of(whole))
+    jax.tree.map(np.testing.assert_array_equal, key_data(end), key_data(whole))
     jax.tree.map(
         lambda a, b, w: np.testing.assert_array_equal(np.concatenate([a, b], 1), w), metrics_1, metrics_2, metrics
     )
 
 
-def test_an_epoch_begins_with_the_initial_state_and_a_segment_does_not():
+def test_an_epoch_starts_from_the_initial_state_and_a_segment_does_not():
     _, metrics = still()
     losses = np.asarray(metrics.loss[0])
     np.testing.assert_allclose(losses[3:], losses[:3], rtol=1e-6)
     ids, targets = np.moveaxis(columns(), -1, 0)
-    params = of_seed(begin(STILL).training.params, 0)
-    cold = float(loss_of(params, ids[4:8], targets[4:8])[1])
+    params = one_seed(initial(STILL).training.params, 0)
+    cold = float(stream_loss(params, ids[4:8], targets[4:8])[1])
     assert abs(losses[1] - cold) > 1e-3
 
 
 def test_evaluation_is_the_mean_over_every_target():
-    state = begin(seeds=2)
+    state = initial(seeds=2)
     ids, targets = np.moveaxis(columns(), -1, 0)
     got = training.evaluate(MODEL.network, STREAMS, state.training.params)["loss"]
     for seed in range(2):
-        _, wanted = loss_of(of_seed(state.training.params, seed), ids, targets)
-        assert float(got[seed]) == pytest.approx(float(wanted), rel=1e-6)
+        _, expected = stream_loss(one_seed(state.training.params, seed), ids, targets)
+        assert float(got[seed]) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_seeds_are_what_they_are_alone():
-    together, metrics = run(begin(seeds=2), 6)
+def test_seeds_in_one_program_equal_seeds_run_alone():
+    all_seeds, metrics = run(initial(seeds=2), 6)
     for seed in range(2):
-        alone = jax.tree.map(lambda leaf, s=seed: leaf[s : s + 1], begin(seeds=2))
+        alone = jax.tree.map(lambda leaf, s=seed: leaf[s : s + 1], initial(seeds=2))
         alone, metrics_alone = run(alone, 6)
         np.testing.assert_array_equal(metrics_alone.loss[0], metrics.loss[seed])
-        jax.tree.map(np.testing.assert_array_equal, of_seed(data_of(alone), 0), of_seed(data_of(together), seed))
+        jax.tree.map(np.testing.assert_array_equal, one_seed(key_data(alone), 0), one_seed(key_data(all_seeds), seed))
 
 
 def test_a_run_that_diverges_keeps_what_it_had():
-    state = begin()
+    state = initial()
     params = state.training.params
     spoilt = params._replace(readout=jax.tree.map(lambda leaf: leaf * jnp.nan, params.readout))
     before = state._replace(training=state.training._replace(params=spoilt))
@@ -143,7 +143,7 @@ def test_a_run_that_diverges_keeps_what_it_had():
 def test_dropout_draws_anew_in_every_segment():
     cell = rnn_jax.RecurrentDropout(CELL, 0.5)
     trainer = training.Trainer(LanguageModel(Embedding(SIZE, 2), cell).network, B, training.SGD(1e-12), None)
-    _, metrics = run(begin(trainer), 6, trainer)
+    _, metrics = run(initial(trainer), 6, trainer)
     losses = np.asarray(metrics.loss[0])
     assert np.all(np.abs(losses[3:] - losses[:3]) > 1e-6)
 
@@ -151,7 +151,7 @@ def test_dropout_draws_anew_in_every_segment():
 def test_any_estimator_can_be_the_trainers():
     # RTRL carries its influence over segments: in an epoch's first it is BPTT, in the others it sees further back.
     trainer = dataclasses.replace(STILL, estimator=rnn_jax.RTRL())
-    online, whole = run(begin(trainer), 6, trainer)[1], still()[1]
+    online, whole = run(initial(trainer), 6, trainer)[1], still()[1]
     np.testing.assert_allclose(online.loss, whole.loss, rtol=1e-5)
     norms, truncated = online.grad_norm[0], whole.grad_norm[0]
     np.testing.assert_allclose(norms[jnp.array([0, 3])], truncated[jnp.array([0, 3])], rtol=1e-4)

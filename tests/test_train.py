@@ -1,4 +1,4 @@
-"""A whole training: interrupted and resumed it is what it is alone; between log points the host is left out."""
+"""The training loop: an interrupted run resumes to the same result; between log points the host does no work."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,13 @@ from tests import trainings
 
 
 @pytest.mark.parametrize("name", list(trainings.KINDS))
-def test_an_interrupted_training_goes_on_to_the_same_end(name: str, tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_end(name: str, tmp_path: Path) -> None:
     kind = trainings.KINDS[name]()
     straight = trainings.train(kind, trainings.session(tmp_path / "straight"))
     assert straight is not None
     trainings.assert_same(straight, trainings.whole(name))
     folder = tmp_path / "interrupted"
-    for until in (2, 2, 6):  # each sitting so many steps more
+    for until in (2, 2, 6):  # steps of each sitting
         assert trainings.train(kind, trainings.session(folder, until=until)) is None
     resumed = trainings.train(kind, trainings.session(folder))
     assert resumed is not None
@@ -32,7 +32,7 @@ def test_an_interrupted_training_goes_on_to_the_same_end(name: str, tmp_path: Pa
     )
     assert [line["step"] for line in lines if "size" in line] == [4, 8, 12]
     np.testing.assert_allclose(lines[0]["loss"], straight.history.loss[:, :2].mean(axis=1))
-    # Once it has ended it is read, not run again.
+    # A training that has ended is restored, not run again.
     trainings.assert_same(trainings.train(kind, trainings.session(folder, until=0)) or straight, straight)
 
 
@@ -40,9 +40,9 @@ def test_an_interrupted_training_goes_on_to_the_same_end(name: str, tmp_path: Pa
 def test_between_log_points_nothing_is_compiled_and_nothing_comes_from_the_host(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing goes to it either, where that can be guarded: on a CPU it can't."""
+    """Nor is anything copied to the host, which JAX can guard against on a GPU but not on a CPU."""
     kind = trainings.KINDS[name]()
-    assert trainings.train(kind, trainings.session(tmp_path / "first")) is not None  # all is compiled once it has run
+    assert trainings.train(kind, trainings.session(tmp_path / "first")) is not None  # compiles everything
     source = type(sources.as_source(kind.source))
     run = source.run
 
@@ -55,7 +55,7 @@ def test_between_log_points_nothing_is_compiled_and_nothing_comes_from_the_host(
     monkeypatch.setattr(source, "run", guarded)
     jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
     jax.jit(lambda: jnp.zeros(3) + len(compiled))()
-    assert any("backend_compile" in event for event in compiled)  # so it would be seen
+    assert any("backend_compile" in event for event in compiled)  # the listener sees compilations
     compiled.clear()
     assert trainings.train(kind, trainings.session(tmp_path / "second")) is not None
     assert not [event for event in compiled if "backend_compile" in event]

@@ -1,4 +1,4 @@
-"""The compiled training loop: seeds, segments, clipping, divergence, and how often it is compiled."""
+"""The compiled steps on a task: seeds, chunks, clipping, divergence, and how often they are compiled."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ start = jax.jit(functools.partial(training.init, TRAINER))
 
 
 def fresh(seeds=SEEDS):
-    """States of their own at every call: `run` gives its argument's buffers away."""
+    """Returns new states at every call, as `run` donates its argument's buffers."""
     return start(jax.random.split(jax.random.key(0), seeds))
 
 
@@ -36,49 +36,49 @@ def copy(state):
     return jax.tree.map(jnp.copy, state)
 
 
-def of_seed(tree, seed):
+def one_seed(tree, seed):
     return jax.tree.map(lambda leaf: leaf[seed], tree)
 
 
-def assert_equal(got, wanted):
+def assert_equal(got, expected):
     """Bit for bit; NaN equals NaN. Keys are compared by their data."""
     as_array = lambda x: np.asarray(jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x)  # noqa: E731
-    jax.tree.map(lambda g, w: np.testing.assert_array_equal(as_array(g), as_array(w)), got, wanted)
+    jax.tree.map(lambda g, w: np.testing.assert_array_equal(as_array(g), as_array(w)), got, expected)
 
 
 @functools.cache
-def segment():
-    """The first segment of a healthy run; several tests look at it."""
+def first_chunk():
+    """The first steps of a healthy run, which several tests use."""
     return run(fresh())
 
 
-def test_a_segment_has_a_metric_for_every_seed_and_step():
-    state, metrics = segment()
+def test_a_chunk_has_a_metric_for_every_seed_and_step():
+    state, metrics = first_chunk()
     assert {leaf.shape for leaf in jax.tree.leaves(metrics)} == {(SEEDS, STEPS)}
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(metrics))
     names = {"cell.w_i", "cell.w_h", "cell.b", "readout.params.kernel", "readout.params.bias"}
     assert set(metrics.grad_norms) == names
-    together = np.sqrt(sum(np.square(norm) for norm in metrics.grad_norms.values()))
-    np.testing.assert_allclose(together, metrics.grad_norm, rtol=1e-5)
+    total = np.sqrt(sum(np.square(norm) for norm in metrics.grad_norms.values()))
+    np.testing.assert_allclose(total, metrics.grad_norm, rtol=1e-5)
     assert state.step.tolist() == [STEPS] * SEEDS
     assert not np.any(state.diverged)
     assert len(np.unique(metrics.loss)) == SEEDS * STEPS
 
 
 @pytest.mark.parametrize("seeds", [SEEDS, 4])
-def test_all_seeds_in_one_program_are_the_seeds_run_alone(seeds):
+def test_seeds_in_one_program_equal_seeds_run_alone(seeds):
     # Bit for bit on a CPU, of which one device runs its seeds one after the other; 4 are spread over two.
     state, metrics = run(fresh(seeds))
     assert len(state.step.sharding.device_set) == (2 if seeds == 4 else 1)
     for seed in range(seeds):
         state_alone, metrics_alone = run(jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], fresh(seeds)))
         assert_equal(
-            (of_seed(state_alone, 0), of_seed(metrics_alone, 0)), (of_seed(state, seed), of_seed(metrics, seed))
+            (one_seed(state_alone, 0), one_seed(metrics_alone, 0)), (one_seed(state, seed), one_seed(metrics, seed))
         )
 
 
-def test_two_segments_are_one_of_twice_the_length_bit_for_bit():
-    middle, metrics_1 = segment()
+def test_two_chunks_equal_one_of_twice_the_length_bit_for_bit():
+    middle, metrics_1 = first_chunk()
     end, metrics_2 = run(middle)
     whole, metrics = run(fresh(), 2 * STEPS)
     assert_equal(end, whole)
@@ -86,11 +86,11 @@ def test_two_segments_are_one_of_twice_the_length_bit_for_bit():
 
 
 def test_the_same_seed_runs_the_same_twice():
-    assert_equal(run(fresh()), segment())
+    assert_equal(run(fresh()), first_chunk())
 
 
-def test_equal_segments_and_equal_trainers_are_compiled_once():
-    state, _ = segment()
+def test_equal_chunks_and_equal_trainers_are_compiled_once():
+    state, _ = first_chunk()
     compiled = task_source._run._cache_size()
     twin = training.Trainer(
         rnn_jax.ReadoutModel(dataclasses.replace(CELL), 1), 8, training.Adam(1e-2), training.ClipByNorm(2.0)
@@ -115,9 +115,9 @@ def gradient(params, key_batch, batch_size):
 
 def test_every_step_is_adam_behind_clipping_by_the_global_norm():
     # Kingma & Ba 2015, algorithm 1, in NumPy, on gradients of the same batches.
-    state, metrics = segment()
+    state, metrics = first_chunk()
     for seed in range(SEEDS):
-        params, key = of_seed(fresh().params, seed), fresh().key[seed]
+        params, key = one_seed(fresh().params, seed), fresh().key[seed]
         leaves, tree = jax.tree.flatten(params)
         m, v = ([np.zeros(leaf.shape) for leaf in leaves] for _ in range(2))
         for step in range(STEPS):
@@ -139,21 +139,21 @@ def test_every_step_is_adam_behind_clipping_by_the_global_norm():
                 jnp.asarray(leaf - TRAINER.optimizer.learning_rate * move, leaf.dtype)
                 for leaf, move in zip(leaves, moves, strict=True)
             ]
-        for got, wanted in zip(jax.tree.leaves(of_seed(state.params, seed)), leaves, strict=True):
-            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
+        for got, leaf in zip(jax.tree.leaves(one_seed(state.params, seed)), leaves, strict=True):
+            np.testing.assert_allclose(got, leaf, rtol=1e-4, atol=1e-6)
     assert set(np.unique(metrics.clipped)) == {False, True}
 
 
-def spoil(state, where, value):
-    """Sets what `where` picks to `value` in seed 1 alone."""
-    leaves = {id(leaf) for leaf in jax.tree.leaves(where(state))}
+def spoil(state, part, value):
+    """Sets a part of the state to `value` in seed 1 alone."""
+    leaves = {id(leaf) for leaf in jax.tree.leaves(part(state))}
     return jax.tree.map(lambda leaf: leaf.at[1].set(value) if id(leaf) in leaves else leaf, state)
 
 
 def assert_others_are_untouched(state, metrics):
     for seed in (0, 2):
-        assert_equal(of_seed(state, seed), of_seed(segment()[0], seed))
-        assert_equal(of_seed(metrics, seed), of_seed(segment()[1], seed))
+        assert_equal(one_seed(state, seed), one_seed(first_chunk()[0], seed))
+        assert_equal(one_seed(metrics, seed), one_seed(first_chunk()[1], seed))
 
 
 @pytest.mark.parametrize("value", [np.nan, 1e30], ids=["NaN parameters", "loss overflows"])
@@ -162,8 +162,8 @@ def test_a_seed_that_diverges_stops_and_leaves_the_others_alone(value):
     state, metrics = run(before)
     assert state.diverged.tolist() == [False, True, False]
     assert state.step.tolist() == [STEPS, 0, STEPS]
-    assert_equal(of_seed(state.params, 1), of_seed(before.params, 1))
-    assert_equal(of_seed(state.opt_state, 1), of_seed(before.opt_state, 1))
+    assert_equal(one_seed(state.params, 1), one_seed(before.params, 1))
+    assert_equal(one_seed(state.opt_state, 1), one_seed(before.opt_state, 1))
     # The step that diverges says how; after it there is nothing to record.
     np.testing.assert_array_equal(metrics.loss[1], [np.nan if np.isnan(value) else np.inf] + [np.nan] * (STEPS - 1))
     assert not np.isfinite(metrics.grad_norm[1, 0])
@@ -177,34 +177,34 @@ def test_a_run_that_diverges_on_its_way_keeps_what_it_had_before():
     state, metrics = run(spoil(fresh(), lambda state: state.opt_state[0].mu, 1e25))
     assert state.diverged.tolist() == [False, True, False]
     assert state.step.tolist() == [STEPS, 1, STEPS]
-    assert_equal(metrics.loss[1, 0], segment()[1].loss[1, 0])
+    assert_equal(metrics.loss[1, 0], first_chunk()[1].loss[1, 0])
     assert metrics.loss[1, 1] == np.inf
     np.testing.assert_array_equal(metrics.loss[1, 2:], np.nan)
-    sizes = [float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(of_seed(state.params, 1))]
+    sizes = [float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(one_seed(state.params, 1))]
     assert all(1e20 < size < np.inf for size in sizes)
     assert_others_are_untouched(state, metrics)
 
     later, metrics = run(state)
     assert later.step.tolist() == [2 * STEPS, 1, 2 * STEPS]
     assert later.diverged.tolist() == [False, True, False]
-    assert_equal(of_seed(later.params, 1), of_seed(state.params, 1))
+    assert_equal(one_seed(later.params, 1), one_seed(state.params, 1))
     np.testing.assert_array_equal(metrics.loss[1], np.nan)
     np.testing.assert_array_equal(metrics.grad_norm[1], np.nan)
 
 
 def test_a_run_that_has_diverged_stays_stopped():
-    # Even where the next batch would have a finite loss again.
+    # Even if the next batch would have a finite loss again.
     before = spoil(fresh(), lambda state: state.diverged, True)
     state, metrics = run(before)
     assert state.diverged.tolist() == [False, True, False]
     assert state.step.tolist() == [STEPS, 0, STEPS]
-    assert_equal(of_seed(state.params, 1), of_seed(before.params, 1))
+    assert_equal(one_seed(state.params, 1), one_seed(before.params, 1))
     np.testing.assert_array_equal(metrics.loss[1], np.nan)
     assert not np.any(metrics.clipped[1])
     assert_others_are_untouched(state, metrics)
 
 
-def test_a_gradient_that_is_not_finite_is_a_divergence_even_where_the_loss_is_finite():
+def test_a_gradient_that_is_not_finite_is_a_divergence_even_if_the_loss_is_finite():
     # Outputs and readout near 1e15: the loss is near 1e30, the cell's gradient too, and its square overflows.
     state, metrics = run(spoil(fresh(), lambda state: state.params.readout["params"]["kernel"], 1e15))
     assert np.isfinite(metrics.loss[1, 0])
@@ -214,7 +214,7 @@ def test_a_gradient_that_is_not_finite_is_a_divergence_even_where_the_loss_is_fi
 
 
 def test_training_lowers_the_loss():
-    state, first = segment()
+    state, first = first_chunk()
     for _ in range(60):
         state, last = run(state)
     assert np.mean(last.loss) < 0.5 * np.mean(first.loss)
@@ -223,13 +223,13 @@ def test_training_lowers_the_loss():
     assert np.all(scores["mse"] < TASK.baseline)
 
 
-def test_seeds_side_by_side_are_the_seeds_one_after_the_other(monkeypatch):
+def test_groups_of_seeds_in_parallel_equal_seeds_one_after_the_other(monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: SEEDS)
-    assert_equal(run(fresh()), segment())
+    assert_equal(run(fresh()), first_chunk())
 
 
-def test_a_segment_does_not_talk_to_the_host():
-    state, _ = run(segment()[0])
+def test_a_chunk_does_not_communicate_with_the_host():
+    state, _ = run(first_chunk()[0])
     run_state = training.start(TRAINER, TASK, state)
     with jax.transfer_guard("disallow"):
         run_state, metrics = training.run(TRAINER, TASK, run_state, STEPS)
@@ -250,22 +250,24 @@ def test_a_segment_does_not_talk_to_the_host():
 def test_a_step_of_sgd_behind_each_clipping(clip, expected):
     trainer = dataclasses.replace(TRAINER, optimizer=training.SGD(0.1), clip=clip)
     before = training.init(trainer, jax.random.split(jax.random.key(5), 1))
-    params = of_seed(before.params, 0)
+    params = one_seed(before.params, 0)
     _, key_batch, _ = jax.random.split(before.key[0], 3)
     _, grads = gradient(params, key_batch, TRAINER.batch_size)
     state, metrics = run(before, 1, trainer)
-    weights, found, raw = (list(map(np.asarray, jax.tree.leaves(t))) for t in (params, of_seed(state.params, 0), grads))
-    wanted = expected(np.array(raw, dtype=object), weights)
-    for w, f, g in zip(weights, found, wanted, strict=True):
-        np.testing.assert_allclose(f, w - 0.1 * g, rtol=1e-4, atol=1e-6)
+    weights, updated, raw = (
+        list(map(np.asarray, jax.tree.leaves(t))) for t in (params, one_seed(state.params, 0), grads)
+    )
+    clipped = expected(np.array(raw, dtype=object), weights)
+    for w, u, g in zip(weights, updated, clipped, strict=True):
+        np.testing.assert_allclose(u, w - 0.1 * g, rtol=1e-4, atol=1e-6)
     assert metrics.clipped[0, 0] == (clip is not None)
 
 
 def _by_unit(g, w):
     """Brock et al. 2021, equation 3: a unit's gradient to a tenth of its weights' norm, at least a tenth of 0.001."""
     axis = 0 if g.ndim == 2 and min(g.shape) > 1 else None
-    of_g, of_w = (np.sqrt(np.sum(x**2, axis=axis, keepdims=True)) for x in (g, w))
-    return g * np.minimum(1, 0.1 * np.maximum(of_w, 1e-3) / of_g)
+    g_norm, w_norm = (np.sqrt(np.sum(x**2, axis=axis, keepdims=True)) for x in (g, w))
+    return g * np.minimum(1, 0.1 * np.maximum(w_norm, 1e-3) / g_norm)
 
 
 def test_a_trainer_is_compared_by_value():

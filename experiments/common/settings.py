@@ -74,5 +74,5 @@ class Settings:
             raise UserError(f"--{error}") from error
         if built is None and jax.distributed.is_initialized():
             raise UserError("several processes need --mesh, which assigns each of them its part")
-        with distributed.together(), contextlib.nullcontext() if built is None else jax.set_mesh(built):
+        with distributed.exit_on_error(), contextlib.nullcontext() if built is None else jax.set_mesh(built):
             yield

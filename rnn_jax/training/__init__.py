@@ -8,8 +8,8 @@ from rnn_jax.training.history import divergence, join
 from rnn_jax.training.not_finite import RollBack, Skip, Stop
 from rnn_jax.training.optimizers import SGD, Adam, CosineDecay, RMSProp
 from rnn_jax.training.progress import Progress
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.session import Session
-from rnn_jax.training.source import RunState
 from rnn_jax.training.sources import evaluate, run, start
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, init, named_leaves
 from rnn_jax.training.training_loop import train

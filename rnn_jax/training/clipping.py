@@ -1,4 +1,4 @@
-"""What keeps one large gradient from undoing a training: the clippings of optax as values."""
+"""Gradient clipping as frozen dataclasses, each made by one function of optax."""
 
 import dataclasses
 
@@ -9,12 +9,15 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class ClipByNorm:
-    """g <- g min(1, limit / ||g||), ||g|| over all parameters together (Pascanu et al. 2013, arXiv:1211.5063).
+    """Clips the total norm of the gradient: g <- g min(1, limit / ||g||); `optax.clip_by_global_norm`.
 
-    It keeps the gradient's direction.
+    The gradient keeps its direction. Source: Pascanu et al. 2013, arXiv:1211.5063.
+
+    Args:
+      limit: largest norm over all parameters.
 
     Raises:
-      ValueError: where the limit is not a positive number.
+      ValueError: if the limit is not a positive number.
     """
 
     limit: float
@@ -29,10 +32,15 @@ class ClipByNorm:
 
 @dataclasses.dataclass(frozen=True)
 class ClipByValue:
-    """Each number of the gradient to [-limit, limit] (Mikolov 2012); it bends the direction.
+    """Clips each element of the gradient to [-limit, limit]; `optax.clip`.
+
+    This changes the gradient's direction. Source: Mikolov 2012.
+
+    Args:
+      limit: largest absolute value of an element.
 
     Raises:
-      ValueError: where the limit is not a positive number.
+      ValueError: if the limit is not a positive number.
     """
 
     limit: float
@@ -47,12 +55,16 @@ class ClipByValue:
 
 @dataclasses.dataclass(frozen=True)
 class ClipAdaptively:
-    """The gradient of each unit to `ratio` of that unit's own weights' norm (Brock et al. 2021, arXiv:2102.06171).
+    """Clips each unit's gradient norm to `ratio` times the norm of that unit's weights; `optax.adaptive_grad_clip`.
 
-    A unit is a column of a matrix [in, out]; weights of a norm below 0.001 count as 0.001.
+    A unit is a column of a matrix [in, out]; weight norms below 0.001 count as 0.001. Source: Brock et al. 2021,
+    arXiv:2102.06171.
+
+    Args:
+      ratio: largest ratio of gradient norm to weight norm.
 
     Raises:
-      ValueError: where the ratio is not a positive number.
+      ValueError: if the ratio is not a positive number.
     """
 
     ratio: float

@@ -18,7 +18,7 @@ from rnn_jax.data import Examples
 from rnn_jax.gradients import BPTT
 from rnn_jax.seeds import fetch, over_seeds, place
 from rnn_jax.training.history import join
-from rnn_jax.training.source import RunState
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
 ExampleLoss = Callable[[Any, Any, Examples, jax.Array], jax.Array]  # (model, params, batch, key) -> mean loss

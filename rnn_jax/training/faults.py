@@ -10,7 +10,7 @@ import numpy as np
 from rnn_jax.seeds import fetch
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.not_finite import RollBack
-from rnn_jax.training.source import RunState
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.step import StepMetrics, TrainState
 
 

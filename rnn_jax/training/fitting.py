@@ -62,6 +62,21 @@ def fit(
     A short form of `train` on an `ExampleSource`. A seed that diverges does not stop the others; the trainer's
     `not_finite` policy decides about it.
 
+    >>> import jax, numpy as np
+    >>> from rnn_jax import GRU, data, models, training
+    >>> xs = np.random.default_rng(0).normal(size=(5, 64, 1))
+    >>> examples = data.Examples(steps=xs, whole=(xs[0, :, 0] > 0).astype(int))  # the sign of the first step
+    >>> def loss(model, params, batch, key):
+    ...     return model.loss(params, batch.steps, batch.whole, key=key)
+    >>> def errors(model, params, batch):
+    ...     return model.apply(params, batch.steps).argmax(-1) != batch.whole
+    >>> trainer = training.Trainer(models.Classifier(GRU(1, 8), 2), 8, training.Adam(0.03), training.ClipByNorm(1.0))
+    >>> score = lambda params: training.predict(trainer.model, errors, params, examples, 64).mean(axis=1)
+    >>> state = training.init(trainer, jax.random.split(jax.random.key(0), 2))  # two seeds
+    >>> fit = training.fit(trainer, loss, [examples], state, 10, score)
+    >>> fit.scores.shape, fit.scores.min(axis=1) < 0.1
+    ((2, 10), array([ True,  True]))
+
     Args:
       trainer: model, batch size, optimizer and policy for NaN; its estimator must be `BPTT()`.
       loss: mean loss of a batch, a module-level function `loss(model, params, batch, key)`.

@@ -1,4 +1,4 @@
-"""What becomes of a seed whose loss or gradient is NaN or infinite. Whatever it is, that update is left out."""
+"""Policies for a seed whose loss or gradient is NaN or infinite. With each of them, that update is skipped."""
 
 import dataclasses
 from typing import ClassVar
@@ -8,31 +8,31 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class Stop:
-    """The seed stays at its last finite parameters; the others go on."""
+    """The seed keeps its last finite parameters and trains no further; the other seeds continue."""
 
-    ends: ClassVar[bool] = True  # whether one such step ends a seed's training, as far as the compiled step knows
+    ends: ClassVar[bool] = True  # whether one such step sets `TrainState.diverged` in the compiled step
 
 
 @dataclasses.dataclass(frozen=True)
 class Skip:
-    """The update is left out, and so is what the step carried on; the next batch may be finite again."""
+    """The seed continues with the next batch; on a stream, with the state from before the skipped segment."""
 
     ends: ClassVar[bool] = False
 
 
 @dataclasses.dataclass(frozen=True)
 class RollBack:
-    """The seed goes back to the log point after which its loss was least, and on from there at a smaller learning rate.
+    """The seed goes back to the log point after which its loss was least, and continues at a smaller learning rate.
 
-    Not to the last one before: what has overflowed was finite at first, and beyond help. Log points lie at fixed steps,
-    so that a run that was interrupted rolls back to where one that was not does. The steps lost are not made up for.
+    Not to the last log point: parameters that overflow were finite, and already useless, before. Log points lie at
+    fixed steps, so an interrupted run rolls back to the same states. The steps in between are not repeated.
 
     Args:
-      factor: what the learning rate is multiplied by, each time.
-      limit: how often, a seed; after that it stays at its last finite parameters.
+      factor: factor of the learning rate at each roll back.
+      limit: largest number of roll backs of a seed; after that it stops, as with `Stop`.
 
     Raises:
-      ValueError: where factor is not between 0 and 1 or limit not a positive integer.
+      ValueError: if factor is not between 0 and 1, or limit is not a positive integer.
     """
 
     factor: float = 0.5

@@ -1,4 +1,4 @@
-"""What a gradient becomes: the optimizers of optax as values, so that a run's config can hold one."""
+"""Optimizers as frozen dataclasses, so that a run's config can hold one; each is made by one function of optax."""
 
 import dataclasses
 
@@ -9,10 +9,13 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980), `optax.adam` with its defaults.
+    """Adam with the defaults of `optax.adam`. Source: Kingma & Ba 2015, arXiv:1412.6980.
+
+    Args:
+      learning_rate: step size.
 
     Raises:
-      ValueError: where the learning rate is not a positive number.
+      ValueError: if the learning rate is not a positive number.
     """
 
     learning_rate: float
@@ -27,10 +30,14 @@ class Adam:
 
 @dataclasses.dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent, theta <- theta - learning_rate m, m <- g + momentum m: `optax.sgd`.
+    """Stochastic gradient descent, m <- g + momentum m, theta <- theta - learning_rate m; `optax.sgd`.
+
+    Args:
+      learning_rate: step size.
+      momentum: decay of m, 0 for none.
 
     Raises:
-      ValueError: where the learning rate is not a positive number, or momentum not in [0, 1).
+      ValueError: if the learning rate is not a positive number, or momentum is not in [0, 1).
     """
 
     learning_rate: float
@@ -47,12 +54,17 @@ class SGD:
 
 @dataclasses.dataclass(frozen=True)
 class RMSProp:
-    """v <- decay v + (1 - decay) g^2, theta <- theta - learning_rate g / (sqrt(v) + 1e-8): `optax.rmsprop`.
+    """RMSProp, v <- decay v + (1 - decay) g^2, theta <- theta - learning_rate g / (sqrt(v) + 1e-8); `optax.rmsprop`.
 
-    Tieleman & Hinton 2012, with epsilon where PyTorch has it; PyTorch's decay is 0.99 by default.
+    Source: Tieleman & Hinton 2012; epsilon is outside the root, as in PyTorch, whose default decay is 0.99.
+
+    Args:
+      learning_rate: step size.
+      decay: decay of v.
+      momentum: momentum of the update, 0 for none.
 
     Raises:
-      ValueError: where the learning rate is not a positive number, or decay or momentum not in [0, 1).
+      ValueError: if the learning rate is not a positive number, or decay or momentum is not in [0, 1).
     """
 
     learning_rate: float
@@ -71,13 +83,17 @@ class RMSProp:
 
 @dataclasses.dataclass(frozen=True)
 class CosineDecay:
-    """An optimizer whose steps shrink to nothing (Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts).
+    """An optimizer whose update k is scaled by (1 + cos(pi k / steps)) / 2, and by 0 from `steps` on.
 
-    Step k is scaled by (1 + cos(pi k / steps)) / 2, from `steps` on by 0: `optax.cosine_decay_schedule`. For Adam, SGD
-    and RMSProp that is the learning rate scaled.
+    For Adam, SGD and RMSProp this scales the learning rate; `optax.cosine_decay_schedule`. Source: Loshchilov & Hutter
+    2017, arXiv:1608.03983, without restarts.
+
+    Args:
+      optimizer: optimizer whose updates are scaled.
+      steps: number of optimization steps until the scale is 0.
 
     Raises:
-      ValueError: where steps is no positive integer.
+      ValueError: if steps is not a positive integer.
     """
 
     optimizer: Adam | SGD | RMSProp

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_jax.training.history import join
-from rnn_jax.training.source import RunState
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.step import StepMetrics, TrainState
 
 

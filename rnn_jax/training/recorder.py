@@ -19,7 +19,7 @@ class Recorder:
 
     Args:
       session: folder and options.
-      initial: progress before the first step; gives the structure, shapes and shardings of what is restored.
+      initial: progress before the first step; gives structure, shapes and shardings for the restored one.
 
     Attributes:
       progress: the restored progress; `initial` if there is no checkpoint.

@@ -1,6 +1,9 @@
-"""What a run can train on and be evaluated on: tasks, streams, examples."""
+"""The sources of batches: tasks, streams and examples, chosen by type; and the functions that run and evaluate on them.
 
-from typing import Any
+A new source is one file with a class that has `start` and `run`, and one line in `as_source`.
+"""
+
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -9,12 +12,24 @@ from rnn_jax.data import Streams
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Task
 from rnn_jax.training.example_source import ExampleSource
-from rnn_jax.training.source import RunState, Source
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState
 from rnn_jax.training.stream_source import StreamSource, stream_metrics
 from rnn_jax.training.task_source import TaskSource, task_metrics
 
 Batches = Task | Streams | ExampleSource
+
+
+class Source(Protocol):
+    """Batches to train on."""
+
+    def start(self, trainer: Trainer, state: TrainState) -> RunState:
+        """Returns the run state before the first batch; it shares the buffers of `state`."""
+        ...
+
+    def run(self, trainer: Trainer, state: RunState, steps: int) -> tuple[RunState, StepMetrics]:
+        """Trains all seeds on the next `steps` batches; donates the buffers of `state`."""
+        ...
 
 
 def as_source(source: Batches) -> Source:

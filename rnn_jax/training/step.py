@@ -1,4 +1,4 @@
-"""One optimization step, and all of a run that it changes: from a gradient to parameters, unless it diverges."""
+"""One optimization step: from a gradient to new parameters, unless loss or gradient is NaN or infinite."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ from rnn_jax.training.optimizers import Optimizer
 
 
 class Model(Protocol):
-    """What can be trained: a frozen dataclass; what else it has, the loop that trains it knows."""
+    """A model that can be trained: a frozen dataclass with `init`; the source of batches needs the rest of it."""
 
     def init(self, key: jax.Array) -> Any: ...
 
@@ -28,18 +28,24 @@ M = TypeVar("M", bound=Model)
 
 @dataclasses.dataclass(frozen=True)
 class Trainer(Generic[M]):
-    """What is fixed over a run; compared by value, so that an equal trainer is compiled once.
+    """Everything about a training that is fixed. It is compared by value, so an equal trainer is not compiled again.
 
     Args:
-      model: the cell and its readout, for tasks and streams; any model with a loss for examples.
-      batch_size: sequences a step.
-      optimizer: what makes a step of a gradient.
-      clip: what keeps large gradients from the optimizer; None: nothing.
-      estimator: of the gradient, each batch of sequences one stretch.
-      not_finite: what becomes of a seed whose loss or gradient is NaN or infinite.
+      model: a `ReadoutModel` for tasks and streams; any model with `init` for examples, whose loss calls it.
+      batch_size: number of sequences in a batch.
+      optimizer: optimizer, a value of this package.
+      clip: gradient clipping; None for no clipping.
+      estimator: estimator of the gradient; on a task, each batch is one segment.
+      not_finite: policy for a seed whose loss or gradient is NaN or infinite.
 
     Raises:
-      ValueError: where batch_size is not a positive integer.
+      ValueError: if batch_size is not a positive integer.
+
+    >>> from rnn_jax import GRU, models, training
+    >>> model = models.ReadoutModel(GRU(2, 8), 1)
+    >>> trainer = training.Trainer(model, 16, training.Adam(0.01), training.ClipByNorm(1.0))
+    >>> trainer.parameters
+    281
     """
 
     model: M
@@ -54,86 +60,99 @@ class Trainer(Generic[M]):
 
     @property
     def parameters(self) -> int:
-        """Numbers that a seed learns."""
+        """The number of trained parameters of one seed."""
         shapes = jax.eval_shape(self.model.init, jax.random.key(0))
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
     @property
     def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-        """Of optax: the clipping, which has no state, and the optimizer."""
+        """The clipping, which has no state, and the optimizer, as optax transformations."""
         clip = optax.identity() if self.clip is None else self.clip.transformation
         optimizer = self.optimizer.transformation
-        # As one vector: a cell's many small arrays would each cost kernels of their own. Split over devices they are
-        # large, and would be gathered into it.
+        # Parameters are updated as one vector, as each of a cell's many small arrays would cost kernels of its own.
+        # Over a `model` axis the arrays are large, and would have to be gathered into that vector.
         return clip, optimizer if mesh.size("model") > 1 else optax.flatten(optimizer)
 
 
 class TrainState(NamedTuple):
-    """All of a run that changes. With seeds, every leaf has a leading [seeds] axis."""
+    """Parameters, optimizer state and counters. With seeds, every leaf has a leading [seeds] axis."""
 
     params: Any
     opt_state: Any
-    key: jax.Array  # of the batches and noise still to be drawn
+    key: jax.Array  # draws all later batches and noise
     step: jax.Array  # optimization steps done
-    diverged: jax.Array  # whether training has ended: a loss or gradient norm was NaN or infinite
-    rate: jax.Array  # what the learning rate is multiplied by; 1 until `RollBack` makes it less
-    skipped: jax.Array  # updates skipped because the loss or gradient was not finite
-    rolled_back: jax.Array  # how often by `RollBack`
+    diverged: jax.Array  # whether training has ended because a loss or gradient was not finite
+    rate: jax.Array  # factor of the learning rate; 1 until `RollBack` reduces it
+    skipped: jax.Array  # number of updates skipped because the loss or gradient was not finite
+    rolled_back: jax.Array  # number of times that `RollBack` was applied
 
 
 class StepMetrics(NamedTuple):
-    """Recorded at every step; [seeds, steps]. NaN and False after a run has diverged."""
+    """Metrics of every step, [seeds, steps]. After a seed has diverged they are NaN and False."""
 
     loss: Any
-    grad_norm: Any  # global, before clipping
-    grad_norms: dict[str, Any]  # of each parameter by its name, before clipping
-    clipped: Any  # whether clipping changed anything
+    grad_norm: Any  # total norm before clipping
+    grad_norms: dict[str, Any]  # norm of each parameter's gradient before clipping, by name
+    clipped: Any  # whether clipping changed the gradient
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """A pytree's leaves by their names: `cell.w_h`, `readout.params.kernel`."""
+    """Returns a pytree's leaves by name, such as `cell.w_h` or `readout.params.kernel`."""
     leaves = jax.tree.leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 @functools.partial(jax.jit, static_argnames="trainer")
 def init(trainer: Trainer, keys: jax.Array) -> TrainState:
-    """Fresh states for the seeds of `keys` [seeds].
+    """Initialises parameters, optimizer and counters of every seed.
+
+    Args:
+      trainer: model and optimizer; static.
+      keys: one key for each seed, [seeds].
+
+    Returns:
+      The train state, [seeds, ...].
 
     Raises:
-      TypeError: where a parameter is complex: JAX's gradient of it is the conjugate of the direction of ascent.
+      TypeError: if a parameter is complex, as JAX's gradient of it is the conjugate of the direction of ascent.
     """
-    for path, leaf in jax.tree.leaves_with_path(jax.eval_shape(trainer.model.init, jax.random.key(0))):
+    _check_real(jax.eval_shape(trainer.model.init, jax.random.key(0)))
+    mesh.check(trainer)
+
+    def init_seed(key: jax.Array) -> TrainState:
+        key_params, key_batches = jax.random.split(key)
+        _, optimizer = trainer.transformations
+        params = trainer.model.init(key_params)
+        opt_state, zero = optimizer.init(params), jnp.array(0)
+        state = TrainState(params, opt_state, key_batches, zero, jnp.array(False), jnp.array(1.0), zero, zero)
+        return mesh.split_state(state)
+
+    return over_seeds(init_seed, keys)
+
+
+def _check_real(params: Any) -> None:
+    for path, leaf in jax.tree.leaves_with_path(params):
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
             name = jax.tree_util.keystr(path)
             raise TypeError(
                 f"training: params{name} must be real, got {leaf.dtype}: keep its two parts apart, as LRU does"
             )
 
-    mesh.check(trainer)
-
-    def init_one(key: jax.Array) -> TrainState:
-        key_params, key_batches = jax.random.split(key)
-        _, optimizer = trainer.transformations
-        params = trainer.model.init(key_params)
-        opt_state, none = optimizer.init(params), jnp.array(0)
-        state = TrainState(params, opt_state, key_batches, none, jnp.array(False), jnp.array(1.0), none, none)
-        return mesh.split_state(state)
-
-    return over_seeds(init_one, keys)
-
 
 def descend(
     trainer: Trainer, state: TrainState, key: jax.Array, loss: jax.Array, grads: Any
 ) -> tuple[TrainState, StepMetrics]:
-    """The state after a step down the gradient, clipped; as it was before where loss or gradient is not finite.
+    """Applies one clipped update to one seed; if the loss or gradient is not finite, the parameters stay as they are.
 
     Args:
-      trainer: gives clipping, optimizer, and what else becomes of the seed then.
-      state: of one seed.
-      key: what the new state holds.
-      loss: scalar.
-      grads: like the parameters.
+      trainer: clipping, optimizer and policy for NaN.
+      state: train state of one seed.
+      key: key of the new state.
+      loss: loss, a scalar.
+      grads: gradient, a pytree like the parameters.
+
+    Returns:
+      The new state and the metrics of the step, scalars.
     """
     clip, optimizer = trainer.transformations
     grad_norm = optax.tree.norm(grads)
@@ -146,10 +165,10 @@ def descend(
     params, opt_state = jax.tree.map(
         lambda new, old: jnp.where(diverged | bad, old, new), (params, opt_state), (state.params, state.opt_state)
     )
-    # A step that was left out counts as done, so that a stream is read on.
+    # A skipped step counts as done, so that a stream advances to its next segment.
     step = state.step + jnp.where(diverged, 0, 1)
     skipped = state.skipped + jnp.where(bad & ~state.diverged, 1, 0)
-    # At the step that diverges the metrics say how; after it there is nothing to record.
+    # The step that diverges has metrics; those after it are NaN.
     nan_after = jnp.where(state.diverged, jnp.nan, 0)
     norms = {name: jnp.linalg.norm(g) + nan_after for name, g in named_leaves(grads).items()}
     changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))

@@ -20,7 +20,7 @@ from rnn_jax.gradients import ReadoutLoss
 from rnn_jax.models import ReadoutModel, nats_per_token
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.seeds import fetch, in_groups, over_seeds, place
-from rnn_jax.training.source import RunState
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
 

@@ -13,7 +13,7 @@ from rnn_jax.gradients import task_loss
 from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import fetch, in_groups, over_seeds, place
 from rnn_jax.tasks import Batch, Task
-from rnn_jax.training.source import RunState
+from rnn_jax.training.run_state import RunState
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState, descend
 
 

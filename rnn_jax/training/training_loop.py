@@ -15,8 +15,7 @@ from rnn_jax.training.not_finite import RollBack
 from rnn_jax.training.progress import Progress
 from rnn_jax.training.recorder import Recorder
 from rnn_jax.training.session import Session
-from rnn_jax.training.source import Source
-from rnn_jax.training.sources import Batches, as_source
+from rnn_jax.training.sources import Batches, Source, as_source
 from rnn_jax.training.step import StepMetrics, Trainer, TrainState
 
 Evaluation = Callable[[Progress], dict[str, np.ndarray]]
@@ -39,6 +38,15 @@ def train(
 
     The result is the same, bit for bit, however often the training was interrupted: checkpoints lie at log points, so
     a resumed run repeats the same compiled chunks.
+
+    >>> import jax
+    >>> from rnn_jax import GRU, models, tasks, training
+    >>> model = models.ReadoutModel(GRU(2, 8), 1)
+    >>> trainer = training.Trainer(model, 16, training.Adam(0.01), training.ClipByNorm(1.0))
+    >>> state = training.init(trainer, jax.random.split(jax.random.key(0), 3))  # three seeds
+    >>> progress = training.train(trainer, tasks.Adding(length=5), state, 20, log_every=10)
+    >>> progress.steps, progress.history.loss.shape, progress.training.params.cell.w_h.shape
+    (20, (3, 20), (3, 8, 24))
 
     Args:
       trainer: model, batch size, optimizer, estimator, and the policy for NaN and infinity.

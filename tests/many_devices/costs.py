@@ -31,17 +31,17 @@ ITEM_BYTES = {"f32": 4, "f64": 8, "s32": 4, "u32": 4, "pred": 1}
 
 
 def collectives(program: str) -> Counter:
-    """How often each collective is executed, by its kind and the bytes of its result on one device.
+    """Counts the executions of each collective, by its kind and the bytes of its result on one device.
 
     Args:
       program: an optimized HLO module as text; its loops have known trip counts.
     """
-    calls, found, computation, entry = {}, {}, "", ""
+    calls, results, computation, entry = {}, {}, "", ""
     for line in program.splitlines():
         if opened := re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\{$", line):
             computation = opened[2]
             entry = computation if opened[1] else entry
-            calls[computation], found[computation] = [], []
+            calls[computation], results[computation] = [], []
         if loop_ := re.search(r" while\(.*body=%?([\w.\-]+)", line):
             times = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line)
             assert times, f"a loop of unknown length: {line}"
@@ -53,12 +53,12 @@ def collectives(program: str) -> Counter:
         if exchanged := COLLECTIVE.search(line):
             arrays = re.findall(r"(\w+)\[([\d,]*)\]", exchanged[1])
             size = sum(ITEM_BYTES[kind] * math.prod(map(int, filter(None, shape.split(",")))) for kind, shape in arrays)
-            found[computation].append((exchanged[2], size))
+            results[computation].append((exchanged[2], size))
 
     total = Counter()
 
     def walk(computation: str, times: int) -> None:
-        for each in found[computation]:
+        for each in results[computation]:
             total[each] += times
         for name, repeats in calls[computation]:
             walk(name, times * repeats)
@@ -69,7 +69,7 @@ def collectives(program: str) -> Counter:
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """Of `STEPS` optimization steps, on one device."""
+    """Costs of `STEPS` optimization steps on one device."""
 
     collectives: Counter
     flops: float
@@ -79,13 +79,13 @@ class Costs:
 
 @functools.cache
 def fresh(seeds: int = 1) -> training.TrainState:
-    """As SGD has it: of an optimizer with a state, the state depends on the mesh."""
+    """Returns fresh states; SGD has no optimizer state, whose structure would depend on the mesh."""
     return training.init(TRAINER, jax.random.split(jax.random.key(0), seeds))
 
 
 def compiled(shape: str, seeds: int = 1, trainer: training.Trainer = TRAINER) -> tuple:
-    """The program that trains on a mesh, and the state it begins with."""
-    state = jax.tree.map(jnp.copy, fresh(seeds))  # training gives it away
+    """Returns the program that trains on a mesh, and its initial state."""
+    state = jax.tree.map(jnp.copy, fresh(seeds))  # training donates it
     with jax.set_mesh(mesh.MeshShape.parse(shape).build()):
         state = place(state)
         return task_source._run.lower(trainer, TASK, state, STEPS).compile(), state
@@ -102,19 +102,19 @@ def costs(program: jax.stages.Compiled) -> Costs:
 
 
 def main() -> None:
-    print("| mesh | collectives a step | bytes of them | of one | flops | state, bytes | temporary, bytes |")
+    print("| mesh | collectives per step | bytes | of one kind | flops | state, bytes | temporary, bytes |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for axis in ("data", "model", "seeds"):
         for devices in (1, 2, 4, 8):
-            found = costs(compiled(f"{axis}:{devices}", seeds=devices if axis == "seeds" else 1)[0])
-            count = sum(found.collectives.values()) // STEPS
-            size = sum(times * bytes_ for (_, bytes_), times in found.collectives.items()) // STEPS
+            measured = costs(compiled(f"{axis}:{devices}", seeds=devices if axis == "seeds" else 1)[0])
+            count = sum(measured.collectives.values()) // STEPS
+            size = sum(times * bytes_ for (_, bytes_), times in measured.collectives.items()) // STEPS
             kinds = ", ".join(
-                f"{times // STEPS} {kind} {bytes_:,}" for (kind, bytes_), times in sorted(found.collectives.items())
+                f"{times // STEPS} {kind} {bytes_:,}" for (kind, bytes_), times in sorted(measured.collectives.items())
             )
             print(
-                f"| {axis}:{devices} | {count} | {size:,} | {kinds or 'none'} | {found.flops:,.0f} | "
-                f"{found.arguments:,} | {found.temporary:,} |"
+                f"| {axis}:{devices} | {count} | {size:,} | {kinds or 'none'} | {measured.flops:,.0f} | "
+                f"{measured.arguments:,} | {measured.temporary:,} |"
             )
 
 

@@ -39,14 +39,14 @@ def trained(shape, seeds=1):
     return costs.costs(program), (state, metrics)
 
 
-def assert_close(got, wanted):
-    arrays = [jax.tree.leaves((state.params, metrics._replace(clipped=()))) for state, metrics in (got, wanted)]
+def assert_close(got, expected):
+    arrays = [jax.tree.leaves((state.params, metrics._replace(clipped=()))) for state, metrics in (got, expected)]
     for g, w in zip(*arrays, strict=True):
         np.testing.assert_allclose(np.asarray(g), np.asarray(w), rtol=1e-6, atol=1e-6)
 
 
-def assert_equal(got, wanted):
-    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+def assert_equal(got, expected):
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         if jnp.issubdtype(g.dtype, jax.dtypes.prng_key):
             g, w = jax.random.key_data(g), jax.random.key_data(w)
         np.testing.assert_array_equal(np.asarray(g), np.asarray(w))
@@ -60,8 +60,8 @@ def shared_by(tree, devices):
 OFTEN = ("data:2", "data:8", "model:2", "model:8")  # of few devices and of many
 
 
-def of_devices(*counts):
-    """Those between are slow."""
+def device_counts(*counts):
+    """Returns the counts, those other than 2 and 8 marked as slow."""
     return [pytest.param(n, marks=() if n in (2, 8) else pytest.mark.slow) for n in counts]
 
 
@@ -79,10 +79,10 @@ def test_one_seed_over_many_devices_is_one_device(shape):
 
 @pytest.mark.parametrize("shape", [pytest.param("seeds:2", marks=pytest.mark.slow), "seeds:8"])
 def test_seeds_over_devices_are_one_device_bit_for_bit(shape):
-    of_mesh, of_one = trained(shape, seeds=8), trained("seeds:1", seeds=8)
-    assert_equal(of_mesh[1], of_one[1])
-    assert not of_mesh[0].collectives
-    assert shared_by(of_mesh[1], int(shape[-1]))
+    on_mesh, on_one = trained(shape, seeds=8), trained("seeds:1", seeds=8)
+    assert_equal(on_mesh[1], on_one[1])
+    assert not on_mesh[0].collectives
+    assert shared_by(on_mesh[1], int(shape[-1]))
 
 
 def test_without_a_mesh_nothing_changes():
@@ -101,11 +101,11 @@ def test_all_axes_together_by_the_public_door():
         tested = training.evaluate(trainer.model, TASK, state.training.params, jax.random.key(1), 20, batches=2)
         return training.join([first, second]).loss, tested["mse"], state.training
 
-    wanted = losses()
+    expected = losses()
     with on("data:2,seeds:2,model:2"):
         got = losses()
-    np.testing.assert_allclose(got[0], wanted[0], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(got[1], wanted[1], rtol=1e-5)
+    np.testing.assert_allclose(got[0], expected[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(got[1], expected[1], rtol=1e-5)
     # Both moments are split as the parameters are: a device holds half of one seed's, and a bit.
     held = sum(leaf.addressable_shards[0].data.nbytes for leaf in jax.tree.leaves(got[2].opt_state))
     assert held < 2 * 4 * PARAMETERS / 2 * 1.02
@@ -114,33 +114,33 @@ def test_all_axes_together_by_the_public_door():
 # What BUILD_NOTES.md says on paper. Numbers are of 4 bytes, the counts are of one optimization step.
 
 
-@pytest.mark.parametrize("devices", of_devices(1, 2, 4, 8))
+@pytest.mark.parametrize("devices", device_counts(1, 2, 4, 8))
 def test_data_costs_one_sum_of_the_gradients_whatever_the_length(devices):
-    found, one = trained(f"data:{devices}")[0], trained("data:1")[0]
+    split, one = trained(f"data:{devices}")[0], trained("data:1")[0]
     # The loss comes with the gradient. Before it three scalars, of the loss's weights: once, where XLA sees that they
     # are the same at every step.
-    wanted = {} if devices == 1 else {("all-reduce", 4 * (PARAMETERS + 1)): STEPS}
-    weights = found.collectives.pop(("all-reduce", 12), 0)
-    assert found.collectives == wanted
+    expected = {} if devices == 1 else {("all-reduce", 4 * (PARAMETERS + 1)): STEPS}
+    weights = split.collectives.pop(("all-reduce", 12), 0)
+    assert split.collectives == expected
     assert weights <= STEPS
-    assert found.flops == pytest.approx(one.flops / devices, rel=0.2)
-    assert found.arguments == one.arguments
-    assert devices == 1 or found.temporary < 0.6 * one.temporary
+    assert split.flops == pytest.approx(one.flops / devices, rel=0.2)
+    assert split.arguments == one.arguments
+    assert devices == 1 or split.temporary < 0.6 * one.temporary
 
 
-@pytest.mark.parametrize("devices", of_devices(1, 2, 4, 8))
+@pytest.mark.parametrize("devices", device_counts(1, 2, 4, 8))
 def test_model_costs_three_exchanges_a_time_step_and_divides_the_state(devices):
-    found, one = trained(f"model:{devices}")[0], trained("data:1")[0]
+    split, one = trained(f"model:{devices}")[0], trained("data:1")[0]
     loops = STEPS * LENGTH
-    wanted = {
+    expected = {
         ("all-gather", 4 * BATCH * 4 * HIDDEN): 2 * loops,  # the gates' arguments, forward and again backward
         ("all-reduce", 4 * BATCH * HIDDEN): loops,  # the adjoint of h
     }
-    small = {key: times for key, times in found.collectives.items() if key[1] < 64}
-    assert found.collectives - Counter(small) == ({} if devices == 1 else wanted)
+    small = {key: times for key, times in split.collectives.items() if key[1] < 64}
+    assert split.collectives - Counter(small) == ({} if devices == 1 else expected)
     assert devices == 1 or list(small.values()) == [STEPS, STEPS]  # norms; whether anything was clipped
-    assert found.flops == pytest.approx(one.flops / devices, rel=0.2)
-    assert found.arguments == one.arguments - 4 * WIDE * (devices - 1) // devices
+    assert split.flops == pytest.approx(one.flops / devices, rel=0.2)
+    assert split.arguments == one.arguments - 4 * WIDE * (devices - 1) // devices
 
 
 def test_another_engine_sums_gradients_at_every_step():
@@ -164,12 +164,12 @@ def read_streams():
 
 @pytest.mark.parametrize("shape", ["data:8", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
 def test_streams_are_split_and_read_as_by_one_device(shape):
-    _, wanted, wanted_loss = _streams_alone()
+    _, expected, expected_loss = _streams_alone()
     with on(shape):
         streams, got, loss = read_streams()
     assert streams.columns.addressable_shards[0].data.shape[1] == (2 if shape == "data:8" else 8)
-    assert_close(got, wanted)
-    np.testing.assert_allclose(loss, wanted_loss, rtol=1e-6)
+    assert_close(got, expected)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
 
 
 _streams_alone = functools.cache(read_streams)
@@ -184,8 +184,8 @@ def test_streams_cost_one_sum_a_segment():
         state = training.start(trainer, streams, training.init(trainer, jax.random.key(0)[None]))
         program = stream_source._run.lower(trainer, streams, state, STEPS).compile()
     no_bias = 2 * 16  # beside b_hn, of the gates that have none
-    wanted = {("all-reduce", 12): STEPS, ("all-reduce", 4 * (trainer.parameters + no_bias + 1)): STEPS}
-    assert costs.collectives(program.as_text()) == wanted
+    expected = {("all-reduce", 12): STEPS, ("all-reduce", 4 * (trainer.parameters + no_bias + 1)): STEPS}
+    assert costs.collectives(program.as_text()) == expected
 
 
 def loss_of_batch(model, params, batch, key):
@@ -208,9 +208,9 @@ def read_examples():
     source = training.ExampleSource([data.Examples(xs, whole)], loss_of_batch)
     state = training.start(trainer, source, training.init(trainer, jax.random.split(jax.random.key(0), 2)))
     state, metrics = training.run(trainer, source, state, 3)
-    found = state.training, metrics
+    trained = state.training, metrics
     # 6 of the 20 at a time: not even parts, so every device has them all.
-    return found, training.predict(model, answers, found[0].params, data.Examples(xs, whole), 6)
+    return trained, training.predict(model, answers, trained[0].params, data.Examples(xs, whole), 6)
 
 
 _examples_alone = functools.cache(read_examples)
@@ -218,11 +218,11 @@ _examples_alone = functools.cache(read_examples)
 
 @pytest.mark.parametrize("shape", ["data:4", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
 def test_examples_are_read_as_by_one_device(shape):
-    wanted, wanted_answers = _examples_alone()
+    expected, expected_answers = _examples_alone()
     with on(shape):
-        got, found = read_examples()
-    assert_close(got, wanted)
-    np.testing.assert_allclose(found, wanted_answers, rtol=1e-5, atol=1e-6)
+        got, predicted = read_examples()
+    assert_close(got, expected)
+    np.testing.assert_allclose(predicted, expected_answers, rtol=1e-5, atol=1e-6)
 
 
 def _run(trainer=TRAINER, count=1):
@@ -283,18 +283,18 @@ def test_a_checkpoint_is_read_on_another_number_of_devices(tmp_path):
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
         for shape, devices in (("seeds:4", 4), ("model:8", 8)):
             with on(shape):
-                wanted = jax.tree.map(
+                expected = jax.tree.map(
                     lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
                     like,
                     seeds.shardings(like),
                 )
-                found = checkpointer.restore(tmp_path / "state", wanted)
-            assert_equal(found, state)
-            assert shared_by(found, devices)
+                restored = checkpointer.restore(tmp_path / "state", expected)
+            assert_equal(restored, state)
+            assert shared_by(restored, devices)
 
 
-def of_session(folder, steps):
-    """A training of two seeds, on whatever mesh is set, on from where the folder has it."""
+def train_in(folder, steps):
+    """Trains two seeds on the mesh that is set, resuming from the folder."""
     state = training.init(TRAINER, jax.random.split(jax.random.key(0), 2))
     session = training.Session(folder, {"seeds": 2})
     return training.train(TRAINER, TASK, state, steps, log_every=2, session=session)
@@ -302,14 +302,14 @@ def of_session(folder, steps):
 
 @pytest.mark.slow
 def test_a_training_goes_on_on_other_devices(tmp_path):
-    wanted = of_session(tmp_path / "alone", 6)
+    expected = train_in(tmp_path / "alone", 6)
     with on("data:2,seeds:2"):
-        of_session(tmp_path / "moved", 2)
+        train_in(tmp_path / "moved", 2)
     with on("data:4"):
-        moved = of_session(tmp_path / "moved", 4)
+        moved = train_in(tmp_path / "moved", 4)
         assert shared_by(moved.training.params, 4)
-    back = of_session(tmp_path / "moved", 6)
+    back = train_in(tmp_path / "moved", 6)
     assert back.history.loss.shape == (2, 6)
-    np.testing.assert_allclose(back.history.loss, wanted.history.loss, rtol=1e-6, atol=1e-6)
-    for g, w in zip(jax.tree.leaves(back.training.params), jax.tree.leaves(wanted.training.params), strict=True):
+    np.testing.assert_allclose(back.history.loss, expected.history.loss, rtol=1e-6, atol=1e-6)
+    for g, w in zip(jax.tree.leaves(back.training.params), jax.tree.leaves(expected.training.params), strict=True):
         np.testing.assert_allclose(np.asarray(g), np.asarray(w), rtol=1e-5, atol=1e-6)
