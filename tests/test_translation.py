@@ -197,7 +197,7 @@ BAD = [
     ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
     ({"own_words": 1.5}, "--own_words must be from 0 to 1, got 1.5"),
     ({"length_penalty": -1.0}, "--length_penalty must be a number of at least 0, got -1.0"),
-    ({"pairs": 20}, "--data: split_by_source: 20 different sources leave none to train on beside 10"),
+    ({"pairs": 20}, "--data: split_by_source: 20 different sources leave none for training after 10"),
     ({"pairs": 100_000}, "--data: there are 73,049 dates"),
     ({"data": "nowhere.txt"}, "--data: nowhere.txt: cannot be read: No such file or directory"),
 ]
@@ -215,7 +215,7 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, tm
     [
         ({"columns": ("1",)}, "--columns must be two numbers, as 2,1, got '1'"),
         ({"columns": ("a", "b")}, "--columns must be two numbers, as 2,1, got 'a,b'"),
-        ({"columns": ("4", "1")}, "line 1: must have 4 columns parted by tabs, got 3"),
+        ({"columns": ("4", "1")}, "line 1: must have 4 tab-separated columns, got 3"),
         ({"max_words": 1}, "no pair has at most 1 words a side"),
     ],
 )
@@ -241,5 +241,5 @@ def test_a_file_of_another_kind_ends_the_program_without_a_traceback(tmp_path):
         timeout=120,
     )
     assert done.returncode == 2
-    assert done.stderr.strip().startswith(f"error: --data: {path}, line 2: must have 2 columns parted by tabs, got 1")
+    assert done.stderr.strip().startswith(f"error: --data: {path}, line 2: must have 2 tab-separated columns, got 1")
     assert "Traceback" not in done.stderr
