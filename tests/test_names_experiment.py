@@ -199,7 +199,7 @@ def test_the_default_names_are_of_languages_that_share_some():
 
 
 BAD = [
-    ({"data": "nowhere"}, "--data: nowhere: must be a folder with a file of texts a class"),
+    ({"data": "nowhere"}, "--data: nowhere: must be a folder with one file of texts per class"),
     ({"generator": "bi_lstm"}, "unknown cell 'bi_lstm'"),
     ({"generator": "nope:Cell"}, "cannot import module 'nope'"),
     ({"cells": ("lru", "xyz")}, "unknown cell 'xyz'"),

@@ -272,7 +272,7 @@ def test_the_spread_is_of_the_seeds():
 
 BAD = [
     ({"data": "nowhere.csv"}, "--data: nowhere.csv: cannot be read: No such file or directory"),
-    ({"data": "nowhere"}, "--data: nowhere: must be a folder with a file of texts a class, or a file .csv or .tsv"),
+    ({"data": "nowhere"}, "--data: nowhere: must be a folder with one file of texts per class, or a file .csv or .tsv"),
     ({"split": ("80", "20")}, "split_labelled: shares must be 3 numbers, of training, validation, test, got 2"),
     ({"split": ("80", "x", "10")}, "--split must be three numbers, got '80,x,10'"),
     ({"cells": ("lstmm",)}, "unknown cell 'lstmm': known are rnn, irnn"),

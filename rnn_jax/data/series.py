@@ -209,5 +209,5 @@ def _check_gaps(path: str | Path, lines: list[int], name: str, observed: np.ndar
             raise ValueError(f"{missing} at the {'end' if gap[0] else 'start'}, which cannot be interpolated")
         if len(gap) > longest:
             raise ValueError(
-                f"{missing} in {len(gap)} row{'s' * (len(gap) > 1)}; gaps of up to {longest} rows are interpolated"
+                f"{missing} in {len(gap)} row{'s' * (len(gap) > 1)}; gaps of up to {longest} rows are filled"
             )
