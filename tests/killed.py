@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import GRU, LSTM, tasks, training
+from rnn_jax import GRU, LSTM, tasks, training, trees
 from rnn_jax.data import OneHot, Streams
 from rnn_jax.models import LanguageModel, ReadoutModel
 
@@ -48,7 +48,7 @@ def digests(progress):
         "history": progress.history,
         "curves": progress.curves,
     }
-    for name, leaf in training.named_leaves(everything).items():
+    for name, leaf in trees.named_leaves(everything).items():
         raw = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
         digests[name] = hashlib.sha256(np.asarray(raw).tobytes()).hexdigest()
     return digests

@@ -15,7 +15,7 @@ import pytest
 import rnn_jax
 from rnn_jax import GRU, LRU, LSTM, Cell, LearnedInitialState, Scan
 from rnn_jax.engines import adjoint
-from rnn_jax.engines.hoisted import floats, refill
+from rnn_jax.trees import floats, refill
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 

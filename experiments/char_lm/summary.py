@@ -10,7 +10,7 @@ from rich.console import Console
 from experiments.char_lm.config import Config, Plan
 from experiments.char_lm.measurement import ORDER, STRATEGY, Baselines, Looks, Outcome
 from experiments.common import run_files
-from rnn_jax import report, training
+from rnn_jax import report, trees
 
 
 class Row(NamedTuple):
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 def parameters(params: Any) -> dict[str, np.ndarray]:
     """Of the one seed, by name."""
-    return {name: np.asarray(leaf[0]) for name, leaf in training.named_leaves(params).items()}
+    return {name: np.asarray(leaf[0]) for name, leaf in trees.named_leaves(params).items()}
 
 
 def record(plan: Plan, config: Config, baselines: Baselines, looks: Looks) -> dict[str, Any]:

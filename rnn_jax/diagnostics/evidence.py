@@ -13,6 +13,7 @@ from rnn_jax.diagnostics.reach import gradient_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Batch, Task
+from rnn_jax.trees import named_leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +114,7 @@ def _loss(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> jax.Arr
 
 def not_finite(tree: Any) -> dict[str, int]:
     """Returns the number of NaN and infinite entries of each leaf, by its name (`cell.w_h`)."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): int(np.sum(~np.isfinite(np.asarray(leaf))))
-        for path, leaf in jax.tree.leaves_with_path(tree)
-    }
+    return {name: int(np.sum(~np.isfinite(np.asarray(leaf)))) for name, leaf in named_leaves(tree).items()}
 
 
 def common_lags(batch: Batch) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.linear import Transition
+from rnn_jax.trees import named_leaves
 from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Advance, Wrapper
 
@@ -90,10 +91,8 @@ def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array
     A component's name is its field in the state (`h`, `c`); a state that is one array is `h`. Integers have none.
     """
     leaves = {
-        jax.tree_util.keystr(path, simple=True, separator=".") or "h": jnp.reshape(
-            leaf, (*leaf.shape[: 1 + batch_dims], -1)
-        )
-        for path, leaf in jax.tree.leaves_with_path(gradients)
+        name or "h": jnp.reshape(leaf, (*leaf.shape[: 1 + batch_dims], -1))
+        for name, leaf in named_leaves(gradients).items()
         if leaf.dtype != jax.dtypes.float0
     }
     norms = {name: _norm(leaf) for name, leaf in leaves.items()}

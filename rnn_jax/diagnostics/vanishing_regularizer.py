@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from rnn_jax.cell import Cell, Params
 from rnn_jax.diagnostics.jacobians import states_before
 from rnn_jax.diagnostics.lag_gradients import state_gradients
-from rnn_jax.engines.hoisted import floats, refill
 from rnn_jax.linear import spread
+from rnn_jax.trees import floats, refill
 
 
 def omega(cell: Cell, params: Params, xs: jax.Array, loss: Callable[[Any], jax.Array]) -> jax.Array:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines.hoisted import floats
+from rnn_jax.trees import floats
 
 
 class Solver(Protocol):

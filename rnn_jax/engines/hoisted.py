@@ -21,6 +21,7 @@ import numpy as np
 from rnn_jax import checks, mesh
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines.scan import Scan
+from rnn_jax.trees import floats, refill
 
 
 @dataclasses.dataclass(frozen=True)
@@ -303,16 +304,3 @@ def _plus(some: list[jax.Array], more: list[jax.Array]) -> list[jax.Array]:
 def _no_tangent(leaf: jax.Array) -> Any:
     """What JAX wants for the cotangent of integers; in the place of floats it is refilled."""
     return leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
-
-
-def floats(tree: Any, like: Any = None) -> list[Any]:
-    """The leaves of a tree that are floating point (in `like`, if given): those that have a gradient."""
-    leaves = jax.tree.leaves(tree)
-    kinds = leaves if like is None else jax.tree.leaves(like)
-    return [leaf for leaf, kind in zip(leaves, kinds, strict=True) if jnp.issubdtype(kind.dtype, jnp.inexact)]
-
-
-def refill(tree: Any, leaves: list[Any]) -> Any:
-    """The tree with other floating-point leaves."""
-    new = iter(leaves)
-    return jax.tree.map(lambda leaf: next(new) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf, tree)

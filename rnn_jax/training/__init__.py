@@ -11,7 +11,7 @@ from rnn_jax.training.progress import Progress
 from rnn_jax.training.run_state import RunState
 from rnn_jax.training.session import Session
 from rnn_jax.training.sources import evaluate, run, start
-from rnn_jax.training.step import StepMetrics, Trainer, TrainState, init, named_leaves
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState, init
 from rnn_jax.training.training_loop import train
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "fit",
     "init",
     "join",
-    "named_leaves",
     "predict",
     "run",
     "start",

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.training.step import named_leaves
+from rnn_jax.trees import named_leaves
 
 FORMAT = 2
 # One save at a time in a process: orbax 0.12.8 numbers temporary folders for all threads, and its own asynchronous

@@ -15,6 +15,7 @@ from rnn_jax.seeds import over_seeds
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.not_finite import NotFinite, Stop
 from rnn_jax.training.optimizers import Optimizer
+from rnn_jax.trees import named_leaves
 
 
 class Model(Protocol):
@@ -94,12 +95,6 @@ class StepMetrics(NamedTuple):
     grad_norm: Any  # total norm before clipping
     grad_norms: dict[str, Any]  # norm of each parameter's gradient before clipping, by name
     clipped: Any  # whether clipping changed the gradient
-
-
-def named_leaves(tree: Any) -> dict[str, Any]:
-    """Returns a pytree's leaves by name, such as `cell.w_h` or `readout.params.kernel`."""
-    leaves = jax.tree.leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 @functools.partial(jax.jit, static_argnames="trainer")
