@@ -1,4 +1,4 @@
-"""Figures, drawn without a display and without matplotlib's global state."""
+"""Figures without a display and without matplotlib's global state."""
 
 import dataclasses
 import io
@@ -9,18 +9,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-FLOOR = 1e-20  # below it nothing is shown
+FLOOR = 1e-20  # smallest value on a logarithmic axis
 
 
 def figure(size: tuple[float, float]) -> Figure:
-    """An empty one of (width, height) inches, that belongs to nobody but its owner."""
+    """Returns an empty figure of (width, height) inches, which matplotlib's `pyplot` does not know."""
     empty = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(empty)
     return empty
 
 
 def png(drawn: Figure) -> bytes:
-    """A figure as the content of a PNG file."""
+    """Returns a figure as the content of a PNG file."""
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
@@ -28,20 +28,36 @@ def png(drawn: Figure) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Curves [seeds, lags] of one cell, before and after training, and its theory [lags] before."""
+    """The curves of one cell in `lag_figure`.
+
+    Args:
+      label: name in the legend.
+      color: color of the line.
+      style: matplotlib line style.
+      before: relative gradient norms before training [seeds, lags].
+      after: relative gradient norms after training [seeds, lags].
+      theory: first-order theory before training [lags].
+    """
 
     label: str
     color: str
-    style: Any  # of a matplotlib line
+    style: Any
     before: np.ndarray
     after: np.ndarray
     theory: np.ndarray
 
 
 def lag_figure(lines: Sequence[Line], title: str) -> bytes:
-    """Gradient norm over lag, relative to the last step, log scale: before training on the left, after on the right.
+    """Draws the gradient norm over the lag, relative to lag 0, before training (left) and after (right).
 
-    A line is the median over seeds, its band their range; a dotted line is the first-order theory. Returns a PNG.
+    A line is the median over seeds, its band their range; a dotted line is the first-order theory.
+
+    Args:
+      lines: one entry for each cell.
+      title: title of the figure.
+
+    Returns:
+      The content of a PNG file.
     """
     drawn = figure((11, 4.8))
     axes = drawn.subplots(1, 2, sharey=True)
@@ -49,8 +65,8 @@ def lag_figure(lines: Sequence[Line], title: str) -> bytes:
         for line in lines:
             curves = getattr(line, phase)
             lags = np.arange(curves.shape[1])
-            middle, lowest, highest = (of(curves, axis=0) for of in (np.median, np.min, np.max))
-            middle = np.where(middle > 0, middle, np.nan)  # an underflown norm has no logarithm: it ends its line
+            middle, lowest, highest = (statistic(curves, axis=0) for statistic in (np.median, np.min, np.max))
+            middle = np.where(middle > 0, middle, np.nan)  # an underflowed norm has no logarithm and ends its line
             axis.plot(lags, middle, color=line.color, linestyle=line.style, label=line.label)
             axis.fill_between(lags, np.maximum(lowest, FLOOR), highest, color=line.color, alpha=0.15, lw=0)
             if phase == "before":

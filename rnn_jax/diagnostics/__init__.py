@@ -1,4 +1,4 @@
-"""Instruments that say how far a cell's gradient reaches, and what its states do on the way."""
+"""Measurements of a recurrent network: gradients by lag, Jacobians, Lyapunov exponents, saturation, diagnosis."""
 
 from rnn_jax.diagnostics.diagnosis import doctor
 from rnn_jax.diagnostics.evidence import Evidence, Snapshot, common_lags, examine, not_finite

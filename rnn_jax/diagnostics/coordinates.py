@@ -1,4 +1,4 @@
-"""A cell's state as one real vector, complex components by their two parts: what a Jacobian is taken in."""
+"""A cell's state as one real vector, the coordinates in which Jacobians are computed."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,15 @@ from rnn_jax.cell import State
 
 
 def ravel(state: State) -> tuple[jax.Array, Callable[[jax.Array], State]]:
-    """The vector, and the way back from one.
+    """Flattens a state to a real vector; a complex component becomes its real and its imaginary part.
 
-    A complex unit that is multiplied by lambda has, in these coordinates, a block with the eigenvalues lambda and its
-    conjugate.
+    In these coordinates multiplication of a complex unit by lambda has the eigenvalues lambda and its conjugate.
+
+    Args:
+      state: pytree of floating-point or complex arrays.
+
+    Returns:
+      The vector [n], and the function that turns such a vector back into a state.
     """
 
     def parts(leaf: jax.Array) -> tuple[jax.Array, jax.Array] | jax.Array:
@@ -21,9 +26,9 @@ def ravel(state: State) -> tuple[jax.Array, Callable[[jax.Array], State]]:
 
     flat, unflatten = flatten_util.ravel_pytree(jax.tree.map(parts, state))
 
-    def back(flat: jax.Array) -> State:
+    def unravel(flat: jax.Array) -> State:
         return jax.tree.map(
-            lambda leaf, own: jax.lax.complex(*own) if jnp.iscomplexobj(leaf) else own, state, unflatten(flat)
+            lambda leaf, value: jax.lax.complex(*value) if jnp.iscomplexobj(leaf) else value, state, unflatten(flat)
         )
 
-    return flat, back
+    return flat, unravel

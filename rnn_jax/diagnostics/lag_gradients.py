@@ -1,10 +1,10 @@
-"""How much of the gradient reaches back k steps: ||dL/ds_t|| for every t, for any cell.
+"""The gradient by lag: dL/ds_t for every step t of any cell, its norms and how they decay.
 
-A perturbation e_t added to every state makes the adjoint an ordinary gradient:
+A perturbation e_t added to every state turns the adjoint into an ordinary gradient:
 
     s_t = step(params, s_{t-1}, d_t) + e_t,      dL/ds_t = dL/de_t at e = 0
 
-It travels in the drive, as everything from outside does, so no cell and no engine knows of it.
+It is part of the drive, so it needs no support by cells or engines.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from rnn_jax.wrapper import Advance, Wrapper
 
 @dataclasses.dataclass(frozen=True)
 class Perturbed(Wrapper):
-    """`cell` with inputs (x_t, e_t) whose states are moved by e_t, a pytree like the state."""
+    """`cell` with inputs (x_t, e_t), where e_t, a pytree like the state, is added to s_t."""
 
     def inner_input(self, params: Params, x: Any) -> Any:
         return x[0]
@@ -47,7 +47,7 @@ class Perturbed(Wrapper):
         return super().enter(params, state, drive[0])
 
     def noise(self, params: Params, key: jax.Array, shape: tuple[int, ...]) -> None:
-        """None: what is measured is the cell as it is evaluated."""
+        """Returns None: the cell is measured as in evaluation."""
 
 
 def state_gradients(
@@ -58,19 +58,29 @@ def state_gradients(
     *,
     engine: Engine = Hoisted(),
 ) -> State:
-    """dL/ds_t for every t: a pytree like the state, every leaf [T, *batch, ...].
+    """Computes dL/ds_t for every step t.
 
-    The components of a state are coordinates of their own: an LSTM's dL/dc_t holds h_t fixed (it is what reaches c_t
-    through c_{t+1}, h_{t+1}, ...), so it is zero at a last step of which only h is read. A component of integers (a
-    counter) has no gradient: its leaf has JAX's dtype `float0`.
+    The components of a state are separate coordinates: an LSTM's dL/dc_t keeps h_t fixed and contains the paths through
+    c_{t+1}, h_{t+1}, ..., so it is zero at the last step if only h is read there. An integer component (a counter) has
+    no gradient; its leaf has JAX's dtype `float0`.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax
+    >>> cell = rnn_jax.LinearRNN(1, 1)
+    >>> params = cell.init(jax.random.key(0))._replace(w_h=jnp.array([[0.5]]))
+    >>> gradients = state_gradients(cell, params, jnp.ones((4, 1, 1)), lambda ys: jnp.sum(ys[-1]))
+    >>> gradient_norms(gradients)["total"][:, 0]  # 0.5^k at lag k, for the steps t = 1..4
+    Array([0.125, 0.25 , 0.5  , 1.   ], dtype=float32)
 
     Args:
-      cell: any cell.
-      params: its parameters.
+      cell: the cell.
+      params: parameters of the cell.
       xs: inputs [T, *batch, input_size].
-      loss: scalar function of the outputs [T, *batch, ...]. For the gradient of each sequence's own loss give their
-        *sum* over the batch: sequences do not influence one another.
-      engine: how the recurrence and its adjoint are solved.
+      loss: scalar function of the outputs [T, *batch, ...]. For the gradients of the sequences' separate losses it is
+        their sum over the batch, as sequences do not affect one another.
+      engine: engine that solves the recurrence and its adjoint.
+
+    Returns:
+      A pytree like the state, every leaf [T, *batch, ...].
 
     Raises:
       TypeError, ValueError: as `rnn_jax.unroll`.
@@ -86,9 +96,15 @@ def state_gradients(
 
 
 def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array]:
-    """Euclidean norms [T, *batch] of each component of `state_gradients`, by its name, and of their `total`.
+    """Computes Euclidean norms of state gradients, for each component of the state and for all of them.
 
-    A component's name is its field in the state (`h`, `c`); a state that is one array is `h`. Integers have none.
+    Args:
+      gradients: result of `state_gradients`, every leaf [T, *batch, ...].
+      batch_dims: number of batch dimensions.
+
+    Returns:
+      Norms [T, *batch] by the component's field in the state (`h`, `c`; `h` for a state that is one array), and the
+      norm of all components as `total`. Integer components are left out.
     """
     leaves = {
         name or "h": jnp.reshape(leaf, (*leaf.shape[: 1 + batch_dims], -1))
@@ -101,17 +117,22 @@ def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array
 
 
 def _norm(x: jax.Array) -> jax.Array:
-    """Norm over the last axis. The largest entry is taken out first: squares of 1e-20 underflow in float32."""
-    x = jnp.abs(x)  # of complex numbers too
+    """Returns the norm over the last axis; entries are scaled by the largest, as squares of 1e-20 underflow."""
+    x = jnp.abs(x)  # real for complex x, too
     largest = jnp.max(x, axis=-1)
     scale = jnp.where(largest > 0, largest, 1)
     return largest * jnp.sqrt(jnp.sum((x / scale[..., None]) ** 2, axis=-1))
 
 
 def align_to_last(norms: jax.Array, weights: jax.Array) -> jax.Array:
-    """Reorders norms [T, B] by lag, counted back from each sequence's last step of positive weight: [T, B].
+    """Reorders norms by lag, counted back from each sequence's last step of positive weight.
 
-    Row k is lag k; NaN where the sequence has no step so far back.
+    Args:
+      norms: norms by step [T, B].
+      weights: weights of the loss [T, B].
+
+    Returns:
+      Norms by lag [T, B]; NaN for lags that exceed the sequence's length.
     """
     steps = jnp.arange(norms.shape[0])
     last = jnp.max(jnp.where(weights > 0, steps[:, None], -1), axis=0)
@@ -120,18 +141,23 @@ def align_to_last(norms: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 class Decay(NamedTuple):
-    """How norms fall with the lag. A growing gradient has a positive slope and a negative half-life."""
+    """Decay of gradient norms with the lag; a growing gradient has a positive slope and a negative half-life."""
 
-    slope: float  # of ln norm over lag, per step, by least squares
+    slope: float  # slope of ln norm over lag, per step, by least squares
     half_life: float  # -ln 2 / slope, steps
-    first_over_last: float  # norm at the largest lag / norm at the smallest lag that has one
+    first_over_last: float  # norm at the largest lag / norm at the smallest usable lag
 
 
 def fit_decay(norms: np.ndarray) -> Decay:
-    """Fits ||dL/ds_{T-k}|| ~ exp(slope k) to norms [lags].
+    """Fits ||dL/ds_{T-k}|| ~ exp(slope k) by least squares of the logarithms.
 
-    Lags whose norm is zero, not finite or below the normal range of its dtype (underflown) take no part in the slope;
-    they do in the ratio. All NaN where fewer than two lags remain.
+    Lags whose norm is zero, not finite or below the normal range of its dtype (underflow) do not enter the slope.
+
+    Args:
+      norms: norms by lag [lags].
+
+    Returns:
+      A `Decay`; all its fields are NaN if fewer than two lags are usable.
     """
     norms = np.asarray(norms)
     usable = np.isfinite(norms) & (norms >= np.finfo(norms.dtype).tiny)

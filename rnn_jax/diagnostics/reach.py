@@ -1,4 +1,4 @@
-"""How far back a model's gradient reaches on a task, many seeds at once; and what its linearisation would keep."""
+"""How far back a model's gradient reaches on a task, for many seeds at once, and the first-order theory of it."""
 
 import functools
 from typing import Any
@@ -16,18 +16,28 @@ from rnn_jax.tasks import Batch, Task
 
 
 def gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, dict[str, jax.Array]]:
-    """||dL/ds_{T-k}|| by lag k, L each sequence's own loss, averaged over a batch of the task.
+    """Computes ||dL/ds_{T-k}|| by lag k for many seeds, the mean over the sequences of a batch.
+
+    L is the loss of a single sequence.
+
+    >>> import jax
+    >>> from rnn_jax import LSTM, models, tasks
+    >>> model, task = models.ReadoutModel(LSTM(2, 4), 1), tasks.Adding(length=10)
+    >>> params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))  # two seeds
+    >>> reach = gradient_reach(model, task, params, task.sample(jax.random.key(1), 3))
+    >>> list(reach), list(reach["task"]), reach["task"]["total"].shape
+    (['last_step', 'task'], ['c', 'h', 'total'], (2, 10))
 
     Args:
-      model: static.
-      task: gives the loss.
-      params: [seeds, ...].
-      batch: of the task; the same for every seed.
+      model: the cell and its readout; static.
+      task: definition of the loss.
+      params: parameters, every leaf [seeds, ...].
+      batch: batch of the task, used for every seed.
 
     Returns:
-      For the loss read at the `last_step` alone and for the `task`'s own (the same where a task reads only its last
-      step), for each component of the state and their `total` (`gradient_norms`): [seeds, T] by lag, NaN at lags that
-      not every sequence has.
+      Norms [seeds, T] by lag, for two losses and by the component of the state, with the norm of all components as
+      `total` (`gradient_norms`). The losses are that of the `last_step` alone and that of the `task`, which are equal
+      if a task reads only its last step. NaN at lags that not all sequences have.
     """
     return _gradient_reach(model, task, place(params), batch)
 
@@ -39,37 +49,38 @@ def _gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) 
     last = jnp.max(jnp.where(batch.weights > 0, steps, -1), axis=0, keepdims=True)
     weights = {"last_step": batch.weights * (steps == last), "task": batch.weights}
 
-    def of_seed(params: Any, task: Task, batch: Batch, stacked: jax.Array) -> dict[str, jax.Array]:
-        def by_lag(weights: jax.Array) -> dict[str, jax.Array]:
+    def seed_norms(params: Any, task: Task, batch: Batch, stacked: jax.Array) -> dict[str, jax.Array]:
+        def norms_by_lag(weights: jax.Array) -> dict[str, jax.Array]:
             def loss(hs: jax.Array) -> jax.Array:
-                # The task's loss is a mean over the batch; each sequence's own is wanted.
+                # The task's loss is a mean over the batch; this is the sum of the sequences' losses.
                 return batch_size * task.loss(model.read(params, hs), batch._replace(weights=weights))
 
             norms = gradient_norms(state_gradients(model.cell, params.cell, batch.inputs, loss))
             return {name: jnp.mean(align_to_last(n, weights), axis=1) for name, n in norms.items()}
 
-        return jax.vmap(by_lag)(stacked)
+        return jax.vmap(norms_by_lag)(stacked)
 
     names = list(weights)
-    norms = over_seeds(of_seed, params, task, batch, jnp.stack([weights[name] for name in names]))
+    norms = over_seeds(seed_norms, params, task, batch, jnp.stack([weights[name] for name in names]))
     return {name: jax.tree.map(lambda n, i=i: n[:, i], norms) for i, name in enumerate(names)}
 
 
 def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
-    """First-order theory of the decay: what reaches back k steps through a cell at rest, relative to lag 0.
+    """Computes the first-order theory of the decay: the gradient of a cell at rest by lag k, relative to lag 0.
 
-        ||O J^k||_F / ||O||_F,    J = ds_t/ds_{t-1},  O = dy_t/ds_t  at x = 0 and every unit barely above zero
+        ||O J^k||_F / ||O||_F,    J = ds_t/ds_{t-1},  O = dy_t/ds_t  at x = 0 and s = 1e-3 in every unit
 
-    Barely above (1e-3), so that a ReLU is in its active half. Nothing saturates there: it is what the recurrent weights
-    and the gates' biases alone would keep. For a linear cell it is exact (in the mean over directions of dL/dy_T).
+    The state is slightly above zero so that a ReLU is active. No unit saturates there: the decay is that of the
+    recurrent weights and of the gates' biases alone. It is exact for a linear cell, in the mean over directions of
+    dL/dy_T.
 
     Args:
-      cell: any cell whose output is differentiable in the state.
-      params: of one seed.
-      lags: how many.
+      cell: cell whose output is differentiable in the state; static.
+      params: parameters of one seed.
+      lags: number of lags.
 
     Returns:
-      [lags], in float64.
+      Norms [lags] in float64, relative to that at lag 0.
     """
     rest, output = (np.asarray(matrix, np.float64) for matrix in _linearise(cell, params))
     norms = []
@@ -81,7 +92,7 @@ def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames="cell")
 def _linearise(cell: Cell, params: Params) -> tuple[jax.Array, jax.Array]:
-    """J and O of `linearised_reach`, the state as one real vector."""
+    """Returns J and O of `linearised_reach`, for the state as one real vector."""
     state, unflatten = ravel(cell.initial_state(params))
     rest = jnp.full_like(state, 1e-3)
     x = jnp.zeros(cell.input_size, state.dtype)

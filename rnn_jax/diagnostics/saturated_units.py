@@ -1,7 +1,7 @@
-"""Where a cell's activations sit in their range: gates stuck open or shut, tanh units on a rail, dead ReLUs.
+"""Saturation of a cell's nonlinearities: gates stuck open or closed, tanh units at a bound, dead ReLUs.
 
-The step's program (its jaxpr) is run equation by equation, so that the value of every pointwise nonlinearity is had
-without a word from the cell.
+The step's program (its jaxpr) is evaluated equation by equation, which yields the output of every pointwise
+nonlinearity of any cell.
 """
 
 import collections
@@ -30,37 +30,43 @@ from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.jacobians import states_before
 
 MARGIN = 0.05
+_Outputs = collections.OrderedDict[str, jax.Array]  # of nonlinearities, by name
 _BOUNDS = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0), "max": (0.0, np.inf)}
 
 
 class Saturation(NamedTuple):
-    """Shares of the values, and of the units, of one nonlinearity."""
+    """Saturated shares of the values, and dead share of the units, of one nonlinearity."""
 
-    low: jax.Array  # of the values: within 0.05 of the lower bound; of a ReLU, exactly zero
-    high: jax.Array  # of the values: within 0.05 of the upper bound; 0 for a ReLU, which has none
-    dead: jax.Array  # of the units: low at every step of every sequence, or high at every one
+    low: jax.Array  # share of values within 0.05 of the lower bound; for a ReLU, of exact zeros
+    high: jax.Array  # share of values within 0.05 of the upper bound; 0 for a ReLU, which has none
+    dead: jax.Array  # share of units that are low, or high, at all steps of all sequences
 
 
 def saturation(cell: Cell, params: Params, xs: jax.Array) -> dict[str, Saturation]:
-    """How much of each nonlinearity is at the end of its range, where its derivative is almost zero.
+    """Measures how many values of each nonlinearity are at a bound, where the derivative is almost zero.
 
-    Looked for are JAX's `logistic` (0 to 1), `tanh` (-1 to 1) and `max` with zero (a ReLU) of values that depend on the
-    state or the input, in `step` and `project` and the functions these call. One operation is one entry, though it may
-    compute several gates side by side; each of their units is one. A loop or a condition inside a step is not entered,
-    and what is put together of other operations (1 / (1 + exp(-x)), a ReLU by `where`) is not recognised.
+    The nonlinearities are JAX's `logistic` (0 to 1), `tanh` (-1 to 1) and `max` with zero (a ReLU) of values that
+    depend on the state or the input, in `step`, `project` and the functions that these call. One operation is one
+    entry, even if it computes several gates at once. Loops and conditionals inside a step are skipped, and compositions
+    of other operations (1 / (1 + exp(-x)), a ReLU by `jnp.where`) are not recognised.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax
+    >>> cell = rnn_jax.GRU(2, 3)
+    >>> list(saturation(cell, cell.init(jax.random.key(0)), jnp.zeros((5, 4, 2))))  # gates r and z, candidate
+    ['logistic', 'logistic 2', 'tanh']
 
     Args:
-      cell: any cell; static.
-      params: its parameters.
-      xs: inputs [T, *batch, input_size], all steps of which count.
+      cell: the cell; static.
+      params: parameters of the cell.
+      xs: inputs [T, *batch, input_size]; all steps are counted.
 
     Returns:
-      By name, in the order in which the step computes them: `logistic`, `logistic 2`, `tanh`, `max`, ... Of an `LSTM`
-      they are its gates f and i, the candidate, gate o as `logistic 3`, and the cell state's `tanh 2`.
+      Shares by nonlinearity, in the order of computation: `logistic`, `logistic 2`, `tanh`, `max`, ... For an `LSTM`
+      they are gates f and i, the candidate, gate o as `logistic 3`, and the cell state's `tanh 2`.
 
     Raises:
       TypeError: as `rnn_jax.unroll`.
-      ValueError: where `xs` holds no value, or as `rnn_jax.unroll`.
+      ValueError: if `xs` has no steps or no sequences, or as `rnn_jax.unroll`.
     """
     if jnp.ndim(xs) and not np.prod(jnp.shape(xs)[:-1]):
         raise ValueError(f"saturation: xs must hold at least one step of one sequence, got shape {jnp.shape(xs)}")
@@ -86,7 +92,7 @@ def _saturation(cell: Cell, params: Params, xs: jax.Array) -> collections.Ordere
 
 
 def _at_bounds(name: str, values: jax.Array) -> tuple[jax.Array, ...]:
-    """Of values [B, ...] of one step: shares that are low and high, and whether all of a unit's are, [units]."""
+    """Returns, for values [B, ...] of one step, the shares low and high, and whether all of a unit's are [units]."""
     lower, upper = _BOUNDS[name.split()[0]]
     flat = jnp.reshape(values, (len(values), -1))
     low = flat <= (lower if name.startswith("max") else lower + MARGIN)
@@ -97,11 +103,11 @@ def _at_bounds(name: str, values: jax.Array) -> tuple[jax.Array, ...]:
 class _Value(NamedTuple):
     value: Any
     varies: bool  # depends on the state or the input, not on parameters alone
-    zero: bool = False  # a constant zero
+    zero: bool = False  # is a constant zero
 
 
-def _nonlinearities(cell: Cell, params: Params, state: State, x: jax.Array) -> collections.OrderedDict[str, jax.Array]:
-    """The outputs of the nonlinearities of one step of one sequence."""
+def _nonlinearities(cell: Cell, params: Params, state: State, x: jax.Array) -> _Outputs:
+    """Returns the outputs of the nonlinearities of one step of one sequence, by name."""
 
     def step(params: Params, state: State, x: jax.Array) -> State:
         return cell.step(params, state, cell.project(params, x))
@@ -109,13 +115,13 @@ def _nonlinearities(cell: Cell, params: Params, state: State, x: jax.Array) -> c
     program = jax.make_jaxpr(step)(params, state, x)
     values = [_Value(leaf, varies=False) for leaf in jax.tree.leaves(params)]
     values += [_Value(leaf, varies=True) for leaf in jax.tree.leaves((state, x))]
-    found: collections.OrderedDict[str, jax.Array] = collections.OrderedDict()
-    _run(program, values, found)
-    return found
+    outputs: _Outputs = collections.OrderedDict()
+    _run(program, values, outputs)
+    return outputs
 
 
-def _run(program: Any, values: list[_Value], found: collections.OrderedDict[str, jax.Array]) -> list[_Value]:
-    """Runs a closed jaxpr, adds what it finds by its name, and returns the outputs."""
+def _run(program: Any, values: list[_Value], nonlinearities: _Outputs) -> list[_Value]:
+    """Evaluates a closed jaxpr, returns its outputs, and adds those of its nonlinearities by name."""
     known = dict(zip(program.jaxpr.invars, values, strict=True))
     for var, const in zip(program.jaxpr.constvars, program.consts, strict=True):
         known[var] = _constant(const)
@@ -124,7 +130,7 @@ def _run(program: Any, values: list[_Value], found: collections.OrderedDict[str,
         return _constant(atom.val) if isinstance(atom, core.Literal) else known[atom]
 
     for eqn in program.jaxpr.eqns:
-        outputs = _run_equation(eqn, [read(atom) for atom in eqn.invars], found)
+        outputs = _run_equation(eqn, [read(atom) for atom in eqn.invars], nonlinearities)
         known.update(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in program.jaxpr.outvars]
 
@@ -134,25 +140,25 @@ def _constant(value: Any) -> _Value:
     return _Value(value, varies=False, zero=known and not np.any(value))
 
 
-def _run_equation(eqn: Any, inputs: list[_Value], found: collections.OrderedDict[str, jax.Array]) -> list[_Value]:
+def _run_equation(eqn: Any, inputs: list[_Value], nonlinearities: _Outputs) -> list[_Value]:
     called = _called(eqn)
     if called is not None:
-        # JAX's softplus is a maximum and a log1p that smooths it: no ReLU.
+        # JAX's softplus is a maximum smoothed by a log1p, and not a ReLU.
         smooth = eqn.primitive is custom_jvp_call_p and any(inner.primitive is log1p_p for inner in called.jaxpr.eqns)
-        return _run(called, inputs, collections.OrderedDict() if smooth else found)
+        return _run(called, inputs, collections.OrderedDict() if smooth else nonlinearities)
     outputs = eqn.primitive.bind(*[one.value for one in inputs], **eqn.params)
     outputs = outputs if eqn.primitive.multiple_results else [outputs]
     varies = any(one.varies for one in inputs)
     name = _name(eqn, inputs)
     if varies and name:
-        number = 1 + sum(other.split()[0] == name for other in found)
-        found[name if number == 1 else f"{name} {number}"] = outputs[0]
+        number = 1 + sum(other.split()[0] == name for other in nonlinearities)
+        nonlinearities[name if number == 1 else f"{name} {number}"] = outputs[0]
     still_zero = eqn.primitive in (broadcast_in_dim_p, convert_element_type_p, reshape_p) and inputs[0].zero
     return [_Value(output, varies, still_zero) for output in outputs]
 
 
 def _called(eqn: Any) -> Any:
-    """The closed jaxpr of a function that the equation calls once, with its inputs."""
+    """Returns the closed jaxpr of the function that the equation calls, or None."""
     if eqn.primitive in (custom_jvp_call_p, custom_vjp_call_p):
         return eqn.params["call_jaxpr"]
     if eqn.primitive is jit_p:
@@ -161,7 +167,7 @@ def _called(eqn: Any) -> Any:
 
 
 def _name(eqn: Any, inputs: list[_Value]) -> str | None:
-    """Of the nonlinearity that an equation is, if it is one."""
+    """Returns the name of the nonlinearity that an equation computes, or None."""
     if eqn.primitive is max_p and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):
         return "max" if any(one.zero for one in inputs) else None
     return {logistic_p: "logistic", tanh_p: "tanh"}.get(eqn.primitive)

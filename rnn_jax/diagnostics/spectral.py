@@ -1,4 +1,4 @@
-"""The eigenvalues of a cell's recurrent matrix."""
+"""Eigenvalues of a cell's recurrent matrix."""
 
 import functools
 from typing import Any
@@ -12,20 +12,25 @@ from rnn_jax.diagnostics.coordinates import ravel
 
 
 def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
-    """The square matrices [n, n] that take one state to the next, in row convention (new = old @ block).
+    """Returns the square matrices that map one state to the next, in row convention (new = old @ block).
 
-    For a cell with `recurrent`, which is linear in the state, they are the blocks of its matrix W_h, one a gate, [H,
-    H]. For any other cell it is the one transposed Jacobian of `step` at the initial state under zero input, n counting
-    all of the state, complex units twice.
+    Args:
+      cell: the cell; static.
+      params: parameters of the cell.
+
+    Returns:
+      For a `SplitCell`, whose `recurrent` is linear in the state, the blocks [H, H] of W_h, one for each gate. For any
+      other cell one matrix [n, n], the transposed Jacobian of `step` at the initial state and zero input; n counts all
+      components of the state, complex units twice.
     """
     jacobians = [np.asarray(matrix) for matrix in _jacobians(cell, params)]
-    # A component that does not enter the product, as an LSTM's c, has a zero matrix and adds nothing.
+    # A component that does not enter the product, as an LSTM's c, has a zero matrix, with eigenvalues 0.
     return [block.T for matrix in jacobians for block in np.split(matrix, matrix.shape[0] // matrix.shape[1])]
 
 
 @functools.partial(jax.jit, static_argnames="cell")
 def _jacobians(cell: Any, params: Params) -> list[jax.Array]:
-    """Of the recurrent product (gates stacked) by each component of the state, or of the step by the whole state."""
+    """Returns the Jacobians of the recurrent product by each component of the state, or of the step by the state."""
     state = cell.initial_state(params)
     if cell.is_split:
         matrices = jax.tree.leaves(jax.jacrev(lambda s: cell.recurrent(params, s), allow_int=True)(state))
@@ -36,5 +41,11 @@ def _jacobians(cell: Any, params: Params) -> list[jax.Array]:
 
 
 def spectral_radius(cell: Cell, params: Params) -> float:
-    """The largest |eigenvalue| over the blocks of the recurrent matrix (`recurrent_blocks`)."""
+    """Returns the largest |eigenvalue| of all blocks of the recurrent matrix (`recurrent_blocks`).
+
+    >>> import jax, rnn_jax
+    >>> cell = rnn_jax.VanillaRNN(2, 3, recurrent_init=rnn_jax.initializers.ScaledIdentity(0.5))
+    >>> spectral_radius(cell, cell.init(jax.random.key(0)))
+    0.5
+    """
     return max(float(np.max(np.abs(np.linalg.eigvals(block)))) for block in recurrent_blocks(cell, params))
