@@ -1,4 +1,4 @@
-"""The tagging experiment: the corpus, the baseline, the scores, what a run writes, what it refuses."""
+"""The tagging experiment: corpus, baseline, scores, the files of a run, rejected flags."""
 
 import json
 import re
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from experiments import tagging
+from experiments.baselines import most_frequent_tag
+from experiments.baselines.most_frequent_tag import MostFrequentTag
 from experiments.common.flags import UserError
-from experiments.tagging import config as configs
-from experiments.tagging import measurement, source_code
-from experiments.tagging.baseline import MostFrequentTag
+from experiments.tagging import corpus as corpora
+from experiments.tagging import measurement
 from experiments.tagging.corpus import NO_TAG, load
 from rnn_jax.data import Sentence, Vocabulary
 
@@ -40,14 +41,14 @@ TINY = tagging.Config(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("treebank")
-    for part, sentences in SENTENCES.items():
+    for end, sentences in SENTENCES.items():
         lines = []
         for sentence in sentences:
             for number, pair in enumerate(sentence.split(), 1):
                 word, tag = pair.split("/")
                 lines.append("\t".join([str(number), word, "_", tag, *"_" * 6]))
             lines.append("")
-        (folder / f"tiny-{part}.conllu").write_text("\n".join(lines))
+        (folder / f"tiny-{end}.conllu").write_text("\n".join(lines))
     return str(folder)
 
 
@@ -55,21 +56,21 @@ def with_(data, **fields):
     return tagging.Config(**{**vars(TINY), "data": data, **fields})
 
 
-def test_the_corpus_knows_the_training_part_alone(data):
+def test_the_corpus_knows_the_training_set_only(data):
     corpus = load(data, None, 2, 2)
-    # "both dogs run" is tested on and not learnt from, "run" chosen by: the test part stays whole.
+    # "both dogs run" is in the test set, "run" in the validation set; both are removed from the training set.
     assert corpus.removed == {"training": 2, "validation": 0}
-    assert [len(corpus.sentences[part]) for part in ("training", "validation", "test")] == [4, 3, 2]
+    assert [len(corpus.sentences[name]) for name in ("training", "validation", "test")] == [4, 3, 2]
     assert corpus.words.tokens == ("the", "can", "dog", "run")
     assert corpus.tags == ("A", "D", "N", "V")
     assert set(corpus.characters.tokens) == set("thedogrunsac")
-    test = corpus.parts["test"]
-    assert [len(examples.steps.words) for examples in test.buckets] == [3, 6]
+    test = corpus.splits["test"]
+    assert [len(examples.steps["words"]) for examples in test.buckets] == [3, 6]
     assert test.words == ["both", "dogs", "run", "the", "cats", "can", "jump", "very", "high"]
     assert test.gold.tolist() == [1, 2, 3, 1, 2, 0, 3, NO_TAG, NO_TAG]
     (long,) = test.buckets[1:]
     unknown = Vocabulary.UNKNOWN
-    assert np.asarray(long.steps.words)[:, 0].tolist() == [
+    assert np.asarray(long.steps["words"])[:, 0].tolist() == [
         *corpus.words.encode(["the"]),
         unknown,
         *corpus.words.encode(["can"]),
@@ -77,61 +78,64 @@ def test_the_corpus_knows_the_training_part_alone(data):
         unknown,
         unknown,
     ]
-    assert long.steps.characters.shape == (6, 1, 16)
+    assert long.steps["characters"].shape == (6, 1, 16)
     assert long.whole.tolist() == [6]
     assert [len(each) for each in load(data, 1, 1, 1).sentences.values()] == [1, 1, 1]
 
 
-def test_the_most_frequent_tag_and_the_ending_of_what_was_not_seen():
+def test_most_frequent_tag_of_seen_words_and_of_the_endings_of_unseen_ones():
     training = [
         Sentence(("run", "run", "can", "Rome", "7"), ("V", "N", "A", "P", "C")),
         Sentence(("run", "quickly"), ("V", "R")),
     ]
-    training.append(Sentence(("the",) * 11, ("D",) * 11))  # too frequent to tell of unseen words
+    training.append(Sentence(("the",) * 11, ("D",) * 11))  # too frequent to count for unseen words
     words = ["run", "can", "slowly", "Paris", "42", "xyz"]
     by_ending = MostFrequentTag.fit(training, 3)
     assert by_ending.tags(words) == ["V", "A", "R", "P", "C", "V"]
     assert MostFrequentTag.fit(training, None).tags(words) == ["V", "A", "V", "V", "V", "V"]
     assert MostFrequentTag.fit(training[2:], 3).tags(["xyz"]) == ["D"]  # no word is rare
+    chosen = most_frequent_tag.taggers(training, [Sentence(("slowly", "Paris"), ("R", "P"))])
+    assert [tagger.longest for tagger in chosen.values()] == [None, 1]
+    assert [tagger.accuracy([Sentence(("Paris", "run"), ("P", "V"))]) for tagger in chosen.values()] == [0.5, 1]
 
 
 def test_scores_by_hand(data):
     corpus = load(data, None, 1, 1)
     _, d, n, v = range(4)
-    given = np.array([[d, n, v, d, n, n, v, v, v], [d, d, d, d, d, d, d, d, d]])
-    scores = measurement.scores(corpus, given)
-    np.testing.assert_allclose(scores.all, [6 / 9, 2 / 9])
-    # Unseen are both, dogs, cats, jump, very, high; with several tags were seen run and can.
-    np.testing.assert_allclose(scores.unseen, [4 / 6, 1 / 6])
-    np.testing.assert_allclose(scores.ambiguous, [1 / 2, 0])
-    np.testing.assert_allclose(scores.f1[0], [0, 1, 2 * 2 / (3 + 2), 2 * 2 / (4 + 2)])
-    np.testing.assert_allclose(scores.f1[1], [0, 2 * 2 / (9 + 2), 0, 0])
+    predicted = np.array([[d, n, v, d, n, n, v, v, v], [d, d, d, d, d, d, d, d, d]])
+    scores = measurement.scores(corpus, predicted)
+    np.testing.assert_allclose(scores["accuracy"], [6 / 9, 2 / 9])
+    # Unseen: both, dogs, cats, jump, very, high. Seen with several tags: run, can.
+    np.testing.assert_allclose(scores["unseen_accuracy"], [4 / 6, 1 / 6])
+    np.testing.assert_allclose(scores["ambiguous_accuracy"], [1 / 2, 0])
+    f1 = np.array([scores[f"f1/{tag}"] for tag in corpus.tags])
+    np.testing.assert_allclose(f1[:, 0], [0, 1, 2 * 2 / (3 + 2), 2 * 2 / (4 + 2)])
+    np.testing.assert_allclose(f1[:, 1], [0, 2 * 2 / (9 + 2), 0, 0])
 
 
-def test_predictions_stand_in_the_parts_order(data, monkeypatch):
-    plan = configs.plan(with_(data))
-    model = plan.networks[1].trainer.model
-    part = plan.corpus.parts["validation"]
-    monkeypatch.setattr(measurement, "_tags", _first_word_ids)
-    found = measurement.predictions(model, np.zeros((2, 1)), part)
-    ids = plan.corpus.words.encode(part.words)
-    np.testing.assert_array_equal(found, [ids, ids])
+def test_predictions_are_in_the_order_of_the_words(data, monkeypatch):
+    corpus, networks = tagging.plan(with_(data))
+    split = corpus.splits["validation"]
+    monkeypatch.setattr(measurement, "_predict", _word_ids)
+    predicted = measurement.predictions(networks[1].trainer.model, np.zeros((2, 1)), split)
+    ids = corpus.words.encode(split.words)
+    np.testing.assert_array_equal(predicted, [ids, ids])
 
 
-def _first_word_ids(model, params, batch):
+def _word_ids(model, params, batch):
     del model, params
-    return batch.steps.words.T
+    return batch.steps["words"].T
 
 
-def test_what_the_networks_are(data):
-    words, characters, forward = (network.trainer.model for network in configs.plan(with_(data)).networks)
+def test_networks_differ_in_their_inputs_only(data):
+    words, characters, forward = (network.trainer.model for network in tagging.plan(with_(data))[1])
     assert words.word_encoder is None
     assert words.features == 3
     assert characters.features == forward.features == 3 + 2 * 2
-    # Each word is told of in as many numbers, from both sides or from one.
+    # As many features of each word, from both directions or from one.
     assert words.cell.output_size == characters.cell.output_size == forward.cell.output_size == 4
     assert type(forward.cell.cell).__name__ == "LSTM"
-    stacked = configs.plan(with_(data, layers=2, cell="gru", taggers=("characters",))).networks[0].trainer.model
+    stacked = tagging.plan(with_(data, layers=2, cell="gru", taggers=("characters",)))[1][0].trainer.model
     assert [layer.input_size for layer in stacked.cell.layers] == [7, 4]
 
 
@@ -150,7 +154,7 @@ def test_writes_its_files(finished):
     assert "most frequent tag, endings" in (folder / "summary.html").read_text()
 
 
-def test_the_records_tell_the_run(finished):
+def test_records_hold_each_seed_and_agree_with_the_curves(finished):
     folder, records = finished
     assert [(r["run"], r["seed"]) for r in records] == [
         ("most frequent tag", 0),
@@ -172,8 +176,9 @@ def test_the_records_tell_the_run(finished):
 
 BAD = [
     ({"data": "nowhere"}, "--data: nowhere: no such folder"),
-    ({"taggers": ("word",)}, "--taggers must be some of words, characters, forward, each once, got 'word'"),
-    ({"taggers": ()}, "--taggers must be some of"),
+    ({"taggers": ("word",)}, "--taggers: unknown 'word': known are words, characters, forward"),
+    ({"taggers": ()}, "--taggers must name at least one and none twice, got ''"),
+    ({"taggers": ("words", "words")}, "--taggers must name at least one and none twice, got 'words,words'"),
     ({"cell": "lstmm"}, "unknown cell 'lstmm'"),
     ({"min_count": 9}, "--min_count=9: Vocabulary.of: no ordinary token occurs min_count = 9 times"),
     ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
@@ -184,19 +189,19 @@ BAD = [
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(fields) for fields, _ in BAD])
-def test_bad_settings_are_refused_before_anything_is_written(fields, message, data, tmp_path):
+def test_bad_flags_are_rejected_before_anything_is_written(fields, message, data, tmp_path):
     with pytest.raises(UserError, match=re.escape(message)):
         tagging.run(with_(**{"data": data, **fields}), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_without_a_part_and_one_with_all_sentences_in_test(data, tmp_path):
+def test_a_folder_without_a_split_or_with_all_sentences_in_the_test_set_is_rejected(data, tmp_path):
     (tmp_path / "x-train.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
     with pytest.raises(UserError, match=r"must hold one file \*-dev\.conllu, got none"):
         load(str(tmp_path), None, 1, 1)
-    for part in ("dev", "test"):
-        (tmp_path / f"x-{part}.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
-    with pytest.raises(UserError, match="the training part has no sentence that does not come in a later part"):
+    for end in ("dev", "test"):
+        (tmp_path / f"x-{end}.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
+    with pytest.raises(UserError, match="the training set has no sentence that is not in a later split"):
         load(str(tmp_path), None, 1, 1)
     (tmp_path / "y-train.conllu").write_text("")
     with pytest.raises(UserError, match=r"must hold one file \*-train\.conllu, got x-train\.conllu, y-train\.conllu"):
@@ -204,20 +209,20 @@ def test_a_folder_without_a_part_and_one_with_all_sentences_in_test(data, tmp_pa
 
 
 def roles(line, monkeypatch):
-    monkeypatch.setattr(source_code, "standard_library", lambda characters: line)
-    return source_code.sentences()
+    monkeypatch.setattr(corpora, "standard_library", lambda characters: line)
+    return [sentence for split in corpora.source_code().values() for sentence in split]
 
 
 def test_the_roles_of_tokens(monkeypatch):
-    found = roles("x = f(a, key=g.h(1), b='s')  # comment\n", monkeypatch)
+    sentences = roles("x = f(a, key=g.h(1), b='s')  # comment\n", monkeypatch)
     words = ("x", "=", "f", "(", "a", ",", "key", "=", "g", ".", "h", "(", "1", ")", ",", "b", "=", "'s'", ")")
     tags = "ASSIGNED OP CALLED OP READ OP ARGUMENT OP READ OP METHOD OP NUMBER OP OP ARGUMENT OP STRING OP"
-    assert [(s.words, " ".join(s.tags)) for s in found] == [(words, tags)]
+    assert [(s.words, " ".join(s.tags)) for s in sentences] == [(words, tags)]
     (line,) = roles("def f(x): return x.y\n", monkeypatch)
     assert line.tags == ("KEYWORD", "DEFINED", "OP", "READ", "OP", "OP", "KEYWORD", "READ", "OP", "ATTRIBUTE")
     (line,) = roles("from a.b import c as d\n", monkeypatch)
     assert line.tags == ("KEYWORD", "IMPORTED", "OP", "IMPORTED", "KEYWORD", "IMPORTED", "KEYWORD", "IMPORTED")
-    assert len(roles("a = 1\nb\na = 1\nc = (\n", monkeypatch)) == 1  # short, twice, cut off
+    assert len(roles("a = 1\nb\na = 1\nc = (\n", monkeypatch)) == 1  # too short, repeated, cut off
 
 
 def test_a_malformed_file_ends_the_program_without_a_traceback(data, tmp_path):

@@ -1,9 +1,10 @@
-"""Figures that several experiments draw: scores over epochs beside baselines, confusion matrices. All return a PNG."""
+"""Figures that several experiments draw, as PNG contents: scores over epochs beside baselines, confusion matrices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rnn_jax import plotting
@@ -43,6 +44,26 @@ def epochs_figure(
     axis.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return plotting.png(figure)
+
+
+def grouped_bars(
+    axis: Axes, groups: Sequence[str], bars: Mapping[str, Sequence[float]], colors: Sequence[Any] | None = None
+) -> None:
+    """Draws one bar of each series in every group.
+
+    Args:
+      axis: where to draw.
+      groups: labels of the horizontal axis.
+      bars: heights [groups] by label of the series.
+      colors: color of each series; None takes those of matplotlib.
+    """
+    places, width = np.arange(len(groups)), 0.8 / len(bars)
+    for index, (label, heights) in enumerate(bars.items()):
+        color = f"C{index}" if colors is None else colors[index]
+        axis.bar(places + (index - (len(bars) - 1) / 2) * width, heights, width, color=color, label=label)
+    axis.set_xticks(places, groups)
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

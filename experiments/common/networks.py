@@ -1,13 +1,16 @@
 """Networks by name for a task's sizes: registered cells, variants with other initial biases, and user-defined cells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.common.flags import UserError
 from rnn_jax import Cell, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
+from rnn_jax.data import Examples
+from rnn_jax.training.example_source import ExampleLoss
 
 # Variants of registered cells, as functions of (input size, units, longest lag of the task).
 VARIANTS: dict[str, Callable[[int, int, int], Cell]] = {
@@ -35,12 +38,39 @@ def make_model(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -
     Raises:
       UserError: if there is no such network, it cannot be made, or it is not a hashable `rnn_jax.Cell`.
     """
-    stack = make_cells(name, task.input_size, hidden_size, task.dependency, layers)
-    return ReadoutModel(stack[0] if layers == 1 else Stack(stack), task.output_size)
+    cell = make_stack(name, task.input_size, hidden_size, task.dependency, layers)
+    return ReadoutModel(cell, task.output_size)
+
+
+def make_stack(
+    name: str,
+    input_size: int,
+    hidden_size: int,
+    lag: int,
+    layers: int = 1,
+    wrap: Callable[[Cell], Cell] = lambda cell: cell,
+) -> Cell:
+    """Returns the cell called `name`, or a `Stack` if there are several layers.
+
+    Args:
+      name: as for `make_model`.
+      input_size: features of an input.
+      hidden_size: units of each layer.
+      lag: longest lag of the task.
+      layers: number of layers.
+      wrap: function applied to the cell of each layer, such as one that adds dropout.
+
+    Raises:
+      UserError: as `make_model`.
+    """
+    stack: list[Cell] = []
+    for _ in range(layers):
+        stack.append(wrap(make_cell(name, stack[-1].output_size if stack else input_size, hidden_size, lag)))
+    return stack[0] if layers == 1 else Stack(tuple(stack))
 
 
 def make_cells(name: str, input_size: int, hidden_size: int, lag: int, layers: int) -> tuple[Cell, ...]:
-    """Returns the cells of the network called `name`, lowest layer first; arguments and errors as `make_model`."""
+    """Temporary: `make_stack` replaces it."""
     stack = [make_cell(name, input_size, hidden_size, lag)]
     for _ in range(layers - 1):
         stack.append(make_cell(name, stack[-1].output_size, hidden_size, lag))
@@ -86,6 +116,16 @@ def probe(description: str, use: Callable[[jax.Array], Any]) -> None:
         raise
     except Exception as error:  # user code may raise anything
         raise UserError(f"{description} cannot be used: {type(error).__name__}: {error}") from error
+
+
+def probe_loss(description: str, model: Any, loss: ExampleLoss, buckets: Sequence[Examples]) -> None:
+    """Traces the gradient of a loss on the first training example; see `probe`."""
+    example = buckets[0].take(np.arange(1))
+
+    def use(key: jax.Array) -> Any:
+        return jax.grad(lambda params: loss(model, params, example, key))(model.init(key))
+
+    probe(description, use)
 
 
 def probe_on_task(name: str, model: ReadoutModel, task: tasks.Task) -> None:

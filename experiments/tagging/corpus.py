@@ -1,74 +1,63 @@
-"""Tagged sentences to arrays: parts, vocabularies of the training part, buckets."""
+"""Tagged sentences as arrays: splits, vocabularies of the training set, buckets."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import io
+import keyword
+import tokenize
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
+from experiments.common import splits
 from experiments.common.flags import UserError
-from experiments.tagging import source_code
-from rnn_jax.data import Buckets, Examples, Sentence, Vocabulary, bucket_lengths, pad, read_conllu, spell
+from rnn_jax.data import Examples, Sentence, Vocabulary, bucket_lengths, read_conllu, spell, standard_library
 
-PARTS = ("training", "validation", "test")
-ENDINGS = dict(zip(PARTS, ("train", "dev", "test"), strict=True))
-DEFAULT_SHARES = (0.8, 0.9, 1.0)  # where the parts of the default data end
-CHARACTERS = 16  # of a word that are read; a hundredth of English words is longer
-NO_TAG = -2  # of a word whose tag does not come in the training part: no tagger gives it
-
-
-class Tokens(NamedTuple):
-    """What the words of sentences are, time-major."""
-
-    words: jnp.ndarray  # ids [T, N]
-    characters: jnp.ndarray  # ids [T, N, C]
-    tags: jnp.ndarray  # [T, N]
+FILES = {"training": "train", "validation": "dev", "test": "test"}  # end of each split's file name
+SOURCE_CHARACTERS = 3_000_000  # characters of the standard library that are read
+SHORTEST, LONGEST = 3, 30  # tokens of a line
+SKIPPED = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+CHARACTERS = 16  # characters of a word that are read; 1 in 100 English words is longer
+NO_TAG = -2  # id of tags that are not in the training set: no tagger predicts it
 
 
-class Part(NamedTuple):
-    """Sentences, bucket after bucket; `words` and `gold` are all of theirs in this order."""
+class Split(NamedTuple):
+    """Sentences, bucket after bucket; `words` and `gold` hold all their words and tags in this order."""
 
-    buckets: list[Examples]  # steps: Tokens; whole: lengths
+    buckets: list[Examples]  # steps: ids of words, tags [T, N] and characters [T, N, C]; whole: lengths [N]
     words: list[str]
-    gold: np.ndarray  # tags [words]
+    gold: np.ndarray  # ids [words]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Corpus:
-    """All that is learnt from and tested on."""
+    """Data of a run."""
 
-    source: str  # in words
-    sentences: dict[str, list[Sentence]]  # by part
-    removed: dict[str, int]  # sentences of a part that come in a later one, by part
+    source: str
+    sentences: dict[str, list[Sentence]]  # by split
+    removed: dict[str, int]  # sentences removed because a later split repeats them, by split
     words: Vocabulary
     characters: Vocabulary
     tags: tuple[str, ...]
-    parts: dict[str, Part]
+    splits: dict[str, Split]
 
 
 def load(data: str | None, sentences: int | None, min_count: int, buckets: int) -> Corpus:
-    """The corpus of a folder with CoNLL-U files, or the default one.
-
-    Args:
-      data: the folder; None means lines of Python's standard library.
-      sentences: of each part at the most; None means all.
-      min_count: of a training word that has an id of its own.
-      buckets: lengths that sentences are padded to.
+    """Returns the corpus of a folder with CoNLL-U files, or the default one; arguments are those of `Config`.
 
     Raises:
-      UserError: where a file is missing or malformed, or no word comes as often as `min_count`.
+      UserError: if a file is missing or malformed, or no word occurs `min_count` times.
     """
+    source = "Lines of Python's standard library" if data is None else data
     try:
-        found = _default() if data is None else _read(Path(data))
+        read = source_code() if data is None else _read(Path(data))
     except ValueError as error:
         raise UserError(f"--data: {error}") from error
-    removed = _remove_what_comes_later(found)
-    found = {part: each[:sentences] for part, each in found.items()}
-    training = found["training"]
-    if empty := [part for part in PARTS if not found[part]]:
-        raise UserError(f"--data: the {empty[0]} part has no sentence that does not come in a later part")
+    kept, removed = splits.without_repeats(read, lambda sentence: sentence.words, "sentence")
+    kept = {name: each[:sentences] for name, each in kept.items()}
+    training = kept["training"]
     try:
         words = Vocabulary.of((s.words for s in training), min_count)
     except ValueError as error:
@@ -76,63 +65,77 @@ def load(data: str | None, sentences: int | None, min_count: int, buckets: int) 
     characters = Vocabulary.of(word for s in training for word in s.words)
     tags = tuple(sorted({tag for s in training for tag in s.tags}))
     lengths = bucket_lengths([len(s.words) for s in training], buckets)
-    parts = {part: _part(found[part], lengths, words, characters, tags) for part in PARTS}
-    source = "lines of Python's standard library" if data is None else data
-    return Corpus(source, found, removed, words, characters, tags, parts)
-
-
-def _default() -> dict[str, list[Sentence]]:
-    every = source_code.sentences()
-    ends = [0, *(round(share * len(every)) for share in DEFAULT_SHARES)]
-    return {part: every[ends[i] : ends[i + 1]] for i, part in enumerate(PARTS)}
+    encoded = {name: _encode(each, lengths, words, characters, tags) for name, each in kept.items()}
+    return Corpus(source, kept, removed, words, characters, tags, encoded)
 
 
 def _read(folder: Path) -> dict[str, list[Sentence]]:
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    found = {}
-    for part, ending in ENDINGS.items():
-        paths = sorted(folder.glob(f"*-{ending}.conllu"))
+    sentences = {}
+    for name, end in FILES.items():
+        paths = sorted(folder.glob(f"*-{end}.conllu"))
         if len(paths) != 1:
             names = ", ".join(path.name for path in paths) or "none"
-            raise ValueError(f"{folder}: must hold one file *-{ending}.conllu, got {names}")
-        found[part] = read_conllu(paths[0])
-    return found
+            raise ValueError(f"{folder}: must hold one file *-{end}.conllu, got {names}")
+        sentences[name] = read_conllu(paths[0])
+    return sentences
 
 
-def _remove_what_comes_later(found: dict[str, list[Sentence]]) -> dict[str, int]:
-    """Takes sentences out of training and validation that are tested on, or chosen by; the test part stays whole."""
-    removed, later = {}, {s.words for s in found["test"]}
-    for part in ("validation", "training"):
-        kept = [s for s in found[part] if s.words not in later]
-        removed[part] = len(found[part]) - len(kept)
-        later |= {s.words for s in kept}
-        found[part] = kept
-    return removed
+def _encode(
+    sentences: list[Sentence], lengths: tuple[int, ...], words: Vocabulary, characters: Vocabulary, tags: Sequence[str]
+) -> Split:
+    tag_ids = {tag: index for index, tag in enumerate(tags)}
+    gold = [np.array([tag_ids.get(tag, NO_TAG) for tag in s.tags], np.int32) for s in sentences]
+    spellings = [spell(s.words, characters, CHARACTERS) for s in sentences]
+    ids = {"words": [words.encode(s.words) for s in sentences], "characters": spellings, "tags": gold}
+    buckets, order = splits.bucketed(ids, lengths)
+    ordered = [word for index in order for word in sentences[index].words]
+    return Split(buckets, ordered, np.concatenate([gold[index] for index in order]))
 
 
-def _part(
-    sentences: Sequence[Sentence],
-    lengths: tuple[int, ...],
-    words: Vocabulary,
-    characters: Vocabulary,
-    tags: tuple[str, ...],
-) -> Part:
-    # A sentence longer than any in training has a bucket of its own.
-    longest = max(len(s.words) for s in sentences)
-    buckets = Buckets(lengths if longest <= lengths[-1] else (*lengths, longest))
-    id_of = {tag: i for i, tag in enumerate(tags)}
-    part = Part([], [], np.empty(0, np.int32))
-    gold = []
-    for members in buckets.members([len(s.words) for s in sentences]):
-        chosen = [sentences[i] for i in members]
-        if not chosen:
-            continue
-        of_words, counts = pad([words.encode(s.words) for s in chosen])
-        of_tags = [np.array([id_of.get(tag, NO_TAG) for tag in s.tags], np.int32) for s in chosen]
-        spelt, _ = pad([spell(s.words, characters, CHARACTERS) for s in chosen])
-        steps = Tokens(jnp.asarray(of_words), jnp.asarray(spelt), jnp.asarray(pad(of_tags).values))
-        part.buckets.append(Examples(steps, jnp.asarray(counts)))
-        part.words.extend(word for s in chosen for word in s.words)
-        gold += of_tags
-    return part._replace(gold=np.concatenate(gold))
+def source_code() -> dict[str, list[Sentence]]:
+    """Returns distinct lines of Python's standard library, each token tagged with its role; 10 % each are held out.
+
+    A name does not show its role: `key` is an ARGUMENT before `=` in parentheses, ASSIGNED before one outside them, an
+    ATTRIBUTE after a dot, CALLED before a parenthesis, and READ otherwise: it depends on the tokens before and after.
+    """
+    lines = [Sentence(tuple(t.string for t in line), tuple(_roles(line))) for line in _lines()]
+    lines = list(dict.fromkeys(s for s in lines if SHORTEST <= len(s.words) <= LONGEST))
+    first, second = round(0.8 * len(lines)), round(0.9 * len(lines))
+    return {"training": lines[:first], "validation": lines[first:second], "test": lines[second:]}
+
+
+def _lines() -> Iterator[list[tokenize.TokenInfo]]:
+    line: list[tokenize.TokenInfo] = []
+    with contextlib.suppress(tokenize.TokenError, SyntaxError):  # the text ends inside a statement
+        for token in tokenize.generate_tokens(io.StringIO(standard_library(SOURCE_CHARACTERS)).readline):
+            if token.type == tokenize.NEWLINE:
+                yield line
+                line = []
+            elif token.type not in SKIPPED and token.string.strip():
+                line.append(token)
+
+
+def _roles(line: list[tokenize.TokenInfo]) -> Iterator[str]:
+    strings = [token.string for token in line]
+    depth, imports = 0, strings[:1] in (["import"], ["from"])
+    for token, before, after in zip(line, ["", *strings], [*strings[1:], ""], strict=False):
+        if token.type == tokenize.OP:
+            depth += (token.string in "([{") - (token.string in ")]}")
+        yield _role(token, before, after, depth > 0, imports)
+
+
+def _role(token: tokenize.TokenInfo, before: str, after: str, inside: bool, imports: bool) -> str:
+    if token.type != tokenize.NAME:
+        kind = tokenize.tok_name[token.type]
+        return "STRING" if "STRING" in kind else kind  # Python 3.12 has several kinds for an f-string
+    rules = (
+        (keyword.iskeyword(token.string), "KEYWORD"),
+        (imports, "IMPORTED"),
+        (before in ("def", "class"), "DEFINED"),
+        (before == ".", "METHOD" if after == "(" else "ATTRIBUTE"),
+        (after == "(", "CALLED"),
+        (after == "=", "ARGUMENT" if inside else "ASSIGNED"),
+    )
+    return next((role for holds, role in rules if holds), "READ")

@@ -1,153 +1,94 @@
-"""The training, watched on the validation part; at its end the test part, on the parameters that were best there."""
+"""Training, and the scores of taggers on the test set."""
 
-import dataclasses
+import collections
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from sklearn.metrics import f1_score
 
-from experiments.common import parallel
-from experiments.common.flags import UserError
-from experiments.tagging.baseline import LONGEST_ENDINGS, MostFrequentTag
-from experiments.tagging.config import Config, Network, Plan
-from experiments.tagging.corpus import Corpus, Part
+from experiments.baselines import most_frequent_tag
+from experiments.common import fitting
+from experiments.common.fitting import Network
+from experiments.common.flags import FitConfig
+from experiments.common.runner import Job
+from experiments.tagging.corpus import Corpus, Split
 from rnn_jax import training
 from rnn_jax.data import Examples
 from rnn_jax.models import Tagger
 
-LOOKED_AT = 64  # sentences at a time
+EVALUATED = 64  # sentences at a time
+
+Scores = dict[str, np.ndarray]  # [seeds] by name, see `scores`
+Outcome = fitting.Outcome[Scores]
+Baseline = fitting.Baseline[Scores]
 
 
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """Shares of words of the test part with the right tag, a number a seed: [seeds]."""
-
-    all: np.ndarray
-    unseen: np.ndarray  # of words that do not come in the training part
-    ambiguous: np.ndarray  # of words that come there with more than one tag
-    f1: np.ndarray  # of each tag, [seeds, tags]; NaN where it is neither given nor right
-
-
-@dataclasses.dataclass(frozen=True)
-class Baseline:
-    """A tagger that looks at one word at a time."""
-
-    validation: float  # accuracy
-    test: Scores
-    longest: int | None  # ending looked at
+def baselines(corpus: Corpus) -> list[Baseline]:
+    """Returns the most frequent tag of each word, with one tag for all unseen words and with that of their ending."""
+    validation, rows = corpus.sentences["validation"], []
+    for title, tagger in most_frequent_tag.taggers(corpus.sentences["training"], validation).items():
+        predicted = [corpus.tags.index(tag) for tag in tagger.tags(corpus.splits["test"].words)]
+        errors = np.array([1 - tagger.accuracy(validation)])
+        rows.append(Baseline(title, errors, scores(corpus, np.array([predicted])), {"longest_ending": tagger.longest}))
+    return rows
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a network gave."""
-
-    network: Network
-    fit: training.Fit
-    test: Scores
-
-
-def baselines(plan: Plan) -> dict[str, Baseline]:
-    """By name: one tag for all unseen words, and the one of their ending, as long a one as serves validation best."""
-    corpus = plan.corpus
-    validation = corpus.parts["validation"]
-
-    def accuracy(model: MostFrequentTag) -> float:
-        return float(np.mean(_ids(corpus, model.tags(validation.words)) == validation.gold))
-
-    plain, *by_ending = (MostFrequentTag.fit(corpus.sentences["training"], n) for n in (None, *LONGEST_ENDINGS))
-    found = {"most frequent tag": plain, "most frequent tag, endings": max(by_ending, key=accuracy)}
-    words = corpus.parts["test"].words
-    return {
-        name: Baseline(accuracy(model), scores(corpus, _ids(corpus, model.tags(words))[None]), model.longest)
-        for name, model in found.items()
-    }
-
-
-def measure(
-    plan: Plan,
-    config: Config,
-    network: Network,
-    session: training.Session,
-) -> Outcome | None:
-    """Trains all seeds of a network, and tags the test part with the parameters that were best on validation.
-
-    Args:
-      plan: with the data.
-      config: of the experiment.
-      network: to be trained.
-      session: who is told, what ends it, where it is kept.
-
-    Returns:
-      The outcome; None where it was stopped.
-
-    Raises:
-      UserError: where all seeds diverged before the first look.
-    """
-    trainer, parts = network.trainer, plan.corpus.parts
-    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    state = parallel.begin(trainer, keys)
-
-    def score(params: Any) -> np.ndarray:
-        right = predictions(trainer.model, params, parts["validation"]) == parts["validation"].gold
-        return 1 - right.mean(axis=1)
-
-    buckets = parts["training"].buckets
-    fit = training.fit(trainer, loss, buckets, state, config.epochs, score, session=session)
-    if fit is None:
-        return None
-    if fit.failed:
-        raise UserError(f"{network.name}: a lower --learning_rate may help: {'; '.join(fit.diverged)}")
-    found = predictions(trainer.model, fit.params, parts["test"])
-    return Outcome(network, fit, scores(plan.corpus, found))
+def job(corpus: Corpus, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:
+    """Returns the job that trains all seeds of a network and tags the test set."""
+    predict = functools.partial(predictions, network.trainer.model)
+    validation, test = corpus.splits["validation"], corpus.splits["test"]
+    return fitting.fit_job(
+        network,
+        config,
+        loss,
+        corpus.splits["training"].buckets,
+        score=lambda params: 1 - (predict(params, validation) == validation.gold).mean(axis=1),
+        test=lambda params: scores(corpus, predict(params, test)),
+        records=records,
+    )
 
 
 def loss(model: Tagger, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
-    """Of a batch, for `training.fit`."""
-    words, characters, tags = batch.steps
-    seen = None if model.word_encoder is None else characters
-    return model.loss(params, words, tags, seen, lengths=batch.whole, key=key)
+    """Returns the loss of a batch, for `training.fit`."""
+    words, characters = _inputs(model, batch)
+    return model.loss(params, words, batch.steps["tags"], characters, lengths=batch.whole, key=key)
 
 
-def _tags(model: Tagger, params: Any, batch: Examples) -> jax.Array:
-    """[B, T]."""
-    words, characters, _ = batch.steps
-    seen = None if model.word_encoder is None else characters
-    return model.predict(params, words, seen, lengths=batch.whole).T
+def _predict(model: Tagger, params: Any, batch: Examples) -> jax.Array:
+    """Returns the predicted tags of a batch [B, T]."""
+    return model.predict(params, *_inputs(model, batch), lengths=batch.whole).T
 
 
-def predictions(model: Tagger, params: Any, part: Part) -> np.ndarray:
-    """The tags given to all words of a part, in their order, [seeds, words]."""
-    found = []
-    for examples in part.buckets:
-        tags = training.predict(model, _tags, params, examples, LOOKED_AT)
+def _inputs(model: Tagger, batch: Examples) -> tuple[jax.Array, jax.Array | None]:
+    return batch.steps["words"], batch.steps["characters"] if model.word_encoder else None
+
+
+def predictions(model: Tagger, params: Any, split: Split) -> np.ndarray:
+    """Returns the predicted tags of all words of a split, in their order [seeds, words]."""
+    predicted = []
+    for examples in split.buckets:
+        tags = training.predict(model, _predict, params, examples, EVALUATED)
         inside = np.arange(tags.shape[2])[None] < np.asarray(examples.whole)[:, None]
-        found.append(tags[:, inside])
-    return np.concatenate(found, axis=1)
+        predicted.append(tags[:, inside])
+    return np.concatenate(predicted, axis=1)
 
 
-def scores(corpus: Corpus, given: np.ndarray) -> Scores:
-    """Of tags [seeds, words] given to the test part."""
-    part = corpus.parts["test"]
-    seen: dict[str, set[str]] = {}
-    for sentence in corpus.sentences["training"]:
-        for word, tag in zip(*sentence, strict=True):
-            seen.setdefault(word, set()).add(tag)
-    unseen = np.array([word not in seen for word in part.words])
-    ambiguous = np.array([len(seen.get(word, ())) > 1 for word in part.words])
-    right = given == part.gold
-    f1 = np.full((len(given), len(corpus.tags)), np.nan)
-    for place in range(len(corpus.tags)):
-        both = np.sum(right & (part.gold == place), axis=1)
-        either = np.sum(given == place, axis=1) + np.sum(part.gold == place)
-        f1[:, place] = np.divide(2 * both, either, out=np.full(len(given), np.nan), where=either > 0)
-    return Scores(_mean(right), _mean(right[:, unseen]), _mean(right[:, ambiguous]), f1)
+def scores(corpus: Corpus, predicted: np.ndarray) -> Scores:
+    """Returns accuracies and the F1 of each tag, [seeds] by name, for predicted tags of the test set [seeds, words].
 
-
-def _mean(right: np.ndarray) -> np.ndarray:
-    """Over the words; NaN where there is none."""
-    return right.mean(axis=1) if right.shape[1] else np.full(len(right), np.nan)
-
-
-def _ids(corpus: Corpus, tags: list[str]) -> np.ndarray:
-    id_of = {tag: i for i, tag in enumerate(corpus.tags)}
-    return np.array([id_of[tag] for tag in tags])
+    `unseen_accuracy` is that of words that are not in the training set, `ambiguous_accuracy` that of words with several
+    tags there; NaN if there is no such word. F1 of a tag that is neither predicted nor correct is NaN, too.
+    """
+    words, gold = corpus.splits["test"].words, corpus.splits["test"].gold
+    pairs = {pair for sentence in corpus.sentences["training"] for pair in zip(*sentence, strict=True)}
+    known_tags = collections.Counter(word for word, _ in pairs)
+    tag_counts = np.array([known_tags[word] for word in words])
+    groups = {"accuracy": tag_counts >= 0, "unseen_accuracy": tag_counts == 0, "ambiguous_accuracy": tag_counts > 1}
+    with np.errstate(invalid="ignore"):  # 0 / 0 if there is no such word
+        accuracies = {name: np.sum((predicted == gold) & group, axis=1) / group.sum() for name, group in groups.items()}
+    labels = range(len(corpus.tags))
+    f1 = np.array([f1_score(gold, tags, labels=labels, average=None, zero_division=np.nan) for tags in predicted])
+    return accuracies | {f"f1/{tag}": f1[:, index] for index, tag in enumerate(corpus.tags)}
