@@ -234,13 +234,13 @@ BAD_CALLS = [
     ({"prompts": [1, 2]}, ValueError, "prompts must be [P, B] with B of at least 1, got shape [2]"),
     ({"prompts": np.zeros((3, 0), int)}, ValueError, "got shape [3, 0]"),
     ({"prompts": np.zeros((0, 3), int), "lengths": None}, ValueError, "prompts must hold 1 to P = 0 tokens each"),
-    ({"lengths": [1, 0, 2]}, ValueError, "prompts must hold 1 to P = 5 tokens each (begin an empty one with BEGIN)"),
+    ({"lengths": [1, 0, 2]}, ValueError, "prompts must hold 1 to P = 5 tokens each (start an empty one with BEGIN)"),
     ({"lengths": [1, 6, 2]}, ValueError, "got lengths [1, 6, 2]"),
     ({"lengths": [1, 2]}, ValueError, "lengths must be [3], as prompts has columns, got [2]"),
     ({"lengths": [1.0, 2.0, 3.0]}, TypeError, "lengths must be integers, got float64"),
     ({"prompts": np.full((5, 3), 0.5)}, TypeError, "prompts must be integers, got float64"),
     ({"prompts": PROMPTS.values + 2}, ValueError, "tokens in [0, 7), got 7 at step 0 of prompt 2"),
-    ({"count": 12}, ValueError, "prompt and count together must be at most max_length = 16 tokens, got 17"),
+    ({"count": 12}, ValueError, "prompt and count must have at most max_length = 16 tokens in total, got 17"),
 ]
 
 

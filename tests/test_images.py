@@ -22,7 +22,7 @@ from rnn_jax.models import (
     greedy,
     image_encoder,
 )
-from rnn_jax.models.labels import nats
+from rnn_jax.models.labels import cross_entropy
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -240,7 +240,7 @@ def test_both_seeds_of_a_program_learn_what_a_clip_shows():
 
 def test_a_traced_label_out_of_range_is_not_another_class():
     logits = jnp.zeros((3, 2))
-    found = jax.jit(lambda labels: nats("labels", logits, labels, none=-1))(jnp.array([1, -1, 2]))
+    found = jax.jit(lambda labels: cross_entropy("labels", logits, labels, ignored=-1))(jnp.array([1, -1, 2]))
     np.testing.assert_allclose(found, [np.log(2), 0, np.nan], rtol=1e-6)
 
 

@@ -1,4 +1,10 @@
-"""Models: a recurrent core and what reads it."""
+"""Models: the input-output shapes around a recurrent core.
+
+Many-to-many  `ReadoutModel`, `LanguageModel` (`generate`), `Tagger`, `Forecaster`, `CTC`
+many-to-one   `Classifier` (`LastStep`, `MeanPool`, `MaxPool`), `VideoClassifier`
+sequences     `EncoderDecoder`, `Captioner`: a `Decoder`, `greedy` and `beam_search`, attention by `BahdanauCell` and
+              `LuongCell`
+"""
 
 from rnn_jax.models.attending import AttendingCell, AttendingParams, BahdanauCell, BahdanauState, LuongCell, LuongState
 from rnn_jax.models.attention import Additive, Attention, Dot, General, Memory

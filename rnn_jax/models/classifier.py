@@ -11,13 +11,14 @@ from rnn_jax import checks
 from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
 from rnn_jax.engines import Engine, Hoisted
-from rnn_jax.models.labels import nats
+from rnn_jax.models import dense, embedding
+from rnn_jax.models.labels import cross_entropy
 from rnn_jax.models.pooling import LastStep, Pooling
 from rnn_jax.unrolling import unroll
 
 
 class ClassifierParams(NamedTuple):
-    """Parameters of the encoder (none without one), the cell and the dense layer."""
+    """Parameters of the encoder (() without one), of the cell and of the dense layer."""
 
     encoder: Any
     cell: Params
@@ -28,23 +29,31 @@ class ClassifierParams(NamedTuple):
 class Classifier:
     """p(class | x_1 .. x_L) = softmax(m * pool(y_1 .. y_L) V + c), with y_t the outputs of a cell or layer.
 
-    With an encoder the inputs are ids, and the cell reads sqrt(n) times the encoder's vector of n features, as it does
-    in `Encoded` and for its reason; the rows are looked up, so a vocabulary may be large. Without one the inputs are
-    the cell's own: frames, sensors, [T, *batch, input_size]. m drops a share of the pooled features where a key is
-    given (Srivastava et al. 2014); for dropout of the cell's inputs and in the recurrence, put it around the cells, as
-    `rnn_jax.Dropout` and `rnn_jax.RecurrentDropout`. Compares and hashes by value.
+    With an encoder the inputs are ids, and the cell reads sqrt(n) times their vector of n features, as in `Encoded`;
+    rows are looked up, so the vocabulary may be large. Without one the inputs are the cell's: frames, sensors. m is a
+    dropout mask on the pooled features, used if a key is given (Srivastava et al. 2014). For dropout of the cell's
+    inputs or of the recurrence use `rnn_jax.Dropout` or `rnn_jax.RecurrentDropout`. Compares and hashes by value.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import GRU, Bidirectional
+    >>> from rnn_jax.models import Classifier, MeanPool
+    >>> model = Classifier(Bidirectional(GRU(3, 8)), classes=2, pooling=MeanPool())
+    >>> params = model.init(jax.random.key(0))
+    >>> model.apply(params, jnp.ones((5, 4, 3)), lengths=jnp.array([5, 2, 3, 1])).shape  # inputs [T, batch, features]
+    (4, 2)
 
     Args:
-      cell: any cell or layer: a `Stack`, a `Bidirectional`.
-      classes: how many.
-      encoder: of ids to the cell's inputs: `OneHot(len(vocabulary))`, `Embedding(len(vocabulary), features)`.
-      pooling: `LastStep()`, `MeanPool()`, `MaxPool()` or your own.
-      dropout: share of the pooled features dropped.
+      cell: cell or layer, such as a `Stack` or a `Bidirectional`.
+      classes: number of classes.
+      encoder: encoder of ids: `OneHot(len(vocabulary))`, `Embedding(len(vocabulary), features)`; None: inputs are
+        features.
+      pooling: `LastStep()`, `MeanPool()`, `MaxPool()` or a user-defined one.
+      dropout: probability of dropping a pooled feature.
 
     Raises:
-      TypeError: where the cell is none, or the encoder, or the pooling cannot be called.
-      ValueError: where a number is out of its range, the cell does not read as many features as the encoder gives, or
-        by `init`, where the pooling cannot read the cell.
+      TypeError: if `cell` is not a cell, `encoder` not an encoder, or `pooling` not callable.
+      ValueError: if a number is out of range, the cell's input_size is not the encoder's number of features, or (in
+        `init`) the pooling does not support the cell.
     """
 
     cell: Cell
@@ -76,8 +85,7 @@ class Classifier:
         cell = self.cell.init(key_cell)
         xs = jnp.zeros((1, 1, self.cell.input_size))
         pooled = jax.eval_shape(lambda p: self._pooled(p, xs, None, Hoisted(), None), cell)
-        readout = self._dense(pooled.dtype).init(key_readout, jnp.zeros(pooled.shape, pooled.dtype))
-        return ClassifierParams(encoder, cell, readout)
+        return ClassifierParams(encoder, cell, dense.init(key_readout, self.classes, pooled))
 
     def apply(
         self,
@@ -88,33 +96,30 @@ class Classifier:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """The logits of each sequence.
+        """Computes the logits of each sequence.
 
         Args:
-          params: from `init`.
-          inputs: integers [T, *batch] where there is an encoder, else floats [T, *batch, input_size]; T at least 1.
-          lengths: steps of each sequence, integers [*batch] from 0 to T; None means T. What stands beyond changes
-            nothing, ids outside the vocabulary apart. A sequence of length 0 has the logits of pooled zeros.
-          engine: how the recurrence is solved.
-          key: draws the noise of dropout and of the cell; None means evaluation.
+          params: parameters from `init`.
+          inputs: ids [T, *batch] if there is an encoder, else floats [T, *batch, input_size]; T at least 1.
+          lengths: number of steps of each sequence, integers [*batch] from 0 to T; None means T. Padding has no effect,
+            except that ids outside the vocabulary are rejected. For a sequence of length 0, zeros are read.
+          engine: solver of the recurrence.
+          key: random key of dropout and of the cell's noise; None means evaluation.
 
         Returns:
-          Logits [*batch, classes].
+          The logits [*batch, classes].
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll` and the encoder's `apply`, where T is 0 too.
+          TypeError, ValueError: as `rnn_jax.unroll` and `Encoder.apply`; if T is 0.
         """
         if not jnp.ndim(inputs) or not jnp.shape(inputs)[0]:
             raise ValueError(f"Classifier: inputs must have at least one step, got shape {list(jnp.shape(inputs))}")
-        xs = inputs
-        if self.encoder is not None:
-            xs = self.encoder.features**0.5 * self.encoder.apply(params.encoder, inputs)
+        xs = inputs if self.encoder is None else embedding.scaled(self.encoder, params.encoder, inputs)
         key_cell, key_dropout = (None, None) if key is None else jax.random.split(key)
         pooled = self._pooled(params.cell, xs, lengths, engine, key_cell)
         if key_dropout is not None:
             pooled = self._dropped(pooled, key_dropout)
-        logits: Any = self._dense(pooled.dtype).apply(params.readout, pooled)
-        return logits
+        return dense.apply(params.readout, self.classes, pooled)
 
     def loss(
         self,
@@ -126,22 +131,22 @@ class Classifier:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """-mean log p(label | sequence) over the sequences, in nats.
+        """Returns -mean log p(label | sequence) over the sequences, in nats.
 
         Args:
-          params: as `apply`'s.
-          inputs: likewise.
+          params: parameters from `init`.
+          inputs: sequences, as in `apply`.
           labels: integers [*batch] in [0, classes).
-          lengths: as `apply`'s.
-          engine: likewise.
-          key: likewise.
+          lengths: lengths, as in `apply`.
+          engine: solver of the recurrence.
+          key: random key, as in `apply`.
 
         Raises:
-          TypeError, ValueError: as `apply`; where labels are not integers, of another shape, or one that can be read is
-            not in [0, classes). Where labels are traced, such a one makes the loss NaN.
+          TypeError, ValueError: as `apply`; if labels are not integers, have another shape, or are not in [0, classes).
+            Traced labels out of range make the loss NaN.
         """
         logits = self.apply(params, inputs, lengths, engine=engine, key=key)
-        return jnp.mean(nats("Classifier: labels", logits, labels))
+        return jnp.mean(cross_entropy("Classifier: labels", logits, labels))
 
     def _pooled(self, params: Params, xs: Any, lengths: Any, engine: Engine, key: jax.Array | None) -> jax.Array:
         _, ys = unroll(self.cell, params, xs, lengths=lengths, engine=engine, key=key)
@@ -152,6 +157,3 @@ class Classifier:
     def _dropped(self, pooled: jax.Array, key: jax.Array) -> jax.Array:
         dropped: Any = nn.Dropout(self.dropout, deterministic=False).apply({}, pooled, rngs={"dropout": key})
         return dropped
-
-    def _dense(self, dtype: Any) -> nn.Dense:
-        return nn.Dense(self.classes, param_dtype=dtype)

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: a recurrent network that says a sequence of labels, not when each of them is.
+"""Connectionist temporal classification: a recurrent network that predicts a sequence of labels without their times.
 
 Graves et al. 2006, "Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
 networks".
@@ -16,11 +16,11 @@ from rnn_jax import checks, masking
 from rnn_jax.cell import Cell
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 
-BLANK = 0  # the label that says nothing
+BLANK = 0  # the label "none"
 
 
 class Labelling(NamedTuple):
-    """Sequences of labels; `rnn_jax.data.unpad(*labelling)` gives them apart."""
+    """Sequences of labels; `rnn_jax.data.unpad(*labelling)` returns a list of them without padding."""
 
     labels: jax.Array  # int32 [N, B], 0 beyond a sequence's length
     lengths: jax.Array  # int32 [B]
@@ -28,17 +28,28 @@ class Labelling(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class CTC:
-    """p(l | x) = sum over all paths that read as l of prod_t softmax(h_t V + c)_{path_t}.
+    """p(l | x) = sum over all paths that collapse to l of prod_t softmax(h_t V + c)_{path_t}.
 
-    A path has a label or the blank at every step; it reads as what is left of it without repetitions, then without
-    blanks. Labels are 1 .. `labels`, 0 is the blank.
+    A path has a label or the blank at every step; it collapses by removing first repeated labels, then blanks. Labels
+    are 1 .. `labels`, 0 is the blank.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import GRU
+    >>> from rnn_jax.models import CTC
+    >>> model = CTC(GRU(3, 8), labels=4)
+    >>> params = model.init(jax.random.key(0))
+    >>> xs, labels = jnp.ones((6, 2, 3)), jnp.array([[1, 4], [2, 4]])  # [T, B, F], [N, B]
+    >>> bool(model.loss(params, xs, jnp.array([6, 5]), labels, jnp.array([2, 2])) > 0)
+    True
+    >>> model.decode(params, xs, jnp.array([6, 5])).labels.shape
+    (6, 2)
 
     Args:
-      cell: a cell or layer that reads the inputs; one that is `Bidirectional` hears what comes after, too.
-      labels: how many there are, the blank not counted.
+      cell: cell or layer that reads the inputs; a `Bidirectional` also reads the future.
+      labels: number of labels, without the blank.
 
     Raises:
-      ValueError: where labels is not a positive integer.
+      ValueError: if labels is not a positive integer.
     """
 
     cell: Cell
@@ -49,14 +60,14 @@ class CTC:
 
     @property
     def network(self) -> ReadoutModel:
-        """What gives the logits."""
+        """The network that gives the logits."""
         return ReadoutModel(self.cell, self.labels + 1)
 
     def init(self, key: jax.Array) -> ReadoutParams:
         return self.network.init(key)
 
     def apply(self, params: ReadoutParams, xs: Any, lengths: Any = None, *, key: jax.Array | None = None) -> jax.Array:
-        """The logits [T, B, labels + 1] of inputs [T, B, F]; lengths and key as `rnn_jax.unroll`'s."""
+        """Returns the logits [T, B, labels + 1] of inputs xs [T, B, F]; lengths and key as in `rnn_jax.unroll`."""
         return self.network.apply(params, xs, lengths=lengths, key=key)[1]
 
     def loss(
@@ -69,45 +80,49 @@ class CTC:
         *,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """-mean log p(labels | xs) over the sequences, in nats a sequence, by `optax.ctc_loss`.
+        """Returns -mean log p(labels | xs) over the sequences, in nats per sequence, by `optax.ctc_loss`.
 
         Args:
-          params: from `init`.
-          xs: [T, B, F].
-          lengths: integers [B].
-          labels: integers [N, B].
-          label_lengths: integers [B].
-          key: as `rnn_jax.unroll`'s.
+          params: parameters from `init`.
+          xs: inputs [T, B, F].
+          lengths: number of steps of each sequence, integers [B].
+          labels: integers [N, B] in 1 .. `labels`.
+          label_lengths: number of labels of each sequence, integers [B].
+          key: random key of the cell's noise; None means evaluation.
 
         Raises:
-          TypeError: where labels are not integers.
-          ValueError: where a shape does not fit; where labels that can be read are not in 1 .. `labels`, or have no
-            path: they need a step each, and one between two that are alike. Traced, such a sequence has a loss of 1e5.
+          TypeError: if labels are not integers.
+          ValueError: if a shape does not fit; if labels are out of range, or have no path: each needs a step, and two
+            equal neighbours one more between them. Traced labels are not checked: without a path the loss is 1e5.
         """
         _check(labels, label_lengths, lengths, self.labels)
         logits = self.apply(params, xs, lengths, key=key)
-        found, label_lengths = jnp.asarray(labels), jnp.asarray(label_lengths)
+        labels, label_lengths = jnp.asarray(labels), jnp.asarray(label_lengths)
         padding = 1.0 - masking.before_end(jnp.asarray(lengths), len(logits))
-        label_padding = 1.0 - masking.before_end(label_lengths, len(found))
-        losses = optax.ctc_loss(logits.swapaxes(0, 1), padding.T, found.T, label_padding.T, blank_id=BLANK)
+        label_padding = 1.0 - masking.before_end(label_lengths, len(labels))
+        losses = optax.ctc_loss(logits.swapaxes(0, 1), padding.T, labels.T, label_padding.T, blank_id=BLANK)
         return jnp.mean(losses)
 
     def decode(self, params: ReadoutParams, xs: Any, lengths: Any) -> Labelling:
-        """What the most probable path reads as (best path decoding, section 3.2): xs [T, B, F] to labels [T, B]."""
+        """Returns the labels [T, B] of the most probable path of inputs xs [T, B, F] (section 3.2)."""
         return best_path(self.apply(params, xs, lengths), lengths)
 
 
 def best_path(logits: jax.Array, lengths: Any) -> Labelling:
-    """The most probable label of every step, without repetitions and blanks: logits [T, B, labels + 1] to [T, B]."""
+    """Collapses the most probable path of logits [T, B, labels + 1]; lengths are integers [B].
+
+    Returns:
+      The labels [T, B], and their number [B].
+    """
     steps = len(logits)
     path = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     before = jnp.concatenate([jnp.full_like(path[:1], BLANK), path[:-1]])
-    said = (path != BLANK) & (path != before) & masking.before_end(jnp.asarray(lengths), steps)
-    # What is said moves up to its place among what is said; the rest falls off the end.
-    place = jnp.where(said, jnp.cumsum(said, axis=0) - 1, steps)
+    kept = (path != BLANK) & (path != before) & masking.before_end(jnp.asarray(lengths), steps)
+    # Kept labels move up to their rank among the kept ones; the others get the place `steps`, which is dropped.
+    place = jnp.where(kept, jnp.cumsum(kept, axis=0) - 1, steps)
     columns = jnp.broadcast_to(jnp.arange(path.shape[1]), path.shape)
     labels = jnp.zeros_like(path).at[place, columns].set(path, mode="drop")
-    return Labelling(labels, jnp.sum(said, axis=0, dtype=jnp.int32))
+    return Labelling(labels, jnp.sum(kept, axis=0, dtype=jnp.int32))
 
 
 def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
@@ -124,12 +139,12 @@ def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
     for column, (size, steps) in enumerate(zip(label_lengths.tolist(), lengths.tolist(), strict=True)):
         if not 0 <= size <= len(labels):
             raise ValueError(f"CTC: label_lengths must be in [0, {len(labels)}], got {size} at {column}")
-        these = labels[:size, column]
-        if np.any((these < 1) | (these > count)):
-            raise ValueError(f"CTC: labels must be in [1, {count}], got {these.tolist()} at sequence {column}")
-        least = size + int(np.sum(these[1:] == these[:-1]))
+        sequence = labels[:size, column]
+        if np.any((sequence < 1) | (sequence > count)):
+            raise ValueError(f"CTC: labels must be in [1, {count}], got {sequence.tolist()} at sequence {column}")
+        least = size + int(np.sum(sequence[1:] == sequence[:-1]))
         if steps < least:
             raise ValueError(
                 f"CTC: the {size} labels of sequence {column} need at least {least} steps (one each, and one between "
-                f"two that are alike), got {steps}"
+                f"equal neighbours), got {steps}"
             )

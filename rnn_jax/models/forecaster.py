@@ -1,4 +1,4 @@
-"""Forecasts of a series by any cell: what comes next, step after step by feeding back, or many steps at once."""
+"""Forecasts of a series by any cell: one step at a time, fed back as input, or many steps at once."""
 
 import dataclasses
 import functools
@@ -17,29 +17,39 @@ from rnn_jax.unrolling import unroll
 
 
 class Forecast(NamedTuple):
-    """What is said of the steps after a history."""
+    """Predictions of the steps after a history."""
 
     mean: jax.Array  # [horizon, *batch, F]
-    lower: jax.Array  # [intervals, horizon, *batch, F], each with as much probability below as above
-    upper: jax.Array  # likewise
+    lower: jax.Array  # [intervals, horizon, *batch, F]: equal probability lies below `lower` and above `upper`
+    upper: jax.Array  # [intervals, horizon, *batch, F]
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecaster:
     """p(x_{t+1}, .., x_{t+H} | x_1 .. x_t) = head(h_t V + c), with h_t the output of a cell that has read x_1 .. x_t.
 
-    With H = 1 it forecasts further by feeding back: it draws x_{t+1}, reads it, draws x_{t+2}, and so on (DeepAR,
-    Salinas et al. 2020, arXiv:1704.04110). With a greater H it forecasts H steps at once, each by itself
-    ("direct"; Wen et al. 2017, arXiv:1711.11053). Each feature of x is forecast, independently given the past.
+    With H = 1 longer forecasts feed back their own draws: x_{t+1} is drawn and read, then x_{t+2} (DeepAR, Salinas et
+    al. 2020, arXiv:1704.04110). With H > 1 all H steps are predicted at once and independently ("direct"; Wen et al.
+    2017, arXiv:1711.11053). The features of x are predicted independently given the past.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import GRU
+    >>> from rnn_jax.models import Forecaster, Gaussian
+    >>> model = Forecaster(GRU(1, 8), Gaussian())
+    >>> params = model.init(jax.random.key(0))
+    >>> history = jnp.sin(jnp.arange(20.0))[:, None, None]  # [T, batch, features]
+    >>> forecast = model.forecast(params, history, 5, jax.random.key(1), intervals=(0.8,), paths=10)
+    >>> forecast.mean.shape, forecast.lower.shape
+    ((5, 1, 1), (1, 5, 1, 1))
 
     Args:
-      cell: reads the series' F features. To feed back, it must be one that can be stepped.
-      head: what is said of each number.
-      horizon: H, steps forecast at once.
+      cell: cell that reads the F features of the series; to feed back, it must be one that can be stepped.
+      head: distribution of each predicted number.
+      horizon: H, number of steps predicted at once.
 
     Raises:
-      TypeError: where the head is none.
-      ValueError: where horizon is not a positive integer.
+      TypeError: if `head` is not a head.
+      ValueError: if horizon is not a positive integer.
     """
 
     cell: Cell
@@ -70,7 +80,7 @@ class Forecaster:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
-        """What the head makes its forecasts of, after every step; arguments and errors as `rnn_jax.unroll`.
+        """Computes the inputs of the head after every step; arguments and errors as `rnn_jax.unroll`.
 
         Returns:
           The final state, and the outputs [T, *batch, H, F, head.outputs].
@@ -90,41 +100,33 @@ class Forecaster:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
-        """The head's loss, a mean over steps, sequences and features.
+        """Computes the head's loss, the mean over steps, sequences and features.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           xs: inputs [T, *batch, F].
-          targets: what comes after each of them, [T, *batch, H, F]; `forecast_targets(series, H)` of the series itself.
-          state: as `rnn_jax.unroll`'s.
-          lengths: likewise.
-          weights: of the targets, [T, *batch, H]; None means 1. Where one is 0 the target may be anything, NaN
+          targets: the H steps after each input [T, *batch, H, F], from `forecast_targets(series, H)`.
+          state: state before the first step, as in `rnn_jax.unroll`.
+          lengths: lengths, as in `rnn_jax.unroll`.
+          weights: weights of the targets [T, *batch, H]; None means 1. A target of weight 0 may be anything, NaN
             included.
-          engine: as `rnn_jax.unroll`'s.
-          key: likewise.
+          engine: solver of the recurrence.
+          key: random key of the cell's noise; None means evaluation.
 
         Returns:
           The final state, and the loss.
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll`; where targets or weights have another shape.
+          TypeError, ValueError: as `rnn_jax.unroll`; if targets or weights have another shape.
         """
         final_state, outputs = self.apply(params, xs, state, lengths=lengths, engine=engine, key=key)
         targets = jnp.asarray(targets, outputs.dtype)
-        if targets.shape != outputs.shape[:-1]:
-            raise ValueError(
-                f"Forecaster: targets must be [T, *batch, H, F] = {list(outputs.shape[:-1])}, got shape "
-                f"{list(targets.shape)}"
-            )
-        weights = jnp.ones(targets.shape[:-1], outputs.dtype) if weights is None else jnp.asarray(weights)
-        if weights.shape != targets.shape[:-1]:
-            raise ValueError(
-                f"Forecaster: weights must be [T, *batch, H] = {list(targets.shape[:-1])}, got shape "
-                f"{list(weights.shape)}"
-            )
+        weights = jnp.ones(outputs.shape[:-2], outputs.dtype) if weights is None else jnp.asarray(weights)
+        _check_shape("targets must be [T, *batch, H, F]", targets, outputs.shape[:-1])
+        _check_shape("weights must be [T, *batch, H]", weights, outputs.shape[:-2])
         if lengths is not None:
             weights = masking.blank(weights, masking.before_end(jnp.asarray(lengths), len(outputs)))
-        targets = masking.blank(targets, weights > 0)  # before the loss: 0 times NaN would come to the gradient
+        targets = masking.blank(targets, weights > 0)  # before the loss: 0 * NaN would reach the gradient
         return final_state, weighted_mean(jnp.mean(self.head.loss(outputs, targets), axis=-1), weights)
 
     def forecast(
@@ -137,20 +139,23 @@ class Forecaster:
         intervals: tuple[float, ...] = (0.8, 0.95),
         paths: int = 200,
     ) -> Forecast:
-        """What comes after a history, with intervals; one compiled program.
+        """Predicts the steps after a history, with intervals, in one compiled program.
 
         Args:
-          params: from `init`.
-          history: [T, *batch, F], T at least 1.
-          horizon: steps wanted; of a direct model at most H.
-          key: of the paths drawn. None: the model reads its own mean; its intervals then leave out what was uncertain
-            before each step, and are too narrow from the second step on. A direct model draws nothing.
-          intervals: probabilities, in (0, 1).
-          paths: drawn, of which mean and intervals are taken.
+          params: parameters from `init`.
+          history: series [T, *batch, F], T at least 1.
+          horizon: number of steps to predict; for a direct model at most H.
+          key: random key of the paths. None: the model feeds back its mean; from the second step on the intervals are
+            then too narrow, since they ignore the uncertainty of the steps before. A direct model draws nothing.
+          intervals: probabilities of the intervals, in (0, 1).
+          paths: number of paths to draw, from which mean and intervals are computed.
+
+        Returns:
+          The mean and the bounds of each interval.
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll`; where horizon or paths is not a positive integer, horizon is more
-            than a direct model has, or an interval is not in (0, 1).
+          TypeError, ValueError: as `rnn_jax.unroll`; if horizon or paths is not a positive integer, a direct model has
+            fewer steps than horizon, or an interval is not in (0, 1).
         """
         checks.integer_at_least(1, paths, "Forecaster.forecast: paths")
         for interval in intervals:
@@ -160,8 +165,8 @@ class Forecaster:
         if self.horizon == 1 and key is not None:
             drawn = self.sample(params, history, horizon, key, paths)
             levels = jnp.asarray([level for p in intervals for level in (0.5 - p / 2, 0.5 + p / 2)])
-            found = jnp.quantile(drawn, levels, axis=1)
-            return Forecast(jnp.mean(drawn, axis=1), found[::2], found[1::2])
+            bounds = jnp.quantile(drawn, levels, axis=1)
+            return Forecast(jnp.mean(drawn, axis=1), bounds[::2], bounds[1::2])
         self._check_horizon(horizon, history)
         outputs = _outputs(self, params, history, horizon)
         sides = [[self.head.quantile(outputs, jnp.array(0.5 + s * p / 2)) for p in intervals] for s in (-1, 1)]
@@ -169,10 +174,10 @@ class Forecaster:
         return Forecast(self.head.center(outputs), *(jnp.stack(side) if side else empty for side in sides))
 
     def sample(self, params: ReadoutParams, history: Any, horizon: int, key: jax.Array, paths: int) -> jax.Array:
-        """Paths [horizon, paths, *batch, F] drawn after a history [T, *batch, F], by feeding back.
+        """Draws paths [horizon, paths, *batch, F] after a history [T, *batch, F], each fed back as input.
 
         Raises:
-          TypeError, ValueError: as `forecast`; where the model is a direct one.
+          TypeError, ValueError: as `forecast`; if the model is a direct one.
         """
         checks.integer_at_least(1, paths, "Forecaster.sample: paths")
         if self.horizon > 1:
@@ -181,7 +186,7 @@ class Forecaster:
         return _sample(self, params, history, horizon, key, paths)
 
     def step(self, params: ReadoutParams, state: State, x: jax.Array) -> tuple[State, jax.Array]:
-        """One x [*batch, F] read: the state after it, and the outputs [*batch, H, F, head.outputs]."""
+        """Reads x [*batch, F]; returns the state after it, and the outputs [*batch, H, F, head.outputs]."""
         state = self.cell.step(params.cell, state, self.cell.project(params.cell, x))
         return state, self._shaped(self.network.read(params, self.cell.output(params.cell, state, x)))
 
@@ -197,10 +202,10 @@ class Forecaster:
 
 
 def forecast_targets(series: Any, horizon: int) -> jax.Array:
-    """The `horizon` steps after each step of a series [N, *batch, F]: [N - horizon, *batch, horizon, F].
+    """Returns the `horizon` steps after each step of a series [N, *batch, F], [N - horizon, *batch, horizon, F].
 
     Raises:
-      ValueError: where horizon is not a positive integer or the series has no more steps.
+      ValueError: if horizon is not a positive integer, or the series has no more steps than that.
     """
     checks.integer_at_least(1, horizon, "forecast_targets: horizon")
     series = jnp.asarray(series)
@@ -210,22 +215,28 @@ def forecast_targets(series: Any, horizon: int) -> jax.Array:
     return jnp.stack([series[h : h + count] for h in range(1, horizon + 1)], axis=-2)
 
 
-def _read(model: Forecaster, params: ReadoutParams, history: Any) -> tuple[State, jax.Array]:
-    """The state after a history, and the outputs of its last step."""
+def _check_shape(message: str, array: jax.Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"Forecaster: {message} = {list(shape)}, got shape {list(array.shape)}")
+
+
+def _after_history(model: Forecaster, params: ReadoutParams, history: Any) -> tuple[State, jax.Array]:
+    """Returns the state after a history, and the outputs of its last step."""
     state, hs = unroll(model.cell, params.cell, history)
     return state, model._shaped(model.network.read(params, hs[-1]))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "horizon"))
 def _outputs(model: Forecaster, params: ReadoutParams, history: Any, horizon: int) -> jax.Array:
-    """[horizon, *batch, F, head.outputs]: of a direct model all of one step, else of a model that reads its mean."""
-    state, outputs = _read(model, params, history)
+    """Returns outputs [horizon, *batch, F, head.outputs]: all at once, or with the model's mean fed back."""
+    state, outputs = _after_history(model, params, history)
     if model.horizon > 1:
         return jnp.moveaxis(outputs, -3, 0)[:horizon]
 
     def step(carry: tuple[State, jax.Array], _: None) -> tuple[tuple[State, jax.Array], jax.Array]:
         state, outputs = carry
-        return model.step(params, state, model.head.center(outputs[..., 0, :, :])), outputs[..., 0, :, :]
+        outputs = outputs[..., 0, :, :]
+        return model.step(params, state, model.head.center(outputs)), outputs
 
     return jax.lax.scan(step, (state, outputs), length=horizon)[1]
 
@@ -234,11 +245,12 @@ def _outputs(model: Forecaster, params: ReadoutParams, history: Any, horizon: in
 def _sample(
     model: Forecaster, params: ReadoutParams, history: Any, horizon: int, key: jax.Array, paths: int
 ) -> jax.Array:
-    many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (paths, *leaf.shape)), _read(model, params, history))
+    after = _after_history(model, params, history)
+    start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (paths, *leaf.shape)), after)
 
     def step(carry: tuple[State, jax.Array], key: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
         state, outputs = carry
         x = model.head.sample(outputs[..., 0, :, :], key)
         return model.step(params, state, x), x
 
-    return jax.lax.scan(step, many, jax.random.split(key, horizon))[1]
+    return jax.lax.scan(step, start, jax.random.split(key, horizon))[1]

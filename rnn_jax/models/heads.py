@@ -1,4 +1,4 @@
-"""What a forecaster says of a number to come: the numbers it puts out, the loss that fits them, and draws from them."""
+"""Heads of a forecaster: the meaning of its outputs, the loss that fits them, and draws from them."""
 
 import dataclasses
 import math
@@ -12,16 +12,18 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """y ~ N(m, v) with two outputs, m and log v;   loss -log p(y) = (log 2 pi + log v + (y - m)^2 / v) / 2, in nats.
+    """y ~ N(m, v), with the outputs m and log v.
 
-    log v is kept within [2 log least, 20] by clipping, so that no gradient is lost to a variance of 0. Nix & Weigend
-    1994, "Estimating the mean and variance of the target probability distribution".
+        loss = -log p(y) = (log 2 pi + log v + (y - m)^2 / v) / 2,   in nats
+
+    log v is clipped to [2 log least, 20], so that a variance near 0 cannot spoil the gradient. Nix & Weigend 1994,
+    "Estimating the mean and variance of the target probability distribution".
 
     Args:
-      least: standard deviation that is never gone below, in the units of y.
+      least: smallest standard deviation, in the units of y.
 
     Raises:
-      ValueError: where it is not a positive number.
+      ValueError: if it is not a positive number.
     """
 
     least: float = 1e-3
@@ -31,32 +33,40 @@ class Gaussian:
 
     @property
     def outputs(self) -> int:
-        """Numbers that the readout gives for one to be forecast."""
+        """Number of readout outputs for one predicted number."""
         return 2
 
     def loss(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
-        """Of outputs [..., 2] and targets [...]: [...]."""
+        """Returns the loss [...] of outputs [..., 2] and targets [...]."""
         log_v = self._log_variance(outputs)
         return 0.5 * (math.log(2 * math.pi) + log_v + (targets - outputs[..., 0]) ** 2 * jnp.exp(-log_v))
 
     def center(self, outputs: jax.Array) -> jax.Array:
-        """The mean [...]."""
+        """Returns the mean [...]."""
         return outputs[..., 0]
 
     def quantile(self, outputs: jax.Array, levels: jax.Array) -> jax.Array:
-        """The numbers below which y is with probabilities `levels`, in (0, 1): shapes as outputs[..., 0] and levels
-        broadcast.
+        """Returns the numbers below which y lies with probability `levels`.
+
+        Args:
+          outputs: outputs [..., 2].
+          levels: probabilities in (0, 1), of a shape that broadcasts with [...].
         """
         return outputs[..., 0] + jnp.exp(0.5 * self._log_variance(outputs)) * norm.ppf(levels)
 
     def regression_readout(self, residuals: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """For a readout that begins as a regression with these residuals [N]: which of the outputs follow the
-        regression (1, else 0), and what is added to each; [2] both.
+        """Returns how to initialise a readout as a given linear regression.
+
+        Args:
+          residuals: residuals of the regression [N].
+
+        Returns:
+          The factor of the regression's prediction in each output (1 or 0), and the constant added to it; both [2].
         """
         return jnp.array([1.0, 0.0]), jnp.stack([jnp.zeros(()), jnp.log(jnp.mean(residuals**2))])
 
     def sample(self, outputs: jax.Array, key: jax.Array) -> jax.Array:
-        """One draw each, [...]."""
+        """Draws a number for each output, [...]."""
         noise = jax.random.normal(key, outputs.shape[:-1], outputs.dtype)
         return outputs[..., 0] + jnp.exp(0.5 * self._log_variance(outputs)) * noise
 
@@ -66,17 +76,20 @@ class Gaussian:
 
 @dataclasses.dataclass(frozen=True)
 class Quantiles:
-    """The quantiles q_p of y;   loss mean_p max(p (y - q_p), (p - 1) (y - q_p)), the pinball loss.
+    """The quantiles q_p of y, fitted by the pinball loss.
 
-    No distribution is assumed. Quantiles that come out of order are sorted (Chernozhukov et al. 2010, arXiv:0704.3649);
-    between two of them the distribution is uniform, beyond the outer ones there is nothing. Koenker & Bassett 1978.
+        loss = mean_p max(p (y - q_p), (p - 1) (y - q_p))
+
+    No distribution is assumed. Crossing quantiles are sorted (Chernozhukov et al. 2010, arXiv:0704.3649); the
+    distribution is uniform between neighbours, and 0 beyond the outer ones. Koenker & Bassett 1978, "Regression
+    quantiles".
 
     Args:
-      levels: increasing, in (0, 1), with 0.5 among them.
+      levels: increasing probabilities in (0, 1), 0.5 among them.
 
     Raises:
-      TypeError: where levels is not a tuple.
-      ValueError: where they are not so.
+      TypeError: if levels is not a tuple.
+      ValueError: if the levels are invalid.
     """
 
     levels: tuple[float, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
@@ -91,33 +104,33 @@ class Quantiles:
 
     @property
     def outputs(self) -> int:
-        """Numbers that the readout gives for one to be forecast."""
+        """Number of readout outputs for one predicted number."""
         return len(self.levels)
 
     def loss(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
-        """Of outputs [..., levels] and targets [...]: [...]."""
-        over = targets[..., None] - outputs
+        """Returns the loss [...] of outputs [..., levels] and targets [...]."""
+        errors = targets[..., None] - outputs
         levels = jnp.broadcast_to(jnp.asarray(self.levels, outputs.dtype), outputs.shape)
-        return jnp.mean(jnp.maximum(levels * over, (levels - 1) * over), axis=-1)
+        return jnp.mean(jnp.maximum(levels * errors, (levels - 1) * errors), axis=-1)
 
     def center(self, outputs: jax.Array) -> jax.Array:
-        """The median [...]."""
+        """Returns the median [...]."""
         return jnp.sort(outputs, axis=-1)[..., self.levels.index(0.5)]
 
     def quantile(self, outputs: jax.Array, levels: jax.Array) -> jax.Array:
-        """As `Gaussian.quantile`, by linear interpolation."""
+        """Interpolates the quantiles linearly; arguments and returns as `Gaussian.quantile`."""
         shape = jnp.broadcast_shapes(outputs.shape[:-1], jnp.shape(levels))
         known = jnp.asarray(self.levels, outputs.dtype)
         ordered = jnp.broadcast_to(jnp.sort(outputs, axis=-1), (*shape, self.outputs)).reshape(-1, self.outputs)
-        wanted = jnp.broadcast_to(jnp.asarray(levels, outputs.dtype), shape).ravel()
-        return jax.vmap(lambda level, each: jnp.interp(level, known, each))(wanted, ordered).reshape(shape)
+        requested = jnp.broadcast_to(jnp.asarray(levels, outputs.dtype), shape).ravel()
+        return jax.vmap(lambda level, row: jnp.interp(level, known, row))(requested, ordered).reshape(shape)
 
     def regression_readout(self, residuals: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """As `Gaussian.regression_readout`, [levels] both."""
+        """Returns how to initialise a readout as a linear regression, as `Gaussian.regression_readout`; [levels]."""
         return jnp.ones(self.outputs), jnp.quantile(residuals, jnp.asarray(self.levels))
 
     def sample(self, outputs: jax.Array, key: jax.Array) -> jax.Array:
-        """One draw each, [...]: the quantile of a level drawn from [0, 1)."""
+        """Draws a number for each output, [...]: the quantile of a level drawn from [0, 1)."""
         return self.quantile(outputs, jax.random.uniform(key, outputs.shape[:-1], outputs.dtype))
 
 

@@ -1,4 +1,4 @@
-"""Images to maps of features, by convolutions: what a recurrent network reads of a picture or of a frame."""
+"""Convolutions: images or frames to maps of features, the input of a recurrent network."""
 
 import dataclasses
 import functools
@@ -11,24 +11,24 @@ import jax.numpy as jnp
 
 from rnn_jax import checks
 
-SIZE = 3  # of every convolution's kernel, both ways
+SIZE = 3  # height and width of every kernel
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageEncoder:
-    """Convolutions of 3 x 3, a ReLU after each.
+    """A stack of 3 x 3 convolutions with a ReLU after each.
 
-    Strides in place of pooling, as Springenberg et al. 2015 (arXiv:1412.6806) found as good: on a CPU the gradient of
-    a maximum costs several times the convolution. Compares and hashes by value.
+    Strides replace pooling: Springenberg et al. 2015 (arXiv:1412.6806) report equal accuracy, and on a CPU the gradient
+    of a maximum costs several times the convolution. Compares and hashes by value.
 
     Args:
       shape: (height, width, channels) of an image.
-      widths: features of each convolution, the first one first.
-      strides: of each: 2 halves height and width.
+      widths: number of features of each convolution, in order.
+      strides: stride of each convolution; 2 halves height and width.
 
     Raises:
-      ValueError: where shape is not three positive integers, there is no convolution, not as many strides as widths, or
-        one of them is not positive.
+      ValueError: if shape is not three positive integers, widths are empty, strides are not as many as widths, or one
+        of them is not positive.
     """
 
     shape: tuple[int, int, int]
@@ -51,7 +51,7 @@ class ImageEncoder:
 
     @property
     def map_shape(self) -> tuple[int, int, int]:
-        """(height, width, features) of a map: an image's over the strides, rounded up."""
+        """(height, width, features) of a map: the image's size divided by the strides, rounded up."""
         height, width = (-(-size // math.prod(self.strides)) for size in self.shape[:2])
         return height, width, self.widths[-1]
 
@@ -60,23 +60,26 @@ class ImageEncoder:
         return self._layers.init(key, jnp.zeros((1, *self.shape)))
 
     def apply(self, params: Any, images: Any) -> jax.Array:
-        """The map [*batch, h, w, F] of every image.
+        """Encodes images.
 
         Args:
-          params: from `init`.
-          images: floats [*batch, height, width, channels]; about [0, 1] suits the initialisation.
+          params: parameters from `init`.
+          images: floats [*batch, height, width, channels]; a range near [0, 1] suits the initialisation.
+
+        Returns:
+          The maps [*batch, h, w, F].
 
         Raises:
-          TypeError: where images are not floating point.
-          ValueError: where their shape is another.
+          TypeError: if images are not floating point.
+          ValueError: if they have another shape.
         """
         images = jnp.asarray(images)
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise TypeError(f"ImageEncoder: images must be floating point, got {images.dtype}")
         if images.shape[-3:] != self.shape:
-            wanted = ", ".join(map(str, self.shape))
-            raise ValueError(f"ImageEncoder: images must be [*batch, {wanted}], got shape {list(images.shape)}")
-        # All leading axes are one batch: flax would map over the others one convolution at a time.
+            expected = ", ".join(map(str, self.shape))
+            raise ValueError(f"ImageEncoder: images must be [*batch, {expected}], got shape {list(images.shape)}")
+        # One batch axis: over several, flax would loop, one convolution at a time.
         flat: Any = self._layers.apply(params, images.reshape(-1, *self.shape))
         return flat.reshape(*images.shape[:-3], *self.map_shape)
 
@@ -88,29 +91,29 @@ class ImageEncoder:
         return nn.Sequential(layers)
 
 
-def _convolution(images: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **how: Any) -> jax.Array:
-    """As `jax.lax.conv_general_dilated`, for the convolutions of this file.
+def _convolution(images: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options: Any) -> jax.Array:
+    """Replaces `jax.lax.conv_general_dilated` in the convolutions of this file.
 
-    On a CPU by one matrix product: in a loop, such as that over seeds, XLA's gradient of a convolution takes six times
-    as long as out of it (jaxlib 0.10.2; github.com/jax-ml/jax/issues/12868), the product's no longer. Out of a loop
-    the convolution is the faster one, by two.
+    On a CPU it is one matrix product: inside a loop, such as that over seeds, XLA's gradient of a convolution takes six
+    times as long as outside (jaxlib 0.10.2; github.com/jax-ml/jax/issues/12868), that of a product does not. Outside a
+    loop the convolution is twice as fast. The product can go once that issue is fixed.
     """
 
     def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **how)
+        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
 
     product = functools.partial(_product, strides[0])
     return jax.lax.platform_dependent(images, kernel, cpu=product, default=convolve)
 
 
 def _product(stride: int, images: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The convolution [N, h, w, F] of images [N, H, W, C] with a kernel [3, 3, C, F], padded as "SAME" has it."""
+    """Returns the convolution [N, h, w, F] of images [N, H, W, C] with a kernel [3, 3, C, F], with "SAME" padding."""
     count, *sizes, channels = images.shape
-    reach = [stride * (-(-size // stride) - 1) + 1 for size in sizes]  # of an output's first pixel, over all outputs
-    missing = [max(r + SIZE - 1 - size, 0) for r, size in zip(reach, sizes, strict=True)]
+    spans = [stride * (-(-size // stride) - 1) + 1 for size in sizes]  # pixels from the first output to the last
+    missing = [max(span + SIZE - 1 - size, 0) for span, size in zip(spans, sizes, strict=True)]
     images = jnp.pad(images, ((0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)))
     shifted = [
-        jax.lax.slice(images, (0, i, j, 0), (count, i + reach[0], j + reach[1], channels), (1, stride, stride, 1))
+        jax.lax.slice(images, (0, i, j, 0), (count, i + spans[0], j + spans[1], channels), (1, stride, stride, 1))
         for i in range(SIZE)
         for j in range(SIZE)
     ]

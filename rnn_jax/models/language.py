@@ -1,17 +1,17 @@
-"""A language model: ids in, a recurrent core, and at every step the logits of the next id."""
+"""A language model: a recurrent core reads ids, and predicts the next id at every step."""
 
 import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from rnn_jax import masking
 from rnn_jax.cell import Cell, State
 from rnn_jax.data import Encoder, OneHot
 from rnn_jax.engines import Engine, Hoisted
+from rnn_jax.models import labels
 from rnn_jax.models.encoded import Encoded
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.tasks.task import weighted_mean
@@ -21,35 +21,45 @@ from rnn_jax.tasks.task import weighted_mean
 class LanguageModel:
     """p(x_{t+1} = v | x_1 .. x_t) = softmax(h_t V + c)_v, with h_t the output of a cell that has read x_1 .. x_t.
 
-    The cell reads ids as `Encoded` gives them.
+    The cell reads ids as `Encoded` does. Mikolov et al. 2010, "Recurrent neural network based language model". For
+    dropout (Zaremba et al. 2014, arXiv:1409.2329) wrap the cells in `rnn_jax.Dropout` or `rnn_jax.RecurrentDropout`.
+    Compares and hashes by value, so that an equal model is not compiled again.
 
-    Mikolov et al. 2010, "Recurrent neural network based language model". For dropout put it around the cells, as
-    `rnn_jax.Dropout` and `rnn_jax.RecurrentDropout` (Zaremba et al. 2014, arXiv:1409.2329). Compares and hashes by
-    value, so that an equal model is compiled once.
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import LSTM, LanguageModel
+    >>> from rnn_jax.data import Embedding
+    >>> from rnn_jax.models import Nucleus, generate
+    >>> model = LanguageModel(Embedding(6, 3), LSTM(3, 8))
+    >>> params = model.init(jax.random.key(0))
+    >>> ids = jnp.array([[1, 2], [3, 5], [4, 1]])  # [T, batch]
+    >>> state, loss = model.loss(params, ids[:-1], ids[1:])
+    >>> generated = generate(model, params, Nucleus(0.9), jax.random.key(1), ids, count=4, max_length=10)
+    >>> generated.tokens.shape, generated.lengths.tolist()
+    ((10, 2), [7, 7])
 
     Args:
-      encoder: of ids to the cell's inputs: `OneHot(len(vocabulary))`, `Embedding(len(vocabulary), features)`.
-      cell: a cell or layer that reads them. To generate, it must be one that can be stepped.
+      encoder: encoder of ids: `OneHot(len(vocabulary))` or `Embedding(len(vocabulary), features)`.
+      cell: cell or layer that reads them; to generate, it must be one that can be stepped.
 
     Raises:
-      TypeError: where they are no encoder or no cell.
-      ValueError: where the cell does not read as many features as the encoder gives.
+      TypeError: if `encoder` is not an encoder, or `cell` not a cell.
+      ValueError: if the cell's input_size is not the encoder's number of features.
     """
 
     encoder: Encoder
     cell: Cell
 
     def __post_init__(self) -> None:
-        Encoded(self.cell, self.encoder)  # refuses
+        Encoded(self.cell, self.encoder)  # checks both
 
     @property
     def size(self) -> int:
-        """Ids of the vocabulary, each an output."""
+        """Number of ids in the vocabulary."""
         return self.encoder.size
 
     @property
     def network(self) -> ReadoutModel:
-        """The same on unit vectors [..., size]: what estimators, trainers and diagnostics take."""
+        """The same model on unit vectors [..., size]: the form that estimators, trainers and diagnostics take."""
         return ReadoutModel(Encoded(self.cell, self.encoder), self.size)
 
     def init(self, key: jax.Array) -> ReadoutParams:
@@ -66,23 +76,23 @@ class LanguageModel:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
-        """The logits of the id after each of some ids.
+        """Computes the logits of the id that follows each given id.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           ids: integers [T, *batch].
-          state: before the first of them, such as the final state of a call before.
-          lengths: as `rnn_jax.unroll`'s.
-          resets: likewise.
-          engine: likewise.
-          key: likewise.
+          state: state before the first id, such as the final state of an earlier call; None: the cell's initial state.
+          lengths: lengths, as in `rnn_jax.unroll`.
+          resets: resets, as in `rnn_jax.unroll`.
+          engine: solver of the recurrence.
+          key: random key of the cell's noise; None means evaluation.
 
         Returns:
           The final state, and the logits [T, *batch, size].
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll`; where ids are not integers, or one that can be read is not in
-            [0, size). Where ids are traced, the logits from such a one on are NaN.
+          TypeError, ValueError: as `rnn_jax.unroll`; if ids are not integers, or not in [0, size). A traced id out of
+            range makes the logits from its step on NaN.
         """
         xs = self._unit_vectors(ids)
         return self.network.apply(params, xs, state, lengths=lengths, resets=resets, engine=engine, key=key)
@@ -99,36 +109,36 @@ class LanguageModel:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
-        """-mean log p(target_t | ids_1 .. ids_t), in nats per token, over the steps before each sequence's length.
+        """Computes -mean log p(target_t | ids_1 .. ids_t), in nats per token, over the steps within the lengths.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           ids: integers [T, *batch].
           targets: integers [T, *batch], the ids one step later.
-          state: as `apply`'s.
-          lengths: likewise.
-          resets: likewise.
-          engine: likewise.
-          key: likewise.
+          state: state before the first id, as in `apply`.
+          lengths: lengths, as in `rnn_jax.unroll`.
+          resets: resets, as in `rnn_jax.unroll`.
+          engine: solver of the recurrence.
+          key: random key, as in `apply`.
 
         Returns:
           The final state, and the loss.
 
         Raises:
-          TypeError, ValueError: as `apply`; for targets as for ids.
+          TypeError, ValueError: as `apply`, for targets as for ids.
         """
         final_state, logits = self.apply(params, ids, state, lengths=lengths, resets=resets, engine=engine, key=key)
-        _check_targets(targets, logits.shape)
+        labels.checked("LanguageModel: targets", targets, logits.shape[:-1], self.size, like="ids")
         valid = jnp.ones(logits.shape[:-1], bool)
         if lengths is not None:
             valid = masking.before_end(jnp.asarray(lengths), len(logits))
         return final_state, nats_per_token(logits, jnp.asarray(targets), valid)
 
     def step(self, params: ReadoutParams, state: State, ids: Any) -> tuple[State, jax.Array]:
-        """One id [*batch] read: the state after it, and the logits [*batch, size] of the next.
+        """Reads one id [*batch]; returns the state after it, and the logits [*batch, size] of the next.
 
         Raises:
-          TypeError: where the cell cannot be stepped; else as `apply`.
+          TypeError, ValueError: as `apply`; if the cell cannot be stepped.
         """
         network, x = self.network, self._unit_vectors(ids)
         state = network.cell.step(params.cell, state, network.cell.project(params.cell, x))
@@ -139,22 +149,11 @@ class LanguageModel:
 
 
 def nats_per_token(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-    """-sum_t w_t log softmax(logits_t)[target_t] / sum_t w_t; zero where every weight is.
+    """Returns -sum_t w_t log softmax(logits_t)[target_t] / sum_t w_t; 0 if all weights are 0.
 
     Args:
-      logits: [..., size].
+      logits: logits [..., size].
       targets: integers [...].
-      weights: [...].
+      weights: weights w [...], or booleans.
     """
     return weighted_mean(optax.softmax_cross_entropy_with_integer_labels(logits, targets), weights)
-
-
-def _check_targets(targets: Any, shape: tuple[int, ...]) -> None:
-    traced = isinstance(targets, jax.core.Tracer)
-    targets = targets if traced else np.asarray(targets)
-    if not jnp.issubdtype(targets.dtype, jnp.integer):
-        raise TypeError(f"LanguageModel: targets must be integers, got {targets.dtype}")
-    if targets.shape != shape[:-1]:
-        raise ValueError(f"LanguageModel: targets must be {list(shape[:-1])}, as ids, got shape {list(targets.shape)}")
-    if not traced and np.any(strange := (targets < 0) | (targets >= shape[-1])):
-        raise ValueError(f"LanguageModel: targets must be in [0, {shape[-1]}), got {targets[strange][0]}")

@@ -1,8 +1,8 @@
-"""What a classifier reads of a sequence: its outputs [T, *batch, F] to one vector [*batch, F], padding apart.
+"""Poolings: the outputs [T, *batch, F] of a sequence to one vector [*batch, F], without the padding.
 
-A pooling is a frozen dataclass, or any function hashable by value, that is called with the layer that gave the outputs,
-the outputs, which are zero beyond each length as `rnn_jax.unroll` leaves them, and the lengths [*batch]. Of a sequence
-of length 0 each of these gives zeros.
+A pooling is a frozen dataclass, or any function that is hashable by value. Its arguments are the cell or layer that
+gave the outputs; the outputs, zero beyond each length as `rnn_jax.unroll` returns them; and the lengths [*batch]. For a
+sequence of length 0 each of these poolings returns zeros.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ from rnn_jax.wrapper import Wrapper
 
 @dataclasses.dataclass(frozen=True)
 class LastStep:
-    """Of each direction the output that has seen the whole sequence: y_L, and at y_1 what was read from the end.
+    """The last output of each direction: y_L of the forward features, y_1 of the backward features.
 
-    L is each sequence's own length. Half of a bidirectional layer's y_L has seen x_L alone (what a plain `y[-1]` takes,
-    Keras's `return_sequences=False` does not): of that half y_1 is taken.
+    L is the length of each sequence. These are the outputs that depend on the whole sequence, as Keras's
+    `return_sequences=False` gives them. Plain `y[-1]` differs: the backward half of y_L depends on x_L only.
 
     Raises:
-      ValueError: by a call, where a layer's outputs of both directions are added up, so that neither can be read.
+      ValueError: if called with a layer that merges both directions other than by concatenation.
     """
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -38,7 +38,7 @@ class LastStep:
 
 @dataclasses.dataclass(frozen=True)
 class MeanPool:
-    """sum_t y_t / L over t = 1..L."""
+    """The mean over time: sum_t y_t / L for t = 1..L."""
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
         del cell
@@ -47,7 +47,10 @@ class MeanPool:
 
 @dataclasses.dataclass(frozen=True)
 class MaxPool:
-    """max_t y_t over t = 1..L, feature by feature (Collobert et al. 2011, "Natural language processing ...")."""
+    """The maximum over time of each feature: max_t y_t for t = 1..L.
+
+    Collobert et al. 2011, "Natural language processing (almost) from scratch".
+    """
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
         del cell
@@ -56,19 +59,24 @@ class MaxPool:
         return jnp.where((lengths > 0)[..., None], highest, jnp.zeros_like(highest))
 
 
-# Any of them, or your own.
+# One of the above, or a user-defined one.
 Pooling = Callable[[Cell, jax.Array, jax.Array], jax.Array]
 
 
-def _complete_at_end(cell: Any, turned: bool = False) -> np.ndarray:
-    """Of each output feature, whether it has seen all of a sequence at its last step; else it has at its first."""
+def _complete_at_end(cell: Any, reverse: bool = False) -> np.ndarray:
+    """Returns flags [F]: whether an output feature depends on the whole sequence at the last step, else at the first.
+
+    Args:
+      cell: cell or layer that gives the outputs.
+      reverse: whether it runs in reverse time.
+    """
     if isinstance(cell, Bidirectional):
         forward, backward = cell.forward, cell.forward if cell.backward is None else cell.backward
         if cell.merge != "concat":
             raise ValueError(f"LastStep: Bidirectional must have merge='concat', got {cell.merge!r}; or MeanPool()")
-        return np.concatenate([_complete_at_end(forward, turned), _complete_at_end(backward, not turned)])
+        return np.concatenate([_complete_at_end(forward, reverse), _complete_at_end(backward, not reverse)])
     if isinstance(cell, Stack):
-        return _complete_at_end(cell.layers[-1], turned)
+        return _complete_at_end(cell.layers[-1], reverse)
     if isinstance(cell, Wrapper):
-        return _complete_at_end(cell.cell, turned)
-    return np.full(cell.output_size, not turned)
+        return _complete_at_end(cell.cell, reverse)
+    return np.full(cell.output_size, not reverse)

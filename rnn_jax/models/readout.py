@@ -1,16 +1,16 @@
-"""A cell with a dense readout at every step: many-to-many, or many-to-one where only the last step is read."""
+"""A cell with a dense readout at every step: many-to-many, or many-to-one if the loss reads only the last step."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
+from rnn_jax.models import dense
 from rnn_jax.unrolling import unroll
 
 
@@ -22,21 +22,29 @@ class ReadoutParams(NamedTuple):
 
 
 def identity(y: jax.Array) -> jax.Array:
-    """The linear readout."""
+    """Returns y: the activation of a linear readout."""
     return y
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadoutModel:
-    """y_t = O(h_t V + c) with h_t the cell's output.
+    """y_t = O(h_t V + c), with h_t the output of a cell or layer.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import LSTM, ReadoutModel
+    >>> model = ReadoutModel(LSTM(3, 8), output_size=2)
+    >>> params = model.init(jax.random.key(0))
+    >>> final_state, ys = model.apply(params, jnp.ones((5, 4, 3)))  # xs [T, batch, features]
+    >>> ys.shape
+    (5, 4, 2)
 
     Args:
-      cell: the recurrent core; its output is [..., features].
+      cell: recurrent core; its outputs are [..., features].
       output_size: width of y_t.
-      activation: O; the tasks' losses want the linear readout (logits), which is the default.
+      activation: O; the losses of the tasks expect the default, a linear readout (logits).
 
     Raises:
-      ValueError: where output_size is not a positive integer.
+      ValueError: if output_size is not a positive integer.
     """
 
     cell: Cell
@@ -50,7 +58,7 @@ class ReadoutModel:
         key_cell, key_readout = jax.random.split(key)
         params = self.cell.init(key_cell)
         _, hs = jax.eval_shape(lambda p: unroll(self.cell, p, jnp.zeros((1, 1, self.cell.input_size))), params)
-        return ReadoutParams(params, self._dense(hs.dtype).init(key_readout, jnp.zeros(hs.shape, hs.dtype)))
+        return ReadoutParams(params, dense.init(key_readout, self.output_size, hs))
 
     def apply(
         self,
@@ -63,9 +71,11 @@ class ReadoutModel:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> tuple[State, jax.Array]:
-        """Unrolls the cell and reads every step; arguments, errors and returns as `rnn_jax.unroll`.
+        """Unrolls the cell and reads every step; arguments and errors as `rnn_jax.unroll`.
 
-        Beyond a sequence's length it reads zeros, O(c): leave those steps out of the loss.
+        Returns:
+          The final state, and the outputs [T, *batch, output_size]. Beyond a sequence's length they are O(c), not zero:
+          leave those steps out of the loss.
         """
         final_state, hs = unroll(
             self.cell, params.cell, xs, state, lengths=lengths, resets=resets, engine=engine, key=key
@@ -73,9 +83,5 @@ class ReadoutModel:
         return final_state, self.read(params, hs)
 
     def read(self, params: ReadoutParams, hs: jax.Array) -> jax.Array:
-        """The readout alone: hs [..., features] to [..., output_size]."""
-        y: Any = self._dense(hs.dtype).apply(params.readout, hs)
-        return self.activation(y)
-
-    def _dense(self, dtype: Any) -> nn.Dense:
-        return nn.Dense(self.output_size, param_dtype=dtype)
+        """Returns the readout [..., output_size] of cell outputs hs [..., features]."""
+        return self.activation(dense.apply(params.readout, self.output_size, hs))

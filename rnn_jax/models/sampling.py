@@ -1,8 +1,8 @@
-"""How the next token is chosen from a model's logits: strategies, each a map to the logits of what is drawn from.
+"""Strategies that choose the next token given a model's logits.
 
-A strategy is a frozen dataclass. Called with logits [..., V] it returns the logits [..., V] of the distribution that a
-token is to be drawn from, -inf where a token never is; so its probabilities can be read, and `jax.random.categorical`
-draws. Of equal logits the lower id comes first.
+A strategy is a frozen dataclass. Called with logits [..., V] it returns the logits [..., V] of the distribution to draw
+a token from, -inf for excluded tokens; so its probabilities can be inspected, and `jax.random.categorical` draws from
+it. Among equal logits the lower id comes first.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from rnn_jax import checks
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
-    """The most probable token, always."""
+    """Always the most probable token."""
 
     def __call__(self, logits: jax.Array) -> jax.Array:
         best = jnp.argmax(logits, axis=-1)
@@ -26,12 +26,15 @@ class Greedy:
 
 @dataclasses.dataclass(frozen=True)
 class Temperature:
-    """q(v) = p(v)^(1/t) / sum_u p(u)^(1/t): t = 1 is the model's own distribution, t -> 0 the greedy choice.
+    """q(v) = p(v)^(1/t) / sum_u p(u)^(1/t): t = 1 is the model's distribution, t -> 0 the greedy choice.
 
     Ackley, Hinton & Sejnowski 1985, "A learning algorithm for Boltzmann machines".
 
+    Args:
+      temperature: t.
+
     Raises:
-      ValueError: where the temperature is not a positive number.
+      ValueError: if the temperature is not a positive number.
     """
 
     temperature: float = 1.0
@@ -45,11 +48,15 @@ class Temperature:
 
 @dataclasses.dataclass(frozen=True)
 class TopK:
-    """The k most probable tokens, at a temperature, in their proportions; Fan et al. 2018 (arXiv:1805.04833).
+    """The k most probable tokens, with their probabilities renormalised; Fan et al. 2018 (arXiv:1805.04833).
+
+    Args:
+      k: number of tokens.
+      temperature: temperature applied first, as in `Temperature`.
 
     Raises:
-      ValueError: where k is not a positive integer, or the temperature not a positive number; by a call, where the
-        vocabulary has not k tokens.
+      ValueError: if k is not a positive integer or the temperature not a positive number; when called, if the
+        vocabulary has fewer than k tokens.
     """
 
     k: int
@@ -67,13 +74,16 @@ class TopK:
 
 @dataclasses.dataclass(frozen=True)
 class Nucleus:
-    """The fewest, most probable tokens that have probability p together, at a temperature, in their proportions.
+    """The smallest set of most probable tokens whose total probability is at least p, renormalised ("top-p").
 
-    "Top-p" of Holtzman et al. 2020 (arXiv:1904.09751); they have p or just more. The temperature comes first: p is of
-    the distribution that it makes.
+    Holtzman et al. 2020 (arXiv:1904.09751).
+
+    Args:
+      p: total probability.
+      temperature: temperature applied first, as in `Temperature`.
 
     Raises:
-      ValueError: where p is not in (0, 1], or the temperature not a positive number.
+      ValueError: if p is not in (0, 1], or the temperature not a positive number.
     """
 
     p: float
@@ -88,17 +98,18 @@ class Nucleus:
         logits = logits / self.temperature
         ranks = _ranks(logits)
         descending = jnp.flip(jnp.sort(jax.nn.softmax(logits), axis=-1), axis=-1)
-        # A token belongs to it if those before it have less than p: if it and those after it have more than 1 - p. The
-        # sum from the least on is exact where it is small, so that p = 1 keeps all that have a probability above 0.
+        # A token belongs to the set if those before it have less than p in total, that is, if it and those after it
+        # have more than 1 - p. Summing from the smallest is exact for small sums, so p = 1 keeps every token whose
+        # probability is above 0.
         after = jnp.flip(jnp.cumsum(jnp.flip(descending, axis=-1), axis=-1), axis=-1)
         kept = jnp.sum(after > 1 - self.p, axis=-1, keepdims=True)
         return jnp.where(ranks < jnp.maximum(kept, 1), logits, -jnp.inf)
 
 
-# Of these or your own, hashable by value.
+# One of the above, or a user-defined one that is hashable by value.
 Strategy = Callable[[jax.Array], jax.Array]
 
 
 def _ranks(logits: jax.Array) -> Any:
-    """0 for the largest of [..., V], 1 for the next, and so on."""
+    """Returns the ranks of logits [..., V]: 0 for the largest, 1 for the next."""
     return jnp.argsort(jnp.argsort(logits, axis=-1, descending=True), axis=-1)

@@ -1,4 +1,4 @@
-"""A tagger: words in, and at every step the logits of the word's tag (aligned many-to-many)."""
+"""A tagger: reads words, and predicts the tag of each (aligned many-to-many)."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -11,18 +11,20 @@ from rnn_jax import checks, masking
 from rnn_jax.cell import Cell
 from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
+from rnn_jax.models import embedding as embeddings
+from rnn_jax.models import labels
 from rnn_jax.models.language import nats_per_token
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.word_encoder import WordEncoder
 
-NO_TAG = -1  # what stands beyond a sentence's end
+NO_TAG = -1  # predicted beyond a sentence's end
 
 
 class TaggerParams(NamedTuple):
-    """Parameters of the words' table, of what reads their characters, and of the layer and its readout."""
+    """Parameters of the word embedding, of the word encoder, and of the recurrent layer and its readout."""
 
     embedding: Any
-    word_encoder: Any  # WordEncoderParams; None where there is none
+    word_encoder: Any  # WordEncoderParams; None without a word encoder
     network: ReadoutParams
 
 
@@ -30,23 +32,33 @@ class TaggerParams(NamedTuple):
 class Tagger:
     """p(tag_t | w_1 .. w_T) = softmax(h_t V + c), with h_t the layer's output at word t.
 
-        x_t = [sqrt(n) E_{w_t}, encoder(characters of w_t)]
+        x_t = [sqrt(n) E_{w_t}, word_encoder(characters of w_t)]
 
-    E [size, n] is the table of words; what is not in the vocabulary has UNKNOWN's row. While it is trained (with a key)
-    a word is UNKNOWN with probability `word_dropout`, so that this row is learnt, and what the characters tell beside
-    it. Wang et al. 2015 (arXiv:1510.06168) and Huang et al. 2015 (arXiv:1508.01991) on words; Ling et al. 2015
+    E [size, n] is the table of words; a word that is not in the vocabulary has the row of UNKNOWN. In training (with a
+    key) a word becomes UNKNOWN with probability `word_dropout`, so that this row is trained, and the use of characters
+    beside it. Wang et al. 2015 (arXiv:1510.06168) and Huang et al. 2015 (arXiv:1508.01991) on words; Ling et al. 2015
     (arXiv:1508.02096), Plank et al. 2016 (arXiv:1604.05529) and Lample et al. 2016 (arXiv:1603.01360) with characters.
 
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import LSTM, Bidirectional
+    >>> from rnn_jax.data import Embedding
+    >>> from rnn_jax.models import Tagger
+    >>> model = Tagger(Embedding(9, 4), Bidirectional(LSTM(4, 3)), tags=5)
+    >>> params = model.init(jax.random.key(0))
+    >>> words = jnp.array([[4, 5], [6, 7], [8, 0]])  # ids [T, batch]
+    >>> model.predict(params, words, lengths=jnp.array([3, 2]))[:, 1] == -1  # -1 beyond the sentence's end
+    Array([False, False,  True], dtype=bool)
+
     Args:
-      embedding: of the words.
-      cell: any cell or layer that reads x_t, such as `Bidirectional(LSTM(...))`, bare or in `Dropout`.
-      tags: how many there are.
-      word_encoder: of the words' characters; None: words alone.
-      word_dropout: share of the words that are UNKNOWN in training.
+      embedding: embedding of the words.
+      cell: cell or layer that reads x_t, such as `Bidirectional(LSTM(...))`.
+      tags: number of tags.
+      word_encoder: encoder of the words' characters; None: the model reads words only.
+      word_dropout: probability that a word becomes UNKNOWN in training.
 
     Raises:
-      TypeError: where a part is not what it should be.
-      ValueError: where the cell does not read as many features as a word has, or a number is out of its range.
+      TypeError: if an argument has the wrong type.
+      ValueError: if the cell's input_size is not the number of features of a word, or a number is out of range.
     """
 
     embedding: Embedding
@@ -72,7 +84,7 @@ class Tagger:
 
     @property
     def features(self) -> int:
-        """Of a word, table and characters together."""
+        """Number of features of a word, those of its characters included."""
         return self.embedding.features + (0 if self.word_encoder is None else self.word_encoder.features)
 
     def init(self, key: jax.Array) -> TaggerParams:
@@ -93,41 +105,37 @@ class Tagger:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """The logits [T, *batch, tags] of every word's tag.
+        """Computes the logits of every word's tag.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           words: ids [T, *batch].
-          characters: ids [T, *batch, C], as `WordEncoder.apply`'s; None where there is no word encoder.
-          lengths: of the sentences, as `rnn_jax.unroll`'s; logits beyond them mean nothing.
-          engine: as `rnn_jax.unroll`'s.
-          key: draws word dropout and the noise of the layers; None means evaluation.
+          characters: ids [T, *batch, C], as in `WordEncoder.apply`; None without a word encoder.
+          lengths: number of words of each sentence, integers [*batch]; None means T.
+          engine: solver of the recurrence.
+          key: random key of word dropout and of the layers' noise; None means evaluation.
+
+        Returns:
+          The logits [T, *batch, tags], meaningless beyond a sentence's end.
 
         Raises:
-          TypeError, ValueError: as `rnn_jax.unroll` and `Embedding.apply`; where characters are missing, not wanted,
-            or not those of as many words.
+          TypeError, ValueError: as `rnn_jax.unroll` and `Embedding.apply`; if characters are missing, not expected, or
+            not those of as many words.
         """
         if (characters is None) != (self.word_encoder is None):
-            wanted = "are needed by the word encoder" if characters is None else "have no word encoder to read them"
-            raise ValueError(f"Tagger: characters {wanted}")
+            problem = "are needed by the word encoder" if characters is None else "have no word encoder to read them"
+            raise ValueError(f"Tagger: characters {problem}")
         words = words if isinstance(words, jax.core.Tracer) else np.asarray(words)
-        xs = [self._words(params, words, key)]
+        # Keys by fold_in: word dropout draws the same with and without a word encoder.
+        key_words, key_encoder, key_network = (
+            None if key is None else jax.random.fold_in(key, purpose) for purpose in range(3)
+        )
+        xs = self._embedded(params, words, key_words)
         if self.word_encoder is not None:
-            characters = jnp.asarray(characters)
-            if characters.shape[:-1] != words.shape:
-                raise ValueError(
-                    f"Tagger: characters must be {[*words.shape, 'C']}, as words are {list(words.shape)}, got shape "
-                    f"{list(characters.shape)}"
-                )
-            if lengths is not None:  # what is no word is not read
-                inside = masking.before_end(jnp.asarray(lengths), len(words))[..., None]
-                characters = jnp.where(inside, characters, Vocabulary.PADDING)
-            # With fold_in, a purpose a number: word dropout draws the same with a word encoder and without.
-            key_encoder = None if key is None else jax.random.fold_in(key, 1)
-            xs.append(self.word_encoder.apply(params.word_encoder, characters, engine=engine, key=key_encoder))
-        key_network = None if key is None else jax.random.fold_in(key, 2)
-        together = jnp.concatenate(xs, axis=-1)
-        return self._network.apply(params.network, together, lengths=lengths, engine=engine, key=key_network)[1]
+            characters = _masked_characters(characters, words, lengths)
+            encoded = self.word_encoder.apply(params.word_encoder, characters, engine=engine, key=key_encoder)
+            xs = jnp.concatenate([xs, encoded], axis=-1)
+        return self._network.apply(params.network, xs, lengths=lengths, engine=engine, key=key_network)[1]
 
     def loss(
         self,
@@ -140,26 +148,26 @@ class Tagger:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """-mean log p(tag), in nats per word, over all words before their sentence's end, of all sentences together.
+        """Returns -mean log p(tag), in nats per word, over the words of all sentences of the batch.
 
         Args:
-          params: from `init`.
+          params: parameters from `init`.
           words: ids [T, *batch].
-          tags: integers [T, *batch]; beyond a sentence's end they may be anything.
-          characters: as `apply`'s.
-          lengths: likewise.
-          engine: likewise.
-          key: likewise.
+          tags: integers [T, *batch] in [0, tags); any value beyond a sentence's end.
+          characters: ids of characters, as in `apply`.
+          lengths: lengths, as in `apply`.
+          engine: solver of the recurrence.
+          key: random key, as in `apply`.
 
         Raises:
-          TypeError, ValueError: as `apply`; where tags are not integers, of another shape than words, or, where they
-            can be read, not in [0, tags).
+          TypeError, ValueError: as `apply`; if tags are not integers, have not the shape of words, or (unless they are
+            traced) are not in [0, tags).
         """
         logits = self.apply(params, words, characters, lengths=lengths, engine=engine, key=key)
         valid = jnp.ones(logits.shape[:-1], bool)
         if lengths is not None:
             valid = masking.before_end(jnp.asarray(lengths), len(logits))
-        self._check(tags, valid)
+        labels.checked("Tagger: tags", tags, valid.shape, self.tags, like="words", valid=valid)
         return nats_per_token(logits, jnp.where(valid, jnp.asarray(tags), 0), valid)
 
     def predict(
@@ -171,31 +179,33 @@ class Tagger:
         lengths: Any = None,
         engine: Engine = Hoisted(),
     ) -> jax.Array:
-        """The most probable tag of every word, int32 [T, *batch], -1 beyond a sentence's end; arguments: `apply`."""
+        """Returns the most probable tags, int32 [T, *batch], -1 beyond a sentence's end; arguments as `apply`."""
         logits = self.apply(params, words, characters, lengths=lengths, engine=engine)
-        found = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        tags = jnp.argmax(logits, axis=-1).astype(jnp.int32)
         if lengths is None:
-            return found
-        return jnp.where(masking.before_end(jnp.asarray(lengths), len(logits)), found, NO_TAG)
+            return tags
+        return jnp.where(masking.before_end(jnp.asarray(lengths), len(logits)), tags, NO_TAG)
 
     @property
     def _network(self) -> ReadoutModel:
         return ReadoutModel(self.cell, self.tags)
 
-    def _words(self, params: TaggerParams, words: Any, key: jax.Array | None) -> jax.Array:
+    def _embedded(self, params: TaggerParams, words: Any, key: jax.Array | None) -> jax.Array:
         if key is not None and self.word_dropout:
-            dropped = jax.random.bernoulli(jax.random.fold_in(key, 0), self.word_dropout, words.shape)
+            dropped = jax.random.bernoulli(key, self.word_dropout, words.shape)
             words = jnp.where(dropped, Vocabulary.UNKNOWN, words)
-        return self.embedding.features**0.5 * self.embedding.apply(params.embedding, words)
+        return embeddings.scaled(self.embedding, params.embedding, words)
 
-    def _check(self, tags: Any, valid: jax.Array) -> None:
-        traced = isinstance(tags, jax.core.Tracer)
-        tags = tags if traced else np.asarray(tags)
-        if not jnp.issubdtype(tags.dtype, jnp.integer):
-            raise TypeError(f"Tagger: tags must be integers, got {tags.dtype}")
-        if tags.shape != valid.shape:
-            raise ValueError(f"Tagger: tags must be {list(valid.shape)}, as words, got shape {list(tags.shape)}")
-        if traced or isinstance(valid, jax.core.Tracer):
-            return
-        if np.any(strange := np.asarray(valid) & ((tags < 0) | (tags >= self.tags))):
-            raise ValueError(f"Tagger: tags must be in [0, {self.tags}), got {tags[strange][0]}")
+
+def _masked_characters(characters: Any, words: Any, lengths: Any) -> jax.Array:
+    """Returns characters [T, *batch, C], PADDING beyond each sentence's end, so that no word is read there."""
+    characters = jnp.asarray(characters)
+    if characters.shape[:-1] != words.shape:
+        raise ValueError(
+            f"Tagger: characters must be {[*words.shape, 'C']}, as words are {list(words.shape)}, got shape "
+            f"{list(characters.shape)}"
+        )
+    if lengths is None:
+        return characters
+    inside = masking.before_end(jnp.asarray(lengths), len(words))[..., None]
+    return jnp.where(inside, characters, Vocabulary.PADDING)

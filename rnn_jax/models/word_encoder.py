@@ -1,4 +1,4 @@
-"""A word from its characters: a cell reads them from both ends, and its two last outputs are the word's features."""
+"""A word from its characters: the last outputs of a cell that reads them in both directions."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -11,11 +11,12 @@ from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layers import Bidirectional
 from rnn_jax.layers.bidirectional import BidirectionalParams
+from rnn_jax.models import embedding
 from rnn_jax.unrolling import unroll
 
 
 class WordEncoderParams(NamedTuple):
-    """Parameters of the characters' table and of the two cells."""
+    """Parameters of the table of characters and of the two cells."""
 
     embedding: Any
     cell: BidirectionalParams
@@ -23,18 +24,17 @@ class WordEncoderParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class WordEncoder:
-    """e = [forward(c_1 .. c_L)_L, backward(c_L .. c_1)_1], of the characters c of a word.
+    """e = [forward(c_1 .. c_L)_L, backward(c_L .. c_1)_1], with c the embedded characters of a word.
 
-    Ling et al. 2015 (arXiv:1508.02096); Lample et al. 2016 (arXiv:1603.01360), section 4.1. The rows of the table are
-    scaled as `Encoded` scales them.
+    Ling et al. 2015 (arXiv:1508.02096); Lample et al. 2016 (arXiv:1603.01360), section 4.1.
 
     Args:
-      embedding: of the characters.
-      cell: reads them, with parameters of its own in each direction; a cell or layer.
+      embedding: embedding of the characters.
+      cell: cell or layer that reads them, with separate parameters for each direction.
 
     Raises:
-      TypeError: where they are no Embedding and no cell.
-      ValueError: where the cell does not read as many features as the embedding gives.
+      TypeError: if `embedding` is not an `Embedding`, or `cell` not a cell.
+      ValueError: if the cell's input_size is not the embedding's number of features.
     """
 
     embedding: Embedding
@@ -53,7 +53,7 @@ class WordEncoder:
 
     @property
     def features(self) -> int:
-        """Of a word."""
+        """Number of features of a word."""
         return 2 * self.cell.output_size
 
     def init(self, key: jax.Array) -> WordEncoderParams:
@@ -68,24 +68,27 @@ class WordEncoder:
         engine: Engine = Hoisted(),
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """The features [*batch, features] of words.
+        """Encodes words.
 
         Args:
-          params: from `init`.
-          characters: ids [*batch, C], `Vocabulary.PADDING` behind each word's end and nowhere else, as
-            `rnn_jax.data.spell` gives them. A word of none has features zero.
-          engine: as `rnn_jax.unroll`'s.
-          key: likewise.
+          params: parameters from `init`.
+          characters: ids [*batch, C], with `Vocabulary.PADDING` after each word's end and nowhere else, as
+            `rnn_jax.data.spell` gives them.
+          engine: solver of the recurrence.
+          key: random key of the cell's noise; None means evaluation.
+
+        Returns:
+          The features [*batch, features], zero for a word without characters.
 
         Raises:
-          TypeError, ValueError: as `Embedding.apply`, or where there is no axis of words.
+          TypeError, ValueError: as `Embedding.apply`; if there is no axis of words.
         """
         if jnp.ndim(characters) < 2:
             raise ValueError(f"WordEncoder: characters must be [*batch, C], got shape {list(jnp.shape(characters))}")
-        # All words of all sentences at once: the characters are the time axis of a recurrence of their own.
+        # All words of all sentences form one batch; time runs over their characters.
         ids = jnp.moveaxis(jnp.asarray(characters), -1, 0)
         lengths = jnp.sum(ids != Vocabulary.PADDING, axis=0)
-        xs = self.embedding.features**0.5 * self.embedding.apply(params.embedding, ids)
+        xs = embedding.scaled(self.embedding, params.embedding, ids)
         _, ys = unroll(Bidirectional(self.cell), params.cell, xs, lengths=lengths, engine=engine, key=key)
         forward, backward = jnp.split(ys, 2, axis=-1)
         last = jnp.maximum(lengths - 1, 0)[None, ..., None]
