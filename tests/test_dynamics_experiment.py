@@ -11,8 +11,7 @@ import pytest
 from experiments import dynamics
 from experiments.common import run_files
 from experiments.common.flags import UserError
-from experiments.dynamics.findings import _rank_correlation
-from experiments.dynamics.measurement import lags_of
+from experiments.dynamics.measurement import measured_lags
 from rnn_jax import tasks
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -39,7 +38,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
 def test_writes_its_files(finished: tuple[Path, list]) -> None:
     folder, records = finished
     figures = {"spectrum.png", "training.png"}
-    assert {p.name for p in folder.iterdir() if p.is_file()} == figures | {"config.json", "results.json", "arrays.npz"}
+    assert {p.name for p in folder.iterdir() if p.is_file()} == figures | {
+        "config.json",
+        "results.json",
+        "arrays.npz",
+        "summary.html",
+    }
     for figure in figures:
         assert (folder / figure).read_bytes().startswith(b"\x89PNG")
     places = [(r["run"], r["seed"], r["step"]) for r in records]
@@ -67,7 +71,7 @@ def test_training_changes_what_is_measured(finished: tuple[Path, list]) -> None:
     assert (exponents[:, 1] != exponents[:, 2]).any()
 
 
-def test_an_irnn_at_the_start_keeps_everything_that_its_relus_let_through(finished: tuple[Path, list]) -> None:
+def test_an_irnn_at_initialisation_keeps_what_its_relus_let_through(finished: tuple[Path, list]) -> None:
     # W_h is the identity: every exponent is 0, or -inf where a unit is off; the largest singular value is 1.
     start = [r for r in finished[1] if r["run"] == "irnn" and r["step"] == 0]
     exponents = np.load(finished[0] / "arrays.npz")["irnn/dynamics/lyapunov"][:, 0]
@@ -78,7 +82,7 @@ def test_an_irnn_at_the_start_keeps_everything_that_its_relus_let_through(finish
         assert record["log_singular_value/lag 7"] == pytest.approx(0, abs=1e-5)
 
 
-def test_the_doctors_reader_knows_every_run(finished: tuple[Path, list]) -> None:
+def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
     evidence = run_files.read(str(finished[0]))
     assert {name: set(seeds) for name, seeds in evidence.items()} == {name: {0, 1} for name in TINY.cells}
     one = evidence["irnn"][1]
@@ -86,17 +90,9 @@ def test_the_doctors_reader_knows_every_run(finished: tuple[Path, list]) -> None
     assert set(one.now.saturation) == {"max"}
 
 
-def test_the_lags_end_with_the_tasks_dependency() -> None:
-    assert lags_of(tasks.Adding(100)) == [1, 2, 5, 10, 20, 50, 99]
-    assert lags_of(tasks.Adding(11)) == [1, 2, 5, 10]
-
-
-def test_rank_correlation_sees_order_alone() -> None:
-    values = np.array([3.0, -1.0, 2.0, 10.0])
-    assert _rank_correlation(values, np.exp(values)) == pytest.approx(1)
-    assert _rank_correlation(values, -(values**3)) == pytest.approx(-1)
-    # Spearman's of a permutation of four: 1 - 6 sum(d^2) / (n (n^2 - 1)), d = (0, 0, 1, -1).
-    assert _rank_correlation(np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 4, 3])) == pytest.approx(1 - 12 / 60)
+def test_measured_lags_end_with_the_dependency() -> None:
+    assert measured_lags(tasks.Adding(100)) == [1, 2, 5, 10, 20, 50, 99]
+    assert measured_lags(tasks.Adding(11)) == [1, 2, 5, 10]
 
 
 BAD_CONFIGS = [
@@ -105,7 +101,7 @@ BAD_CONFIGS = [
     ({"cells": ()}, "--cells must name at least one"),
     ({"task": "digits"}, "--task must be one of adding, adding_1997, "),
     ({"task": "adding_1997", "length": 19}, "--length 19: adding_1997: length must be an integer of at least 20"),
-    ({"length": 2}, "--length 2: a dependency of at least 3 steps is wanted, got 1"),
+    ({"length": 2}, "--length 2: the dependency must be at least 3 steps long, got 1"),
     ({"steps": 10, "checkpoints": 4}, "--steps must be a multiple of --checkpoints 4, got 10"),
     ({"checkpoints": 0}, "--checkpoints must be positive, got 0"),
     ({"sequences": 0}, "--sequences must be positive, got 0"),

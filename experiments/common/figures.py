@@ -66,6 +66,12 @@ def grouped_bars(
     axis.set_axisbelow(True)
 
 
+def band(axis: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
+    """Draws the median of values [seeds, points] as a line, and their range as a band."""
+    axis.plot(x, np.median(values, axis=0), color=color, label=label, marker="o" if len(x) < 20 else None, ms=4)
+    axis.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.15, lw=0)
+
+
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """Returns counts [classes, classes]: row i, column j counts examples of class i predicted as j.
 

@@ -90,15 +90,23 @@ def _check_names(name: str, values: tuple[str, ...], choices: Sequence[str] | No
 
 
 @dataclasses.dataclass(frozen=True)
-class FitConfig:
-    """Flags of every experiment that trains on a data set in epochs; `batch_size` and `epochs` differ in their help."""
+class TrainConfig:
+    """Flags of every experiment that trains."""
+
+    batch_size: int = setting(20, "Sequences in an optimization step.")
+    learning_rate: float = setting(0.01, "Adam's learning rate.")
+    clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
+    seeds: int = setting(3, "Runs of each network, all in one compiled program.")
+    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig(TrainConfig):
+    """Flags of every experiment that trains on a data set in epochs."""
 
     epochs: int = setting(10, "Epochs; the one with the best validation score counts.")
     batch_size: int = setting(32, "Examples in an optimization step.")
     learning_rate: float = setting(1e-3, "Adam's initial learning rate; it falls to 0 along a cosine.")
-    clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
-    seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
 
     def trainer(self, model: Any, buckets: Sequence[Examples]) -> training.Trainer[Any]:
         """Returns a trainer with Adam, cosine decay over all epochs and clipping by norm.

@@ -1,4 +1,4 @@
-"""The figures: each cell's spectrum as training goes on; exponent, horizon and loss over the steps."""
+"""Figures: each cell's spectrum over the training; exponent, horizon and loss over the steps."""
 
 from collections.abc import Sequence
 
@@ -9,34 +9,42 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import FixedLocator
 
-from experiments.dynamics import quantities
-from experiments.dynamics.quantities import Pair
+from experiments.common.figures import band
+from experiments.dynamics.summary import Pair, largest
 from rnn_jax import plotting
 
 COLUMNS = 3  # of panels
 LINEAR = 0.1
 TICKS = [-3, -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3, 1, 3]
-LOWEST = -5.0  # nats per step; a direction that loses more is gone in a step or two, however much it is
+LOWEST = -5.0  # nats per step; a direction with a lower exponent vanishes within a step or two
+
+
+def figures(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
+    """Returns caption and PNG by file name."""
+    return {
+        "spectrum.png": ("Lyapunov spectra over the training", spectrum_figure(pairs)),
+        "training.png": ("Largest exponent, gradient horizon and loss", training_figure(pairs)),
+    }
 
 
 def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
-    """Sorted exponents, a panel a cell, a line a checkpoint (median over seeds) in the step's colour. Returns a PNG."""
+    """Draws sorted exponents, a panel for each cell, a line for each checkpoint (median over seeds). Returns a PNG."""
     rows = -(-len(pairs) // COLUMNS)
     figure = plotting.figure((11, 0.8 + 3.4 * rows))
     axes = figure.subplots(rows, min(COLUMNS, len(pairs)), sharey=True, squeeze=False)
-    colors, scale = matplotlib.colormaps["viridis"], Normalize(0, pairs[0][1].looks[-1].step)
+    colors, scale = matplotlib.colormaps["viridis"], Normalize(0, pairs[0][1].steps[-1])
     for axis, (run, outcome) in zip(axes.flat, pairs, strict=False):
-        for look in outcome.looks:
-            exponents = np.median(look.lyapunov, axis=0)
-            axis.plot(np.arange(1, len(exponents) + 1), exponents, marker=".", ms=3, color=colors(scale(look.step)))
+        for step, snapshot in zip(outcome.steps, outcome.snapshots, strict=True):
+            exponents = np.median(snapshot["lyapunov"], axis=0)
+            axis.plot(np.arange(1, len(exponents) + 1), exponents, marker=".", ms=3, color=colors(scale(step)))
         axis.axhline(0, color="black", lw=0.8)
         axis.axhline(-1 / run.task.dependency, color="crimson", lw=1, ls="--")
-        n = outcome.looks[0].lyapunov.shape[1]
+        n = outcome.snapshots[0]["lyapunov"].shape[1]
         axis.set(title=run.name, xlabel=f"i, of {n} exponents", xlim=(0, n + 1))
         axis.grid(alpha=0.3)
     for axis in axes.flat[len(pairs) :]:
         axis.set_visible(False)
-    shown = np.concatenate([np.ravel(look.lyapunov) for _, outcome in pairs for look in outcome.looks])
+    shown = np.concatenate([np.ravel(each["lyapunov"]) for _, outcome in pairs for each in outcome.snapshots])
     _near_zero(axes[0, 0])
     axes[0, 0].set_ylim(max(LOWEST, np.min(shown)), max(LINEAR, 1.1 * np.max(shown)))
     for axis in axes[:, 0]:
@@ -44,7 +52,7 @@ def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
     figure.colorbar(ScalarMappable(scale, colors), ax=axes, label="optimization step")
     run, outcome = pairs[0]
     figure.suptitle(
-        f"Lyapunov spectrum as training goes on: {type(run.task).__name__}, T = {run.task.length}, median of "
+        f"Lyapunov spectrum over the training: {type(run.task).__name__}, T = {run.task.length}, median of "
         f"{len(outcome.history.loss)} seeds\n"
         f"(a direction above the dashed line, -1/{run.task.dependency}, is remembered over {run.task.dependency} "
         "steps; -inf, of a ReLU that is off, is not drawn)"
@@ -53,14 +61,14 @@ def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
 
 
 def training_figure(pairs: Sequence[Pair]) -> bytes:
-    """Largest exponent, effective horizon and loss over the steps; median and range over seeds. Returns a PNG."""
+    """Draws largest exponent, gradient horizon and loss over the steps; median and range over seeds. Returns a PNG."""
     figure = plotting.figure((9, 9.5))
     axes = figure.subplots(3, 1, sharex=True)
     for number, (run, outcome) in enumerate(pairs):
-        color, steps = f"C{number}", np.array([look.step for look in outcome.looks])
-        _band(axes[0], steps, quantities.over_steps(outcome, quantities.largest), color, run.name)
-        _band(axes[1], steps, quantities.over_steps(outcome, lambda look: look.horizon), color, run.name)
-        _band(axes[2], *_smooth(outcome.history.loss, len(outcome.looks) - 1), color, run.name)
+        color, steps = f"C{number}", np.array(outcome.steps)
+        band(axes[0], steps, np.stack([largest(each) for each in outcome.snapshots], axis=1), color, run.name)
+        band(axes[1], steps, np.stack([each["horizon"] for each in outcome.snapshots], axis=1), color, run.name)
+        band(axes[2], *_smooth(outcome.history.loss, len(outcome.steps) - 1), color, run.name)
     task = pairs[0][0].task
     axes[0].axhline(0, color="black", lw=0.8)
     _near_zero(axes[0])
@@ -78,20 +86,15 @@ def training_figure(pairs: Sequence[Pair]) -> bytes:
 
 
 def _near_zero(axis: Axes) -> None:
-    """A scale of exponents that is linear near zero, where it is decided what is remembered, and logarithmic beyond."""
+    """Sets a scale that is linear near zero, the exponents that decide about memory, and logarithmic beyond."""
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.yaxis.set_major_locator(FixedLocator(TICKS))
     axis.yaxis.set_major_formatter("{x:g}")
 
 
-def _smooth(losses: np.ndarray, pieces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means over 10 windows a piece at most, and the steps in their middles."""
-    width = max(1, losses.shape[1] // (10 * pieces))
+def _smooth(losses: np.ndarray, chunks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the centres of at most 10 windows in each chunk, and the mean loss in each window."""
+    width = max(1, losses.shape[1] // (10 * chunks))
     count = losses.shape[1] // width
     means = np.mean(losses[:, : count * width].reshape(len(losses), count, width), axis=-1)
     return (np.arange(count) + 0.5) * width, means
-
-
-def _band(axis: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
-    axis.plot(x, np.median(values, axis=0), color=color, label=label, marker="o" if len(x) < 20 else None, ms=4)
-    axis.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.15, lw=0)

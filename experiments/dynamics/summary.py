@@ -1,99 +1,137 @@
-"""What a run leaves behind and shows: records, arrays, the table."""
+"""Results of all runs as records, arrays, a table and a few sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from scipy.stats import spearmanr
 
 from experiments.common import run_files
-from experiments.dynamics import findings, quantities
+from experiments.common.run_folder import Table
 from experiments.dynamics.config import Run
-from experiments.dynamics.measurement import Look, Outcome, lags_of
-from experiments.dynamics.quantities import Pair
+from experiments.dynamics.measurement import DYNAMICS, Outcome, Snapshot, measured_lags
 from rnn_jax import report
 from rnn_jax.diagnostics import fit_decay
 
+Pair = tuple[Run, Outcome]
+
+
+def largest(snapshot: Snapshot) -> np.ndarray:
+    """Returns the largest Lyapunov exponent [seeds], nats per step."""
+    return snapshot["lyapunov"][:, 0]
+
+
+def memories(run: Run, snapshot: Snapshot) -> np.ndarray:
+    """Returns how many directions [seeds] keep more than 1/e of a difference over the longest dependency D.
+
+    Their exponents are above -1/D.
+    """
+    return np.sum(snapshot["lyapunov"] > -1 / run.task.dependency, axis=1)
+
 
 def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
-    """One flat record a seed and checkpoint; exponents in nats per step."""
-    solved = quantities.solved(run, outcome)
-    found = []
-    for seed in range(len(solved)):
+    """Returns one flat record for each seed and checkpoint; exponents in nats per step."""
+    rows = []
+    for seed, solved in enumerate(outcome.solved):
         metrics = {m: {k: float(v[seed]) for k, v in each.items()} for m, each in outcome.metrics.items()}
-        shared = run_files.record(run.name, seed, run.task, run.trainer, metrics, solved[seed])
-        for look in outcome.looks:
-            found.append(shared | {"cell": run.name, "definition": run.cell} | _of_look(run, look, seed))
-    return found
+        shared = {
+            **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved),
+            **run_files.divergence_fields(outcome.history, seed),
+            "cell": run.name,
+            "definition": run.trainer.model.cell,
+        }
+        for step, snapshot in zip(outcome.steps, outcome.snapshots, strict=True):
+            rows.append({**shared, "step": step, **_quantities(run, snapshot, seed)})
+    return rows
 
 
-def _of_look(run: Run, look: Look, seed: int) -> dict[str, Any]:
-    exponents, decay = look.lyapunov[seed], fit_decay(look.reach[seed])
+def _quantities(run: Run, snapshot: Snapshot, seed: int) -> dict[str, Any]:
+    exponents, decay = snapshot["lyapunov"][seed], fit_decay(snapshot["reach"][seed])
+    logs = snapshot["log_singular_values"][seed, :, 0]
     return {
-        "step": look.step,
         "lyapunov/largest": exponents[0],
         "lyapunov/median": np.median(exponents),
         "lyapunov/sum": np.sum(exponents),
-        "lyapunov/memories": quantities.memories(run, look)[seed],
-        **{
-            f"log_singular_value/lag {k}": look.log_singular_values[seed, i, 0] for i, k in enumerate(lags_of(run.task))
-        },
+        "lyapunov/memories": memories(run, snapshot)[seed],
+        **{f"log_singular_value/lag {lag}": logs[i] for i, lag in enumerate(measured_lags(run.task))},
         "reach/slope": decay.slope,
         "reach/first_over_last": decay.first_over_last,
-        "reach/horizon": look.horizon[seed],
-        **{
-            f"saturation/{name}/{share}": values[seed]
-            for name, shares in look.saturation.items()
-            for share, values in shares._asdict().items()
-        },
+        "reach/horizon": snapshot["horizon"][seed],
+        **{name: values[seed] for name, values in snapshot.items() if name.startswith("saturation/")},
     }
 
 
 def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
-    """The curves as `experiments.common.run_files` has them; NAME/dynamics/... [seeds, checkpoints, ...]."""
-    kept: dict[str, np.ndarray] = {}
+    """Returns curves, reach and saturation before and after, and NAME/dynamics/... [seeds, checkpoints, ...]."""
+    named: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
-        kept |= run_files.training_arrays(run.name, outcome.history)
-        for moment, look in (("before", outcome.looks[0]), ("after", outcome.looks[-1])):
-            kept |= run_files.moment_arrays(run.name, moment, {"last_step": {"total": look.reach}}, look.saturation, {})
-        kept[f"{run.name}/dynamics/step"] = np.array([look.step for look in outcome.looks])
-        kept[f"{run.name}/dynamics/lag"] = np.array(lags_of(run.task))
-        for name in ("lyapunov", "log_singular_values", "reach", "horizon"):
-            kept[f"{run.name}/dynamics/{name}"] = np.stack([getattr(look, name) for look in outcome.looks], axis=1)
-    return kept
+        named |= run_files.training_arrays(run.name, outcome.history)
+        for moment, each in (("before", outcome.snapshots[0]), ("after", outcome.snapshots[-1])):
+            named[f"{run.name}/{moment}/last_step/total"] = each["reach"]
+            named |= {f"{run.name}/{moment}/{name}": v for name, v in each.items() if name.startswith("saturation/")}
+        named[f"{run.name}/dynamics/step"] = np.array(outcome.steps)
+        named[f"{run.name}/dynamics/lag"] = np.array(measured_lags(run.task))
+        for name in DYNAMICS:
+            named[f"{run.name}/dynamics/{name}"] = np.stack([each[name] for each in outcome.snapshots], axis=1)
+    return named
 
 
-def _change(quantity: Any, digits: int) -> Any:
-    """Text of a column: the median before and after training."""
+def _change(quantity: Callable[[Run, Snapshot], np.ndarray], digits: int) -> Any:
+    """Returns the text function of a column: the median before and after training."""
 
     def text(pair: Pair) -> str:
-        looks = pair[1].looks[0], pair[1].looks[-1]
-        return "→".join(f"{np.median(quantity(pair[0], look)):.{digits}f}" for look in looks)
+        ends = pair[1].snapshots[0], pair[1].snapshots[-1]
+        return "→".join(f"{np.median(quantity(pair[0], each)):.{digits}f}" for each in ends)
 
     return text
 
 
 COLUMNS = [
     report.Column("cell", lambda p: p[0].name, right=False),
-    report.Column("largest", _change(lambda _, look: quantities.largest(look), 3)),
-    report.Column("median", _change(lambda _, look: np.median(look.lyapunov, axis=1), 2)),
-    report.Column("modes", _change(quantities.memories, 0)),
-    report.Column("ln sigma", _change(lambda _, look: quantities.kept(look), 1)),
-    report.Column("horizon", _change(lambda _, look: look.horizon, 0)),
+    report.Column("largest", _change(lambda _, each: largest(each), 3)),
+    report.Column("median", _change(lambda _, each: np.median(each["lyapunov"], axis=1), 2)),
+    report.Column("modes", _change(memories, 0)),
+    report.Column("ln sigma", _change(lambda _, each: each["log_singular_values"][:, -1, 0], 1)),
+    report.Column("horizon", _change(lambda _, each: each["horizon"], 0)),
     report.Column("loss", lambda p: f"{np.median(p[1].metrics['after']['loss']):.4f}"),
-    report.Column("solved", lambda p: f"{sum(quantities.solved(*p))}/{len(quantities.solved(*p))}"),
+    report.Column("solved", lambda p: f"{sum(p[1].solved)}/{len(p[1].solved)}"),
 ]
 
 
-def show(console: Console, pairs: Sequence[Pair]) -> None:
-    """Prints the table and the findings."""
-    run = pairs[0][0]
-    title = f"{type(run.task).__name__}, T = {run.task.length}; baseline {run.task.baseline:.4f}"
+def table(pairs: Sequence[Pair]) -> Table:
+    """Returns the table of all runs."""
+    task, lag = pairs[0][0].task, pairs[0][0].task.dependency
+    title = f"{type(task).__name__}, T = {task.length}; baseline {task.baseline:.4f}"
     caption = (
         "before→after training, medians over seeds. largest, median: Lyapunov exponents, nats per step. modes: "
-        f"exponents above -1/{run.task.dependency}. ln sigma: largest singular value of the state's Jacobian over "
-        f"{run.task.dependency} steps. horizon: steps back to which a hundredth of the gradient reaches.\n"
+        f"exponents above -1/{lag}. ln sigma: largest singular value of the state's Jacobian over {lag} steps. "
+        "horizon: steps back to which a hundredth of the gradient reaches.\n"
     )
-    console.print(report.TextTables(COLUMNS, {title: pairs}, caption), highlight=False)
-    for sentence in findings.sentences(pairs):
-        console.print(f"- {sentence}", markup=False, highlight=False)
+    return Table(COLUMNS, {title: pairs}, caption)
+
+
+def findings(pairs: Sequence[Pair]) -> list[str]:
+    """Returns which networks end at the edge of stability, and the correlation of exponent and loss."""
+    lag = pairs[0][0].task.dependency
+    ends = {run.name: float(np.median(largest(outcome.snapshots[-1]))) for run, outcome in pairs}
+    edge = ", ".join(name for name, end in ends.items() if abs(end) <= 2 / lag) or "none"
+    chaotic = ", ".join(name for name, end in ends.items() if end > 2 / lag) or "none"
+    return [
+        f"Largest exponent after training within 2/{lag} of zero: {edge}; beyond it, chaotic: {chaotic}.",
+        *_correlation(pairs),
+    ]
+
+
+def _correlation(pairs: Sequence[Pair]) -> list[str]:
+    """Returns the rank correlation of the largest exponent with the final loss, over all cells and seeds."""
+    losses = np.concatenate([outcome.metrics["after"]["loss"] / run.task.baseline for run, outcome in pairs])
+    if len(losses) < 3:
+        return []
+    texts = []
+    for moment, place in (("before", 0), ("after", -1)):
+        exponents = np.concatenate([largest(outcome.snapshots[place]) for _, outcome in pairs])
+        texts.append(f"{spearmanr(exponents, losses).statistic:+.2f} {moment} training")
+    return [
+        f"Rank correlation of the largest exponent with the final loss, over {len(losses)} networks: "
+        f"{', '.join(texts)} (-1: the nearer to zero or above, the lower the loss)."
+    ]

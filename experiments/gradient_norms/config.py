@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from experiments.common import flags, networks, not_finite
-from experiments.common.flags import UserError, setting
+from experiments.common.flags import TrainConfig, UserError, setting
 from rnn_jax import initializers, tasks, training
 
 # Variants of each cell's initialisation, as functions of the task's longest dependency; the first is the default.
@@ -37,7 +37,7 @@ OTHER_STEPS = 800
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(TrainConfig):
     """Config of a run; every field is a flag."""
 
     tasks: tuple[str, ...] = setting(
@@ -48,13 +48,9 @@ class Config:
     inits: str = setting("all", "Initialisations of each cell: all, or default.", choices=("all", "default"))
     length: int = setting(100, "T of the synthetic tasks, in steps.")
     hidden_size: int = setting(32, "Units of the hidden state.")
-    batch_size: int = setting(20, "Sequences in an optimization step.")
     steps: int | None = setting(None, "Optimization steps; by default each task's own number.")
-    learning_rate: float = setting(0.01, "Adam's learning rate.")
-    clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
-    seeds: int = setting(5, "Runs of each cell, all in one compiled program.")
-    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
+    seeds: int = setting(5)
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 

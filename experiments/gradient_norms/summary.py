@@ -9,7 +9,7 @@ import numpy as np
 from experiments.common import run_files
 from experiments.common.numbers import number
 from experiments.gradient_norms.config import Run
-from experiments.gradient_norms.measurement import Moment, Outcome
+from experiments.gradient_norms.measurement import Outcome, State
 from rnn_jax import plotting, report
 from rnn_jax.diagnostics import Decay, fit_decay
 
@@ -26,16 +26,16 @@ def by_task(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
     return {name: [pair for pair in pairs if pair[0].task_name == name] for name in names}
 
 
-def decay(moment: Moment) -> Decay:
+def decay(state: State) -> Decay:
     """Returns the median of each quantity over the seeds that have it."""
-    fits = np.array([fit_decay(norms) for norms in moment.reach["last_step"]["total"]])
+    fits = np.array([fit_decay(norms) for norms in state.moment.total])
     known = ~np.isnan(fits)
     return Decay(*(float(np.median(q[k])) if k.any() else math.nan for q, k in zip(fits.T, known.T, strict=True)))
 
 
-def reach(moment: Moment, lag: int) -> float:
+def reach(state: State, lag: int) -> float:
     """Returns the share of the last step's gradient that reaches back `lag` steps, median over seeds."""
-    return float(np.median(moment.relative[:, lag]))
+    return float(np.median(state.moment.relative[:, lag]))
 
 
 def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
@@ -43,7 +43,9 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
     rows = []
     moments = {"before": outcome.before, "after": outcome.after}
     for seed, solved in enumerate(outcome.solved):
-        metrics = {name: {m: values[seed] for m, values in each.metrics.items()} for name, each in moments.items()}
+        metrics = {
+            name: {m: values[seed] for m, values in each.moment.metrics.items()} for name, each in moments.items()
+        }
         record: dict[str, Any] = {
             **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved),
             "task": run.task_name,
@@ -62,7 +64,7 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for name, each in moments.items():
             record[f"{name}/spectral_radius"] = each.spectral_radius[seed]
-            for loss, norms in each.reach.items():
+            for loss, norms in each.moment.reach.items():
                 for component, by_lag in norms.items():
                     quantities = fit_decay(by_lag[seed])._asdict()
                     record |= {f"{loss}/{name}/{component}/{key}": value for key, value in quantities.items()}
@@ -76,7 +78,9 @@ def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     for run, outcome in pairs:
         named |= run_files.training_arrays(run.name, outcome.history)
         for name, each in (("before", outcome.before), ("after", outcome.after)):
-            named |= run_files.moment_arrays(run.name, name, each.reach, each.saturation, each.not_finite)
+            named |= run_files.moment_arrays(
+                run.name, name, each.moment.reach, each.moment.saturation, each.moment.not_finite
+            )
             named[f"{run.name}/{name}/theory"] = each.theory
     return named
 
@@ -94,8 +98,8 @@ def figures(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
                     label=f"{run.cell_name}, {run.initialisation}",
                     color=f"C{cell_names.index(run.cell_name)}",
                     style=LINE_STYLES[variants.index(run.initialisation) % len(LINE_STYLES)],
-                    before=outcome.before.relative,
-                    after=outcome.after.relative,
+                    before=outcome.before.moment.relative,
+                    after=outcome.after.moment.relative,
                     theory=np.median(outcome.before.theory, axis=0),
                 )
             )
@@ -112,8 +116,8 @@ def task_title(run: Run) -> str:
     return f"{run.task_name} ({task.variant}), T = {task.length}{padded}"
 
 
-def _half_life(moment: Moment) -> str:
-    half_life = decay(moment).half_life
+def _half_life(state: State) -> str:
+    half_life = decay(state).half_life
     return "inf" if half_life < 0 else number(half_life)  # a gradient that grows or stays constant has none
 
 
@@ -123,14 +127,14 @@ def _change(text: Any) -> Any:
 
 
 def _metric(pair: Pair, name: str) -> str:
-    return f"{np.median(pair[1].after.metrics[name]):.4f}"
+    return f"{np.median(pair[1].after.moment.metrics[name]):.4f}"
 
 
 COLUMNS = [
     report.Column("cell", lambda p: p[0].label.partition("/")[0], right=False),
     report.Column("init", lambda p: p[0].initialisation + "*" * p[0].is_default, right=False),
     report.Column("half-life", _change(_half_life)),
-    report.Column("first/last", _change(lambda moment: number(decay(moment).first_over_last))),
+    report.Column("first/last", _change(lambda state: number(decay(state).first_over_last))),
     report.Column("loss", lambda p: _metric(p, "loss")),
     report.Column("metric", lambda p: _metric(p, p[0].task.metric)),
     report.Column("solved", lambda p: f"{sum(p[1].solved)}/{len(p[1].solved)}"),
@@ -175,7 +179,7 @@ def _survivors(pairs: Sequence[Pair], moment: str) -> str:
     tasks: dict[str, list[str]] = {}
     for run, outcome in pairs:
         each = getattr(outcome, moment)
-        lag = min(REFERENCE_LAG, each.relative.shape[1] - 1)
+        lag = min(REFERENCE_LAG, each.moment.relative.shape[1] - 1)
         if reach(each, lag) > SURVIVES:
             tasks.setdefault(run.label, []).append(run.task_name)
     count = len(by_task(pairs))
