@@ -1,4 +1,4 @@
-"""Jacobian spectra, Lyapunov exponents and horizons, against closed forms and known networks."""
+"""Jacobian spectra, Lyapunov exponents and horizons against closed forms and known networks."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
 
 
 def singular_values(matrices, lags):
-    """Of Jacobians [T, *batch, n, n] given one by one."""
+    """Returns ln sigma of the products of given Jacobians [T, *batch, n, n]."""
     n = matrices.shape[-1]
     cell = Product(n * n, n)
     xs = jnp.asarray(matrices, jnp.float32).reshape(*matrices.shape[:-2], n * n)
@@ -39,32 +39,30 @@ def test_jacobians_of_a_linear_network_are_its_matrix() -> None:
 def test_jacobians_are_those_along_the_trajectory() -> None:
     cell = VanillaRNN(2, 5)
     params, xs = made(cell), draw(6, 3, 2)
-    h, wanted = np.zeros((3, 5)), []
+    h, expected = np.zeros((3, 5)), []
     for x in np.asarray(xs, np.float64):
         h = np.tanh(x @ np.asarray(params.w_i) + h @ np.asarray(params.w_h))
-        wanted.append((1 - h**2)[..., None] * np.asarray(params.w_h).T)
-    np.testing.assert_allclose(diagnostics.step_jacobians(cell, params, xs), np.stack(wanted), atol=1e-5)
+        expected.append((1 - h**2)[..., None] * np.asarray(params.w_h).T)
+    np.testing.assert_allclose(diagnostics.step_jacobians(cell, params, xs), np.stack(expected), atol=1e-5)
 
 
-def test_coordinates_are_real_and_leave_integers_out() -> None:
+def test_coordinates_are_real_and_exclude_integers() -> None:
     cell = OwnCell(2, 3)
     params, xs = made(cell), draw(4, 2, 2)
     jacobians = np.asarray(diagnostics.step_jacobians(cell, params, xs))
     assert jacobians.shape == (4, 2, 9, 9)
     # z' = (0.6 + 0.3i) z + h in the coordinates (re z, im z, h).
     eye, zero = np.eye(3), np.zeros((3, 3))
-    wanted = np.block([[0.6 * eye, -0.3 * eye, eye], [0.3 * eye, 0.6 * eye, zero]])
-    np.testing.assert_allclose(jacobians[..., :6, :], np.broadcast_to(wanted, (4, 2, 6, 9)), atol=1e-6)
-    found = diagnostics.jacobian_singular_values(cell, params, xs, [1, 4])
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(
-        found[0], np.log(np.linalg.svd(jacobians[-1].astype(float), compute_uv=False)), atol=1e-5
-    )
+    expected = np.block([[0.6 * eye, -0.3 * eye, eye], [0.3 * eye, 0.6 * eye, zero]])
+    np.testing.assert_allclose(jacobians[..., :6, :], np.broadcast_to(expected, (4, 2, 6, 9)), atol=1e-6)
+    logs = diagnostics.jacobian_singular_values(cell, params, xs, [1, 4])
+    assert np.isfinite(logs).all()
+    np.testing.assert_allclose(logs[0], np.log(np.linalg.svd(jacobians[-1].astype(float), compute_uv=False)), atol=1e-5)
     assert np.isfinite(diagnostics.lyapunov_spectrum(cell, params, xs, 1)).all()
 
 
-def test_singular_values_beyond_all_floats() -> None:
-    # J_t = Q_t D Q_{t-1}^T: of k steps, D^k, down to e^-460; a product in float32 ends at e^-16.
+def test_singular_values_beyond_the_range_of_floats() -> None:
+    # J_t = Q_t D Q_{t-1}^T: k steps have D^k, down to e^-460; a product in float32 is exact to e^-16 only.
     q, d = orthogonal(101, 5), np.array([1.0, 0.5, 0.3, 0.1, 0.01])
     matrices = q[1:] * d @ np.swapaxes(q[:-1], 1, 2)
     lags = [100, 1, 7, 0, 30]  # in any order
@@ -82,28 +80,28 @@ def test_singular_values_equal_and_nearly_equal() -> None:
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_singular_values_of_random_products(n: int) -> None:
     matrices = np.random.default_rng(n).normal(size=(4, 2, n, n)).astype(np.float32)
-    found = singular_values(matrices, [1, 2, 4])
-    assert found.shape == (3, 2, n)
+    logs = singular_values(matrices, [1, 2, 4])
+    assert logs.shape == (3, 2, n)
     for i, k in enumerate([1, 2, 4]):
         product = functools.reduce(lambda a, m: m @ a, matrices[4 - k :].astype(np.float64))
-        np.testing.assert_allclose(found[i], np.log(np.linalg.svd(product, compute_uv=False)), atol=1e-4)
+        np.testing.assert_allclose(logs[i], np.log(np.linalg.svd(product, compute_uv=False)), atol=1e-4)
 
 
 def test_singular_values_of_triangular_products() -> None:
-    # The first directions that QR finds are not the leading ones here: what the sweep forward is for.
+    # The first directions of a single QR sweep are not the leading ones here, so the forward sweep is needed.
     matrices = np.tril(np.random.default_rng(4).normal(size=(30, 5, 5))).astype(np.float32)
     product = functools.reduce(lambda a, m: m @ a, matrices.astype(np.float64))
-    wanted = np.log(np.linalg.svd(product, compute_uv=False))
-    np.testing.assert_allclose(singular_values(matrices, [30])[0], wanted, atol=0.01)
+    expected = np.log(np.linalg.svd(product, compute_uv=False))
+    np.testing.assert_allclose(singular_values(matrices, [30])[0], expected, atol=0.01)
 
 
 def test_zeros_are_exact() -> None:
-    # ReLUs with all weights on themselves: what is dead at any step of the k is lost, and the others are kept whole.
+    # ReLUs that are connected to themselves only: a unit dead at any of the k steps is lost, the others keep norm 1.
     alive = np.ones((5, 6))
     alive[[1, 3, 3], [0, 4, 5]] = 0
-    found = singular_values(np.eye(6) * alive[:, None], [1, 2, 4])
-    np.testing.assert_array_equal(found, np.where(np.arange(6) < [[6], [4], [3]], 0, -np.inf))
-    # Among other weights too: rows that are zero, columns that are, in one of the steps.
+    logs = singular_values(np.eye(6) * alive[:, None], [1, 2, 4])
+    np.testing.assert_array_equal(logs, np.where(np.arange(6) < [[6], [4], [3]], 0, -np.inf))
+    # Dense weights with zero rows, or zero columns, at one of the steps.
     dense = np.random.default_rng(0).normal(size=(5, 6, 6))
     dense[1, 2] = 0
     dense[3, :, [1, 5]] = 0
@@ -112,7 +110,7 @@ def test_zeros_are_exact() -> None:
     assert (np.isneginf(singular_values(dense, [1, 3, 4])).sum(axis=-1) == [0, 0, 1]).all()
 
 
-def test_norm_bound_is_one() -> None:
+def test_norm_bound_is_an_upper_bound() -> None:
     cell = VanillaRNN(2, 8, recurrent_init=Normal(0.5))
     params, xs = made(cell), draw(12, 3, 2)
     bound = np.asarray(diagnostics.jacobian_norm_bound(cell, params, xs))
@@ -123,7 +121,7 @@ def test_norm_bound_is_one() -> None:
     assert (bound[-1] > norm[-1] + 1).all()
 
 
-def test_norm_bound_is_reached_by_a_normal_matrix() -> None:
+def test_norm_bound_is_tight_for_a_normal_matrix() -> None:
     cell = VanillaRNN(2, 6, identity)
     q, d = orthogonal(1, 6)[0], np.array([0.9, 0.8, -0.7, 0.5, 0.2, -0.1])
     params, xs = made(cell)._replace(w_h=jnp.asarray(q * d @ q.T, jnp.float32)), draw(10, 2, 2)
@@ -137,12 +135,12 @@ def test_norm_bound_is_reached_by_a_normal_matrix() -> None:
 def test_lyapunov_spectrum_of_a_linear_cell_is_its_eigenvalues(cell: Cell) -> None:
     params, xs = jax.tree.map(lambda p: p + 0.1 * draw(*p.shape), made(cell)), draw(400, 2)
     (block,) = diagnostics.recurrent_blocks(cell, params)
-    wanted = np.sort(np.log(np.abs(np.linalg.eigvals(block.astype(np.float64)))))[::-1]
-    np.testing.assert_allclose(diagnostics.lyapunov_spectrum(cell, params, xs, 100), wanted, atol=5e-3)
+    expected = np.sort(np.log(np.abs(np.linalg.eigvals(block.astype(np.float64)))))[::-1]
+    np.testing.assert_allclose(diagnostics.lyapunov_spectrum(cell, params, xs, 100), expected, atol=5e-3)
 
 
-def test_lyapunov_warmup_aligns() -> None:
-    # One step takes the state to where the Jacobian is 1/2, and after that nothing counts but the 1/2.
+def test_lyapunov_warmup_steps_are_not_averaged() -> None:
+    # After the first steps the Jacobian is 1/2, and only these later steps may be averaged.
     cell = Product(4, 2)
     xs = jnp.concatenate([jnp.full((3, 1), 8.0), jnp.full((50, 1), 0.5)]) * jnp.eye(2).reshape(1, 4)
     np.testing.assert_allclose(diagnostics.lyapunov_spectrum(cell, made(cell), xs, 3), [-math.log(2)] * 2, rtol=1e-6)
@@ -152,13 +150,13 @@ def test_lyapunov_warmup_aligns() -> None:
 def test_lyapunov_spectrum_of_dead_units() -> None:
     cell = VanillaRNN(2, 6, jax.nn.relu, Orthogonal(0.3), Normal(0.0))
     params = made(cell)._replace(b=jnp.asarray([-5.0, 5, 5, 5, -5, 5]))
-    found = diagnostics.lyapunov_spectrum(cell, params, draw(30, 2), 5)
-    np.testing.assert_array_equal(np.isfinite(found), [True] * 4 + [False] * 2)
-    assert found[0] < math.log(0.3) + 1e-5
+    exponents = diagnostics.lyapunov_spectrum(cell, params, draw(30, 2), 5)
+    np.testing.assert_array_equal(np.isfinite(exponents), [True] * 4 + [False] * 2)
+    assert exponents[0] < math.log(0.3) + 1e-5
 
 
-def test_chaos_sets_in_near_gain_one() -> None:
-    # Sompolinsky, Crisanti & Sommers 1988: h = tanh(W h), W ~ N(0, g^2 / N), left to itself.
+def test_chaos_starts_near_gain_one() -> None:
+    # Sompolinsky, Crisanti & Sommers 1988: the autonomous network h = tanh(W h), W ~ N(0, g^2 / N).
     cell, n = VanillaRNN(1, 200), 200
     params, w = made(cell), draw(n, n, seed=1) / math.sqrt(n)
     xs, state = jnp.zeros((200, 1)), draw(n, seed=2)
@@ -168,7 +166,7 @@ def test_chaos_sets_in_near_gain_one() -> None:
     ]
     assert largest[0] < largest[1] < -0.02
     assert 0.02 < largest[2] < largest[3] < 0.3
-    # From zero nothing ever moves, and the origin repels.
+    # Zero is a fixed point, and an unstable one.
     assert diagnostics.lyapunov_spectrum(cell, params._replace(w_h=1.5 * w), xs, 100, jnp.zeros(n))[0] > 0.3
 
 
@@ -176,7 +174,7 @@ def test_chaos_sets_in_near_gain_one() -> None:
     ("norms", "horizon"),
     [
         ([1, 0.5, 0.1, 0.011, 0.009, 0.001], 3),
-        ([1, 0.5, 0.001, 0.5, 0.5], 1),  # the first fall counts
+        ([1, 0.5, 0.001, 0.5, 0.5], 1),  # the first crossing counts
         ([1, 1, 1], 2),
         ([0, 0, 2, 1, 0.001], 3),  # a component not read at the last step
         ([0, 0, 0], 0),

@@ -1,4 +1,4 @@
-"""The reach of the gradient against closed forms, and why an LSTM keeps more than its forget gate does."""
+"""The reach of the gradient against closed forms, and why an LSTM keeps more of it than its forget gate."""
 
 import math
 from typing import NamedTuple
@@ -25,9 +25,9 @@ def reach(cell, task, seeds=2):
 
 def test_a_linear_network_decays_by_its_gain() -> None:
     cell = VanillaRNN(2, 8, identity, Orthogonal(0.9))
-    _, found = reach(cell, Adding(40))
+    _, by_loss = reach(cell, Adding(40))
     for loss in ("last_step", "task"):
-        norms = np.asarray(found[loss]["total"])
+        norms = np.asarray(by_loss[loss]["total"])
         np.testing.assert_allclose(norms / norms[:, :1], np.tile(0.9 ** np.arange(40), (2, 1)), rtol=1e-4)
 
 
@@ -35,8 +35,8 @@ def test_linearised_reach_is_exact_for_a_linear_network() -> None:
     cell = VanillaRNN(2, 8, identity, Normal(0.3))
     params = cell.init(jax.random.key(0))
     w = np.asarray(params.w_h, np.float64)
-    wanted = [np.linalg.norm(np.linalg.matrix_power(w, k)) / math.sqrt(8) for k in range(30)]
-    np.testing.assert_allclose(diagnostics.linearised_reach(cell, params, 30), wanted, rtol=1e-4)
+    expected = [np.linalg.norm(np.linalg.matrix_power(w, k)) / math.sqrt(8) for k in range(30)]
+    np.testing.assert_allclose(diagnostics.linearised_reach(cell, params, 30), expected, rtol=1e-4)
 
 
 def test_linearised_reach_of_the_irnn_is_one() -> None:
@@ -49,57 +49,57 @@ def test_linearised_reach_of_a_gru_is_gate_plus_candidate() -> None:
     # the root mean square of |1/2 + e^{i a} / 4|^k over a. The gate alone would give 1/2^k, a third of it at k = 10.
     cell = GRU(2, 256)
     angles = np.linspace(0, 2 * math.pi, 1001)[:-1]
-    wanted = [np.sqrt(np.mean(np.abs(0.5 + 0.25 * np.exp(1j * angles)) ** (2 * k))) for k in range(15)]
-    found = diagnostics.linearised_reach(cell, cell.init(jax.random.key(0)), 15)
-    np.testing.assert_allclose(found, wanted, rtol=0.02)
-    assert found[10] > 10 * 0.5**10
+    expected = [np.sqrt(np.mean(np.abs(0.5 + 0.25 * np.exp(1j * angles)) ** (2 * k))) for k in range(15)]
+    shares = diagnostics.linearised_reach(cell, cell.init(jax.random.key(0)), 15)
+    np.testing.assert_allclose(shares, expected, rtol=0.02)
+    assert shares[10] > 10 * 0.5**10
 
 
-def test_why_an_lstm_keeps_more_than_its_forget_gate() -> None:
-    def kept_a_step(**fields) -> float:
-        _, found = reach(LSTM(2, 32, **fields), Adding(60), seeds=4)
-        norms = np.asarray(found["last_step"]["total"])
+def test_an_lstm_keeps_more_than_its_forget_gate() -> None:
+    def kept_per_step(**fields) -> float:
+        _, by_loss = reach(LSTM(2, 32, **fields), Adding(60), seeds=4)
+        norms = np.asarray(by_loss["last_step"]["total"])
         return math.exp(diagnostics.fit_decay(np.exp(np.mean(np.log(norms), axis=0))[5:]).slope)
 
-    none = ScaledIdentity(0.0)
-    bias = kept_a_step(recurrent_init=none, input_init=none)
-    gates = kept_a_step(recurrent_init=none)
-    whole = kept_a_step()
-    # The textbook's number is that of the bias alone.
+    zero = ScaledIdentity(0.0)
+    bias = kept_per_step(recurrent_init=zero, input_init=zero)
+    gates = kept_per_step(recurrent_init=zero)
+    whole = kept_per_step()
+    # The textbook value is that of the bias alone.
     assert bias == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-3)
-    # Inputs hold some units' gates wider open, and after many steps only those are left.
+    # Inputs open the gates of some units further, and after many steps only these units keep a gradient.
     assert 0.76 < gates < 0.85
-    # And the state returns through the candidate: h_t -> g_{t+1} -> c_{t+1}.
+    # The state also affects the next one through the candidate: h_t -> g_{t+1} -> c_{t+1}.
     assert 0.88 < whole < 0.95
 
 
 def test_a_loss_read_at_every_step_reaches_further_than_the_last_step() -> None:
-    _, found = reach(LSTM(10, 8), Copying(20))
-    far = {loss: np.asarray(norms["total"])[:, 30] for loss, norms in found.items()}
+    _, by_loss = reach(LSTM(10, 8), Copying(20))
+    far = {loss: np.asarray(norms["total"])[:, 30] for loss, norms in by_loss.items()}
     assert (far["task"] > far["last_step"]).all()
 
 
-def test_lags_count_from_each_sequences_own_last_step() -> None:
+def test_lags_count_from_the_last_step_of_each_sequence() -> None:
     task = TemporalOrder(20)
-    _, found = reach(VanillaRNN(8, 8, identity, Orthogonal(0.5)), task)
-    norms = np.asarray(found["last_step"]["total"])
+    _, by_loss = reach(VanillaRNN(8, 8, identity, Orthogonal(0.5)), task)
+    norms = np.asarray(by_loss["last_step"]["total"])
     known = ~np.isnan(norms[0])
-    # Between 20 and 22 steps: every sequence has 20 lags, the longest have two more.
+    # Sequences have 20 to 22 steps: all have 20 lags, the longest have two more.
     assert known.sum() == 20
     np.testing.assert_allclose(norms[:, known] / norms[:, :1], np.tile(0.5 ** np.arange(20), (2, 1)), rtol=1e-3)
 
 
-def test_each_sequence_counts_by_its_own_loss() -> None:
+def test_the_reach_of_a_batch_is_the_mean_over_its_sequences() -> None:
     task, model = Copying(5), ReadoutModel(LSTM(10, 4), 9)
     params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))
     batch = task.sample(jax.random.key(1), 3)
-    together = diagnostics.gradient_reach(model, task, params, batch)
-    alone = [
+    batched = diagnostics.gradient_reach(model, task, params, batch)
+    singles = [
         diagnostics.gradient_reach(model, task, params, jax.tree.map(lambda leaf, b=b: leaf[:, b : b + 1], batch))
         for b in range(3)
     ]
-    mean = jax.tree.map(lambda *norms: np.mean(norms, axis=0), *alone)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), together, mean)
+    mean = jax.tree.map(lambda *norms: np.mean(norms, axis=0), *singles)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), batched, mean)
 
 
 def test_norms_of_tiny_gradients_do_not_underflow() -> None:
@@ -114,7 +114,7 @@ def test_norms_of_any_number_of_batch_dimensions() -> None:
         np.testing.assert_allclose(norms, np.ones(gradients[index].shape[:-1]), rtol=1e-6)
 
 
-def test_decay_leaves_underflown_lags_out_of_its_slope() -> None:
+def test_underflowed_lags_do_not_enter_the_slope_of_the_decay() -> None:
     norms = np.where(np.arange(100) < 60, 0.3 ** np.arange(100.0), 0).astype(np.float32)
     decay = diagnostics.fit_decay(norms)
     assert decay.slope == pytest.approx(math.log(0.3), rel=1e-3)
@@ -124,15 +124,15 @@ def test_decay_leaves_underflown_lags_out_of_its_slope() -> None:
 
 @pytest.mark.parametrize("cell", registry.cells(2, 4))
 def test_reach_of_every_cell(cell: Cell) -> None:
-    params, found = reach(cell, Adding(12))
-    for norms in found.values():
+    params, by_loss = reach(cell, Adding(12))
+    for norms in by_loss.values():
         for values in norms.values():
             assert values.shape == (2, 12)
             assert np.isfinite(values).all()
         components = np.stack([v for k, v in norms.items() if k != "total"])
         np.testing.assert_allclose(norms["total"], np.sqrt(np.sum(components**2, axis=0)), rtol=0.5)
-    of_one = jax.tree.map(lambda p: p[0], params.cell)
-    assert np.isfinite(diagnostics.linearised_reach(cell, of_one, 5)).all()
+    one_seed = jax.tree.map(lambda p: p[0], params.cell)
+    assert np.isfinite(diagnostics.linearised_reach(cell, one_seed, 5)).all()
 
 
 def test_cells_that_differ_only_in_their_initialisation_share_a_program() -> None:
@@ -149,7 +149,7 @@ class Counted(NamedTuple):
 
 
 class Clockwork(Cell):
-    """Takes a full step at every second tick: its state counts."""
+    """Updates h at every second step only, for which its state counts the steps."""
 
     def init(self, key):
         return jax.random.normal(key, (self.input_size + self.hidden_size, self.hidden_size)) / 2
@@ -165,14 +165,14 @@ class Clockwork(Cell):
         return state.h
 
 
-def test_a_state_that_counts_is_measured_by_its_floats() -> None:
+def test_integer_components_of_a_state_are_left_out() -> None:
     cell = Clockwork(2, 4)
-    params, found = reach(cell, Adding(12))
-    assert set(found["task"]) == {"h", "total"}
-    norms = np.asarray(found["last_step"]["h"])
-    # Between ticks the state is copied: its gradient stands still at every second lag.
+    params, by_loss = reach(cell, Adding(12))
+    assert set(by_loss["task"]) == {"h", "total"}
+    norms = np.asarray(by_loss["last_step"]["h"])
+    # Every second step copies h, so the gradient does not change at every second lag.
     np.testing.assert_array_equal(norms[:, 0:12:2], norms[:, 1:12:2])
     assert (norms[:, 1:11:2] != norms[:, 2:12:2]).all()
-    one = jax.tree.map(lambda p: p[0], params.cell)
-    assert np.isfinite(diagnostics.linearised_reach(cell, one, 5)).all()
-    assert diagnostics.spectral_radius(cell, one) > 0
+    one_seed = jax.tree.map(lambda p: p[0], params.cell)
+    assert np.isfinite(diagnostics.linearised_reach(cell, one_seed, 5)).all()
+    assert diagnostics.spectral_radius(cell, one_seed) > 0

@@ -18,7 +18,7 @@ from jax import flatten_util
 from rnn_jax import masking
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
-from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, flagged, require_step
+from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, require_step
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.unrolling import checked
 
@@ -99,7 +99,7 @@ class Online(abc.ABC):
 
         def first_rows(xs: Any) -> masking.Flagged:
             inputs = flagged(cell, params.cell, checked(cell, params.cell, xs), key)
-            return _rows(jax.tree.map(lambda leaf: leaf[0], inputs), inputs.valid.ndim - 1)
+            return _rows(jax.tree.map(lambda leaf: leaf[0], inputs), len(batch_shape(xs)))
 
         rows = jax.eval_shape(first_rows, xs)
         x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), rows)
