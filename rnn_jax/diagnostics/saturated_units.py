@@ -29,7 +29,7 @@ from jax.extend.core.primitives import (
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.jacobians import states_before
 
-MARGIN = 0.05
+MARGIN = 0.05  # distance from a bound below which a value counts as saturated
 _Outputs = collections.OrderedDict[str, jax.Array]  # of nonlinearities, by name
 _BOUNDS = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0), "max": (0.0, np.inf)}
 

@@ -41,6 +41,7 @@ class BPTT:
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> SegmentStart:
+        """Returns the carry before the first segment; see `Estimator.init`."""
         return SegmentStart.create(cell, params.cell, xs, state, key)
 
     def __call__(
@@ -55,6 +56,7 @@ class BPTT:
         lengths: Any = None,
         resets: Any = None,
     ) -> Estimate:
+        """Computes loss and gradient of a segment; see `Estimator.__call__`."""
         start, key = carry.split_key()
 
         def segment_loss(params: ReadoutParams) -> tuple[jax.Array, State]:

@@ -42,6 +42,7 @@ class EProp(Sparse):
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> OnlineCarry:
+        """Returns the carry before the first segment; see `Estimator.init`."""
         if not cell.is_split:
             raise TypeError(
                 f"EProp: cell must be a SplitCell, whose step is recurrent and activate, got {type(cell).__name__}"

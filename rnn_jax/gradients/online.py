@@ -91,6 +91,7 @@ class Online(abc.ABC):
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> OnlineCarry:
+        """Returns the carry before the first segment; see `Estimator.init`."""
         start = SegmentStart.create(cell, params.cell, xs, state, key)
         require_step(self, cell, params.cell, xs)
         if self.is_random and key is None:
@@ -120,6 +121,7 @@ class Online(abc.ABC):
         lengths: Any = None,
         resets: Any = None,
     ) -> Estimate:
+        """Computes loss and gradient of a segment; see `Estimator.__call__`."""
         sequences = checked(cell, params.cell, xs, lengths=lengths, resets=resets)
         start, noise_key = carry.start.split_key()
         start, key = start.split_key()

@@ -91,6 +91,7 @@ class TBPTT:
     def init(
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
     ) -> Window:
+        """Returns the carry before the first segment; see `Estimator.init`."""
         start = SegmentStart.create(cell, params.cell, xs, state, key)
         require_step(self, cell, params.cell, xs)
         if not self.overlap:
@@ -111,6 +112,7 @@ class TBPTT:
         lengths: Any = None,
         resets: Any = None,
     ) -> Estimate:
+        """Computes loss and gradient of a segment; see `Estimator.__call__`."""
         sequences = checked(cell, params.cell, xs, lengths=lengths, resets=resets)
         steps, k = sequences.shape[0], self.segment_length
         if steps < k:
