@@ -1,11 +1,10 @@
-"""How the gradient changes a step back at initialisation, over the gain of the recurrent matrix; and what theory says.
+"""The gradient's change over one step back at initialisation, by gain of the recurrent matrix, measured and in theory.
 
     slope = d ln ||dL/ds_{T-k}|| / dk,      W_h = g W, act' <= 1:   slope <= ln(g sigma_max(W))   (Pascanu et al. 2013)
 
-At rest, where no unit saturates, the slope is that of ||(g W)^k||_F: ln g for an orthogonal W. A linear network is
-always there. A ReLU network of which half the units are on keeps half of the squared norm: ln(g / sqrt(2)), for random
-W. What float32 cannot hold takes no part in a slope: a linear network that grows twofold a step is measured near the
-end of its sequences alone.
+At rest, with no unit saturated, the slope is that of ||(g W)^k||_F: ln g for an orthogonal W. A linear network always
+is. A ReLU network with half of its units on keeps half of the squared norm: ln(g / sqrt(2)), for random W. Norms that
+float32 cannot hold are left out of a slope.
 """
 
 import dataclasses
@@ -16,10 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.exploding.config import ACTIVATIONS, MATRICES, Config, model
-from rnn_jax import ReadoutModel, diagnostics, tasks, training
-
-MEASURED_SEQUENCES = 64  # over which gradient norms are averaged
+from experiments.common.moments import MEASURED_SEQUENCES, split_seeds
+from experiments.exploding.config import ACTIVATIONS, MATRICES, Plan, model
+from rnn_jax import diagnostics, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,70 +29,61 @@ class Boundary:
     reach: np.ndarray  # ||dL/ds_{T-k}||, [gains, seeds, lags]
     slope: np.ndarray  # nats per step of lag, [gains, seeds]
     largest_singular_value: np.ndarray  # of g W, [gains, seeds]
-    bound: np.ndarray  # which the slope cannot exceed, [gains, seeds]
+    bound: np.ndarray  # upper bound of the slope, [gains, seeds]
     at_rest: np.ndarray  # slope of the network linearised at rest, [gains, seeds]
 
     def run_name(self, gain: float) -> str:
-        """Of the seeds at one gain."""
         return f"initial/{self.matrix}/{self.activation}/gain {gain:g}"
+
+    def critical_gain(self, gains: list[float]) -> float:
+        """Returns the gain at which the median slope turns positive, linear in ln g between gains; NaN: nowhere."""
+        slopes = np.median(self.slope, axis=1)
+        for i in range(len(gains) - 1):
+            if slopes[i] < 0 <= slopes[i + 1]:
+                return math.exp(np.interp(0, slopes[i : i + 2], np.log(gains[i : i + 2])))
+        return math.nan
 
 
 def with_gains(state: training.TrainState, gains: list[float]) -> training.TrainState:
-    """The same seeds at every gain, W_h <- g W_h: [seeds, ...] to [gains * seeds, ...]."""
+    """Returns the same seeds at every gain, W_h <- g W_h: [seeds, ...] becomes [gains * seeds, ...]."""
     seeds = len(state.step)
-    every = jax.tree.map(lambda leaf: jnp.concatenate([leaf] * len(gains)), state)
+    repeated = jax.tree.map(lambda leaf: jnp.concatenate([leaf] * len(gains)), state)
     scale = jnp.repeat(jnp.asarray(gains), seeds)[:, None, None]
-    cell = every.params.cell
-    return every._replace(params=every.params._replace(cell=cell._replace(w_h=scale * cell.w_h)))
+    cell = repeated.params.cell
+    return repeated._replace(params=repeated.params._replace(cell=cell._replace(w_h=scale * cell.w_h)))
 
 
-def measure(config: Config, task: tasks.Task, gains: list[float], key: jax.Array) -> list[Boundary]:
-    """Every kind of matrix with every activation, on one batch of the task."""
+def measure(plan: Plan, key: jax.Array) -> list[Boundary]:
+    """Returns every kind of matrix with every activation, on one batch of the task."""
+    config, gains = plan.config, plan.gains
     key_seeds, key_batch = jax.random.split(key)
-    batch = task.sample(key_batch, MEASURED_SEQUENCES)
-    found = []
+    batch = plan.task.sample(key_batch, MEASURED_SEQUENCES)
+    boundaries = []
     for matrix in MATRICES:
         optimizer = training.SGD(config.learning_rate)
         trainer = training.Trainer(model(config, "tanh", matrix), config.batch_size, optimizer, None)
         unit = training.init(trainer, jax.random.split(key_seeds, config.seeds))
         params = with_gains(unit, gains).params
         for activation in ACTIVATIONS:
-            norms = reach(model(config, activation), task, params, batch, gains)
-            found.append(_boundary(config, matrix, activation, unit.params, gains, norms))
-    return found
+            reach = diagnostics.gradient_reach(model(config, activation), plan.task, params, batch)
+            norms = np.asarray(reach["last_step"]["total"])
+            norms = norms.reshape(len(gains), -1, norms.shape[-1])
+            boundaries.append(_boundary(plan, matrix, activation, unit.params, norms))
+    return boundaries
 
 
-def reach(network: ReadoutModel, task: tasks.Task, params: Any, batch: tasks.Batch, gains: list[float]) -> np.ndarray:
-    """||dL/ds_{T-k}|| of parameters [gains * seeds, ...]: [gains, seeds, lags]."""
-    norms = np.asarray(diagnostics.gradient_reach(network, task, params, batch)["last_step"]["total"])
-    return norms.reshape(len(gains), -1, norms.shape[-1])
-
-
-def _boundary(
-    config: Config, matrix: str, activation: str, unit: Any, gains: list[float], norms: np.ndarray
-) -> Boundary:
-    """Adds theory; g is a factor of every Jacobian at rest, so that ln g is added to the slope at gain 1."""
-    logs = np.log(gains)[:, None]
-    w_h = np.asarray(unit.cell.w_h, np.float64)
-    largest = np.linalg.norm(w_h, ord=2, axis=(1, 2))
-    cell = model(config, activation).cell
-    each = [jax.tree.map(lambda leaf, s=s: leaf[s], unit.cell) for s in range(config.seeds)]
-    rest = [diagnostics.fit_decay(diagnostics.linearised_reach(cell, p, norms.shape[-1])).slope for p in each]
+def _boundary(plan: Plan, matrix: str, activation: str, unit: Any, norms: np.ndarray) -> Boundary:
+    """Adds theory; g is a factor of every Jacobian at rest, so ln g is added to the slope at gain 1."""
+    logs = np.log(plan.gains)[:, None]
+    largest = np.linalg.norm(np.asarray(unit.cell.w_h, np.float64), ord=2, axis=(1, 2))
+    cell, lags = model(plan.config, activation).cell, norms.shape[-1]
+    rest = [diagnostics.fit_decay(diagnostics.linearised_reach(cell, p, lags)).slope for p in split_seeds(unit.cell)]
     return Boundary(
         matrix=matrix,
         activation=activation,
         reach=norms,
-        slope=np.array([[diagnostics.fit_decay(n).slope for n in of_gain] for of_gain in norms]),
-        largest_singular_value=np.asarray(gains)[:, None] * largest,
+        slope=np.array([[diagnostics.fit_decay(n).slope for n in seeds] for seeds in norms]),
+        largest_singular_value=np.asarray(plan.gains)[:, None] * largest,
         bound=logs + np.log(largest),
         at_rest=logs + np.asarray(rest),
     )
-
-
-def critical_gain(gains: list[float], slopes: np.ndarray) -> float:
-    """The gain at which slopes [gains] first pass from below zero to above, linear in ln g between; NaN: nowhere."""
-    for i in range(len(gains) - 1):
-        low, high = slopes[i], slopes[i + 1]
-        if low < 0 <= high:
-            return math.exp(np.interp(0, [low, high], np.log(gains[i : i + 2])))
-    return math.nan

@@ -1,14 +1,15 @@
-"""The figures: the boundary at initialisation, and what becomes of the trainings on either side of it."""
+"""Figures: the boundary at initialisation, and the fate of the trainings on either side of it."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from experiments.exploding import quantities
-from experiments.exploding.boundary import Boundary, critical_gain
+from experiments.common.figures import band
+from experiments.common.numbers import number
+from experiments.exploding.boundary import Boundary
 from experiments.exploding.config import MATRICES
-from experiments.exploding.quantities import Findings
+from experiments.exploding.summary import Results
 from rnn_jax import plotting
 
 COLORS = {"tanh": "C0", "relu": "C1", "linear": "C2"}
@@ -21,19 +22,27 @@ FATES = {
 LABELS = {"none": "none", "norm": "by norm", "value": "by value", "adaptive": "adaptive"}
 
 
-def boundary_figure(found: Findings) -> bytes:
-    """Slope over gain, a panel a kind of matrix: measured (median and range over seeds) and theory. Returns a PNG."""
+def figures(results: Results) -> dict[str, tuple[str, bytes]]:
+    """Returns caption and PNG by file name."""
+    return {
+        "boundary.png": ("Growth of the gradient over the recurrent gain", boundary_figure(results)),
+        "training.png": ("Trainings by gain and clipping", training_figure(results)),
+    }
+
+
+def boundary_figure(results: Results) -> bytes:
+    """Draws slope over gain, measured and in theory, one panel for each kind of matrix. Returns a PNG."""
     figure = plotting.figure((11, 5))
     axes = figure.subplots(1, len(MATRICES), sharey=True)
     for axis, matrix in zip(axes, MATRICES, strict=True):
-        _boundary_panel(axis, [b for b in found.boundaries if b.matrix == matrix], found.gains)
+        _boundary_panel(axis, [b for b in results.boundaries if b.matrix == matrix], results.plan.gains)
     axes[0].set_ylabel("slope of ln ||dL/ds(T-k)|| over lag k (nats per step)")
     for word, y, side in (("explodes", 0.02, "bottom"), ("vanishes", -0.02, "top")):
         axes[0].text(0.02, y, word, transform=axes[0].get_yaxis_transform(), va=side, color="gray")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(
-        f"One step back multiplies the gradient by e^slope: at initialisation, adding T = {found.task.length}, "
-        f"{found.config.hidden_size} units, {found.config.seeds} seeds"
+        f"One step back multiplies the gradient by e^slope: at initialisation, adding T = {results.plan.task.length}, "
+        f"{results.plan.config.hidden_size} units, {results.plan.config.seeds} seeds"
     )
     return plotting.png(figure)
 
@@ -42,10 +51,8 @@ def _boundary_panel(axis: Axes, boundaries: list[Boundary], gains: list[float]) 
     axis.axhline(0, color="black", lw=1)
     for boundary in boundaries:
         color = COLORS[boundary.activation]
-        middle = np.median(boundary.slope, axis=1)
-        critical = critical_gain(gains, middle)
-        axis.plot(gains, middle, "o-", color=color, ms=4, label=f"{boundary.activation}, measured")
-        axis.fill_between(gains, *(of(boundary.slope, axis=1) for of in (np.min, np.max)), color=color, alpha=0.2, lw=0)
+        critical = boundary.critical_gain(gains)
+        band(axis, np.asarray(gains), boundary.slope.T, color, f"{boundary.activation}, measured")
         if np.isfinite(critical):
             axis.plot(critical, 0, "D", color=color, ms=9, mec="black", zorder=3)
             offset = {"linear": (-8, 12), "tanh": (10, -18), "relu": (-8, 12)}[boundary.activation]
@@ -64,41 +71,42 @@ def _boundary_panel(axis: Axes, boundaries: list[Boundary], gains: list[float]) 
     axis.grid(alpha=0.3)
 
 
-def training_figure(found: Findings) -> bytes:
-    """Clipping by gain, a panel an activation: how many seeds stay finite, until when, and the loss. Returns a PNG."""
-    figure = plotting.figure((12, 1.2 + 2.6 * len(found.config.activations)))
-    axes = figure.subplots(len(found.config.activations), 1, squeeze=False)[:, 0]
-    for axis, activation in zip(axes, found.config.activations, strict=True):
-        _training_panel(axis, found, activation)
+def training_figure(results: Results) -> bytes:
+    """Draws clipping by gain, a panel for each activation: finite seeds, step of divergence or loss. Returns a PNG."""
+    config, task = results.plan.config, results.plan.task
+    figure = plotting.figure((12, 1.2 + 2.6 * len(config.activations)))
+    axes = figure.subplots(len(config.activations), 1, squeeze=False)[:, 0]
+    for axis, activation in zip(axes, config.activations, strict=True):
+        _training_panel(axis, results, activation)
     axes[-1].set_xlabel("recurrent gain g at initialisation (W_h = g x orthogonal)")
     handles = [Patch(facecolor=color, label=label) for color, label in FATES.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    config = found.config
     figure.suptitle(
-        f"SGD, learning rate {config.learning_rate:g}, {config.steps} steps on adding T = {found.task.length}: seeds "
+        f"SGD, learning rate {config.learning_rate:g}, {config.steps} steps on adding T = {task.length}: seeds "
         f"still finite of {config.seeds},\nand below them the step of divergence (median), or the last loss (median; "
-        f"baseline {found.task.baseline:.3f})"
+        f"baseline {task.baseline:.3f})"
     )
     return plotting.png(figure)
 
 
-def _training_panel(axis: Axes, found: Findings, activation: str) -> None:
-    rows = [(t, o) for t, o in found.trainings if t.activation == activation]
+def _training_panel(axis: Axes, results: Results, activation: str) -> None:
+    gains = results.plan.gains
+    rows = [(t, o) for t, o in results.trainings if t.activation == activation]
     fates = list(FATES)
-    grid = np.zeros((len(rows), len(found.gains)))
+    grid = np.zeros((len(rows), len(gains)))
     for row, (_, outcome) in enumerate(rows):
-        for column in range(len(found.gains)):
-            square = quantities.square(outcome, column)
-            fate = square.fate(found.task.baseline)
+        for column in range(len(gains)):
+            square = outcome.square(column)
+            fate = square.fate(results.plan.task.baseline)
             grid[row, column] = fates.index(fate)
             lost = square.finite == 0 or fate == "lost"
-            below = f"at step {square.diverged_at:.0f}" if lost else f"loss {quantities.number(square.loss)}"
+            below = f"at step {square.diverged_at:.0f}" if lost else f"loss {number(square.loss, 3, 0)}"
             axis.text(column, row, f"{square.finite}/{square.seeds}\n{below}", ha="center", va="center", fontsize=9)
     colors = ListedColormap([color for color, _ in FATES.values()])
     axis.imshow(grid, cmap=colors, vmin=-0.5, vmax=len(fates) - 0.5, aspect="auto")
-    axis.set_xticks(range(len(found.gains)), [f"{gain:g}" for gain in found.gains])
+    axis.set_xticks(range(len(gains)), [f"{gain:g}" for gain in gains])
     axis.set_yticks(range(len(rows)), [LABELS[t.clipping] for t, _ in rows])
-    axis.set_xticks(np.arange(len(found.gains)) + 0.5, minor=True)
+    axis.set_xticks(np.arange(len(gains)) + 0.5, minor=True)
     axis.set_yticks(np.arange(len(rows)) + 0.5, minor=True)
     axis.grid(which="minor", color="white", lw=2)
     axis.tick_params(which="both", length=0)

@@ -1,28 +1,38 @@
-"""What a run leaves behind and shows: records, arrays, tables."""
+"""Results as records, arrays, tables and a few sentences."""
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments.common import run_files
-from experiments.exploding import findings, quantities, survival
+from experiments.common.numbers import number
+from experiments.common.run_folder import Table
 from experiments.exploding.boundary import Boundary
-from experiments.exploding.config import MATRICES, Config, Training
-from experiments.exploding.quantities import Findings, number
+from experiments.exploding.config import MATRICES, Plan, Training
 from experiments.exploding.survival import Outcome
-from rnn_jax import report, tasks
+from rnn_jax import report
 
 
-def of_boundary(boundary: Boundary, gains: list[float], task: tasks.Task) -> list[dict[str, Any]]:
-    """One flat record a gain and seed."""
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Everything measured."""
+
+    plan: Plan
+    boundaries: list[Boundary]
+    trainings: list[tuple[Training, Outcome]]
+
+
+def boundary_records(plan: Plan, boundaries: Sequence[Boundary]) -> list[dict[str, Any]]:
+    """Returns one flat record for each gain and seed of every boundary."""
     return [
         {
             "run": boundary.run_name(gain),
             "seed": seed,
-            "dependency": task.dependency,
+            "dependency": plan.task.dependency,
             "matrix": boundary.matrix,
             "activation": boundary.activation,
             "gain": gain,
@@ -31,117 +41,129 @@ def of_boundary(boundary: Boundary, gains: list[float], task: tasks.Task) -> lis
             "theory/bound": boundary.bound[i, seed],
             "theory/at_rest": boundary.at_rest[i, seed],
         }
-        for i, gain in enumerate(gains)
+        for boundary in boundaries
+        for i, gain in enumerate(plan.gains)
         for seed in range(boundary.slope.shape[1])
     ]
 
 
-def of_training(
-    job: Training, outcome: Outcome, gains: list[float], task: tasks.Task, config: Config
-) -> list[dict[str, Any]]:
-    """One flat record a gain and seed; `diverged_at` counts optimization steps from 1, None: it never did."""
-    found = []
-    end, shut = quantities.end_loss(outcome.history.loss), quantities.shut(outcome)
-    for i, gain in enumerate(gains):
-        for seed in range(config.seeds):
+def training_records(plan: Plan, job: Training, outcome: Outcome) -> list[dict[str, Any]]:
+    """Returns one flat record for each gain and seed; `diverged_at` counts optimization steps from 1."""
+    records = []
+    for i, gain in enumerate(plan.gains):
+        for seed in range(plan.config.seeds):
             at = int(outcome.diverged_at[i, seed])
-            metrics = {m: {k: float(v[i, seed]) for k, v in each.items()} for m, each in outcome.metrics.items()}
+            moments = outcome.moments.items()
+            metrics = {m: {k: float(v[i, seed]) for k, v in each.metrics.items()} for m, each in moments}
             norms = outcome.history.grad_norm[i, seed]
-            found.append(
-                run_files.record(
-                    job.run_name(gain), seed, task, job.trainer, metrics, not at and task.solved(metrics["after"])
-                )
-                | {
+            solved = not at and plan.task.solved(metrics["after"])
+            records.append(
+                {
+                    **run_files.record(job.run_name(gain), seed, plan.task, job.trainer, metrics, solved),
                     "matrix": "orthogonal",
                     "activation": job.activation,
                     "clipping": job.clipping,
                     "gain": gain,
-                    "steps": config.steps,
+                    "steps": plan.config.steps,
+                    "diverged": bool(at),
                     "diverged_at": at or None,
-                    "not_finite": survival.not_finite_at(outcome.history, i, seed, at) if at else None,
-                    "end_loss": None if at else float(end[i, seed]),
+                    "not_finite": outcome.not_finite_at(i, seed) if at else None,
+                    "end_loss": None if at else float(outcome.end_loss[i, seed]),
                     "largest_grad_norm": float(np.max(norms[np.isfinite(norms)], initial=0)),
                     "clipped_percent": 100 * float(np.mean(outcome.history.clipped[i, seed, : at or None])),
                     "after/largest_singular_value": float(outcome.largest_singular_value[i, seed]),
-                    "after/shut": float(shut[i, seed]),
+                    "after/shut": float(outcome.shut[i, seed]),
                 }
             )
-    return found
+    return records
 
 
-def arrays(found: Findings) -> dict[str, np.ndarray]:
-    """The curves, as `experiments.common.run_files` has them."""
-    kept: dict[str, np.ndarray] = {}
-    for boundary in found.boundaries:
-        for i, gain in enumerate(found.gains):
-            reach = {"last_step": {"total": boundary.reach[i]}}
-            kept |= run_files.moment_arrays(boundary.run_name(gain), "before", reach, {}, {})
-    for job, outcome in found.trainings:
-        for i, gain in enumerate(found.gains):
+def arrays(results: Results) -> dict[str, np.ndarray]:
+    """Returns the curves, named as in `run_files`."""
+    named: dict[str, np.ndarray] = {}
+    for i, gain in enumerate(results.plan.gains):
+        for boundary in results.boundaries:
+            named[f"{boundary.run_name(gain)}/before/last_step/total"] = boundary.reach[i]
+        for job, outcome in results.trainings:
             name = job.run_name(gain)
-            kept |= run_files.training_arrays(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
-            for moment, norms in outcome.reach.items():
-                shares = jax.tree.map(lambda leaf, i=i: leaf[i], outcome.saturation[moment])
-                kept |= run_files.moment_arrays(name, moment, {"last_step": {"total": norms[i]}}, shares, {})
-    return kept
+            named |= run_files.training_arrays(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
+            for moment, each in outcome.moments.items():
+                shares = jax.tree.map(lambda leaf, i=i: leaf[i], each.saturation)
+                reach = {"last_step": {"total": each.total[i]}}
+                named |= run_files.moment_arrays(name, moment, reach, shares, {})
+    return named
 
 
-# The tables: a row is a gain's place.
+# The tables: a row is the index of a gain.
 
 
-def show(console: Console, found: Findings) -> None:
-    """Prints the tables and the findings."""
-    console.print(_boundary_table(found), highlight=False)
-    console.print(_training_table(found), highlight=False)
-    for sentence in findings.sentences(found):
-        console.print(f"- {sentence}", markup=False, highlight=False)
+def boundary_table(results: Results) -> Table:
+    """Returns the table of slopes at initialisation."""
 
+    def column(name: str, field: str, activation: str) -> report.Column:
+        return report.Column(name, lambda row: f"{np.median(getattr(by_kind[row[0], activation], field)[row[1]]):+.3f}")
 
-def _boundary_table(found: Findings) -> Any:
-    def median(values: np.ndarray) -> str:
-        return f"{np.median(values):+.3f}"
-
-    def slope(activation: str, row: tuple[str, int]) -> str:
-        return median(of[row[0], activation].slope[row[1]])
-
-    of = {(b.matrix, b.activation): b for b in found.boundaries}
-    activations = list(dict.fromkeys(b.activation for b in found.boundaries))
+    gains = results.plan.gains
+    by_kind = {(b.matrix, b.activation): b for b in results.boundaries}
+    activations = list(dict.fromkeys(b.activation for b in results.boundaries))
     columns = [
-        report.Column("gain", lambda row: f"{found.gains[row[1]]:g}"),
-        *(report.Column(a, functools.partial(slope, a)) for a in activations),
-        report.Column("at rest", lambda row: median(of[row[0], "linear"].at_rest[row[1]])),
-        report.Column("bound", lambda row: median(of[row[0], "linear"].bound[row[1]])),
+        report.Column("gain", lambda row: f"{gains[row[1]]:g}"),
+        *(column(activation, "slope", activation) for activation in activations),
+        column("at rest", "at_rest", "linear"),
+        column("bound", "bound", "linear"),
     ]
-    sections = {f"{matrix} W_h": [(matrix, i) for i in range(len(found.gains))] for matrix in MATRICES}
     caption = (
         "Slope of ln ||dL/ds(T-k)|| over the lag k, nats per step, medians over seeds: measured for each activation; "
-        "of the network at rest; and ln of the largest singular value, which it cannot exceed.\n"
+        "of the network at rest; and its upper bound, ln of the largest singular value.\n"
     )
-    return report.TextTables(columns, sections, caption)
+    sections = {f"{matrix} W_h": [(matrix, i) for i in range(len(gains))] for matrix in MATRICES}
+    return Table(columns, sections, caption)
 
 
-def _training_table(found: Findings) -> Any:
-    of = {(t.activation, t.clipping): outcome for t, outcome in found.trainings}
-    clippings = list(dict.fromkeys(t.clipping for t, _ in found.trainings))
+def training_table(results: Results) -> Table:
+    """Returns the table of trainings by gain and clipping."""
+    plan = results.plan
+    squares = {
+        (t.activation, t.clipping, i): outcome.square(i)
+        for t, outcome in results.trainings
+        for i in range(len(plan.gains))
+    }
 
     def fate(clipping: str, row: tuple[str, int]) -> str:
-        square = quantities.square(of[row[0], clipping], row[1])
+        square = squares[row[0], clipping, row[1]]
         step = f"@{square.diverged_at:.0f}" if square.finite < square.seeds else ""
-        return f"{square.finite}/{square.seeds}{step} {number(square.loss)}"
+        return f"{square.finite}/{square.seeds}{step} {_number(square.loss)}"
 
     columns = [
-        report.Column("gain", lambda row: f"{found.gains[row[1]]:g}"),
-        report.Column("largest", lambda row: number(quantities.square(of[row[0], "none"], row[1]).largest_norm)),
-        report.Column("shut", lambda row: f"{quantities.square(of[row[0], 'none'], row[1]).shut:.0%}"),
-        *(report.Column(c, functools.partial(fate, c)) for c in clippings),
+        report.Column("gain", lambda row: f"{plan.gains[row[1]]:g}"),
+        report.Column("largest", lambda row: _number(squares[row[0], "none", row[1]].largest_norm)),
+        report.Column("shut", lambda row: f"{squares[row[0], 'none', row[1]].shut:.0%}"),
+        *(report.Column(c, functools.partial(fate, c)) for c in plan.config.clippings),
     ]
     sections = {
-        f"{activation}, SGD; baseline {found.task.baseline:.4f}": [(activation, i) for i in range(len(found.gains))]
-        for activation in found.config.activations
+        f"{activation}, SGD; baseline {plan.task.baseline:.4f}": [(activation, i) for i in range(len(plan.gains))]
+        for activation in plan.config.activations
     }
     caption = (
-        f"Under each clipping: seeds finite after {found.config.steps} steps, @ the median step at which the others "
+        f"For each clipping: seeds finite after {plan.config.steps} steps, @ the median step at which the others "
         "diverged, and the median loss at the end. largest: norm of a finite gradient without clipping; shut: "
         "activations that pass next to no gradient after training without clipping.\n"
     )
-    return report.TextTables(columns, sections, caption)
+    return Table(columns, sections, caption)
+
+
+_number = functools.partial(number, digits=3, low=0.0)
+
+
+def findings(results: Results) -> list[str]:
+    """Returns the critical gains, the slopes beyond the bound, and the seeds that each clipping keeps finite."""
+    gains = results.plan.gains
+    critical = [f"{b.matrix} {b.activation} {b.critical_gain(gains):.2f}" for b in results.boundaries]
+    above = sum(int(np.sum(b.slope > b.bound + 1e-3)) for b in results.boundaries)
+    slopes = sum(b.slope.size for b in results.boundaries)
+    finite = [f"{t.activation} {t.clipping} {np.mean(o.diverged_at == 0):.0%}" for t, o in results.trainings]
+    return [
+        f"At initialisation the gradient grows backwards from the gain: {', '.join(critical)} (nan: at none measured).",
+        f"{above} of {slopes} measured slopes lie above ln of the largest singular value.",
+        f"Seeds that stay finite, over all gains, by activation and clipping: {', '.join(finite)}.",
+    ]
