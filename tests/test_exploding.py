@@ -1,4 +1,4 @@
-"""The experiment on exploding gradients: what it writes, closed forms, steps of divergence, what it refuses."""
+"""The experiment on exploding gradients: its files, closed forms, steps of divergence, rejected configs."""
 
 import json
 import math
@@ -43,7 +43,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
 def test_writes_its_files(finished: tuple[Path, list]) -> None:
     folder, records = finished
     figures = {"boundary.png", "training.png"}
-    assert {p.name for p in folder.iterdir() if p.is_file()} == figures | {"config.json", "results.json", "arrays.npz"}
+    assert {p.name for p in folder.iterdir() if p.is_file()} == figures | {
+        "config.json",
+        "results.json",
+        "arrays.npz",
+        "summary.html",
+    }
     for figure in figures:
         assert (folder / figure).read_bytes().startswith(b"\x89PNG")
     assert len(records) == 2 * 2 * (2 * 3 + 1 * 2)  # gains, seeds; matrices x activations, and trainings
@@ -51,21 +56,21 @@ def test_writes_its_files(finished: tuple[Path, list]) -> None:
 
 
 def test_a_linear_orthogonal_network_has_the_slope_ln_g_and_meets_its_bound(finished: tuple[Path, list]) -> None:
-    of_kind = [r for r in finished[1] if r["run"].startswith("initial/orthogonal/linear")]
-    assert len(of_kind) == 4
-    for record in of_kind:
+    selected = [r for r in finished[1] if r["run"].startswith("initial/orthogonal/linear")]
+    assert len(selected) == 4
+    for record in selected:
         for field in ("before/slope", "theory/bound", "theory/at_rest"):
             assert record[field] == pytest.approx(math.log(record["gain"]), abs=1e-4)
         assert record["before/largest_singular_value"] == pytest.approx(record["gain"], rel=1e-5)
 
 
 def test_no_slope_exceeds_the_bound_and_a_gaussian_matrix_has_another(finished: tuple[Path, list]) -> None:
-    of_kind = [r for r in finished[1] if r["run"].startswith("initial/") and r["gain"] == 0.5]
-    slopes, bounds = (np.array([float(r[f]) for r in of_kind]) for f in ("before/slope", "theory/bound"))
+    selected = [r for r in finished[1] if r["run"].startswith("initial/") and r["gain"] == 0.5]
+    slopes, bounds = (np.array([float(r[f]) for r in selected]) for f in ("before/slope", "theory/bound"))
     known = np.isfinite(slopes)  # a ReLU network of four units may be dead
     assert known.sum() > 8
     assert (slopes[known] < bounds[known] + 1e-3).all()
-    gaussian = [r for r in of_kind if r["matrix"] == "gaussian"]
+    gaussian = [r for r in selected if r["matrix"] == "gaussian"]
     assert all(r["before/largest_singular_value"] != pytest.approx(0.5, rel=1e-3) for r in gaussian)
 
 
@@ -86,7 +91,7 @@ def test_the_step_of_divergence_is_that_of_the_arrays(finished: tuple[Path, list
             assert not np.isfinite(norms[record["diverged_at"] - 1])
 
 
-def test_a_clipping_that_clips_says_so(finished: tuple[Path, list]) -> None:
+def test_clipped_percent_is_that_of_the_clipping(finished: tuple[Path, list]) -> None:
     by_clipping = {
         clipping: [r["clipped_percent"] for r in finished[1] if r.get("clipping") == clipping]
         for clipping in TINY.clippings
@@ -95,7 +100,7 @@ def test_a_clipping_that_clips_says_so(finished: tuple[Path, list]) -> None:
     assert max(by_clipping["adaptive"]) == 100
 
 
-def test_the_doctors_reader_knows_every_run(finished: tuple[Path, list]) -> None:
+def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
     folder, records = finished
     evidence = run_files.read(str(folder))
     assert set(evidence) == {r["run"] for r in records}
@@ -103,13 +108,13 @@ def test_the_doctors_reader_knows_every_run(finished: tuple[Path, list]) -> None
     assert evidence["initial/gaussian/tanh/gain 0.5"][0].now.reach.shape == (20,)
 
 
-def test_divergence_is_counted_from_one_and_zero_means_never() -> None:
+def test_divergence_steps_count_from_one_and_zero_means_none() -> None:
     loss = np.array([[1.0, 2.0, 3.0], [1.0, np.inf, np.nan], [1.0, 2.0, 3.0], [np.nan] * 3])
     norm = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, np.nan], [1.0, 2.0, np.inf], [1.0] * 3])
     np.testing.assert_array_equal(divergence_steps(loss, norm), [0, 2, 3, 1])
 
 
-def test_the_critical_gain_is_where_the_slope_is_zero() -> None:
+def test_slope_is_zero_at_the_critical_gain() -> None:
     gains = [0.5, 0.8, 1.6, 3.0]
     assert critical_gain(gains, np.log(np.array(gains) / 1.3)) == pytest.approx(1.3)
     assert math.isnan(critical_gain(gains, np.full(4, -0.1)))
@@ -120,30 +125,32 @@ BAD_CONFIGS = [
     ({"gains": ("1", "-2")}, "--gains must be positive numbers"),
     ({"gains": ("1", "1.0")}, "none twice, got '1,1.0'"),
     ({"gains": ()}, "--gains must be positive numbers, at least one"),
-    ({"activations": ("linear",)}, "--activations must be of tanh, relu, none twice, got 'linear'"),
+    ({"activations": ("linear",)}, "--activations: unknown 'linear': known are tanh, relu"),
     (
         {"clippings": ("none", "nrom")},
-        "--clippings must be of none, norm, value, adaptive, none twice, got 'none,nrom'",
+        "--clippings: unknown 'nrom': known are none, norm, value, adaptive",
     ),
-    ({"clippings": ("norm",)}, "--clippings must name none, which the others are compared with, got 'norm'"),
+    ({"clippings": ("norm",)}, "--clippings must include none, to compare the others with, got 'norm'"),
     ({"hidden_size": 0}, "--hidden_size must be positive, got 0"),
     ({"seeds": 0}, "--seeds must be positive, got 0"),
     ({"steps": -1}, "--steps must be positive, got -1"),
-    ({"length": 2}, "--length must be at least 3 steps, for a slope over the lag, got 2"),
+    ({"length": 2}, "--length must be at least 3, got 2"),
     ({"clip_norm": float("nan")}, "--clip_norm must be a positive number, got nan"),
     ({"learning_rate": float("inf")}, "--learning_rate must be a positive number, got inf"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD_CONFIGS, ids=[str(fields) for fields, _ in BAD_CONFIGS])
-def test_bad_settings_are_refused_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
+def test_bad_configs_are_rejected_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         exploding.run(exploding.Config(**fields), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_line_tells_a_bad_flag_in_one_line(tmp_path: Path) -> None:
+def test_the_command_line_reports_a_bad_flag_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "experiments.exploding", "--gains=1,x", f"--workdir={tmp_path / 'run'}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2
-    assert done.stderr.strip() == ("error: --gains must be positive numbers, at least one and none twice, got '1,x'")
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert completed.returncode == 2
+    assert completed.stderr.strip() == (
+        "error: --gains must be positive numbers, at least one and none twice, got '1,x'"
+    )

@@ -1,9 +1,10 @@
 """At which recurrent gain does the gradient explode, and what does clipping repair?
 
 The gradient vanishes if the largest singular value of W_h, times the steepest slope of the activation, is below 1, and
-can explode above. Measured on the adding problem for W_h = g Q with Q orthogonal, or Gaussian of variance 1/H: the slope
-of ln ||dL/ds_{T-k}|| over the lag k, beside that bound and the network at rest. Then all networks are trained with plain
-SGD (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063) under four clippings; Adam would divide a gradient of 10^9 by 10^9.
+can explode above. Measured on the adding problem for W_h = g Q with Q orthogonal, or Gaussian of variance 1/H: the
+slope of ln ||dL/ds_{T-k}|| over the lag k, beside that bound and the network at rest. Then all networks are trained
+with plain SGD (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063) under four clippings; Adam would divide a gradient of
+10^9 by 10^9.
 
     python -m experiments.exploding              # 2 minutes on two cores
     python -m experiments.exploding --quick      # under 30 seconds

@@ -9,6 +9,7 @@ float32 cannot hold are left out of a slope.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -35,13 +36,13 @@ class Boundary:
     def run_name(self, gain: float) -> str:
         return f"initial/{self.matrix}/{self.activation}/gain {gain:g}"
 
-    def critical_gain(self, gains: list[float]) -> float:
-        """Returns the gain at which the median slope turns positive, linear in ln g between gains; NaN: nowhere."""
-        slopes = np.median(self.slope, axis=1)
-        for i in range(len(gains) - 1):
-            if slopes[i] < 0 <= slopes[i + 1]:
-                return math.exp(np.interp(0, slopes[i : i + 2], np.log(gains[i : i + 2])))
-        return math.nan
+
+def critical_gain(gains: Sequence[float], slopes: np.ndarray) -> float:
+    """Returns the gain at which slopes [gains] turn positive, linear in ln g between gains; NaN if at none."""
+    for i in range(len(gains) - 1):
+        if slopes[i] < 0 <= slopes[i + 1]:
+            return math.exp(np.interp(0, slopes[i : i + 2], np.log(gains[i : i + 2])))
+    return math.nan
 
 
 def with_gains(state: training.TrainState, gains: list[float]) -> training.TrainState:

@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 
 from experiments.common.figures import band
 from experiments.common.numbers import number
-from experiments.exploding.boundary import Boundary
+from experiments.exploding.boundary import Boundary, critical_gain
 from experiments.exploding.config import MATRICES
 from experiments.exploding.summary import Results
 from rnn_jax import plotting
@@ -51,7 +51,7 @@ def _boundary_panel(axis: Axes, boundaries: list[Boundary], gains: list[float]) 
     axis.axhline(0, color="black", lw=1)
     for boundary in boundaries:
         color = COLORS[boundary.activation]
-        critical = boundary.critical_gain(gains)
+        critical = critical_gain(gains, np.median(boundary.slope, axis=1))
         band(axis, np.asarray(gains), boundary.slope.T, color, f"{boundary.activation}, measured")
         if np.isfinite(critical):
             axis.plot(critical, 0, "D", color=color, ms=9, mec="black", zorder=3)

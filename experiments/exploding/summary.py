@@ -11,7 +11,7 @@ import numpy as np
 from experiments.common import run_files
 from experiments.common.numbers import number
 from experiments.common.run_folder import Table
-from experiments.exploding.boundary import Boundary
+from experiments.exploding.boundary import Boundary, critical_gain
 from experiments.exploding.config import MATRICES, Plan, Training
 from experiments.exploding.survival import Outcome
 from rnn_jax import report
@@ -158,7 +158,9 @@ _number = functools.partial(number, digits=3, low=0.0)
 def findings(results: Results) -> list[str]:
     """Returns the critical gains, the slopes beyond the bound, and the seeds that each clipping keeps finite."""
     gains = results.plan.gains
-    critical = [f"{b.matrix} {b.activation} {b.critical_gain(gains):.2f}" for b in results.boundaries]
+    critical = [
+        f"{b.matrix} {b.activation} {critical_gain(gains, np.median(b.slope, axis=1)):.2f}" for b in results.boundaries
+    ]
     above = sum(int(np.sum(b.slope > b.bound + 1e-3)) for b in results.boundaries)
     slopes = sum(b.slope.size for b in results.boundaries)
     finite = [f"{t.activation} {t.clipping} {np.mean(o.diverged_at == 0):.0%}" for t, o in results.trainings]
