@@ -1,4 +1,4 @@
-"""Piano rolls and the music experiment: files, the baselines, the loss, what a run writes, what it refuses."""
+"""Piano rolls and the music experiment: files, baselines, the loss, the files of a run, rejected flags."""
 
 import json
 import math
@@ -14,9 +14,9 @@ import pytest
 import scipy.io
 
 from experiments import music
+from experiments.baselines import chords
 from experiments.common.flags import UserError
-from experiments.music import baselines, invented, measurement
-from experiments.music import config as configs
+from experiments.music import composed, measurement
 from rnn_jax import LSTM
 from rnn_jax.data import Examples, read_piano_rolls
 from rnn_jax.models import ReadoutModel
@@ -43,10 +43,10 @@ def cells(pieces):
 
 
 def save(path, **variables):
-    given = {
+    arrays = {
         name: cells(pieces) if isinstance(pieces, list) else pieces for name, pieces in (PIECES | variables).items()
     }
-    scipy.io.savemat(path, {name: each for name, each in given.items() if each is not None})
+    scipy.io.savemat(path, {name: each for name, each in arrays.items() if each is not None})
     return str(path)
 
 
@@ -55,12 +55,12 @@ def data(tmp_path_factory):
     return save(tmp_path_factory.mktemp("data") / "pieces.mat")
 
 
-def test_pieces_are_read_as_they_were_written(data):
-    found = read_piano_rolls(data)
-    for part, name in (("training", "traindata"), ("validation", "validdata"), ("test", "testdata")):
-        assert [piece.dtype for piece in found[part]] == [np.uint8] * len(PIECES[name])
-        for got, wanted in zip(found[part], PIECES[name], strict=True):
-            np.testing.assert_array_equal(got, wanted)
+def test_pieces_are_read_as_written(data):
+    pieces = read_piano_rolls(data)
+    for split, name in (("training", "traindata"), ("validation", "validdata"), ("test", "testdata")):
+        assert [piece.dtype for piece in pieces[split]] == [np.uint8] * len(PIECES[name])
+        for piece, expected in zip(pieces[split], PIECES[name], strict=True):
+            np.testing.assert_array_equal(piece, expected)
 
 
 MALFORMED = [
@@ -84,7 +84,7 @@ def test_malformed_variables_are_named(variables, message, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "cut off", "7.3", "missing"])
-def test_what_is_no_such_file_is_told_in_one_message(kind, data, tmp_path):
+def test_files_that_are_no_piano_rolls_are_rejected_by_name(kind, data, tmp_path):
     path, whole = tmp_path / "bad.mat", Path(data).read_bytes()
     version = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n" + bytes(64)
     content = {
@@ -102,23 +102,23 @@ def test_what_is_no_such_file_is_told_in_one_message(kind, data, tmp_path):
 
 @pytest.mark.skipif(not JSB.is_file(), reason="the chorales are not in ../shared/data/jsb_chorales")
 def test_the_chorales():
-    found = read_piano_rolls(JSB)
-    assert {part: len(pieces) for part, pieces in found.items()} == {"training": 229, "validation": 76, "test": 77}
-    assert sum(len(piece) for piece in found["test"]) == 4_725
-    assert 3 < np.mean([piece.sum(1).mean() for piece in found["training"]]) < 4  # four voices, some in unison
+    splits = read_piano_rolls(JSB)
+    assert {name: len(pieces) for name, pieces in splits.items()} == {"training": 229, "validation": 76, "test": 77}
+    assert sum(len(piece) for piece in splits["test"]) == 4_725
+    assert 3 < np.mean([piece.sum(1).mean() for piece in splits["training"]]) < 4  # four voices, some in unison
 
 
-def test_the_pieces_made_by_a_rule():
-    found = invented.pieces()
-    assert {part: len(pieces) for part, pieces in found.items()} == invented.COUNTS
-    for piece in found["test"]:
-        assert len(piece) % (invented.PHRASE * invented.HELD) == 0
+def test_composed_pieces_follow_the_rule():
+    splits = composed.pieces()
+    assert {name: len(pieces) for name, pieces in splits.items()} == composed.COUNTS
+    for piece in splits["test"]:
+        assert len(piece) % (composed.PHRASE * composed.HELD) == 0
         np.testing.assert_array_equal(piece[::2], piece[1::2])
         assert set(piece.sum(1)) <= {2, 3, 4}  # voices may meet
         tonic = np.flatnonzero(piece[-1])[0] % 12  # the bass of the last chord
         fifth = np.flatnonzero(piece[-3])[0] % 12
         assert (fifth - tonic) % 12 == 7
-    np.testing.assert_array_equal(invented.pieces()["test"][3], found["test"][3])
+    np.testing.assert_array_equal(composed.pieces()["test"][3], splits["test"][3])
 
 
 def nats(p, y):
@@ -128,31 +128,31 @@ def nats(p, y):
 def test_baselines_by_hand():
     # Two keys, one piece: the first sounds at every other step, the second always.
     piece = np.array([[0, 1], [1, 1], [0, 1], [1, 1], [0, 1]])
-    pieces = {part: [piece] for part in ("training", "validation", "test")}
-    x, y = baselines.pairs([piece])
+    pieces = {name: [piece] for name in ("training", "validation", "test")}
+    x, y = chords.pairs([piece])
     np.testing.assert_array_equal(x, piece[:-1])
     np.testing.assert_array_equal(y, piece[1:])
-    found = baselines.baselines(pieces)
+    losses = {row.title: float(row.test["nats_per_step"][0]) for row in chords.baselines(pieces)}
     frequencies = np.array([2.5 / 5, 4.5 / 5])
-    assert found["note frequencies"].test == pytest.approx(nats(frequencies[None], y), rel=1e-5)
+    assert losses["note frequencies"] == pytest.approx(nats(frequencies[None], y), rel=1e-5)
     after_on, after_off = (0 + 0.5) / 3, (2 + 0.5) / 3
     always = (4 + 0.9) / 5
     p = np.array([[after_off, always], [after_on, always]] * 2)
-    assert found["last chord again, smoothed"].test == pytest.approx(nats(p, y), rel=1e-5)
-    assert found["logistic regression on it"].test < 0.1
+    assert losses["repeat last chord, smoothed"] == pytest.approx(nats(p, y), rel=1e-5)
+    assert losses["logistic regression, last chord"] < 0.1
 
 
-def test_the_regression_is_scikit_learns():
+def test_the_regression_equals_that_of_scikit_learn():
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(0)
     x = (rng.random((200, 4)) < 0.5).astype(np.float32)
     y = (rng.random((200, 4)) < 1 / (1 + np.exp(-(2 * x[:, ::-1] - 1)))).astype(np.float32)
-    got = baselines._regression(x, y, 1e-2)(x)
+    logits = chords._regression(x, y, 1e-2)(x)
     for key in range(4):
-        # Its objective is a sum, ours a mean.
+        # Its objective is a sum, this one a mean.
         other = LogisticRegression(C=1 / (1e-2 * len(x)), tol=1e-8).fit(x, y[:, key])
-        np.testing.assert_allclose(got[:, key], other.decision_function(x), atol=2e-3)
+        np.testing.assert_allclose(logits[:, key], other.decision_function(x), atol=2e-3)
 
 
 MODEL = ReadoutModel(LSTM(88, 3), 88)
@@ -162,7 +162,7 @@ def padded(pieces):
     steps = np.zeros((max(map(len, pieces)), len(pieces), 88), np.float32)
     for column, piece in enumerate(pieces):
         steps[: len(piece), column] = piece
-    return Examples(jnp.asarray(steps), jnp.array([len(piece) for piece in pieces]))
+    return Examples({"roll": jnp.asarray(steps)}, jnp.array([len(piece) for piece in pieces]))
 
 
 def test_the_loss_is_per_step_over_all_pieces_together_and_padding_changes_nothing():
@@ -179,32 +179,34 @@ def test_the_loss_is_per_step_over_all_pieces_together_and_padding_changes_nothi
     assert value == pytest.approx(np.mean(losses), rel=1e-5)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
     beyond = np.arange(6)[:, None, None] >= np.asarray(batch.whole)[:, None]
-    spoilt = batch._replace(steps=jnp.where(beyond, 1.0, batch.steps))
+    spoilt = batch._replace(steps={"roll": jnp.where(beyond, 1.0, batch.steps["roll"])})
     again, grads_again = jax.value_and_grad(lambda p: measurement.loss(MODEL, p, spoilt, key))(params)
     assert again == value
     jax.tree.map(np.testing.assert_array_equal, grads, grads_again)
-    # Of a whole part, however it is cut into buckets.
+    # The same over a whole split, for any buckets.
     seeds = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
-    parts = [padded(pieces[:1]), padded(pieces[1:])]
-    found = measurement.nats_per_step(MODEL, seeds, parts)
-    assert found.shape == (2,)
-    assert found[0] == pytest.approx(np.mean(losses), rel=1e-5)
+    buckets = [padded(pieces[:1]), padded(pieces[1:])]
+    nats = measurement.nats_per_step(MODEL, seeds, buckets)
+    assert nats.shape == (2,)
+    assert nats[0] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
-def test_a_drawn_piece_is_what_the_network_says():
+def test_a_drawn_piece_follows_the_probabilities_of_the_network():
     params = MODEL.init(jax.random.key(0))
     kernel, bias = params.readout["params"].values()
-    # Certain of itself: it draws the key after each that it has read.
-    beginning = jnp.asarray(np.eye(88, dtype=np.float32)[[3, 4]])
+    # Probabilities of 0 and 1: it always draws key 40.
+    prefix = jnp.asarray(np.eye(88, dtype=np.float32)[[3, 4]])
     certain = jnp.where(jnp.arange(88) == 40, 50.0, -50.0)
     params = params._replace(readout={"params": {"kernel": 0 * kernel, "bias": certain + 0 * bias}})
-    drawn = measurement.improvise(MODEL, params, jax.random.key(0), beginning, 3)
+    drawn = measurement.improvise(MODEL, params, jax.random.key(0), prefix, 3)
     assert np.argmax(drawn, axis=1).tolist() == [3, 4, 40, 40, 40]
     np.testing.assert_array_equal(drawn.sum(1), np.ones(5))
-    # And its step is that of reading it all at once.
+    # Step by step, the network computes the same as in one pass over the drawn piece.
     params = MODEL.init(jax.random.key(2))
-    params = params._replace(readout=jax.tree.map(lambda leaf: 200 * leaf, params.readout))  # next to certain
-    drawn = np.asarray(measurement.improvise(MODEL, params, jax.random.key(0), beginning, 12))
+    params = params._replace(
+        readout=jax.tree.map(lambda leaf: 200 * leaf, params.readout)
+    )  # probabilities close to 0 or 1
+    drawn = np.asarray(measurement.improvise(MODEL, params, jax.random.key(0), prefix, 12))
     _, logits = MODEL.apply(params, drawn[:-1, None])
     sure = np.abs(logits[1:, 0]) > 10
     assert sure.mean() > 0.5
@@ -233,9 +235,9 @@ def test_writes_its_files(finished):
     assert "logistic regression" in (folder / "summary.html").read_text()
 
 
-def test_the_records_tell_the_run(finished):
+def test_records_hold_each_seed_and_agree_with_the_curves(finished):
     folder, records = finished
-    names = ["note frequencies", "last chord again, smoothed", "logistic regression on it"]
+    names = ["note frequencies", "repeat last chord, smoothed", "logistic regression, last chord"]
     networks = [(name, seed) for name in ("lstm", "gru", "rnn") for seed in (0, 1)]
     assert [(r["run"], r["seed"]) for r in records] == [*((name, 0) for name in names), *networks]
     arrays = np.load(folder / "arrays.npz")
@@ -250,18 +252,25 @@ def test_the_records_tell_the_run(finished):
             assert record["best_epoch"] == 1 + np.argmin(curve)
 
 
-def test_a_piece_that_is_tested_on_is_not_learnt_from(tmp_path):
+def test_a_network_whose_seeds_all_diverge_is_reported(data, tmp_path, capsys):
+    music.run(with_(data, cells=("rnn",), buckets=1, learning_rate=1e38), str(tmp_path))
+    records = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert [(r["diverged"], r["diverged_at"]) for r in records if r["run"] == "rnn"] == [(True, 2), (True, 2)]
+    assert "rnn: seed 0 diverged at step 2" in " ".join(capsys.readouterr().out.split())
+
+
+def test_pieces_of_a_later_split_are_removed_from_training(tmp_path):
     twice = [*PIECES["traindata"], PIECES["testdata"][1], PIECES["validdata"][0]]
-    plan = configs.plan(with_(save(tmp_path / "twice.mat", traindata=twice), cells=("gru",)))
-    assert plan.removed == {"training": 2, "validation": 0}
-    assert [len(pieces) for pieces in plan.pieces.values()] == [4, 2, 2]
+    data, _ = music.plan(with_(save(tmp_path / "twice.mat", traindata=twice), cells=("gru",)))
+    assert data.removed == {"training": 2, "validation": 0}
+    assert [len(pieces) for pieces in data.pieces.values()] == [4, 2, 2]
 
 
 BAD = [
     ({"data": "nowhere.mat"}, "--data: nowhere.mat: cannot be read: "),
     ({"cells": ("lstmm",)}, "unknown cell 'lstmm'"),
-    ({"cells": ("lru",)}, "--cells=lru goes with --dropout=0 alone"),
-    ({"cells": ("gru", "gru")}, "--cells must be names, each once, got 'gru,gru'"),
+    ({"cells": ("lru",)}, "--cells=lru needs --dropout=0: "),
+    ({"cells": ("gru", "gru")}, "--cells must name at least one and none twice, got 'gru,gru'"),
     ({"dropout": -0.1}, "--dropout must be from 0 to below 1, got -0.1"),
     ({"seeds": 0}, "--seeds must be positive, got 0"),
     ({"learning_rate": float("inf")}, "--learning_rate must be a positive number, got inf"),
@@ -269,13 +278,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(fields) for fields, _ in BAD])
-def test_bad_settings_are_refused_before_anything_is_written(fields, message, data, tmp_path):
+def test_bad_flags_are_rejected_before_anything_is_written(fields, message, data, tmp_path):
     with pytest.raises(UserError, match=re.escape(message)):
         music.run(with_(**{"data": data, **fields}), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_that_is_none_of_matlabs_ends_the_program_without_a_traceback(tmp_path):
+def test_a_file_that_is_not_matlabs_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "pieces.mat"
     path.write_text("no matrix")
     done = subprocess.run(

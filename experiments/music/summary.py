@@ -1,137 +1,90 @@
-"""What a run leaves behind and shows: the records, the arrays, the table, the findings in words."""
+"""Records, table, figures and findings."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from experiments.common import run_files
-from experiments.music.baselines import Baseline
-from experiments.music.config import Plan
-from experiments.music.measurement import Outcome
-from rnn_jax import report
+from experiments.common import fitting, splits
+from experiments.common.numbers import mean_sd, seeds_note
+from experiments.common.run_folder import Report, Table
+from experiments.music.measurement import Baseline, Data, Outcome, prefix_length
+from rnn_jax import plotting, report
+from rnn_jax.data.piano_roll import LOWEST_NOTE
 
 
-class Row(NamedTuple):
-    """Of the table; losses [seeds], nats per step."""
-
-    model: str
-    parameters: str
-    validation: np.ndarray
-    test: np.ndarray
-    minutes: str
-
-
-def baseline_records(plan: Plan, baselines: Mapping[str, Baseline]) -> list[dict[str, Any]]:
-    """The flat records of what the networks are compared with."""
-    return [
-        {
-            "run": name,
-            "seed": 0,
-            "chosen": baseline.chosen or None,
-            "validation/nats_per_step": baseline.validation,
-            "test/nats_per_step": baseline.test,
-            **_sizes(plan),
-        }
-        for name, baseline in baselines.items()
-    ]
-
-
-def records(plan: Plan, baselines: Mapping[str, Baseline], outcome: Outcome) -> list[dict[str, Any]]:
-    """The flat records of a network, one a seed."""
-    fit, trainer = outcome.fit, outcome.network.trainer
-    return [
-        {
-            "run": outcome.network.name,
-            "seed": seed,
-            "baseline": min(each.test for each in baselines.values()),
-            "definition": trainer.model,
-            "optimizer": repr(trainer.optimizer),
-            "clip": repr(trainer.clip),
-            "parameters": outcome.network.trainer.parameters,
-            "epochs": fit.scores.shape[1],
-            "best_epoch": int(fit.best[seed]),
-            "after/loss": float(outcome.test[seed]),
-            "validation/nats_per_step": float(fit.scores[seed, fit.best[seed] - 1]),
-            "test/nats_per_step": float(outcome.test[seed]),
-            **_sizes(plan),
-            "seconds": fit.seconds / len(fit.scores),
-            "diverged": next((told for told in fit.diverged if told.startswith(f"seed {seed} ")), None),
-        }
-        for seed in range(len(fit.scores))
-    ]
-
-
-def _sizes(plan: Plan) -> dict[str, int]:
-    found = {f"{part}/pieces": len(pieces) for part, pieces in plan.pieces.items()}
-    found |= {f"{part}/steps": sum(len(piece) - 1 for piece in pieces) for part, pieces in plan.pieces.items()}
-    return found | {f"{part}/removed": count for part, count in plan.removed.items()}
-
-
-def arrays(outcomes: Sequence[Outcome], drawn: np.ndarray) -> dict[str, np.ndarray]:
-    """The curves as `run_files` has them; NAME/validation/loss [seeds, epochs]; the drawn piece [T, 88]."""
-    found = {"drawn": drawn.astype(np.uint8)}
-    for outcome in outcomes:
-        found |= run_files.training_arrays(outcome.network.name, outcome.fit.history)
-        found[f"{outcome.network.name}/validation/loss"] = outcome.fit.scores
-    return found
-
-
-def _nats(values: np.ndarray) -> str:
-    mean = f"{np.mean(values):.3f}"
-    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
+def records(data: Data, baselines: Sequence[Baseline], row: Baseline | Outcome) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network, or the one of a baseline."""
+    fields: dict[str, Any] = splits.sizes(data.pieces, data.removed, "pieces")
+    fields |= {f"{name}/steps": sum(len(piece) - 1 for piece in pieces) for name, pieces in data.pieces.items()}
+    if isinstance(row, fitting.Baseline):
+        return fitting.fit_records(row, {"nats_per_step": row.validation}, row.test, **fields)
+    fields["baseline"] = min(float(baseline.test["nats_per_step"][0]) for baseline in baselines)
+    rows = fitting.fit_records(row, {"nats_per_step": row.validation}, row.test, **fields)
+    return [{**record, "after/loss": record["test/nats_per_step"]} for record in rows]
 
 
 COLUMNS = [
-    report.Column("model", lambda row: row.model, right=False),
-    report.Column("parameters", lambda row: row.parameters),
-    report.Column("validation", lambda row: _nats(row.validation)),
-    report.Column("test", lambda row: _nats(row.test)),
-    report.Column("min", lambda row: row.minutes),
+    report.Column("model", lambda row: row.title, right=False),
+    fitting.PARAMETERS,
+    report.Column("validation, nats", lambda row: mean_sd(row.validation, 3)),
+    report.Column("test, nats", lambda row: mean_sd(row.test["nats_per_step"], 3)),
+    fitting.MINUTES,
 ]
 
 
-def rows(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> list[Row]:
-    """The baselines, then the networks."""
-    found = [Row(name, "", np.array([each.validation]), np.array([each.test]), "") for name, each in baselines.items()]
-    for outcome in outcomes:
-        fit = outcome.fit
-        validation = fit.scores[np.arange(len(fit.scores)), fit.best - 1]
-        minutes = f"{fit.seconds / 60 / len(fit.scores):.1f}"
-        found.append(
-            Row(outcome.network.name, f"{outcome.network.trainer.parameters:,}", validation, outcome.test, minutes)
-        )
-    return found
-
-
-def title(plan: Plan) -> str:
-    """Of the table."""
-    return f"The next notes of {plan.source}: {len(plan.pieces['training'])} to learn from"
-
-
-def caption(plan: Plan, seeds: int) -> str:
-    """Of the table."""
-    return (
-        "Nats per step: the sum over 88 keys of the binary cross-entropy, its mean over all steps but each piece's "
-        f"first, of all pieces together{f'; mean and standard deviation of {seeds} seeds' if seeds > 1 else ''}. "
-        f"Minutes a seed. Left out, as they come in a later part: {plan.removed['training']} pieces of training, "
-        f"{plan.removed['validation']} of validation."
+def summarize(data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outcome], rolls: bytes) -> Report:
+    """Returns findings, table and figures."""
+    caption = (
+        "Nats per step: binary cross-entropy, summed over 88 keys, mean over all steps of all pieces but each piece's "
+        f"first{seeds_note(len(outcomes[0].validation))}. min: minutes of training for each seed. "
+        f"{splits.removed_note(data.removed, 'pieces')}"
     )
+    title = f"{data.source}: {len(data.pieces['training'])} training pieces"
+    table = Table(COLUMNS, {title: [*baselines, *outcomes]}, caption)
+    scores = np.concatenate([row.validation for row in [*baselines, *outcomes]])
+    finite = scores[np.isfinite(scores)]
+    limits = float(finite.min()) - 0.2, float(finite.max()) + 0.3  # without the first epochs
+    losses = fitting.validation_figure(baselines, outcomes, "loss, validation set (nats/step)", ylim=limits)
+    pngs = {
+        "loss.png": ("Validation loss during training", losses),
+        "rolls.png": ("A real piece, and a drawn one with the same start", rolls),
+    }
+    return Report("The next chord", findings(baselines, outcomes), [table], pngs)
 
 
-def sentences(baselines: Mapping[str, Baseline], outcomes: Sequence[Outcome]) -> list[str]:
-    """What was found; computed from the measurements."""
-    name = min(baselines, key=lambda each: baselines[each].test)
-    reference = baselines[name].test
-    best = best_of(outcomes)
-    gain = reference - float(np.mean(best.test))
-    found = [
-        f"Best on validation: {best.network.name}, {np.mean(best.test):.3f} nats a step on the test part, "
-        f"{abs(gain):.3f} {'below' if gain > 0 else 'above'}: {name} ({reference:.3f})."
+def findings(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> list[str]:
+    """Returns the best network beside the best baseline."""
+    best, baseline = fitting.best_outcome(outcomes), min(baselines, key=lambda each: each.test["nats_per_step"][0])
+    loss, reference = (float(np.mean(row.test["nats_per_step"])) for row in (best, baseline))
+    return [
+        f"Validation chooses {best.title}: {loss:.3f} nats/step on the test set, {abs(reference - loss):.3f} "
+        f"{'below' if loss < reference else 'above'} {baseline.title} ({reference:.3f}).",
+        *fitting.diverged(outcomes),
     ]
-    return found + [f"{outcome.network.name}: {told}." for outcome in outcomes for told in outcome.fit.diverged]
 
 
-def best_of(outcomes: Sequence[Outcome]) -> Outcome:
-    """The network with the least mean validation loss."""
-    return min(outcomes, key=lambda outcome: float(np.mean(np.nanmin(outcome.fit.scores, axis=1))))
+def rolls_figure(real: np.ndarray, drawn: np.ndarray, network: str) -> bytes:
+    """Draws two piano rolls [T, 88], time from left to right, one above the other; returns a PNG.
+
+    Args:
+      real: piece of the test set.
+      drawn: its start, continued by a network.
+      network: title of the network.
+    """
+    figure, prefix = plotting.figure((10, 6)), prefix_length(real)
+    axes = figure.subplots(2, 1, sharex=True, sharey=True)
+    keys = np.flatnonzero(real.any(0) | drawn.any(0))
+    low, high = (int(keys[0]), int(keys[-1])) if keys.size else (0, 87)
+    octaves = [key for key in range(low, high + 1) if (key + LOWEST_NOTE) % 12 == 0]
+    titles = ("piece of the test set", f"its first {prefix} steps, continued by {network}")
+    for axis, roll, title in zip(axes, (real, drawn), titles, strict=True):
+        extent = (0, len(roll), low - 0.5, high + 0.5)
+        style: dict[str, Any] = {"cmap": "Greys", "interpolation": "nearest", "vmin": 0, "vmax": 1}
+        axis.imshow(roll[:, low : high + 1].T, origin="lower", aspect="auto", extent=extent, **style)
+        axis.axvline(prefix, color="C3", lw=1)
+        axis.set_yticks(octaves, [f"C{(key + LOWEST_NOTE) // 12 - 1}" for key in octaves])
+        axis.grid(axis="y", alpha=0.4)
+        axis.set(ylabel="note", title=title)
+    axes[-1].set(xlabel="step")
+    return plotting.png(figure)
