@@ -42,7 +42,7 @@ def summarize(data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outc
     )
     title = f"{data.source}: {len(data.pieces['training'])} training pieces"
     table = Table(COLUMNS, {title: [*baselines, *outcomes]}, caption)
-    scores = np.concatenate([row.validation for row in [*baselines, *outcomes]])
+    scores = np.concatenate([*(each.validation for each in baselines), *(each.validation for each in outcomes)])
     finite = scores[np.isfinite(scores)]
     limits = float(finite.min()) - 0.2, float(finite.max()) + 0.3  # without the first epochs
     losses = fitting.validation_figure(baselines, outcomes, "loss, validation set (nats/step)", ylim=limits)
