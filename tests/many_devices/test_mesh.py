@@ -111,7 +111,7 @@ def test_all_axes_together_by_the_public_door():
     assert held < 2 * 4 * PARAMETERS / 2 * 1.02
 
 
-# What BUILD_NOTES.md says on paper. Numbers are of 4 bytes, the counts are of one optimization step.
+# The formulas of experiments/results/devices/README.md: numbers of 4 bytes, counts of one optimization step.
 
 
 @pytest.mark.parametrize("devices", device_counts(1, 2, 4, 8))
