@@ -17,7 +17,7 @@ from experiments import char_lm
 from experiments.char_lm import config as configs
 from experiments.char_lm import measurement
 from experiments.char_lm.ngram import NGram
-from experiments.common import run_files
+from experiments.common import evidence
 from experiments.common.flags import UserError
 from rnn_jax import Dropout, RecurrentDropout, training
 
@@ -143,9 +143,9 @@ def test_the_record_tells_the_run(finished):
 
 
 def test_the_doctors_reader_knows_the_run(finished):
-    evidence = run_files.read(str(finished[0]))["gru"][0]
-    assert evidence.loss.shape == (4,)
-    assert evidence.baseline == pytest.approx(finished[1]["unigram/test/nats_per_character"])
+    gru = evidence.read(str(finished[0]))["gru"][0]
+    assert gru.loss.shape == (4,)
+    assert gru.baseline == pytest.approx(finished[1]["unigram/test/nats_per_character"])
 
 
 def measure(plan, config):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import doctor, gradient_norms
-from experiments.common import run_files
+from experiments.common import evidence
 from experiments.common.flags import UserError
 from rnn_jax import diagnostics
 
@@ -29,7 +29,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_on_disk_is_read_as_it_was_written(finished):
-    (seeds,) = run_files.read(str(finished)).values()
+    (seeds,) = evidence.read(str(finished)).values()
     assert list(seeds) == [0, 1]
     e = seeds[1]
     assert (e.baseline, e.dependency, e.solved, e.steps) == (pytest.approx(1 / 6), 29, False, 60)
@@ -48,8 +48,8 @@ def test_a_run_without_training_is_diagnosed_by_its_first_measurements(tmp_path)
     record = {"run": "fresh", "seed": 0, "dependency": 29}
     (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
     np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/total": 0.1 ** np.arange(30.0)[None]})
-    evidence = run_files.read(str(tmp_path))["fresh"][0]
-    assert [finding.cause for finding in diagnostics.doctor(evidence)] == ["vanishing gradient"]
+    fresh = evidence.read(str(tmp_path))["fresh"][0]
+    assert [finding.cause for finding in diagnostics.doctor(fresh)] == ["vanishing gradient"]
 
 
 def test_the_command_prints_the_cause_and_writes_it_to_the_folder(finished):
@@ -103,9 +103,9 @@ def damage(folder, name, content):
         ("results.json", None, "results.json: no such file; is .* the --workdir of a run?"),
         ("results.json", b'{"results": [', "results.json cannot be read: Expecting value"),
         ("results.json", b"\xff\xfe", "results.json cannot be read: 'utf-8' codec"),
-        ("results.json", b"[]", "results.json holds no run that the doctor can read"),
-        ("results.json", b'{"results": []}', "results.json holds no run that the doctor can read"),
-        ("results.json", b'{"results": [{"task": "adding"}]}', "wants records with the fields run and seed"),
+        ("results.json", b"[]", "results.json must hold records with the fields run and seed"),
+        ("results.json", b'{"results": []}', "results.json must hold records with the fields run and seed"),
+        ("results.json", b'{"results": [{"task": "adding"}]}', "must hold records with the fields run and seed"),
         (
             "results.json",
             b'{"results": [{"run": "adding/rnn/orthogonal", "seed": 7}]}',

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import dynamics
-from experiments.common import run_files
+from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.dynamics.measurement import measured_lags
 from rnn_jax import tasks
@@ -83,9 +83,9 @@ def test_an_irnn_at_initialisation_keeps_what_its_relus_let_through(finished: tu
 
 
 def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
-    evidence = run_files.read(str(finished[0]))
-    assert {name: set(seeds) for name, seeds in evidence.items()} == {name: {0, 1} for name in TINY.cells}
-    one = evidence["irnn"][1]
+    runs = evidence.read(str(finished[0]))
+    assert {name: set(seeds) for name, seeds in runs.items()} == {name: {0, 1} for name in TINY.cells}
+    one = runs["irnn"][1]
     assert one.before.reach.shape == one.now.reach.shape == (8,)
     assert set(one.now.saturation) == {"max"}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import exploding
-from experiments.common import run_files
+from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.exploding.boundary import critical_gain
 from experiments.exploding.survival import divergence_steps
@@ -102,10 +102,10 @@ def test_clipped_percent_is_that_of_the_clipping(finished: tuple[Path, list]) ->
 
 def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
     folder, records = finished
-    evidence = run_files.read(str(folder))
-    assert set(evidence) == {r["run"] for r in records}
-    assert evidence["relu/adaptive/gain 0.5"][1].loss.shape == (2,)
-    assert evidence["initial/gaussian/tanh/gain 0.5"][0].now.reach.shape == (20,)
+    runs = evidence.read(str(folder))
+    assert set(runs) == {r["run"] for r in records}
+    assert runs["relu/adaptive/gain 0.5"][1].loss.shape == (2,)
+    assert runs["initial/gaussian/tanh/gain 0.5"][0].now.reach.shape == (20,)
 
 
 def test_divergence_steps_count_from_one_and_zero_means_none() -> None:

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from experiments import long_dependency
-from experiments.common import networks, run_files
+from experiments.common import evidence, networks
 from experiments.common.flags import UserError
 from experiments.long_dependency import board, measurement
 from experiments.long_dependency.config import plan
@@ -85,10 +85,10 @@ def test_the_test_set_is_looked_at_as_often_as_asked_and_at_the_end(finished: Pa
 
 
 def test_the_doctor_reads_it(finished: Path) -> None:
-    evidence = run_files.read(str(finished))["adding/20/lstm_chrono"][1]
-    assert evidence.loss.shape == (5,)
-    assert evidence.dependency == 19
-    assert isinstance(diagnostics.doctor(evidence), list)
+    seed = evidence.read(str(finished))["adding/20/lstm_chrono"][1]
+    assert seed.loss.shape == (5,)
+    assert seed.dependency == 19
+    assert isinstance(diagnostics.doctor(seed), list)
 
 
 def test_a_finished_item_is_not_run_again_and_a_missing_one_is_the_same_again(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from experiments.char_lm.config import Config, Plan
 from experiments.char_lm.measurement import ORDER, STRATEGY, Baselines, Looks, Outcome
-from experiments.common import run_files
+from experiments.common.records import training_arrays
 from rnn_jax import report, trees
 
 
@@ -77,9 +77,9 @@ def _losses(part: str, nats: float) -> dict[str, float]:
 
 
 def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
-    """The curves as `experiments.common.run_files` has them; NAME/validation/... [looks]."""
+    """The curves as `experiments.common.records` names them; NAME/validation/... [looks]."""
     return {
-        **run_files.training_arrays(config.cell, outcome.history),
+        **training_arrays(config.cell, outcome.history),
         f"{config.cell}/validation/step": np.array(outcome.looks.steps),
         f"{config.cell}/validation/loss": np.array(outcome.looks.validation),
     }

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import numpy as np
 
-from experiments.common import figures, run_files
+from experiments.common import figures, records
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job, init_state
 from rnn_jax import report, training
@@ -165,7 +165,7 @@ def _network_fields(outcome: Outcome[Any], seed: int) -> dict[str, Any]:
         "epochs": fit.scores.shape[1],
         "best_epoch": int(fit.best[seed]),
         "seconds": fit.seconds / len(fit.scores),
-        **run_files.divergence_fields(fit.history, seed),
+        **records.divergence_fields(fit.history, seed),
     }
 
 
@@ -186,7 +186,7 @@ def training_arrays(
     """
     arrays: dict[str, np.ndarray] = {}
     for outcome in outcomes:
-        arrays |= run_files.training_arrays(outcome.network.name, outcome.fit.history)
+        arrays |= records.training_arrays(outcome.network.name, outcome.fit.history)
         arrays[f"{outcome.network.name}/validation/{metric}"] = curve(outcome.fit.scores)
     return arrays
 

@@ -7,7 +7,7 @@ numbers show, separates them from their effects, and proposes a remedy.
     python -m experiments.gradient_norms --workdir=runs/mine
     python -m experiments.doctor --workdir=runs/mine                            # four seconds
 
-It reads the folder of any experiment that writes its records by `experiments.common.run_files`, and writes doctor.json
+It reads the folder of any experiment that writes its records by `experiments.common.records`, and writes doctor.json
 there: one flat record for every finding of every seed. Expected for the default run: no problem with the chrono LSTM
 and GRU on adding; a vanishing gradient, and the plateau that follows from it, in the orthogonal tanh network.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.common import run_files
+from experiments.common import evidence
 from experiments.common.command_line import writable
 from experiments.doctor import findings
 from rnn_jax import report
@@ -42,7 +42,7 @@ def run(config: Config, workdir: str) -> None:
       UserError: if `workdir` holds no finished run, or cannot be written.
     """
     del config
-    runs = run_files.read(workdir)
+    runs = evidence.read(workdir)
     folder = writable(workdir)
     diagnoses = {name: {seed: doctor(e) for seed, e in seeds.items()} for name, seeds in runs.items()}
     unmeasured = [name for name, seeds in runs.items() if not any(e.has_measurements for e in seeds.values())]

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from experiments.common.moments import MEASURED_SEQUENCES, TEST_BATCH, split_seeds, stack_seeds
-from experiments.common.run_files import solved_seeds
+from experiments.common.records import solved_seeds
 from experiments.dynamics.config import Config, Run
 from rnn_jax import diagnostics, initializers, tasks, training
 from rnn_jax.seeds import fetch

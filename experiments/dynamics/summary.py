@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from experiments.common import run_files
+from experiments.common.records import divergence_fields, task_fields, training_arrays
 from experiments.common.run_folder import Table
 from experiments.dynamics.config import Run
 from experiments.dynamics.measurement import DYNAMICS, Outcome, Snapshot, measured_lags
@@ -35,8 +35,8 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
     for seed, solved in enumerate(outcome.solved):
         metrics = {m: {k: float(v[seed]) for k, v in each.items()} for m, each in outcome.metrics.items()}
         shared = {
-            **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved),
-            **run_files.divergence_fields(outcome.history, seed),
+            **task_fields(run.name, seed, run.task, run.trainer, metrics, solved),
+            **divergence_fields(outcome.history, seed),
             "cell": run.name,
             "definition": run.trainer.model.cell,
         }
@@ -65,7 +65,7 @@ def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """Returns curves, reach and saturation before and after, and NAME/dynamics/... [seeds, checkpoints, ...]."""
     named: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
-        named |= run_files.training_arrays(run.name, outcome.history)
+        named |= training_arrays(run.name, outcome.history)
         for moment, each in (("before", outcome.snapshots[0]), ("after", outcome.snapshots[-1])):
             named[f"{run.name}/{moment}/last_step/total"] = each["reach"]
             named |= {f"{run.name}/{moment}/{name}": v for name, v in each.items() if name.startswith("saturation/")}

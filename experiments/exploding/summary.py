@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.common import run_files
 from experiments.common.numbers import number
+from experiments.common.records import moment_arrays, task_fields, training_arrays
 from experiments.common.run_folder import Table
 from experiments.exploding.boundary import Boundary, critical_gain
 from experiments.exploding.config import MATRICES, Plan, Training
@@ -59,7 +59,7 @@ def training_records(plan: Plan, job: Training, outcome: Outcome) -> list[dict[s
             solved = not at and plan.task.solved(metrics["after"])
             records.append(
                 {
-                    **run_files.record(job.run_name(gain), seed, plan.task, job.trainer, metrics, solved),
+                    **task_fields(job.run_name(gain), seed, plan.task, job.trainer, metrics, solved),
                     "matrix": "orthogonal",
                     "activation": job.activation,
                     "clipping": job.clipping,
@@ -79,18 +79,18 @@ def training_records(plan: Plan, job: Training, outcome: Outcome) -> list[dict[s
 
 
 def arrays(results: Results) -> dict[str, np.ndarray]:
-    """Returns the curves, named as in `run_files`."""
+    """Returns the curves, named as in `records`."""
     named: dict[str, np.ndarray] = {}
     for i, gain in enumerate(results.plan.gains):
         for boundary in results.boundaries:
             named[f"{boundary.run_name(gain)}/before/last_step/total"] = boundary.reach[i]
         for job, outcome in results.trainings:
             name = job.run_name(gain)
-            named |= run_files.training_arrays(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
+            named |= training_arrays(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
             for moment, each in outcome.moments.items():
                 shares = jax.tree.map(lambda leaf, i=i: leaf[i], each.saturation)
                 reach = {"last_step": {"total": each.total[i]}}
-                named |= run_files.moment_arrays(name, moment, reach, shares, {})
+                named |= moment_arrays(name, moment, reach, shares, {})
     return named
 
 

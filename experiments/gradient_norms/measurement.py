@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.common import run_files
 from experiments.common.moments import MEASURED_SEQUENCES, Moment, measure_moment, split_seeds
+from experiments.common.records import solved_seeds
 from experiments.common.runner import init_state
 from experiments.gradient_norms.config import Config, Run
 from rnn_jax import diagnostics, initializers, training
@@ -68,5 +68,5 @@ def measure(run: Run, config: Config, session: training.Session) -> Outcome | No
     if progress is None:
         return None
     after = measure_state(progress.training.params)
-    solved = run_files.solved_seeds(run.task, after.moment.metrics)
+    solved = solved_seeds(run.task, after.moment.metrics)
     return Outcome(before, after, progress.history, trainer.parameters, 1e3 * progress.pace, solved)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.common import run_files
 from experiments.common.numbers import number
+from experiments.common.records import divergence_fields, moment_arrays, task_fields, training_arrays
 from experiments.gradient_norms.config import Run
 from experiments.gradient_norms.measurement import Outcome, State
 from rnn_jax import plotting, report
@@ -47,7 +47,7 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
             name: {m: values[seed] for m, values in each.moment.metrics.items()} for name, each in moments.items()
         }
         record: dict[str, Any] = {
-            **run_files.record(run.name, seed, run.task, run.trainer, metrics, solved),
+            **task_fields(run.name, seed, run.task, run.trainer, metrics, solved),
             "task": run.task_name,
             "variant": run.task.variant,
             "length": run.task.length,
@@ -60,7 +60,7 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
             "steps": run.steps,
             "ms_per_step": outcome.ms_per_step,
             "clipped_percent": 100 * float(np.mean(outcome.history.clipped[seed])),
-            **run_files.divergence_fields(outcome.history, seed),
+            **divergence_fields(outcome.history, seed),
         }
         for name, each in moments.items():
             record[f"{name}/spectral_radius"] = each.spectral_radius[seed]
@@ -76,11 +76,9 @@ def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """Returns gradient norms and theory [seeds, lags], training metrics [seeds, steps] and shares [seeds]."""
     named: dict[str, np.ndarray] = {}
     for run, outcome in pairs:
-        named |= run_files.training_arrays(run.name, outcome.history)
+        named |= training_arrays(run.name, outcome.history)
         for name, each in (("before", outcome.before), ("after", outcome.after)):
-            named |= run_files.moment_arrays(
-                run.name, name, each.moment.reach, each.moment.saturation, each.moment.not_finite
-            )
+            named |= moment_arrays(run.name, name, each.moment.reach, each.moment.saturation, each.moment.not_finite)
             named[f"{run.name}/{name}/theory"] = each.theory
     return named
 

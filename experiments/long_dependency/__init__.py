@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from experiments.common import run_files
+from experiments.common.records import task_fields
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.runner import Job, parallel_programs, run_jobs
 from experiments.common.settings import Settings
@@ -85,7 +85,7 @@ def _records(item: Item, result: Result) -> list[dict[str, Any]]:
         metrics = {"after": {metric: curves[seed][-1] for metric, curves in result.curves.items()}}
         records.append(
             {
-                **run_files.record(item.name, seed, item.task, item.trainer, metrics, step is not None),
+                **task_fields(item.name, seed, item.task, item.trainer, metrics, step is not None),
                 "task": result.task,
                 "variant": result.variant,
                 "length": result.length,

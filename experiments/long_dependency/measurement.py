@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.common.run_files import solved_seeds
+from experiments.common.records import solved_seeds
 from experiments.common.runner import init_state
 from experiments.long_dependency.config import Item
 from experiments.long_dependency.result import Result

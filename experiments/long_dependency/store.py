@@ -1,7 +1,7 @@
 """Finished items on disk, a JSON file and the curves of each, so that they are not run again.
 
     items/NAME.json   recipe, seeds, seed, the cell's definition; the `Result`; the environment
-    items/NAME.npz    curves over every training step, named as in `experiments.common.run_files`
+    items/NAME.npz    curves over every training step, named as in `experiments.common.records`
 
 NAME is the item's name with dashes.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.common import run_files, user_code
+from experiments.common import records, user_code
 from experiments.common.flags import UserError
 from experiments.long_dependency.config import Config, Item
 from experiments.long_dependency.measurement import Outcome
@@ -58,7 +58,7 @@ class Store:
     def write(self, item: Item, outcome: Outcome) -> None:
         """Saves a finished item; the JSON file last, as its presence marks the item as finished."""
         self.folder.mkdir(exist_ok=True)
-        report.write_arrays(self._path(item, "npz"), run_files.training_arrays(item.name, outcome.history))
+        report.write_arrays(self._path(item, "npz"), records.training_arrays(item.name, outcome.history))
         content = {"made_by": self.config(item), "result": outcome.result, "environment": report.environment()}
         report.write_json(self._path(item, "json"), content)
 

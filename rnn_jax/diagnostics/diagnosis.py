@@ -63,7 +63,7 @@ def doctor(evidence: Evidence) -> list[Finding]:
     ['vanishing gradient']
 
     Args:
-      evidence: measurements of a run on disk (`experiments.common.run_files.read`) or of a live model (`examine`).
+      evidence: measurements of a run on disk (`experiments.common.evidence.read`) or of a live model (`examine`).
 
     Returns:
       Findings: first those that follow from no other, the most severe ones first; then those that follow from them.
