@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, hoisted
+from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, decisions
 from rnn_jax.unrolling import unroll
 
 T, B, D, H = 6, 6, 3, 4
@@ -217,7 +217,7 @@ def value_and_gradient(cell, engine, params, xs, state):
 
 @with_engines(ENGINES[1:])
 def test_engine_equals_scan_in_value_and_gradient(cell, engine, monkeypatch):
-    monkeypatch.setattr(hoisted, "SEGMENT", 4)  # of 6 steps, the first 4 and the rest
+    monkeypatch.setattr(decisions, "SEGMENT", 4)  # of 6 steps, the first 4 and the rest
     arguments = params_of(cell), inputs(T, B), state_of(cell, B)
     assert_close(value_and_gradient(cell, engine, *arguments), value_and_gradient(cell, Scan(), *arguments), atol=1e-5)
 

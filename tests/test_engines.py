@@ -9,7 +9,7 @@ import pytest
 
 import rnn_jax
 from rnn_jax import GRU, LSTM, Checkpointed, Hoisted, LearnedInitialState, Scan, Zoneout, engines
-from rnn_jax.engines import hoisted
+from rnn_jax.engines import decisions, hoisted
 
 D, H, B = 8, 32, 16
 TYPES = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
@@ -103,7 +103,7 @@ def test_who_keeps_one_array_for_two(name, only_the_sum, around):
     params = cell.init(jax.random.key(0))
     state, drive = cell.initial_state(params, (B,)), cell.project(params, jnp.ones((B, D)))
     r = cell.recurrent(params, cell.enter(params, state, drive))
-    assert hoisted._reads_only_the_sum(cell, params, state, drive, r) == only_the_sum
+    assert decisions.reads_only_sum(cell, params, state, drive, r) == only_the_sum
 
 
 class Doubled(rnn_jax.VanillaRNN):
@@ -167,7 +167,7 @@ def test_what_is_few_or_dear_is_kept(cell, batch, steps, kept):
     params = jax.eval_shape(cell.init, jax.random.key(0))
     xs = jax.ShapeDtypeStruct((steps, batch, cell.input_size), jnp.float32)
     states = jax.eval_shape(lambda p: cell.initial_state(p, (batch,)), params)
-    assert hoisted._keeping_pays(cell, params, states, xs) == kept
+    assert hoisted._keeps(Hoisted(), cell, params, states, xs) == kept
 
 
 def test_what_is_kept_is_not_copied_at_every_step():

@@ -31,7 +31,7 @@ from rnn_jax import (
     training,
 )
 from rnn_jax.bfloat16 import in_bfloat16
-from rnn_jax.engines import hoisted
+from rnn_jax.engines import decisions
 from tests import registry
 
 T, B, D, H = 6, 4, 3, 16
@@ -160,7 +160,7 @@ def test_it_is_split_as_its_cell_and_keeps_one_array_for_two():
     params = params_of(cell)
     state, drive = cell.initial_state(params, (B,)), cell.project(params, inputs(B, D))
     assert cell.is_split
-    assert hoisted._reads_only_the_sum(cell, params, state, drive, cell.recurrent(params, state))
+    assert decisions.reads_only_sum(cell, params, state, drive, cell.recurrent(params, state))
     assert not MixedPrecision(GRUResetBefore(D, H)).is_split
 
 

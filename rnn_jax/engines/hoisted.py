@@ -1,16 +1,35 @@
-"""The fast engine: the backward loop carries the adjoint and nothing else.
+"""The fast engine: its backward loop carries the adjoint and nothing else.
 
     lambda_t = dL/ds_t + (ds_{t+1}/ds_t)^T lambda_{t+1},      dL/dtheta = sum_t (dstep/dtheta)^T lambda_t
 
-Differentiating `lax.scan` as it stands makes dL/dW_h inside the backward loop, by a thin product a step, and reads and
-writes the whole of it every time. Here the sums over t, and the gradients of the inputs, are large products after the
-loop (as in cuDNN: Appleyard et al. 2016, arXiv:1604.01946). Nothing is derived by hand: all are `jax.vjp` of the cell's
-own functions, to which all steps of all sequences are one batch.
+`jax.grad` through `lax.scan` sums dL/dW_h inside the backward loop: at each step a thin product, which reads and writes
+all of dL/dW_h. Here the sums over time and the gradients of the inputs are large products after the loop (as in cuDNN:
+Appleyard et al. 2016, arXiv:1604.01946). No derivative is written by hand: each line below is a `jax.vjp` of the cell's
+own functions, for which all steps of all sequences are one batch. For a `SplitCell`:
+
+    forward                                                                 _run
+        for t = 1..T:
+            d_t = project(x_t),  r_t = recurrent(s_{t-1})
+            s_t = activate(s_{t-1}, d_t, r_t)
+        keep all s_t, and all (d_t, r_t) or none of them
+
+    backward, over the whole sequence if (d_t, r_t) are kept                _backward_segment
+    otherwise by segments from the last, recomputing (d_t, r_t)             _backward_segments
+        for t = T..1:                                                       _adjoint_loop
+            lambda_t = dL/ds_t + s_bar
+            s_bar, d_bar_t, r_bar_t = vjp of activate with lambda_t         _step_adjoint
+            s_bar += vjp of recurrent with r_bar_t
+        grad_params = vjp of project, activate and recurrent with all       _sums_over_time
+            d_bar, lambda and r_bar
+        grad_inputs = vjp of project with all d_bar
+
+For any other cell `step` takes the place of `activate`, and there is no r. A name ends in `_bar` for a cotangent of the
+loop's arrays, and starts with `grad_` for a gradient that JAX gets or gives. What is kept, recomputed and laid out for
+speed is decided in `rnn_jax.engines.decisions`.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,32 +39,36 @@ import numpy as np
 
 from rnn_jax import checks, mesh
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.engines import decisions
 from rnn_jax.engines.scan import Scan
 from rnn_jax.trees import floats, refill
 
 
 @dataclasses.dataclass(frozen=True)
 class Hoisted:
-    """For any cell; most is won for one that is split into `recurrent` and `activate`.
+    """For any cell; the gain is largest for a `SplitCell`. The default engine.
 
-    Inputs are projected inside the loop, where the product is used while it is in the cache. Of a split cell the
-    arguments of `activate` are kept, so that the backward loop has one product a step (of a cell that only reads their
-    sum, as the LSTM, that sum); of any other cell the drives are, and the step is computed again. What was kept gives
-    its place to its own cotangent, so nothing else of its size is written. Or nothing is kept but the states, which are
-    the result: the backward pass then goes by segments of steps, and computes what it needs of a segment again, all its
-    steps in one product. Either way the memory of the backward pass is O(T).
+    The backward loop has one product with the state in each step; gradients of parameters and inputs are computed after
+    it, for all steps at once. Each step's arguments (the drive and the recurrent product, or their sum if the cell
+    reads nothing else) are either kept or recomputed from the states. The memory of the backward pass is O(T) in both
+    cases.
 
-    JAX refuses forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) of what it computed, though not
-    of its gradient: use `Scan` there.
+    JAX refuses forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) of the result, though not of its
+    gradient: use `Scan` for that.
+
+    >>> from rnn_jax import LSTM, unroll
+    >>> cell = LSTM(2, 3)
+    >>> params, xs = cell.init(jax.random.key(0)), jnp.ones((10, 4, 2))
+    >>> jax.grad(lambda p: unroll(cell, p, xs, engine=Hoisted())[1].sum())(params).w_h.shape
+    (3, 12)
 
     Args:
-      unroll: as `Scan`'s.
-      keep: whether the arguments of every step are kept; None means where that is faster: where they are not large, or
-        dear to compute again.
+      unroll: number of steps in one iteration of the compiled loops, as in `Scan`.
+      keep: whether the arguments of every step are kept; None means if that is faster, see `decisions.keep_arguments`.
 
     Raises:
-      TypeError: where keep is not a boolean.
-      ValueError: where unroll is not a positive integer.
+      TypeError: if keep is not a boolean or None.
+      ValueError: if unroll is not a positive integer.
     """
 
     unroll: int = 1
@@ -57,28 +80,26 @@ class Hoisted:
             raise TypeError(f"Hoisted: keep must be True, False or None, got {self.keep!r}")
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
-        if not len(jax.tree.leaves(inputs)[0]):  # no row can be taken of no rows
+        if not len(jax.tree.leaves(inputs)[0]):  # the backward loop reads a first row
             return Scan()(cell, params, state, inputs)
         return _solve(self, cell, params, state, inputs)
 
 
-# Steps that are computed again at once: enough for a thick product, few enough for the cache.
-SEGMENT = 25
-# Keeping pays where an array costs more arithmetic than this for each of its numbers, ...
-DEAR = 250  # floating-point operations
-# ... and where memory is not fresh: a block this large, the C library takes from the system anew each time, which costs
-# more than to write it (glibc's largest M_MMAP_THRESHOLD).
-FRESH = 2**25  # bytes
-
-
 class _Residuals(NamedTuple):
-    """What the backward pass needs; time-major but for the first two."""
+    """Arrays that the backward pass reads; all but the first two are time-major."""
 
     params: Params
     state: State  # s_0
     states: State  # s_1..s_T
     inputs: Any
-    kept: Any  # (drive, r), or None; r is None if the cell is not split, or if the drive has taken it up
+    kept: Any  # the arguments (drive, r) of every step, see `_arguments`; None if they are recomputed
+
+
+class _Carry(NamedTuple):
+    """Results of the backward pass over the steps after a segment."""
+
+    adjoint: list[jax.Array]  # (ds_{t+1}/ds_t)^T lambda_{t+1} for the segment's last step t
+    grad_params: list[jax.Array]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -90,6 +111,8 @@ def _solve(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: An
 def _run(
     engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any, keep: bool
 ) -> tuple[State, State, Any]:
+    """Returns the last state, all states, and all steps' arguments if they are kept."""
+
     def body(state: State, x: Any) -> tuple[Any, Any]:
         drive, r = _arguments(cell, params, state, x)
         state = _advance(cell, params, state, drive, r)
@@ -100,143 +123,205 @@ def _run(
 
 
 def _forward(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[Any, _Residuals]:
-    keep = _keeping_pays(cell, params, state, inputs) if engine.keep is None else engine.keep
+    keep = _keeps(engine, cell, params, state, inputs)
     final, states, kept = _run(engine, cell, params, state, inputs, keep)
     return (final, states), _Residuals(params, state, states, inputs, kept)
 
 
-def _keeping_pays(cell: Cell, params: Params, state: State, inputs: Any) -> bool:
+def _keeps(engine: Hoisted, cell: Cell, params: Params, state: State, inputs: Any) -> bool:
+    if engine.keep is not None:
+        return engine.keep
     arguments = jax.eval_shape(lambda p, s, xs: _arguments(cell, p, s, _row(xs, 0)), params, state, inputs)
-    steps, *batch, features = jax.tree.leaves(inputs)[0].shape
-    numbers = sum(leaf.size for leaf in floats(arguments))  # of a step
-    kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
-    # Additions and multiplications by the weights; of a cell that is not split, by those of its projection alone.
-    terms = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.is_split else numbers * features
-    # Of segments each would have its own sum of gradients over devices.
-    return mesh.size("data") > 1 or kept_bytes < FRESH or 2 * terms > DEAR * numbers
+    return decisions.keep_arguments(cell, params, arguments, inputs)
 
 
 def _backward(engine: Hoisted, cell: Cell, residuals: _Residuals, cotangents: Any) -> tuple[Any, Any, Any]:
+    """Returns the gradients of params, state and inputs, from those of the two results of `_solve`."""
     params, state, states, inputs, kept = residuals
-    of_final, of_states = (floats(of, like) for of, like in zip(cotangents, (state, states), strict=True))
+    grad_final, grad_states = (floats(grad, like) for grad, like in zip(cotangents, (state, states), strict=True))
+    carry = _Carry(grad_final, jax.tree.map(jnp.zeros_like, floats(params)))
+    backward = _backward_segments if kept is None else _backward_segment
+    (grad_state, grad_params), grad_inputs = backward(engine, cell, residuals, grad_states, carry)
+    gradients = ((params, grad_params), (state, grad_state), (inputs, grad_inputs))
+    grad_params, grad_state, grad_inputs = (refill(jax.tree.map(_no_tangent, of), grads) for of, grads in gradients)
+    return grad_params, grad_state, grad_inputs
+
+
+_solve.defvjp(_forward, _backward)
+
+
+def _backward_segments(
+    engine: Hoisted, cell: Cell, residuals: _Residuals, grad_states: list[jax.Array], carry: _Carry
+) -> tuple[_Carry, list[jax.Array]]:
+    """Computes the results of `_backward_segment` for all steps segment by segment, the last one first."""
+    params, state, states, inputs, _ = residuals
+
+    def segment(results: Any, start: jax.Array, length: int) -> Any:
+        carry, grad_inputs = results
+        previous = _row(states, jnp.maximum(start - 1, 0))
+        first = jax.tree.map(lambda s, s_0: jnp.where(start > 0, s, s_0), previous, state)
+        cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=length)
+        *part, part_grad_states = jax.tree.map(cut, (states, inputs, grad_states))
+        carry, part_grad_inputs = _backward_segment(
+            engine, cell, _Residuals(params, first, *part, None), part_grad_states, carry
+        )
+        put = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
+        return carry, list(map(put, grad_inputs, part_grad_inputs))
+
+    results = (carry, jax.tree.map(jnp.zeros_like, floats(inputs)))
     steps = len(jax.tree.leaves(inputs)[0])
-    carry = (of_final, jax.tree.map(jnp.zeros_like, floats(params)))
-    if kept is not None:
-        (of_first, of_params), of_inputs = _of_segment(engine, cell, residuals, of_states, carry)
-    else:
-
-        def segment(found: Any, start: jax.Array, length: int) -> Any:
-            carry, of_inputs = found
-            first = jax.tree.map(
-                lambda s, s_0: jnp.where(start > 0, s, s_0), _row(states, jnp.maximum(start - 1, 0)), state
-            )
-            cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=length)
-            its_states, its_inputs, of_its_states = jax.tree.map(cut, (states, inputs, of_states))
-            part = _Residuals(params, first, its_states, its_inputs, None)
-            carry, of_its_inputs = _of_segment(engine, cell, part, of_its_states, carry)
-            put = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
-            return carry, list(map(put, of_inputs, of_its_inputs))
-
-        found = (carry, jax.tree.map(jnp.zeros_like, floats(inputs)))
-        length = min(SEGMENT, steps)
-        whole = steps - steps % length
-        if whole < steps:
-            found = segment(found, jnp.array(whole), steps - whole)
-        starts = jnp.arange(0, whole, length)
-        found, _ = jax.lax.scan(lambda found, start: (segment(found, start, length), None), found, starts, reverse=True)
-        (of_first, of_params), of_inputs = found
-    pairs = ((params, of_params), (state, of_first), (inputs, of_inputs))
-    of_params, of_state, of_inputs = (refill(jax.tree.map(_no_tangent, of), leaves) for of, leaves in pairs)
-    return of_params, of_state, of_inputs
+    length = min(decisions.SEGMENT, steps)
+    whole = steps - steps % length
+    if whole < steps:
+        results = segment(results, jnp.array(whole), steps - whole)
+    starts = jnp.arange(0, whole, length)
+    results, _ = jax.lax.scan(lambda r, start: (segment(r, start, length), None), results, starts, reverse=True)
+    return results
 
 
-def _of_segment(engine: Hoisted, cell: Any, residuals: _Residuals, of_states: Any, carry: Any) -> Any:
-    """The backward pass over the consecutive steps that the residuals are of.
+def _backward_segment(
+    engine: Hoisted, cell: Cell, residuals: _Residuals, grad_states: list[jax.Array], carry: _Carry
+) -> tuple[_Carry, list[jax.Array]]:
+    """Computes the backward pass over consecutive steps.
 
     Args:
-      engine: not its `keep`.
-      cell: as `__call__`'s.
-      residuals: without `kept`, that is computed again.
-      of_states: dL/ds_t, through no later state.
-      carry: lambda after the last step, without dL/ds there; dL/dtheta of what is after it.
+      engine: engine; its `keep` is not read.
+      cell: any cell.
+      residuals: arrays of these steps; without `kept`, the arguments are recomputed.
+      grad_states: dL/ds_t, through no later state.
+      carry: results of the steps after these.
 
     Returns:
-      The carry of the steps before, and dL/dx_t.
+      The carry for the steps before these, and dL/dx_t.
     """
     params, first, states, inputs, kept = residuals
-    adjoint, of_params = carry
-    in_place = kept is not None
-    # All steps and sequences as one batch: of two axes to sum over, XLA makes a transposed copy. Where devices share
-    # the sequences they stay an axis of their own, else all steps of all of them would be gathered first.
-    shape = jax.tree.leaves(inputs)[0].shape[:-1]
-    whole = (-1,) if mesh.size("data") == 1 else shape
-    fold = functools.partial(jax.tree.map, lambda leaf: jnp.reshape(leaf, (*whole, *leaf.shape[len(shape) :])))
+    fold, unfold = _folding(jax.tree.leaves(inputs)[0].shape[:-1])
     all_before = fold(jax.tree.map(lambda s_0, all_: jnp.concatenate([s_0[None], all_[:-1]]), first, states))
     if kept is None:
-        kept = _arguments(cell, params, all_before, fold(inputs))
-        kept = jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[len(whole) :])), kept)
+        residuals = residuals._replace(kept=unfold(_arguments(cell, params, all_before, fold(inputs))))
+    # The memory of a short segment is reused, so its cotangents need not overwrite the arguments.
+    adjoint, adjoints, kept_bar = _adjoint_loop(
+        engine, cell, residuals, grad_states, carry.adjoint, overwrite=kept is not None
+    )
+    grad_params, grad_inputs = _sums_over_time(cell, residuals, all_before, kept_bar, adjoints, carry.grad_params)
+    return _Carry(adjoint, grad_params), grad_inputs
 
-    # The adjoint's product is with W_h^T, of which XLA makes a copy at every step on a CPU, so one is made before the
-    # loop, that turns it back where it costs nothing. Of a single sequence it reads W_h as it lies.
-    once = math.prod(shape[1:]) > 1 and mesh.size("model") == 1 and _is_plain_product(cell, params, first)
-    turn = functools.partial(jax.tree.map, _transposed) if once else lambda tree: tree
-    turned = turn(params)
+
+def _adjoint_loop(
+    engine: Hoisted, cell: Any, residuals: _Residuals, grad_states: Any, adjoint: Any, overwrite: bool
+) -> tuple[Any, Any, Any]:
+    """Returns the adjoint before the first step, all lambda_t, and the cotangents of all steps' arguments.
+
+    With `overwrite`, a step's cotangents take the place of its arguments, which have been read. The next row is read
+    from the array that results: otherwise XLA copies the whole array at every step at some sizes (jaxlib 0.10.2).
+    """
+    params, first, states, inputs, kept = residuals
+    weights = _weights(cell, params, first, jax.tree.leaves(inputs)[0].shape[1:-1])
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
-        adjoint, places, ahead = carry
-        t, of_state, row = x
-        earlier = _row(states, jnp.maximum(t - 1, 0))
-        before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), earlier, first)
-        drive, r = mesh.gather_model(ahead if in_place else row)
-        adjoint = _plus(adjoint, of_state)
-        advance = _parts(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
-        of_s, of_d, of_r = mesh.gather_model(_pull(advance, adjoint, floats(before), floats(drive), r))
-        if cell.is_split:
-            weights = turn(turned)
-            product = _parts(lambda s, d: cell.recurrent(weights, cell.enter(weights, s, d)), before, drive)
-            more_s, more_d = _pull(product, [of_d[0] if r is None else of_r], floats(before), floats(drive))
-            of_s, of_d = _plus(of_s, more_s), _plus(of_d, more_d)
-        of_row = (refill(drive, of_d), of_r)
-        if not in_place:  # of a short segment fresh memory costs nothing
-            return (of_s, None, None), (adjoint, of_row)
-        # What was kept of this step has been read, so its cotangent takes its place: fresh memory costs more than work.
-        # The row of the step before is read of what was written, else XLA copies the whole at every step at some sizes.
-        places = _put(places, of_row, t)
-        return (of_s, places, _row(places, jnp.maximum(t - 1, 0))), (adjoint, None)
+        adjoint, buffer, next_row = carry
+        t, grad_state, row = x
+        previous = _row(states, jnp.maximum(t - 1, 0))
+        before = jax.tree.map(lambda s, s_0: jnp.where(t > 0, s, s_0), previous, first)
+        drive, r = mesh.gather_model(next_row if overwrite else row)
+        adjoint = _add(adjoint, grad_state)
+        before_bar, row_bar = _step_adjoint(cell, params, weights, adjoint, before, drive, r)
+        if not overwrite:
+            return (before_bar, None, None), (adjoint, row_bar)
+        buffer = _put(buffer, row_bar, t)
+        return (before_bar, buffer, _row(buffer, jnp.maximum(t - 1, 0))), (adjoint, None)
 
     steps = jnp.arange(len(jax.tree.leaves(inputs)[0]))
-    places: Any = kept if in_place else None
-    rows: Any = None if in_place else kept
-    (adjoint, places, _), (adjoints, of_rows) = jax.lax.scan(
-        body, (adjoint, places, _row(places, -1)), (steps, of_states, rows), reverse=True, unroll=engine.unroll
+    buffer, rows = (kept, None) if overwrite else (None, kept)
+    (adjoint, buffer, _), (adjoints, rows_bar) = jax.lax.scan(
+        body, (adjoint, buffer, _row(buffer, -1)), (steps, grad_states, rows), reverse=True, unroll=engine.unroll
     )
-    of_drives, of_rs = places if in_place else of_rows
+    return adjoint, adjoints, buffer if overwrite else rows_bar
 
-    # The sums over time. Of a function that does not read the parameters nothing is left when the program is compiled.
-    drives, rs = fold(kept)
-    of_drives, of_product = floats(fold(of_drives)), floats(fold(of_drives))[0] if rs is None else fold(of_rs)
-    more, of_inputs = _pull(lambda p, x: floats(cell.project(p, fold(x))), of_drives, params, inputs)
-    of_params = _plus(of_params, floats(more, params))
-    (more,) = _pull(lambda p: floats(_advance(cell, p, all_before, drives, rs)), fold(adjoints), params)
-    of_params = _plus(of_params, floats(more, params))
+
+def _step_adjoint(
+    cell: Any, params: Params, weights: Callable[[], Params], adjoint: Any, before: State, drive: Any, r: Any
+) -> tuple[list[jax.Array], Any]:
+    """Returns the cotangents of s_{t-1} and of the arguments (drive, r) of step t, from lambda_t."""
+    advance = _on_floats(lambda s, d, r: _advance(cell, params, s, d, r), before, drive)
+    before_bar, drive_bar, r_bar = mesh.gather_model(_pull(advance, adjoint, floats(before), floats(drive), r))
     if cell.is_split:
-        (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, all_before, drives))), [of_product], params)
-        of_params = _plus(of_params, floats(more, params))
-    return (adjoint, of_params), floats(of_inputs, inputs)
+        w = weights()
+        product = _on_floats(lambda s, d: cell.recurrent(w, cell.enter(w, s, d)), before, drive)
+        product_bar = [drive_bar[0] if r is None else r_bar]
+        more_before, more_drive = _pull(product, product_bar, floats(before), floats(drive))
+        before_bar, drive_bar = _add(before_bar, more_before), _add(drive_bar, more_drive)
+    return before_bar, (refill(drive, drive_bar), r_bar)
+
+
+def _sums_over_time(
+    cell: Any, residuals: _Residuals, before: State, kept_bar: Any, adjoints: list[jax.Array], grads: list[jax.Array]
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """Returns `grads` plus the parameters' gradients over these steps, and the inputs' gradients.
+
+    The term of a function that does not read the parameters is compiled to nothing.
+    """
+    params, _, _, inputs, kept = residuals
+    fold, _ = _folding(jax.tree.leaves(inputs)[0].shape[:-1])
+    drives, rs = fold(kept)
+    drives_bar, rs_bar = kept_bar
+    drives_bar, product_bar = floats(fold(drives_bar)), floats(fold(drives_bar if rs is None else rs_bar))[0]
+    more, grad_inputs = _pull(lambda p, x: floats(cell.project(p, fold(x))), drives_bar, params, inputs)
+    grads = _add(grads, floats(more, params))
+    (more,) = _pull(lambda p: floats(_advance(cell, p, before, drives, rs)), fold(adjoints), params)
+    grads = _add(grads, floats(more, params))
+    if cell.is_split:
+        (more,) = _pull(lambda p: floats(cell.recurrent(p, cell.enter(p, before, drives))), [product_bar], params)
+        grads = _add(grads, floats(more, params))
+    return grads, floats(grad_inputs, inputs)
+
+
+# The two halves of a step: its arguments, and the step itself.
 
 
 def _arguments(cell: Any, params: Params, state: State, x: Any) -> tuple[Any, jax.Array | None]:
-    """What `_advance` reads beside the state: the drive, and r where it is not already in it."""
+    """Returns the arguments of `_advance` besides the state: drive and r; (drive + r, None) if nothing else is read."""
     drive = cell.project(params, x)
     if not cell.is_split:
         return drive, None
     r = cell.recurrent(params, cell.enter(params, state, drive))
-    if _reads_only_the_sum(cell, params, state, drive, r):
+    if decisions.reads_only_sum(cell, params, state, drive, r):
         return mesh.gather_model(refill(drive, [floats(drive)[0] + r])), None
     return mesh.gather_model((drive, r))
 
 
-def _transposed(leaf: jax.Array) -> jax.Array:
+def _advance(cell: Any, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
+    """Returns s_t from s_{t-1} and the step's arguments."""
+    if not cell.is_split:
+        return mesh.gather_model(cell.step(params, state, drive))
+    return mesh.gather_model(cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r))
+
+
+# Layouts of arrays.
+
+
+def _folding(shape: tuple[int, ...]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Returns functions of pytrees that fold the leading axes `shape` into one, and unfold them."""
+    folded = decisions.folded_shape(shape)
+
+    def fold(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.reshape(leaf, (*folded, *leaf.shape[len(shape) :])), tree)
+
+    def unfold(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.reshape(leaf, (*shape, *leaf.shape[len(folded) :])), tree)
+
+    return fold, unfold
+
+
+def _weights(cell: Any, params: Params, state: State, batch: tuple[int, ...]) -> Callable[[], Params]:
+    """Returns a function that gives the parameters inside the backward loop, stored transposed if that is faster."""
+    if not decisions.transpose_once(cell, params, state, batch):
+        return lambda: params
+    transposed = jax.tree.map(_transpose, params)
+    return lambda: jax.tree.map(_transpose, transposed)
+
+
+def _transpose(leaf: jax.Array) -> jax.Array:
     return jnp.swapaxes(leaf, -1, -2) if leaf.ndim > 1 else leaf
 
 
@@ -248,59 +333,26 @@ def _put(tree: Any, row: Any, t: jax.Array) -> Any:
     return jax.tree.map(lambda leaf, new: jax.lax.dynamic_update_index_in_dim(leaf, new, t, 0), tree, row)
 
 
-_solve.defvjp(_forward, _backward)
+# Cotangents.
 
 
-def _advance(cell: Any, params: Params, state: State, drive: Any, r: jax.Array | None) -> State:
-    """A step by what `_arguments` tells."""
-    if not cell.is_split:
-        return mesh.gather_model(cell.step(params, state, drive))
-    return mesh.gather_model(cell.activate(params, state, drive, jnp.zeros_like(floats(drive)[0]) if r is None else r))
+def _on_floats(function: Callable[..., Any], state: State, drive: Any) -> Callable[..., list[jax.Array]]:
+    """Returns a function of (state, drive, ...) as one of their floating-point leaves; so are its results."""
 
-
-def _reads_only_the_sum(cell: Any, params: Params, state: State, drive: Any, r: jax.Array) -> bool:
-    """Whether `activate` is a function of drive + r, as a look at its operations tells.
-
-    Then one array is kept in place of two, and their two cotangents are one.
-    """
-    if [(d.shape, d.dtype) for d in floats(drive)] != [(r.shape, r.dtype)]:
-        return False
-
-    def step(d: jax.Array, r: jax.Array) -> Any:
-        whole = refill(drive, [d])
-        return cell.enter(params, state, whole), cell.activate(params, state, whole, r)
-
-    jaxpr = jax.make_jaxpr(step)(floats(drive)[0], r).jaxpr
-    both = set(jaxpr.invars)
-    readers = [eqn for eqn in jaxpr.eqns if both & {v for v in eqn.invars if not hasattr(v, "val")}]
-    adds = len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == both
-    return adds and not both & {v for v in jaxpr.outvars if not hasattr(v, "val")}
-
-
-def _is_plain_product(cell: Any, params: Params, state: State) -> bool:
-    """Whether `recurrent` is JAX's own product, and not one that lays out its weights itself (of bfloat16, say)."""
-    if not cell.is_split:
-        return False
-    return any(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(cell.recurrent)(params, state).eqns)
-
-
-def _parts(function: Callable[..., Any], state: State, drive: Any) -> Callable[..., list[jax.Array]]:
-    """A function of (state, drive, ...) as one of their floating-point leaves, the others fixed; so its results."""
-
-    def of_floats(s: list[jax.Array], d: list[jax.Array], *rest: Any) -> list[jax.Array]:
+    def function_of_leaves(s: list[jax.Array], d: list[jax.Array], *rest: Any) -> list[jax.Array]:
         return floats(function(refill(state, s), refill(drive, d), *rest))
 
-    return of_floats
+    return function_of_leaves
 
 
 def _pull(function: Callable[..., Any], cotangent: Any, *arguments: Any) -> Any:
     return jax.vjp(function, *arguments)[1](cotangent)
 
 
-def _plus(some: list[jax.Array], more: list[jax.Array]) -> list[jax.Array]:
+def _add(some: list[jax.Array], more: list[jax.Array]) -> list[jax.Array]:
     return [a + b for a, b in zip(some, more, strict=True)]
 
 
 def _no_tangent(leaf: jax.Array) -> Any:
-    """What JAX wants for the cotangent of integers; in the place of floats it is refilled."""
+    """Returns JAX's cotangent of an integer array; arrays of floats are refilled and pass unchanged."""
     return leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)

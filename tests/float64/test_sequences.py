@@ -21,7 +21,7 @@ from rnn_jax import (
     noise,
     unroll,
 )
-from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, hoisted
+from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, decisions
 from tests.float64.layer_table import (
     LAYERS,
     T,
@@ -48,7 +48,7 @@ class Way(NamedTuple):
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
     """More than one of them, and a rest, in sequences as short as here."""
-    monkeypatch.setattr(hoisted, "SEGMENT", 2)
+    monkeypatch.setattr(decisions, "SEGMENT", 2)
 
 
 WAYS = [

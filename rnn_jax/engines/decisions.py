@@ -1,0 +1,101 @@
+"""The decisions of `Hoisted`, with reason and measurement.
+
+| decision                         | reason                                         | measured                         |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Arguments of all steps are kept  | New memory costs 3.5 us for a page of 4 KB;    | LSTM (16, 3162, 64, 64): 123 ms  |
+| below 32 MB, or if expensive:    | the C library reuses blocks below 32 MB.       | kept, 139 recomputed; (128, 784, |
+| `keep_arguments`                 | Expensive: over 250 operations for each        | 1, 128): 527 and 516             |
+|                                  | number.                                        |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Others are recomputed, 25 steps  | Enough steps for a large product, few enough   | 50 steps: the same time          |
+| at a time: `SEGMENT`             | for the cache.                                 |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| One array is kept for two if     | If `activate` reads drive + r only, there is   | LSTM: 4H numbers a step, not 8H  |
+| that suffices: `reads_only_sum`  | one array to write, and one cotangent.         |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Inputs are projected inside the  | The product is used while it is in the cache;  | one gate (B 32, H 128): 8 us,    |
+| loop                             | otherwise a gate reads a slice of [T, B, 4H].  | not 54                           |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Cotangents overwrite the kept    | No other array of that size is written. XLA    | GRU: 0.68 to 0.86 of the time    |
+| rows; the next row is read from  | copies the whole array at every step if a row  |                                  |
+| the result                       | is read before the array is written.           |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| W_h^T is stored once, before the | XLA transposes W_h at every step. A single     | batches of 2 to 8: 0.73 to 0.86  |
+| loop: `transpose_once`           | sequence reads W_h as it is.                   | of the time; from 64: equal      |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Steps and sequences are folded   | With two axes to sum over, XLA makes a         | the copy: 15 of 300 ms and 52 MB |
+| into one axis: `folded_shape`    | transposed copy.                               |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Mesh axis `data`: two axes, all  | Folding would gather all sequences on each     | one sum over devices in a        |
+| arguments kept                   | device; each segment would sum its gradients   | training step                    |
+|                                  | over devices.                                  |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Mesh axis `model`: arguments of  | Gates read columns of all devices.             | exchanges in each time step: 1   |
+| `activate` are gathered          |                                                | forward, 2 backward              |
+|----------------------------------|------------------------------------------------|----------------------------------|
+
+Times are of forward and backward passes on two CPU cores with jaxlib 0.10.2 (November 2026); shapes are (batch, steps,
+input, hidden). The rules are the same on every platform; none was measured on a GPU. BUILD_NOTES.md, "Engines", lists
+what was tried without gain.
+"""
+
+import math
+from typing import Any
+
+import jax
+
+from rnn_jax import mesh
+from rnn_jax.cell import Params, State
+from rnn_jax.trees import floats, refill
+
+SEGMENT = 25  # steps recomputed at once
+EXPENSIVE = 250  # floating-point operations for each number of an array, above which it is kept
+NEW_MEMORY = 2**25  # bytes of a block that the C library requests anew each time (glibc's largest M_MMAP_THRESHOLD)
+
+
+def keep_arguments(cell: Any, params: Params, arguments: Any, inputs: Any) -> bool:
+    """Decides whether the forward pass keeps each step's arguments, or the backward pass recomputes them.
+
+    Args:
+      cell: any cell.
+      params: its parameters.
+      arguments: shapes of the arguments of one step.
+      inputs: shapes of the inputs [T, *batch, features].
+    """
+    steps, *batch, features = jax.tree.leaves(inputs)[0].shape
+    numbers = sum(leaf.size for leaf in floats(arguments))
+    kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
+    # Products with all weights; a cell that is not split recomputes its projection only.
+    products = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.is_split else numbers * features
+    return mesh.size("data") > 1 or kept_bytes < NEW_MEMORY or 2 * products > EXPENSIVE * numbers
+
+
+def reads_only_sum(cell: Any, params: Params, state: State, drive: Any, r: jax.Array) -> bool:
+    """Whether `activate` of a split cell is a function of drive + r, by its operations."""
+    if [(d.shape, d.dtype) for d in floats(drive)] != [(r.shape, r.dtype)]:
+        return False
+
+    def step(d: jax.Array, r: jax.Array) -> Any:
+        refilled = refill(drive, [d])
+        return cell.enter(params, state, refilled), cell.activate(params, state, refilled, r)
+
+    jaxpr = jax.make_jaxpr(step)(floats(drive)[0], r).jaxpr
+    both = set(jaxpr.invars)
+    readers = [eqn for eqn in jaxpr.eqns if both & {v for v in eqn.invars if not hasattr(v, "val")}]
+    adds = len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == both
+    return adds and not both & {v for v in jaxpr.outvars if not hasattr(v, "val")}
+
+
+def transpose_once(cell: Any, params: Params, state: State, batch: tuple[int, ...]) -> bool:
+    """Whether the weights of `recurrent` are laid out for the backward loop before it.
+
+    Only for JAX's own product: one with bfloat16 operands (`rnn_jax.bfloat16`) lays out its weights itself.
+    """
+    if math.prod(batch) == 1 or mesh.size("model") > 1 or not cell.is_split:
+        return False
+    return any(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(cell.recurrent)(params, state).eqns)
+
+
+def folded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the leading axes of a product over all steps and sequences, for inputs with leading axes `shape`."""
+    return (-1,) if mesh.size("data") == 1 else shape
