@@ -1,92 +1,112 @@
-"""Each detector scored: its threshold from the validation part, everything else from the test part."""
+"""Anomaly scores of every point, from the points up to it alone, and how well they detect anomalies."""
 
-import dataclasses
-import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
-from experiments.anomaly import detectors, evaluation
 from experiments.anomaly.config import Config, Plan
-from experiments.anomaly.evaluation import Scores
-from experiments.forecasting import fitting
-from rnn_jax import training
+from experiments.anomaly.injection import KINDS, Copies, Event
+from experiments.baselines import naive_series
+from experiments.baselines.isolation_forest import isolation_scores
+from experiments.common.forecasters import Evaluation, Result
+from experiments.common.residuals import standardised_residuals, surprise
+from experiments.common.series import AUTOREGRESSION, Data
 from rnn_jax.models import Forecaster
 
-ONE_MORE = 1  # of work: what comes after the last optimization step
+
+class EventScores(NamedTuple):
+    """Scores over anomalies of one kind, or of all kinds."""
+
+    event_auc: float  # probability that an anomaly's highest score exceeds that of an unchanged span
+    detected: float  # share with an alarm
+    delay: float  # median points from start to first alarm of those detected; NaN if none is
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Outcome:
-    """All that a detector gave."""
+class Scores(NamedTuple):
+    """Scores of a detector on the test set."""
 
-    name: str
-    points: np.ndarray  # [N, copies + 1], the scores of the test part's copies; of a network of its seeds together
-    scores: Scores  # likewise
-    of_seeds: list[Scores] = dataclasses.field(default_factory=list)
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)  # for the record
-
-    @property
-    def network(self) -> bool:
-        return bool(self.of_seeds)
+    threshold: float
+    point_auc: float  # probability that a point of an anomaly scores higher than a normal one
+    false_alarms: float  # in 1,000 normal points
+    all: EventScores
+    kinds: dict[str, EventScores]
 
 
-def opponents(plan: Plan, config: Config) -> list[Outcome]:
-    """z-score, residuals of seasonal naive forecasts and of the autoregression, isolation forest."""
-    data = plan.data
-    found = []
-    for name, detector in {
-        "z-score": lambda copies: detectors.z_score(data, copies),
-        "seasonal naive": lambda copies: detectors.seasonal(data, copies),
-        "autoregression": lambda copies: detectors.autoregression(data, copies, plan.width),
-        "isolation forest": lambda copies: detectors.isolation_forest(data, copies, config.seed),
-    }.items():
-        found.append(Outcome(name, *_scored(plan, config, *(detector(plan.copies[part]) for part in _PARTS))))
-    return found
+Results = Mapping[str, Result[Scores]]  # by detector
 
 
-def work(plan: Plan, config: Config, model: Forecaster) -> int:
-    """Of `measure`, in optimization steps."""
-    return fitting.work(plan.data, model, config.batch_size, config.epochs) + ONE_MORE
+def flat(scores: Scores) -> dict[str, float]:
+    """Returns the scores by the name of their field in a record."""
+    fields = {"threshold": scores.threshold, "test/point_auc": scores.point_auc}
+    fields["test/false_alarms_per_1000"] = scores.false_alarms
+    for kind, each in {"all": scores.all, **scores.kinds}.items():
+        fields |= {f"test/{kind}/{name}": value for name, value in each._asdict().items()}
+    return fields
 
 
-def measure(
-    plan: Plan,
-    config: Config,
-    name: str,
-    model: Forecaster,
-    key: jax.Array,
-    session: training.Session,
-) -> Outcome | None:
-    """Trains all seeds of a network on the clean training part and scores; None where it was stopped."""
-    began = time.perf_counter()
-    fit = fitting.fit(plan.data, config, model, jax.random.split(key, config.seeds), session)
-    if fit is None:
-        return None
-    validation, test = (
-        detectors.network(plan.data, model, fit.params, plan.copies[part], plan.width) for part in _PARTS
-    )
-    found = [_scored(plan, config, *pair) for pair in zip(validation, test, strict=True)]
-    session.advance(ONE_MORE)
-    details = {
-        "definition": model,
-        "parameters": sum(leaf[0].size for leaf in jax.tree.leaves(fit.params)),
-        "epochs": config.epochs,
-        "best_epoch": fit.best.tolist(),
-        "validation/loss": fit.scores.min(axis=1).tolist(),
-        "diverged": fit.diverged,
-        "seconds": time.perf_counter() - began,
+def find_threshold(points: np.ndarray, normal: np.ndarray, false_alarms: float) -> float:
+    """Returns the threshold that `false_alarms` in 1,000 normal points exceed."""
+    return float(np.quantile(points[normal], 1 - false_alarms / 1000))
+
+
+def evaluate(points: np.ndarray, copies: Copies, threshold: float) -> Scores:
+    """Returns the scores of a detector that gives the points of all copies the anomaly scores [N, copies + 1]."""
+    anomalous, normal = copies.masks()
+    counted = anomalous | normal
+    point_auc = float(roc_auc_score(anomalous[counted], points[counted]))
+    false_alarms = 1000 * float(np.mean(points[normal] > threshold))
+    events = {kind: [event for event in copies.events if event.kind == kind] for kind in KINDS}
+    kinds = {kind: _evaluate_events(points, some, threshold) for kind, some in events.items() if some}
+    return Scores(threshold, point_auc, false_alarms, _evaluate_events(points, copies.events, threshold), kinds)
+
+
+def _evaluate_events(points: np.ndarray, events: Sequence[Event], threshold: float) -> EventScores:
+    pairs = [(points[span, copy], points[span, -1]) for copy, _, span in events]
+    highest, unchanged = ([scores.max() for scores in side] for side in zip(*pairs, strict=True))
+    auc = roc_auc_score([1] * len(pairs) + [0] * len(pairs), highest + unchanged)
+    delays = [int(np.argmax(scores > threshold)) for scores, _ in pairs if scores.max() > threshold]
+    return EventScores(float(auc), len(delays) / len(pairs), float(np.median(delays)) if delays else float("nan"))
+
+
+def evaluation(config: Config, plan: Plan) -> Evaluation[Scores]:
+    """Returns the evaluation of anomaly scores on the validation set, for thresholds, and on the test set."""
+    data, splits, width = plan.data, (plan.validation, plan.test), plan.width
+    _, normal = plan.validation.masks()
+
+    def predict(model: Forecaster, params: Any, _: jax.Array) -> list[Any]:
+        return list(zip(*(network_scores(data, model, params, copies, width) for copies in splits), strict=True))
+
+    def score(points: tuple[np.ndarray, np.ndarray]) -> Scores:
+        return evaluate(points[1], plan.test, find_threshold(points[0], normal, config.false_alarms))
+
+    validation, test = (baseline_scores(data, copies, width, config.seed) for copies in splits)
+    baselines = {name: (validation[name], test[name]) for name in test}
+    fields = {"length": plan.length, "scale": plan.scale, "grace": plan.test.grace, "width": width}
+    return Evaluation(baselines, predict, score, flat, fields | {"test/events": len(plan.test.events)})
+
+
+def baseline_scores(data: Data, copies: Copies, width: int, seed: int) -> dict[str, np.ndarray]:
+    """Returns the anomaly scores [N, copies + 1] of each baseline; `seed` is the isolation forest's."""
+    linear, z = data.autoregression, data.transformed(copies.values)
+    clean = data.z[data.transform.lost : data.ends.training]
+    return {
+        "z-score": naive_series.z_score(copies.values, data.training),
+        "seasonal naive": naive_series.seasonal_residual(copies.values, data.season),
+        AUTOREGRESSION: surprise((z - linear.one_step(z)) / linear.deviation, width),
+        "isolation forest": isolation_scores(clean, z, copies.start, copies.stop, data.season, seed),
     }
-    return Outcome(name, *found[-1], [scores for _, scores in found[:-1]], details)
 
 
-_PARTS = ("validation", "test")
+def network_scores(data: Data, model: Forecaster, params: Any, copies: Copies, width: int) -> list[np.ndarray]:
+    """Returns the anomaly scores [N, copies + 1] of the ensemble, then of each seed of params [seeds, ...].
 
-
-def _scored(plan: Plan, config: Config, validation: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, Scores]:
-    """The test part's scores, and what they are worth."""
-    observed = plan.data.series.observed
-    normal = [plan.copies[part].normal(observed, plan.grace) for part in _PARTS]
-    threshold = evaluation.threshold_of(validation, normal[0], config.false_alarms)
-    return test, evaluation.evaluate(test, plan.copies["test"], normal[1], observed, threshold)
+    The network reads the split once, from a window before it on, and carries its state.
+    """
+    start = max(data.transform.lost, copies.start - data.window)
+    residuals = standardised_residuals(model, params, data.transformed(copies.values)[start : copies.stop])
+    aligned = np.zeros((len(residuals), *copies.values.shape))
+    aligned[:, start + 1 : copies.stop] = residuals
+    return [surprise(each, width) for each in aligned]

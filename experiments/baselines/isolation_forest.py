@@ -1,0 +1,27 @@
+"""Isolation forest on windows of a series (Liu et al. 2008, doi:10.1109/ICDM.2008.17)."""
+
+import numpy as np
+from sklearn.ensemble import IsolationForest
+
+from rnn_jax.data import windows
+
+MAX_WIDTH = 16  # points of a window
+
+
+def isolation_scores(training: np.ndarray, z: np.ndarray, start: int, stop: int, season: int, seed: int) -> np.ndarray:
+    """Returns anomaly scores [N, copies] of the windows that end at each point in [start, stop); 0 elsewhere.
+
+    Args:
+      training: series without anomalies to fit the forest to, [M].
+      z: series to score, [N, copies].
+      start: first point to score.
+      stop: end of the points to score.
+      season: points in a season; a window has as many, but at most `MAX_WIDTH`.
+      seed: seed of the forest.
+    """
+    width = min(MAX_WIDTH, season)
+    forest = IsolationForest(random_state=seed).fit(windows(training, width).T)
+    ending = windows(z[start - width + 1 : stop], width)  # [width, points, copies]
+    scores = np.zeros_like(z)
+    scores[start:stop] = -forest.score_samples(ending.reshape(width, -1).T).reshape(ending.shape[1:])
+    return scores

@@ -1,0 +1,284 @@
+"""A series for forecasting: its flags, splits, the transform and autoregression that suit it best, forecast origins."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+from matplotlib.axes import Axes
+
+from experiments.baselines.autoregression import Autoregression, candidate_orders
+from experiments.common import networks
+from experiments.common.flags import FitConfig, UserError, setting
+from rnn_jax import training
+from rnn_jax.data import Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
+
+DEFAULT_LENGTH, DEFAULT_SPACING = 3000, 6.0  # points of the Mackey-Glass series, and time units between them
+DEFAULT_SEASON, DEFAULT_HORIZON = 8, 14  # its cycles take about 50 units; x(t + 84) is the classic forecast
+DEFAULT_LEARNING_RATE = 0.005  # for Mackey-Glass, which is far from linear
+AUTO = "auto"
+AUTOREGRESSION = "autoregression"  # name of the baseline
+
+
+@dataclasses.dataclass(frozen=True)
+class SeriesConfig(FitConfig):
+    """Flags of the experiments that forecast a series."""
+
+    data: str | None = setting(
+        None,
+        f"CSV file; by default {DEFAULT_LENGTH:,} points of the Mackey-Glass equation, {DEFAULT_SPACING:g} time units "
+        "apart.",
+    )
+    column: str | None = setting(None, "Name of its column; by default the last that holds numbers.")
+    fill: int = setting(0, "Longest gap, in rows, that is filled by interpolation; a longer one is refused.", least=0)
+    split: tuple[str, ...] = setting(
+        ("70", "15", "15"), "Comma list of percents: training, validation and test set, in time order.", checked=False
+    )
+    season: int | None = setting(None, f"Points in a season; by default 12, for Mackey-Glass {DEFAULT_SEASON}.")
+    transform: str = setting(
+        AUTO,
+        "Quantity to forecast: level, log or root, with lags of differences, as root or log-1-12; auto: the one with "
+        "which an autoregression does best on the validation set.",
+    )
+    cells: tuple[str, ...] = setting(
+        ("rnn", "lstm", "gru"), f"Networks that forecast the next value. {networks.CELLS_HELP}"
+    )
+    hidden_size: int = setting(32, "Units of each layer.")
+    layers: int = setting(1, "Number of layers.")
+    window: int | None = setting(
+        None,
+        "Points that a network reads before a forecast; by default two seasons, at least 32 and twice the order of the "
+        "autoregression.",
+        least=2,
+    )
+    taps: int | None = setting(
+        None,
+        "Most recent inputs that the readout sees in addition to the cell's output; it is initialised as an "
+        "autoregression on them. By default the order of the best autoregression; 0: none.",
+        least=0,
+    )
+    epochs: int = setting(100)
+    learning_rate: float | None = setting(  # type: ignore[assignment]  # None: the default depends on the data
+        None,
+        "Adam's initial learning rate; it falls to 0 along a cosine; by default 0.001, for Mackey-Glass "
+        f"{DEFAULT_LEARNING_RATE}.",
+    )
+
+    def trainer(self, model: Any, steps: int) -> training.Trainer[Any]:
+        rate = self.learning_rate or (DEFAULT_LEARNING_RATE if self.data is None else 1e-3)
+        return FitConfig.trainer(dataclasses.replace(self, learning_rate=rate), model, steps)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Origins:
+    """Points from which forecasts are made (rolling origins), and the observations that follow them."""
+
+    points: np.ndarray  # integers [O]: the last known point of each origin
+    actual: np.ndarray  # [H, O], anything if not scored
+    scored: np.ndarray  # booleans [H, O]: within the split, observed, and forecast from an observed point
+
+    @classmethod
+    def between(cls, series: Series, start: int, stop: int, horizon: int) -> "Origins":
+        """Returns the origins whose next point lies in [start, stop).
+
+        An interpolated number depends on the number after its gap: no forecast from there is scored.
+        """
+        points = np.arange(start - 1, stop - 1)
+        targets = points + np.arange(1, horizon + 1)[:, None]
+        inside = np.minimum(targets, stop - 1)
+        scored = (targets < stop) & series.observed[inside] & series.observed[points]
+        return cls(points, series.values[inside], scored)
+
+    def histories(self, values: np.ndarray, length: int) -> np.ndarray:
+        """Returns the `length` values up to each origin, [length, O]."""
+        return values[self.points + np.arange(1 - length, 1)[:, None]]
+
+    def base(self, values: np.ndarray, transform: Transform) -> np.ndarray:
+        """Returns `transform.base` after each origin, [H, O]."""
+        return transform.base(self.histories(values, transform.lost + 1), len(self.actual))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Data:
+    """A series with its splits, and with the transform and the autoregression that are best on the validation set."""
+
+    source: str  # file, or name of the equation
+    series: Series
+    ends: SplitEnds
+    season: int
+    horizon: int
+    window: int
+    transform: Transform
+    z: np.ndarray  # transformed [N]; 0 for the first `transform.lost` points
+    usable: np.ndarray  # booleans [N]: z exists and depends on observed points only
+    autoregression: Autoregression
+    validation_mae: float  # of the autoregression
+
+    @property
+    def training(self) -> np.ndarray:
+        """Values of the training set."""
+        return self.series.values[: self.ends.training]
+
+    def origins(self) -> Origins:
+        """Returns the origins of the test set."""
+        return Origins.between(self.series, *self.ends[1:], self.horizon)
+
+    def transformed(self, values: np.ndarray) -> np.ndarray:
+        """Returns z [N, ...] of changed values [N, ...]; those that a scale cannot take become the series' least."""
+        if not self.transform.scale.accepts(values):
+            values = np.maximum(values, np.min(self.series.values))
+        return np.concatenate([np.zeros((self.transform.lost, *values.shape[1:])), self.transform.forward(values)])
+
+    def record(self) -> dict[str, Any]:
+        """Returns the fields that every record of the series has."""
+        points = zip(("training", "validation", "test"), np.diff([0, *self.ends]).tolist(), strict=True)
+        return {
+            "source": self.source,
+            "column": self.series.name,
+            "season": self.season,
+            "horizon": self.horizon,
+            "window": self.window,
+            "transform": self.transform.name,
+            **{f"{split}/points": count for split, count in points},
+            "filled": int(np.sum(~self.series.observed)),
+        }
+
+    def label_time(self, axis: Axes, points: np.ndarray, ticks: int) -> None:
+        """Labels an axis over `points` of the series."""
+        shown = points[:: max(1, len(points) // ticks)]
+        axis.set_xticks(shown, [self.series.labels[i] for i in shown])
+        axis.set_xlabel("time (units)" if self.source.startswith("Mackey") else "row, by its label")
+
+
+def load(config: SeriesConfig, horizon: int | None) -> Data:
+    """Reads the series of a config, splits it, and chooses transform, autoregression and window.
+
+    Args:
+      config: config of the experiment.
+      horizon: steps to forecast; None means the default of the series.
+
+    Raises:
+      UserError: if the series cannot be read, is too short, or the transform does not suit it.
+    """
+    source, series = _read(config)
+    default = config.data is None
+    season = config.season or (DEFAULT_SEASON if default else 12)
+    horizon = horizon or (DEFAULT_HORIZON if default else season)
+    window = config.window or max(32, 2 * season)
+    ends = _split(config, source, len(series.values), season, horizon)
+    room = ends.training - window - horizon
+    transforms = _transforms(config.transform, season, series.values, ends.training)
+    candidates = [transform for transform in transforms if transform.lost <= room]
+    if not candidates:
+        raise UserError(
+            f"{source}: too short: its training set has {ends.training} points, and windows of {window} with "
+            f"--horizon={horizon} need more; a smaller --window, --season or --horizon needs less"
+        )
+    # OpenBLAS's threads spin while they wait: if cores are shared, this takes twenty times as long with them.
+    with threadpoolctl.threadpool_limits(1):
+        choices = _fits(series, candidates, ends, season, horizon)
+    if not choices:
+        raise UserError(f"{source}: no autoregression could be fitted to the training set; it is too short")
+    mae, transform, autoregression = min(choices, key=lambda choice: choice[0])
+    if config.window is None:  # so that the readout can see as far back as the autoregression
+        window = max(window, min(2 * autoregression.order, ends.training - horizon - transform.lost))
+    aligned = align(transform, series)
+    return Data(source, series, ends, season, horizon, window, transform, *aligned, autoregression, mae)
+
+
+def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `Data.z` and `Data.usable`, [N] each, of a fitted transform."""
+    usable = series.observed.copy()
+    for lag in transform.lags:
+        usable[lag:] &= usable[:-lag].copy()
+    usable[: transform.lost] = False
+    return np.concatenate([np.zeros(transform.lost), transform.forward(series.values)]), usable
+
+
+def _read(config: SeriesConfig) -> tuple[str, Series]:
+    if config.data is not None:
+        try:
+            return config.data, read_series(config.data, config.column, config.fill)
+        except ValueError as error:
+            hint = "; --fill=N fills gaps of up to N rows" if "is missing" in str(error) else ""
+            raise UserError(f"--data: {error}{hint}") from error
+    if config.column is not None:
+        raise UserError(f"--column={config.column} needs a file: --data=FILE")
+    labels = tuple(f"{i * DEFAULT_SPACING:g}" for i in range(DEFAULT_LENGTH))
+    values = mackey_glass(DEFAULT_LENGTH, spacing=DEFAULT_SPACING)
+    return "Mackey-Glass, tau 17", Series("x", labels, values, np.ones(DEFAULT_LENGTH, bool))
+
+
+def _split(config: SeriesConfig, source: str, length: int, season: int, horizon: int) -> SplitEnds:
+    given = ",".join(config.split)
+    try:
+        shares = [float(percent) / 100 for percent in config.split]
+    except ValueError as error:
+        raise UserError(f"--split must be three numbers, got {given!r}") from error
+    try:
+        ends = split_ends(length, shares, least=2)
+    except ValueError as error:
+        raise UserError(f"--split={given}, {source}: {error}") from error
+    for split, points in zip(("validation", "test"), np.diff(ends), strict=True):
+        if points < horizon:
+            raise UserError(
+                f"{source}: too short: --horizon={horizon} needs as many points in its {split} set, which has {points}"
+            )
+    if ends.training <= season:
+        raise UserError(f"--season={season} must be shorter than the training set, {ends.training} points")
+    return ends
+
+
+def _transforms(name: str, season: int, values: np.ndarray, end: int) -> list[Transform]:
+    """Returns the transforms to choose from, fitted to the training set values[:end]."""
+    scales = {scale.name or "level": scale for scale in (Level(), Log(), Root())}
+    if name == AUTO:
+        all_lags = [(), (1,), *([(season,), (1, season)] if season > 1 else [])]
+        transforms = [Transform(scale, lags) for scale, lags in itertools.product(scales.values(), all_lags)]
+    else:
+        first, *rest = name.split("-")
+        if first not in scales or not all(lag.isdecimal() and int(lag) for lag in rest):
+            raise UserError(
+                f"--transform must be {AUTO}, or {', '.join(scales)} with lags of differences, as level-1 or "
+                f"log-1-12, got {name!r}"
+            )
+        transforms = [Transform(scales[first], tuple(map(int, rest)))]
+    fitted, reasons = [], []
+    for transform in transforms:
+        if not transform.scale.accepts(values):  # the whole series must be accepted, to forecast the test set
+            reasons.append(f"{transform.name} cannot take its least value, {values.min():g}")
+            continue
+        try:
+            fitted.append(transform.fitted(values[:end]))
+        except ValueError as error:
+            reasons.append(str(error))
+    if not fitted:
+        detail = "the training set cannot be standardised: " if name == AUTO else ""
+        raise UserError(f"--transform={name}: {detail}{reasons[-1]}")
+    return fitted
+
+
+def _fits(
+    series: Series, transforms: list[Transform], ends: SplitEnds, season: int, horizon: int
+) -> list[tuple[float, Transform, Autoregression]]:
+    """Returns autoregressions fitted to the training set, with their mean absolute error on the validation set."""
+    validation = Origins.between(series, *ends[:2], horizon)
+    fits = []
+    for transform in transforms:
+        z, usable = align(transform, series)
+        base = validation.base(series.values, transform)
+        for order in candidate_orders(season, int(usable[: ends.training].sum())):
+            if validation.points[0] - order - transform.lost < 0:  # the first origin has too short a history
+                continue
+            try:
+                model = Autoregression.fit(z[: ends.training], usable[: ends.training], order)
+            except ValueError:  # too few points
+                continue
+            with np.errstate(over="ignore", invalid="ignore"):  # some are unstable
+                future = model.forecast(validation.histories(z, order), horizon)
+                errors = np.abs(transform.inverse(transform.accumulate(future), base) - validation.actual)
+            mae = float(np.mean(errors[validation.scored]))
+            if np.isfinite(mae):
+                fits.append((mae, transform, model))
+    return fits
