@@ -1,4 +1,4 @@
-"""The forecasting experiment: rolling origins, scores, opponents, what a run writes, what it refuses."""
+"""The forecasting experiment: rolling origins, scores, baselines, files of a run, settings that it refuses."""
 
 import dataclasses
 import json
@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 
 from experiments import forecasting
+from experiments.baselines import naive_series
+from experiments.baselines.autoregression import Autoregression
+from experiments.common import forecasters
+from experiments.common import series as common_series
 from experiments.common.flags import UserError
-from experiments.forecasting import baselines, fitting, measurement
-from experiments.forecasting import config as configs
-from experiments.forecasting.rolling import INTERVALS, Origins, Predicted, scores, seasonal_unit
+from experiments.common.forecasters import Evaluation
+from experiments.common.series import Origins
+from experiments.forecasting import measurement
+from experiments.forecasting.measurement import INTERVALS, Forecasts, score
 from rnn_jax import training
-from rnn_jax.data import Transform
+from rnn_jax.data import Series, Transform
 from rnn_jax.layers import DelayLine
 from rnn_jax.models import Quantiles
 
@@ -28,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 SEASON = 6
 
 
-def series(points=150):
+def seasonal_series(points=150):
     t, rng = np.arange(points), np.random.default_rng(0)
     return 20 + 0.1 * t + 3 * np.sin(2 * np.pi * t / SEASON) + 0.3 * rng.normal(size=points)
 
@@ -36,7 +41,7 @@ def series(points=150):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "series.csv"
-    rows = [f"2000-{i:03d},{x:.4f}" for i, x in enumerate(series())]
+    rows = [f"2000-{i:03d},{x:.4f}" for i, x in enumerate(seasonal_series())]
     rows[40] = "2000-040,"
     path.write_text("\n".join(["day,x", *rows]), encoding="utf-8")
     return str(path)
@@ -62,119 +67,129 @@ def with_(data, **fields):
 
 @pytest.fixture(scope="module")
 def plan(data):
-    return configs.plan(with_(data))
+    return forecasting.plan(with_(data))
+
+
+def make_series(values, observed):
+    return Series("x", tuple(map(str, range(len(values)))), values, observed)
+
+
+def trained_params(config, data, model):
+    """Parameters [seeds, ...] of a trained network."""
+    evaluation = Evaluation({}, lambda model, params, key: [params], lambda params: 0.0, lambda score: {}, {})
+    key = jax.random.key(0)
+    job = forecasters._job(config, data, "network", model, key, key, evaluation)
+    return job.measure(training.Session()).test.output
 
 
 def test_origins_and_scores_by_hand():
     values = np.array([0.0, 1, 2, 4, 8, 16, 32])
     observed = np.array([True] * 5 + [False, True])
-    origins = Origins.of(values, observed, 4, 7, 2)
-    assert origins.places.tolist() == [3, 4, 5]
+    origins = Origins.between(make_series(values, observed), 4, 7, 2)
+    assert origins.points.tolist() == [3, 4, 5]
     # 5 is not observed: not scored, and nothing is forecast from there; 7 is past the end.
     assert origins.scored.tolist() == [[True, False, False], [False, True, False]]
     np.testing.assert_array_equal(origins.histories(values, 2), [[2, 4, 8], [4, 8, 16]])
-    predicted = Predicted(
+    forecasts = Forecasts(
         np.array([[9.0, 0, 0], [0, 30, 0]]), np.array([[[8.5] * 3, [0] * 3]] * 2), np.array([[[9.5] * 3, [31] * 3]] * 2)
     )
-    got = scores(predicted, origins, 4.0)
+    got = score(forecasts, origins, 4.0)
     np.testing.assert_allclose(got.mae, [1, 2])
     np.testing.assert_allclose(got.rmse, [1, 2])
     np.testing.assert_allclose(got.mase, [0.25, 0.5])
     np.testing.assert_allclose(got.coverage, [[0, 0]] * 2)
     np.testing.assert_allclose(got.width, [[1, 31]] * 2)
-    both = Origins.of(values, np.ones(7, bool), 4, 7, 1)
-    got = scores(Predicted(np.array([[8.0, 13, 36]])), both, 1.0)
+    one_step = Origins.between(make_series(values, np.ones(7, bool)), 4, 7, 1)
+    got = score(Forecasts(np.array([[8.0, 13, 36]])), one_step, 1.0)
     assert got.mae[0] == pytest.approx(7 / 3)
     assert got.rmse[0] == pytest.approx(math.sqrt(25 / 3))
     assert np.isnan(got.coverage).all()
 
 
-def test_the_unit_of_mase_leaves_gaps_out():
+def test_unit_of_mase_leaves_gaps_out():
     values, observed = np.array([0.0, 1, 5, 100, 9]), np.array([True, True, True, False, True])
-    assert seasonal_unit(values, observed, 2) == pytest.approx((5 + 4) / 2)
+    assert naive_series.seasonal_error(values, observed, 2) == pytest.approx((5 + 4) / 2)
 
 
 def test_naive_forecasts():
-    values = np.arange(10.0) ** 2
-    origins = Origins.of(values, np.ones(10, bool), 6, 10, 4)
-    np.testing.assert_array_equal(baselines.persistence(values, origins).center[:, 0], [25] * 4)
-    np.testing.assert_array_equal(baselines.seasonal(values, origins, 3).center[:, 0], [9, 16, 25, 9])
+    values, points = np.arange(10.0) ** 2, np.arange(5, 9)
+    np.testing.assert_array_equal(naive_series.persistence(values, points, 4)[:, 0], [25] * 4)
+    np.testing.assert_array_equal(naive_series.seasonal_naive(values, points, 4, 3)[:, 0], [9, 16, 25, 9])
 
 
-def test_an_autoregression_finds_the_process_and_is_iterated():
+def test_autoregression_recovers_the_process_and_is_iterated():
     rng, values = np.random.default_rng(0), np.zeros(3000)
     for t in range(2, 3000):
         values[t] = 1 + 0.5 * values[t - 1] - 0.3 * values[t - 2] + 0.2 * rng.normal()
-    model = baselines.Autoregression.fit(Transform(), values, np.ones(3000, bool), 2)
+    model = Autoregression.fit(values, np.ones(3000, bool), 2)
     np.testing.assert_allclose([*model.weights, model.constant, model.deviation], [0.5, -0.3, 1, 0.2], atol=0.06)
-    origins = Origins.of(values, np.ones(3000, bool), 2990, 3000, 3)
-    predicted = model.predict(values, values, origins, np.random.default_rng(1), 4000)
+    history = Origins.between(make_series(values, np.ones(3000, bool)), 2990, 3000, 3).histories(values, 2)
     one = model.constant + model.weights @ values[[2989, 2988]]
     two = model.constant + model.weights @ [one, values[2989]]
-    np.testing.assert_allclose(predicted.center[:2, 0], [one, two])
+    np.testing.assert_allclose(model.forecast(history, 3)[:2, 0], [one, two])
     np.testing.assert_allclose(model.one_step(values)[2990], one)
+    noise = model.deviation * np.random.default_rng(1).standard_normal((3, 4000, 10))
+    forecasts = Forecasts.from_paths(np.moveaxis(model.extrapolate(history, noise), 1, 0))
     half = 1.2816 * model.deviation
     np.testing.assert_allclose(
-        [predicted.lower[0, 0, 0], predicted.upper[0, 0, 0]], [one - half, one + half], atol=0.03
+        [forecasts.lower[0, 0, 0], forecasts.upper[0, 0, 0]], [one - half, one + half], atol=0.03
     )
-    assert np.all(predicted.upper[:, 1] - predicted.lower[:, 1] > predicted.upper[:, 0] - predicted.lower[:, 0])
+    assert np.all(forecasts.upper[:, 1] - forecasts.lower[:, 1] > forecasts.upper[:, 0] - forecasts.lower[:, 0])
 
 
-def test_what_stands_in_a_gap_is_not_fitted_to():
+def test_autoregression_is_not_fitted_to_gaps():
     values = np.tile([1.0, -1.0], 30)
     usable = np.ones(60, bool)
     spoilt = values.copy()
     spoilt[20], usable[20] = 99.0, False
-    got = baselines.Autoregression.fit(Transform(), spoilt, usable, 2)
+    got = Autoregression.fit(spoilt, usable, 2)
     assert got.deviation < 1e-6
     with pytest.raises(ValueError, match="order 2 needs at least 6 points"):
-        baselines.Autoregression.fit(Transform(), values[:7], usable[:7], 2)
+        Autoregression.fit(values[:7], usable[:7], 2)
 
 
-def test_nothing_behind_the_training_part_is_fitted_to(plan, data, tmp_path):
-    """Other numbers in the test part change neither transform nor autoregression nor examples."""
+def test_nothing_is_fitted_to_the_test_set(plan, data, tmp_path):
+    """Other numbers in the test set change neither transform nor autoregression nor examples."""
+    series, models = plan
     lines = Path(data).read_text().splitlines()
-    cut = plan.data.parts.validation + 1
-    other = tmp_path / "other.csv"
-    other.write_text("\n".join([*lines[:cut], *(f"2001-{i:03d},{i % 7}" for i in range(len(lines) - cut))]))
-    again = configs.plan(with_(str(other)))
-    assert again.data.transform == plan.data.transform
-    np.testing.assert_array_equal(again.data.autoregression.weights, plan.data.autoregression.weights)
-    assert again.data.unit == plan.data.unit
-    for part in ((0, plan.data.parts.training, 1), (*plan.data.parts[:2], 6)):
-        model = plan.models["direct rnn"]
-        both = [fitting.examples(d, model, *part) for d in (plan.data, again.data)]
-        weights = [each.steps["weights"] for each in both]
+    cut = series.ends.validation + 1
+    changed = tmp_path / "changed.csv"
+    changed.write_text("\n".join([*lines[:cut], *(f"2001-{i:03d},{i % 7}" for i in range(len(lines) - cut))]))
+    other, _ = forecasting.plan(with_(str(changed)))
+    assert other.transform == series.transform
+    np.testing.assert_array_equal(other.autoregression.weights, series.autoregression.weights)
+    evaluations = [measurement.evaluation(TINY, each) for each in (series, other)]
+    scores = [each.score(each.baselines["persistence"]) for each in evaluations]
+    assert scores[0].mae[0] / scores[0].mase[0] == pytest.approx(scores[1].mae[0] / scores[1].mase[0])
+    for split in ((0, series.ends.training, 1), (*series.ends[:2], 6)):
+        both = [forecasters.examples(each, models["direct rnn"], *split).steps for each in (series, other)]
+        weights = [steps["weights"] for steps in both]
         np.testing.assert_array_equal(*weights)
-        for name in ("inputs", "targets"):
-            mine, other_ = (np.asarray(each.steps[name]) for each in both)
-            seen = np.asarray(weights[0])[..., None] > 0
-            if name == "targets":
-                np.testing.assert_allclose(np.where(seen, mine, 0), np.where(seen, other_, 0))
-            else:
-                np.testing.assert_allclose(mine, other_)
+        np.testing.assert_allclose(*(steps["inputs"] for steps in both))
+        has_weight = np.asarray(weights[0])[..., None] > 0
+        np.testing.assert_allclose(*(np.where(has_weight, steps["targets"], 0) for steps in both))
 
 
-def test_targets_are_what_comes_and_end_with_their_part(plan):
-    model, z = plan.models["rnn"], plan.data.z
-    start, stop = plan.data.parts[:2]
-    steps = fitting.examples(plan.data, model, start, stop, 6).steps
-    first = start - plan.data.window
-    windows = steps["inputs"].shape[1]
-    assert windows > 1
-    last = stop - 1 - plan.data.window
-    np.testing.assert_allclose(steps["inputs"][:, -1, 0], z[last : last + 12], rtol=1e-5)
-    np.testing.assert_allclose(steps["targets"][:, -1, 0, 0], z[last + 1 : last + 13], rtol=1e-5)
+def test_targets_follow_inputs_and_end_with_their_split(plan):
+    data, models = plan
+    start, stop = data.ends[:2]
+    steps = forecasters.examples(data, models["rnn"], start, stop, 6).steps
+    first = start - data.window
+    assert steps["inputs"].shape[1] > 1
+    last = stop - 1 - data.window
+    np.testing.assert_allclose(steps["inputs"][:, -1, 0], data.z[last : last + 12], rtol=1e-5)
+    np.testing.assert_allclose(steps["targets"][:, -1, 0, 0], data.z[last + 1 : last + 13], rtol=1e-5)
     assert steps["weights"][:6].sum() == 0
     assert steps["weights"][6:, -1].sum() == 6
     assert last - first >= 0
 
 
-def test_what_was_filled_in_a_gap_is_no_target(plan):
-    """Row 40 is missing: with differences of a season, 40 and 46 are made of it."""
-    data = dataclasses.replace(plan.data, usable=configs._aligned(Transform(lags=(6,)), *plan.data.series[2:])[1])
+def test_interpolated_points_are_no_targets(plan):
+    """Row 40 is missing: with differences of a season, 40 and 46 depend on it."""
+    data, models = plan
+    data = dataclasses.replace(data, usable=common_series.align(Transform(lags=(6,)), data.series)[1])
     assert np.flatnonzero(~data.usable).tolist() == [*range(6), 40, 46]
-    steps = fitting.examples(data, plan.models["rnn"], 0, data.parts.training, 1).steps
+    steps = forecasters.examples(data, models["rnn"], 0, data.ends.training, 1).steps
     first = data.transform.lost
     weights = {}
     for window in range(steps["weights"].shape[1]):
@@ -185,45 +200,46 @@ def test_what_was_filled_in_a_gap_is_no_target(plan):
     assert sum(weights[48]) > 0
 
 
-def test_what_a_direct_model_forecasts_is_undone(plan):
-    """Accumulated targets, put back on their base, are the series."""
-    data, horizon = plan.data, 4
-    place = data.parts.validation
-    sums = fitting.accumulated(data, data.z[None, place : place + horizon])[0] * fitting.spread(data, horizon)
-    base = data.transform.base(data.series.values[:place], horizon)
-    np.testing.assert_allclose(data.transform.inverse(sums, base), data.series.values[place : place + horizon])
+def test_targets_of_direct_models_are_invertible(plan):
+    """Accumulated targets, added to their base, are the series."""
+    (data, _), horizon = plan, 4
+    point = data.ends.validation
+    sums = forecasters.accumulated(data, data.z[None, point : point + horizon])[0] * forecasters.spread(data, horizon)
+    base = data.transform.base(data.series.values[:point], horizon)
+    np.testing.assert_allclose(data.transform.inverse(sums, base), data.series.values[point : point + horizon])
     noise = np.random.default_rng(0).normal(size=(4000, horizon))
-    np.testing.assert_allclose(fitting.accumulated(data, noise).std(axis=0), 1, atol=0.05)
+    np.testing.assert_allclose(forecasters.accumulated(data, noise).std(axis=0), 1, atol=0.05)
 
 
-def test_a_network_begins_as_the_autoregression(data, monkeypatch):
-    """Trained by steps of size nothing, its forecasts are those of least squares, of either head."""
+def test_networks_are_initialised_as_the_autoregression(data):
+    """After steps of no size, the forecasts of both heads are those of least squares."""
     config = with_(data, learning_rate=1e-12, transform="level-1", paths=400, taps=5)
-    ready = configs.plan(config)
-    model = ready.models["rnn"]
-    assert isinstance(model.cell, DelayLine)
-    origins = ready.data.origins("test")
-    linear = baselines.Autoregression.fit(ready.data.transform, ready.data.z[:105], ready.data.usable[:105], 5).predict(
-        ready.data.series.values, ready.data.z, origins, None
-    )
-    found = {}
-    for name, each in ready.models.items():
-        fit = fitting.fit(ready.data, config, each, jax.random.split(jax.random.key(0), 2), training.Session())
-        found[name] = fitting.forecast(ready.data, each, fit.params, origins, jax.random.key(1), 400)
-    iterated, direct = found["rnn"].ensemble, found["direct rnn"].ensemble
-    np.testing.assert_allclose(iterated.center[0], linear.center[0], atol=0.12)  # 800 draws
-    np.testing.assert_allclose(np.mean(iterated.center - linear.center, axis=1), 0, atol=0.1)
+    series, models = forecasting.plan(config)
+    assert isinstance(models["rnn"].cell, DelayLine)
+    origins = series.origins()
+    linear = Autoregression.fit(series.z[:105], series.usable[:105], 5)
+    sums = series.transform.accumulate(linear.forecast(origins.histories(series.z, 5), 4))
+    expected = series.transform.inverse(sums, origins.base(series.series.values, series.transform))
+    ensembles = []
+    for model in models.values():
+        params = trained_params(config, series, model)
+        ensemble, *seeds = measurement.forecast(series, model, params, origins, jax.random.key(1), 400)
+        ensembles.append(ensemble)
+        assert len(seeds) == 2
+    iterated, direct = ensembles
+    np.testing.assert_allclose(iterated.center[0], expected[0], atol=0.12)  # 800 draws
+    np.testing.assert_allclose(np.mean(iterated.center - expected, axis=1), 0, atol=0.1)
     assert np.all((direct.lower[0] < direct.center) & (direct.center < direct.upper[0]))
-    np.testing.assert_allclose(direct.center[0], linear.center[0], atol=0.35)  # its median, not the mean
-    assert len(found["rnn"].seeds) == 2
+    np.testing.assert_allclose(direct.center[0], expected[0], atol=0.35)  # its median, not the mean
 
 
-def test_the_ensemble_pools_the_paths(plan):
-    fit = fitting.fit(plan.data, TINY, plan.models["rnn"], jax.random.split(jax.random.key(0), 2), training.Session())
-    got = fitting.forecast(plan.data, plan.models["rnn"], fit.params, plan.data.origins("test"), jax.random.key(1), 6)
-    np.testing.assert_allclose(got.ensemble.center, np.mean([s.center for s in got.seeds], axis=0), rtol=1e-6)
-    assert np.all(got.ensemble.upper[1] >= np.minimum(*(s.upper[1] for s in got.seeds)) - 1e-9)
-    assert not np.allclose(got.seeds[0].center, got.seeds[1].center)
+def test_ensembles_pool_the_paths(plan):
+    data, models = plan
+    params = trained_params(TINY, data, models["rnn"])
+    ensemble, *seeds = measurement.forecast(data, models["rnn"], params, data.origins(), jax.random.key(1), 6)
+    np.testing.assert_allclose(ensemble.center, np.mean([seed.center for seed in seeds], axis=0), rtol=1e-6)
+    assert np.all(ensemble.upper[1] >= np.minimum(*(seed.upper[1] for seed in seeds)) - 1e-9)
+    assert not np.allclose(seeds[0].center, seeds[1].center)
 
 
 @pytest.fixture(scope="module")
@@ -238,50 +254,63 @@ def test_writes_its_files(finished):
     names = {"config.json", "results.json", "arrays.npz", "forecasts.png", "errors.png", "coverage.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     page = (folder / "summary.html").read_text()
-    assert "than the autoregression" in page
-    assert "is beaten at every step by" in page
+    assert "against the autoregression" in page
+    assert "Networks with a lower MAE at every step than persistence" in page
 
 
-def test_the_records_are_those_of_the_arrays(finished):
+def test_records_agree_with_arrays(finished):
     folder, records = finished
-    runs = [(r["run"], r["seed"]) for r in records]
-    own = [(name, seed) for name in ("rnn", "direct rnn") for seed in (0, 1, "ensemble")]
-    assert runs == [("persistence", None), ("seasonal naive", None), ("autoregression", None), *own]
+    baselines = [(name, 0) for name in ("persistence", "seasonal naive", "autoregression")]
+    networks = [[(name, 0), (name, 1), (f"{name}, ensemble", 0)] for name in ("rnn", "direct rnn")]
+    assert [(r["run"], r["seed"]) for r in records] == [*baselines, *networks[0], *networks[1]]
     arrays = np.load(folder / "arrays.npz")
     assert [records[0][f"{p}/points"] for p in ("training", "validation", "test")] == [105, 23, 22]
     assert records[0]["filled"] == 1
-    for record in records:
-        if record["seed"] in (None, "ensemble"):
-            name = record["run"]
-            errors = np.where(arrays["scored"], arrays[f"{name}/center"] - arrays["actual"], np.nan)
-            mae, rmse = np.nanmean(np.abs(errors), axis=1), np.sqrt(np.nanmean(errors**2, axis=1))
-            assert record["test/mae/first_step"] == pytest.approx(mae[0])
-            assert record["test/mae/mean"] == pytest.approx(mae.mean())
-            assert record["test/rmse/last_step"] == pytest.approx(rmse[-1])
-            if f"{name}/lower" in arrays:
-                inside = (arrays[f"{name}/lower"][1] <= arrays["actual"]) & (
-                    arrays["actual"] <= arrays[f"{name}/upper"][1]
-                )
-                share = np.sum(inside[0] & arrays["scored"][0]) / arrays["scored"][0].sum()
-                assert record["test/coverage_95/first_step"] == pytest.approx(share)
+    for record in [*records[:3], records[5], records[8]]:
+        name = record["run"].removesuffix(", ensemble")
+        errors = np.where(arrays["scored"], arrays[f"{name}/center"] - arrays["actual"], np.nan)
+        mae, rmse = np.nanmean(np.abs(errors), axis=1), np.sqrt(np.nanmean(errors**2, axis=1))
+        assert record["test/mae/first_step"] == pytest.approx(mae[0])
+        assert record["test/mae/mean"] == pytest.approx(mae.mean())
+        assert record["test/rmse/last_step"] == pytest.approx(rmse[-1])
+        if f"{name}/lower" in arrays:
+            inside = (arrays[f"{name}/lower"][1] <= arrays["actual"]) & (arrays["actual"] <= arrays[f"{name}/upper"][1])
+            share = np.sum(inside[0] & arrays["scored"][0]) / arrays["scored"][0].sum()
+            assert record["test/coverage_95/first_step"] == pytest.approx(share)
     assert records[2]["order"] >= 1
     assert records[-1]["parameters"] > 0
     assert len(INTERVALS) == 2
+    assert arrays["rnn/training/loss"].shape[0] == arrays["rnn/validation/loss"].shape[0] == 2
 
 
-def test_opponents_and_the_rate_for_a_file(plan):
-    assert configs.trainer(with_("x.csv"), plan.models["rnn"], 9).optimizer.optimizer.learning_rate == 0.001
-    found = measurement.opponents(plan.data, TINY)
-    assert [o.name for o in found] == ["persistence", "seasonal naive", "autoregression"]
-    assert found[2].scores.mae[0] < found[1].scores.mae[0]
+def test_one_seed_has_no_ensemble_and_may_diverge(data, tmp_path):
+    """A network whose only seed diverges is tested and reported like any other."""
+    forecasting.run(with_(data, seeds=1, direct=(), learning_rate=1e30), str(tmp_path))
+    *baselines, record = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert len(baselines) == 3
+    assert (record["run"], record["seed"], record["diverged"]) == ("rnn", 0, True)
+    page = (tmp_path / "summary.html").read_text()
+    assert '<td style="text-align:left">  ensemble</td>' not in page
+    assert "rnn: seed 0 diverged at step 2" in page
 
 
-def test_the_default_series_needs_nothing():
-    ready = configs.plan(forecasting.QUICK)
-    assert ready.data.source == "Mackey-Glass, tau 17"
-    assert (ready.data.parts, ready.data.horizon) == ((2100, 2550, 3000), 14)
-    assert configs.trainer(forecasting.QUICK, ready.models["gru"], 9).optimizer.optimizer.learning_rate == 0.005
-    assert isinstance(configs.plan(dataclasses.replace(TINY, direct=("gru",))).models["direct gru"].head, Quantiles)
+def test_baselines_and_the_default_rate_for_a_file(plan):
+    data, models = plan
+    buckets = [forecasters.examples(data, models["rnn"], 0, data.ends.training, 1)]
+    assert with_("x.csv").trainer(models["rnn"], buckets).optimizer.optimizer.learning_rate == 0.001
+    evaluation = measurement.evaluation(TINY, data)
+    assert list(evaluation.baselines) == ["persistence", "seasonal naive", "autoregression"]
+    _, naive, linear = (evaluation.score(each) for each in evaluation.baselines.values())
+    assert linear.mae[0] < naive.mae[0]
+
+
+def test_the_default_series_needs_no_flags():
+    data, models = forecasting.plan(dataclasses.replace(forecasting.QUICK, direct=("gru",)))
+    assert data.source == "Mackey-Glass, tau 17"
+    assert (data.ends, data.horizon) == ((2100, 2550, 3000), 14)
+    buckets = [forecasters.examples(data, models["gru"], 0, 200, 100)]
+    assert forecasting.QUICK.trainer(models["gru"], buckets).optimizer.optimizer.learning_rate == 0.005
+    assert isinstance(models["direct gru"].head, Quantiles)
 
 
 BAD = [
@@ -291,15 +320,15 @@ BAD = [
     ({"column": "y"}, "must have one column called 'y', got 0; its columns are 'day', 'x'"),
     ({"split": ("70", "30")}, "shares must be 3 numbers"),
     ({"split": ("70", "15", "x")}, "--split must be three numbers, got '70,15,x'"),
-    ({"horizon": 30}, "too short: --horizon=30 needs as many points in its validation part, which has 23"),
-    ({"window": 120}, "too short: its training part has 105 points, and windows of 120"),
-    ({"season": 110, "horizon": 2}, "--season=110 must be shorter than the training part, 105 points"),
+    ({"horizon": 30}, "too short: --horizon=30 needs as many points in its validation set, which has 23"),
+    ({"window": 120}, "too short: its training set has 105 points, and windows of 120"),
+    ({"season": 110, "horizon": 2}, "--season=110 must be shorter than the training set, 105 points"),
     ({"transform": "cube"}, "--transform must be auto, or level, log, root with lags of differences"),
     ({"transform": "log-0"}, "--transform must be auto, or level, log, root with lags of differences"),
     ({"cells": (), "direct": ()}, "--cells and --direct must name at least one network"),
     ({"cells": ("lstmm",)}, "unknown cell 'lstmm': known are rnn, irnn"),
-    ({"seeds": 0}, "--seeds must be at least 1, got 0"),
-    ({"season": 0}, "--season must be at least 1, got 0"),
+    ({"seeds": 0}, "--seeds must be positive, got 0"),
+    ({"season": 0}, "--season must be positive, got 0"),
     ({"taps": 9}, "--taps must be at most half of the window of 12, and 1 more, got 9"),
     ({"learning_rate": float("nan")}, "--learning_rate must be a positive number, got nan"),
 ]
@@ -312,20 +341,20 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, da
     assert not (tmp_path / "run").exists()
 
 
-def test_a_column_without_a_file_and_a_log_of_nothing_are_refused(tmp_path):
-    with pytest.raises(UserError, match="--column=x is of a file"):
-        configs.plan(dataclasses.replace(TINY, column="x"))
+def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--column=x needs a file"):
+        forecasting.plan(dataclasses.replace(TINY, column="x"))
     path = tmp_path / "zero.csv"
     path.write_text("\n".join(f"{i % 7}" for i in range(200)))
     with pytest.raises(UserError, match="--transform=log: log cannot take its least value, 0"):
-        configs.plan(with_(str(path), transform="log"))
-    assert configs.plan(with_(str(path))).data.transform.scale.name != "log"
+        forecasting.plan(with_(str(path), transform="log"))
+    assert forecasting.plan(with_(str(path)))[0].transform.scale.name != "log"
     path.write_text("\n".join("5" for _ in range(200)))
-    with pytest.raises(UserError, match="the training part cannot be standardised"):
-        configs.plan(with_(str(path)))
+    with pytest.raises(UserError, match="the training set cannot be standardised"):
+        forecasting.plan(with_(str(path)))
 
 
-def test_a_bad_file_ends_the_program_without_a_traceback(tmp_path):
+def test_bad_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("day,x\na,1\nb,two\nc,3\n")
     done = subprocess.run(

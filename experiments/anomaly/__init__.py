@@ -17,6 +17,7 @@ to each other, between 0.7 and 0.9 (experiments/README.md).
 """
 
 import jax
+import jax.numpy as jnp
 
 from experiments.anomaly import figures, measurement, summary
 from experiments.anomaly.config import QUICK, Config, plan
@@ -36,7 +37,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
-    keys = [(key, key) for key in jax.random.split(jax.random.key(config.seed), len(ready.models))]
+    keys = jnp.repeat(jax.random.split(jax.random.key(config.seed), len(ready.models))[:, None], 2, axis=1)
     results, outcomes = measure(folder, config, ready.data, ready.models, keys, measurement.evaluation(config, ready))
     folder.arrays(fitting.training_arrays(outcomes, "loss"))
     tables, findings = summary.tables(config, ready, results), summary.findings(results, outcomes)

@@ -26,7 +26,7 @@ def figures(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any
 def _examples(plan: Plan, results: Results, network: str) -> bytes:
     """Draws the series around the first anomaly of each kind, and its scores by a network and the autoregression."""
     figure = plotting.figure((13.2, 9.2))
-    for kind, block in zip(KINDS, figure.subfigures(2, 3).ravel(), strict=True):
+    for kind, block in zip(KINDS, figure.subfigures(2, 3, squeeze=False).ravel(), strict=True):
         copy, _, span = next(event for event in plan.test.events if event.kind == kind)
         margin = 3 * plan.length  # drawn before and after the anomaly
         points = np.arange(max(plan.test.start, span.start - margin), min(plan.test.stop, span.stop + margin))

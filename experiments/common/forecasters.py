@@ -111,7 +111,7 @@ class Evaluation(Generic[Scores]):
     predict: Callable[[Forecaster, Any, jax.Array], Sequence[Any]]
     score: Callable[[Any], Scores]
     flat: Callable[[Scores], Mapping[str, float]]
-    fields: Mapping[str, Any]
+    fields: dict[str, Any]
 
     def result(self, outputs: Sequence[Any]) -> Result[Scores]:
         """Returns the result of an ensemble and its seeds, or of a baseline."""
@@ -124,7 +124,7 @@ def measure(
     config: SeriesConfig,
     data: Data,
     models: Mapping[str, Forecaster],
-    keys: Sequence[Sequence[jax.Array]],
+    keys: jax.Array,
     evaluation: Evaluation[Scores],
 ) -> tuple[dict[str, Result[Scores]], list[fitting.Outcome[Result[Scores]]]]:
     """Evaluates the baselines, trains all seeds of every network on the training set, and evaluates them.
@@ -134,7 +134,7 @@ def measure(
       config: config of the experiment.
       data: series.
       models: networks by name.
-      keys: random keys of each network: for the initialisation of its seeds, and for `evaluation.predict`.
+      keys: random keys [networks, 2], for the initialisation of the seeds and for `evaluation.predict`.
       evaluation: evaluation on the test set.
 
     Returns:
@@ -144,13 +144,15 @@ def measure(
     fields = data.record() | evaluation.fields
     order = data.autoregression.order
     linear: dict[str, Any] = {"order": order, "parameters": order + 1, "validation/mae": data.validation_mae}
+    own = {AUTOREGRESSION: linear}
     records = [
-        fitting.baseline_record(name, **fields, **evaluation.flat(result.scores)) for name, result in results.items()
+        fitting.baseline_record(name, **fields, **own.get(name, {}), **evaluation.flat(result.scores))
+        for name, result in results.items()
     ]
-    for record in records:
-        if record["run"] == AUTOREGRESSION:
-            record |= linear
-    jobs = [_job(config, data, *named, *pair, evaluation) for named, pair in zip(models.items(), keys, strict=True)]
+    jobs = [
+        _job(config, data, name, model, key_seeds, key_predict, evaluation)
+        for (name, model), (key_seeds, key_predict) in zip(models.items(), keys, strict=True)
+    ]
     outcomes = run_jobs(folder, jobs, records)
     return results | {outcome.network.name: outcome.test for outcome in outcomes}, outcomes
 
@@ -166,7 +168,7 @@ def _job(
 ) -> Job[fitting.Outcome[Result[Scores]]]:
     buckets = [examples(data, model, 0, data.ends.training, max(1, data.window // OVERLAP))]
     validation = examples(data, model, *data.ends[:2], max(1, data.window // 2))
-    trainer = config.trainer(model, training.epoch_steps(buckets, config.batch_size))
+    trainer = config.trainer(model, buckets)
 
     def score(params: Any) -> np.ndarray:
         losses, weights = training.predict(model, _window_losses, params, validation, config.batch_size)

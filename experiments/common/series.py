@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from experiments.baselines.autoregression import Autoregression, candidate_order
 from experiments.common import networks
 from experiments.common.flags import FitConfig, UserError, setting
 from rnn_jax import training
-from rnn_jax.data import Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
+from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
 
 DEFAULT_LENGTH, DEFAULT_SPACING = 3000, 6.0  # points of the Mackey-Glass series, and time units between them
 DEFAULT_SEASON, DEFAULT_HORIZON = 8, 14  # its cycles take about 50 units; x(t + 84) is the classic forecast
@@ -65,9 +66,9 @@ class SeriesConfig(FitConfig):
         f"{DEFAULT_LEARNING_RATE}.",
     )
 
-    def trainer(self, model: Any, steps: int) -> training.Trainer[Any]:
+    def trainer(self, model: Any, buckets: Sequence[Examples]) -> training.Trainer[Any]:
         rate = self.learning_rate or (DEFAULT_LEARNING_RATE if self.data is None else 1e-3)
-        return FitConfig.trainer(dataclasses.replace(self, learning_rate=rate), model, steps)
+        return FitConfig.trainer(dataclasses.replace(self, learning_rate=rate), model, buckets)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """
     data, models = plan(config)
     folder = RunFolder(config, workdir, settings)
-    keys = [jax.random.split(key) for key in jax.random.split(jax.random.key(config.seed), len(models))]
+    keys = jax.vmap(jax.random.split)(jax.random.split(jax.random.key(config.seed), len(models)))
     results, outcomes = measure(folder, config, data, models, keys, measurement.evaluation(config, data))
     folder.arrays(summary.arrays(data, results, outcomes))
     title = f"{data.series.name} of {data.source}: 1 to {data.horizon} steps ahead"
