@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from experiments import char_lm
+from experiments.baselines.ngram import NGram
 from experiments.char_lm import config as configs
-from experiments.char_lm import measurement
-from experiments.char_lm.ngram import NGram
+from experiments.char_lm import measurement, summary
 from experiments.common import evidence
 from experiments.common.flags import UserError
 from rnn_jax import Dropout, RecurrentDropout, training
@@ -30,14 +30,14 @@ def test_a_bigram_by_hand():
     # ab twice, ba and bc once: D_2 = 2 / (2 + 2). Each letter follows one other: D_1 = 3 / 3, p_1 = p_0 = 1/3.
     model = NGram.fit(np.array([0, 1, 0, 1, 2]), 3, 2)
     a, b, c = 0, 1, 2
-    for (history, token), wanted in {
+    for (history, token), expected in {
         (a, b): (2 - 0.5) / 2 + 0.5 * 1 / 2 / 3,
         (b, a): (1 - 0.5) / 2 + 0.5 * 2 / 2 / 3,
         (b, c): (1 - 0.5) / 2 + 0.5 * 2 / 2 / 3,
         (b, b): 0.5 * 2 / 2 / 3,
         (c, a): 1 / 3,  # nothing was seen after c
     }.items():
-        assert model.probabilities(np.array([history, token]))[0] == pytest.approx(wanted)
+        assert model.probabilities(np.array([history, token]))[0] == pytest.approx(expected)
     assert model.loss(np.array([a, b, c])) == pytest.approx(-(math.log(0.75 + 1 / 12) + math.log(0.25 + 1 / 6)) / 2)
 
 
@@ -48,8 +48,8 @@ def kneser_ney(ids, size, n):
         counts[order] = collections.Counter(gram[1:] for gram in counts[order + 1])
     discounts = {}
     for order, grams in counts.items():
-        of_counts = collections.Counter(grams.values())
-        discounts[order] = of_counts[1] / (of_counts[1] + 2 * of_counts[2]) if of_counts[1] else 0.5
+        histogram = collections.Counter(grams.values())
+        discounts[order] = histogram[1] / (histogram[1] + 2 * histogram[2]) if histogram[1] else 0.5
 
     def p(token, history, order):
         if order == 0:
@@ -68,12 +68,12 @@ def kneser_ney(ids, size, n):
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_probabilities_are_kneser_neys_and_sum_to_one(n):
     rng = np.random.default_rng(n)
-    size, ids, new = 4, rng.integers(0, 3, 60), rng.integers(0, 4, 12)  # id 3 does not come in what is counted
-    model, wanted = NGram.fit(ids, size, n), kneser_ney(ids.tolist(), size, n)
+    size, ids, new = 4, rng.integers(0, 3, 60), rng.integers(0, 4, 12)  # id 3 does not occur in what is counted
+    model, expected = NGram.fit(ids, size, n), kneser_ney(ids.tolist(), size, n)
     got = model.probabilities(new)
     for i in range(1, len(new)):
         history = new[max(0, i - n + 1) : i].tolist()
-        assert got[i - 1] == pytest.approx(wanted(new[i], history), rel=1e-9)
+        assert got[i - 1] == pytest.approx(expected(new[i], history), rel=1e-9)
     for history in itertools.product(range(size), repeat=max(1, n - 1)):
         each = [model.probabilities(np.array([*history, token]))[-1] for token in range(size)]
         assert sum(each) == pytest.approx(1)
@@ -120,7 +120,7 @@ def test_writes_its_files(finished):
     assert "5-gram" in (folder / "summary.html").read_text()
 
 
-def test_the_record_tells_the_run(finished):
+def test_the_record_describes_the_run(finished):
     folder, record = finished
     assert record["finished"]
     assert (record["run"], record["seed"], record["steps"]) == ("gru", 0, 4)
@@ -142,34 +142,34 @@ def test_the_record_tells_the_run(finished):
     assert sum(leaf.size for leaf in parameters.values()) == record["parameters"]
 
 
-def test_the_doctors_reader_knows_the_run(finished):
+def test_the_doctor_reads_the_run(finished):
     gru = evidence.read(str(finished[0]))["gru"][0]
     assert gru.loss.shape == (4,)
     assert gru.baseline == pytest.approx(finished[1]["unigram/test/nats_per_character"])
 
 
 def measure(plan, config):
-    return measurement.measure(plan, config, lambda looks: None, training.Session())
+    return measurement.measure(plan, config, lambda evaluations: None, training.Session())
 
 
 def test_the_kept_parameters_are_the_best_on_validation_and_tested_once(data, monkeypatch):
     config = with_(data, checkpoints=4)
-    seen, told = [], [3.0, 1.0, 2.0, 1.5, 7.0]
+    seen, losses = [], [3.0, 1.0, 2.0, 1.5, 7.0]
 
     def scripted(model, streams, params):
         seen.append(jax.tree.map(np.array, params))
-        return {"loss": np.array([told[len(seen) - 1]])}
+        return {"loss": np.array([losses[len(seen) - 1]])}
 
     monkeypatch.setattr(training, "evaluate", scripted)
     outcome = measure(configs.plan(config), config)
-    assert (outcome.looks.validation, outcome.looks.best_look, outcome.test) == (told[:4], 1, 7.0)
-    for params in (outcome.looks.best, seen[4]):
+    assert (outcome.evaluations.validation, outcome.evaluations.best_index, outcome.test) == (losses[:4], 1, 7.0)
+    for params in (outcome.evaluations.best, seen[4]):
         jax.tree.map(np.testing.assert_array_equal, params, seen[1])
     assert len(seen) == 5
     assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (seen[1], seen[3])), strict=True))
 
 
-def test_a_training_that_diverges_at_once_says_so(data, monkeypatch):
+def test_a_training_that_diverges_at_once_is_reported_like_any_other(data, monkeypatch):
     fresh = training.init
 
     def spoilt(trainer, keys):
@@ -177,8 +177,12 @@ def test_a_training_that_diverges_at_once_says_so(data, monkeypatch):
         return state._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, state.params))
 
     monkeypatch.setattr(training, "init", spoilt)
-    with pytest.raises(UserError, match="a lower --learning_rate may help: seed 0 diverged at step 1: loss nan"):
-        measure(configs.plan(with_(data)), with_(data))
+    outcome = measure(configs.plan(with_(data)), with_(data))
+    assert outcome.diverged.startswith("seed 0 diverged at step 1: loss nan")
+    assert math.isnan(outcome.evaluations.validation[0])
+    plan, config = configs.plan(with_(data)), with_(data)
+    record = summary.record(plan, config, measurement.baselines(plan), outcome.evaluations, outcome)
+    assert (record["diverged"], record["diverged_at"]) == (True, 1)
 
 
 def test_dropout_is_in_the_recurrence_and_between_layers(data):
@@ -210,21 +214,21 @@ BAD = [
     ({"data": "nowhere.txt"}, "--data: nowhere.txt: cannot be read: No such file or directory"),
     (
         {"batch_size": 200},
-        "too short: 200 streams of --segment=8 steps need 1,601 characters in its training part, which has 1,403",
+        "too short: 200 streams of --segment=8 steps need 1,601 characters in its training set, which has 1,403",
     ),
     (
         {"split": ("94", "3", "3")},
-        "too short: 16 streams of --segment=8 steps need 129 characters in its validation part, which",
+        "too short: 16 streams of --segment=8 steps need 129 characters in its validation set, which",
     ),
     ({"split": ("90", "10")}, "split: shares must be 3 numbers, of training, validation, test, got 2"),
     ({"split": ("90", "5", "x")}, "--split must be three numbers, got '90,5,x'"),
     ({"cell": "lstmm"}, "unknown cell 'lstmm': known are rnn, irnn"),
     (
         {"cell": "lru", "dropout": 0.1},
-        "--cell=lru goes with --dropout=0 alone: RecurrentDropout: cell must be a Split",
+        "--cell=lru with --dropout=0.1 cannot be used: TypeError: RecurrentDropout: cell must be a Split",
     ),
     ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
-    ({"prompt": "abz"}, "--prompt holds 'z', which does not come in the training part"),
+    ({"prompt": "abz"}, "--prompt holds 'z', which does not occur in the training set"),
     ({"prompt": ""}, "--prompt must hold at least one character"),
     ({"steps": 5}, "--steps must be a multiple of --checkpoints 2, got 5"),
     ({"segment": 0}, "--segment must be positive, got 0"),
@@ -239,7 +243,7 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, da
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_that_is_no_text_ends_the_program_without_a_traceback(tmp_path):
+def test_a_binary_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "latin.txt"
     path.write_bytes("zwölf".encode("latin-1"))
     done = subprocess.run(

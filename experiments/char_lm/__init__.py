@@ -1,32 +1,27 @@
-"""How well does a recurrent network tell the next character of a text, beside a model that counts the last four?
+"""How well does a network predict the next character of a text, compared with a 5-gram model?
 
-A character language model by truncated BPTT: the text is cut into streams that are read side by side, segment by
-segment; the gradient ends at a segment's beginning, the state does not. Split before anything is counted; the
-parameters kept are those that are best on the validation part, and the test part is looked at once, at the end.
+A character language model trained by truncated BPTT: the text is cut into streams that are read in parallel, segment by
+segment; the gradient ends at a segment's start, the state is carried on. Validation chooses the parameters.
 
-    python -m experiments.char_lm --data=FILE              # any UTF-8 text; of a million characters, about 15 minutes
+    python -m experiments.char_lm --data=FILE              # any UTF-8 text; about 15 minutes for a million characters
     python -m experiments.char_lm --data=FILE --hidden_size=256 --epochs=4 --checkpoints=8 --dropout=0   # one minute
     python -m experiments.char_lm                          # Python's own source; about 15 minutes
-    python -m experiments.char_lm --quick                  # under 30 seconds
+    python -m experiments.char_lm --quick                  # under 30 seconds; too small to reach the 5-gram model
 
-To expect, in nats per character of Shakespeare's plays (karpathy/char-rnn's tinyshakespeare, 90/5/5): 1.518 on the
-validation part and 1.640 on the test part by the 5-gram model, 1.445 and 1.560 by the network of the second command
+Expected, in nats per character of Shakespeare's plays (karpathy/char-rnn's tinyshakespeare, 90/5/5): 1.518 on the
+validation set and 1.640 on the test set by the 5-gram model, 1.445 and 1.560 by the network of the second command
 (medians of seeds 0, 1 and 2).
-What `--quick` trains is too small, for too short a time, to come to the 5-gram model.
 """
 
 import functools
-import threading
-
-from rich.text import Text
+from typing import Any
 
 from experiments.char_lm import figures, measurement, summary
 from experiments.char_lm.config import QUICK, Config, plan
-from experiments.char_lm.measurement import ORDER, Looks, Outcome
-from experiments.common import parallel
-from experiments.common.run_folder import RunFolder
+from experiments.char_lm.measurement import NGRAM, STRATEGY, Evaluations, Outcome
+from experiments.common.run_folder import Report, RunFolder
+from experiments.common.runner import Job, Status, run_jobs
 from experiments.common.settings import Settings
-from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -34,58 +29,33 @@ __all__ = ["QUICK", "Config", "run"]
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, parameters.npz, loss.png and summary.html.
 
-    `results.json` is written anew after every look at the validation part, and `parameters.npz` where it was the best,
-    so that what is interrupted keeps what it has.
+    `results.json` is rewritten after every evaluation, and `parameters.npz` after each that was the best so far.
 
     Raises:
-      UserError: where the config cannot be run, `workdir` cannot be written, or holds a run of another config.
+      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
     """
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
     baselines = measurement.baselines(ready)
-    lock, standing = threading.Lock(), [f"{ORDER}-gram: {baselines.ngram['validation']:.4f} nats/character"]
+    status = Status()
+    status[NGRAM] = f"validation {baselines[NGRAM]['validation']:.4f} nats/character"
 
-    def looked(looks: Looks) -> None:
-        record = summary.record(ready, config, baselines, looks)
-        folder.results([record])
-        if looks.best_look == len(looks.steps) - 1:
-            folder.arrays(summary.parameters(looks.best), "parameters.npz")
-        with lock:
-            standing[1:] = [
-                f"step {looks.steps[-1]:,}: validation {looks.validation[-1]:.4f}, at the best "
-                f"{min(looks.validation):.4f} nats/character"
-            ]
+    def on_evaluation(evaluations: Evaluations) -> None:
+        folder.results([summary.record(ready, config, baselines, evaluations)])
+        if evaluations.best_index == len(evaluations.steps) - 1:
+            folder.arrays(summary.parameters(evaluations.best), "parameters.npz")
+        last, best = evaluations.validation[-1], min(evaluations.validation)
+        status[config.cell] = f"step {evaluations.steps[-1]:,}: validation {last:.4f}, best {best:.4f} nats/character"
 
-    def below() -> Text:
-        with lock:
-            return Text("\n".join(standing))
+    measure = functools.partial(measurement.measure, ready, config, on_evaluation)
 
-    outcomes: list[Outcome] = []
-    job = functools.partial(measurement.measure, ready, config, looked)
-    parallel.run(
-        [job],
-        [folder.session(config.cell)],
-        [ready.steps],
-        1,
-        folder.console,
-        lambda _, outcome: outcomes.append(outcome),
-        below,
-    )
-    (outcome,) = outcomes
-    record = summary.finished_record(ready, config, baselines, outcome)
-    folder.results([record])
+    def records(outcome: Outcome) -> list[dict[str, Any]]:
+        return [summary.record(ready, config, baselines, outcome.evaluations, outcome)]
+
+    (outcome,) = run_jobs(folder, [Job(config.cell, ready.steps, measure, records)], below=status)
     folder.arrays(summary.arrays(config, outcome))
     png = figures.loss_figure(ready, baselines, outcome, config.dropout > 0)
-    folder.file("loss.png", png)
-    rows, words = summary.rows(config, baselines, outcome), summary.sentences(ready, baselines, outcome)
-    table = report.html_table(summary.COLUMNS, {summary.title(ready): rows}, summary.caption(ready))
-    page = report.page(
-        "A character language model",
-        [*words, f"A sample: {outcome.sample}"],
-        [table],
-        {"Loss over the training": png},
-        folder.header,
-    )
-    folder.file("summary.html", page)
-    summary.show(folder.console, ready, rows, words, outcome.sample)
-    folder.print_written()
+    sample = f"Sample by {STRATEGY} after {ready.prompt!r}: {outcome.sample}"
+    findings, table = summary.findings(ready, outcome), summary.table(ready, config, baselines, outcome)
+    pngs = {"loss.png": ("Loss over the training", png)}
+    folder.show(Report("Character language model", [*findings, sample], [table], pngs))

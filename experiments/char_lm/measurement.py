@@ -1,4 +1,4 @@
-"""The training, watched on the validation part; at its end the test part, on the parameters that were best there."""
+"""Training with evaluations on the validation set; at its end the test loss and a sample, by the best parameters."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,92 +7,73 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.char_lm.config import PARTS_LOOKED_AT, Config, Plan
-from experiments.char_lm.ngram import NGram
-from experiments.common.flags import UserError
+from experiments.baselines.ngram import NGram
+from experiments.char_lm.config import EVALUATED, Config, Plan
 from rnn_jax import training
 from rnn_jax.data import Vocabulary
 from rnn_jax.models import Nucleus, generate
 from rnn_jax.seeds import fetch
 
 ORDER = 5  # of the n-gram model
-CALLS = 12  # from one look to the next at the most; at each the bar moves and an interrupt is heard
+NGRAM = f"{ORDER}-gram"
+CALLS = 12  # chunks at most between two evaluations; after each, progress is reported and interrupts are handled
 SAMPLE = 600  # characters
 STRATEGY = Nucleus(0.95)
 
 
 @dataclasses.dataclass(frozen=True)
-class Baselines:
-    """Nats per character by part, of models that count: of the last 4 characters, and of none."""
-
-    ngram: dict[str, float]
-    unigram: dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Looks:
-    """At the validation part, as far as they gave a number; [looks] first."""
+class Evaluations:
+    """Evaluations on the validation set with a finite loss; all of them if none is finite."""
 
     steps: list[int]  # optimization steps done
     validation: list[float]  # nats per character
-    best: Any  # parameters at the least of these
+    best: Any  # parameters of the lowest loss
 
     @classmethod
-    def of(cls, progress: training.Progress) -> "Looks":
+    def of(cls, progress: training.Progress) -> "Evaluations":
         losses = progress.curves["validation"][0]
-        seen = np.isfinite(losses)
-        return cls(progress.eval_steps[seen].tolist(), losses[seen].tolist(), progress.best)
+        finite = np.isfinite(losses)
+        kept = finite if finite.any() else ~finite
+        return cls(progress.eval_steps[kept].tolist(), losses[kept].tolist(), progress.best)
 
     @property
-    def best_look(self) -> int:
+    def best_index(self) -> int:
         return int(np.argmin(self.validation))
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """All that a run gave."""
+    """Result of a run."""
 
-    looks: Looks
+    evaluations: Evaluations
     history: training.StepMetrics  # of NumPy arrays, [1, steps]
-    test: float  # nats per character, of the best parameters
-    sample: str  # the prompt and what was drawn after it
-    seconds: float  # of the training, compilation and looks counted in
-    diverged: str | None  # how
+    test: float  # nats per character, by the best parameters
+    sample: str  # the prompt and its continuation; empty if no evaluation was finite
+    seconds: float  # of training, including compilation and evaluations
+    diverged: str | None  # message
 
 
-def baselines(plan: Plan) -> Baselines:
-    """Fits them to the training part."""
+def baselines(plan: Plan) -> dict[str, dict[str, float]]:
+    """Returns nats per character, by model and split, of n-gram models fitted to the training set."""
     corpus, size = plan.corpus, len(plan.corpus.vocabulary)
-    models = [NGram.fit(corpus.training, size, n) for n in (ORDER, 1)]
-    return Baselines(*({part: model.loss(getattr(corpus, part)) for part in PARTS_LOOKED_AT} for model in models))
+    models = {name: NGram.fit(corpus.training, size, n) for name, n in ((NGRAM, ORDER), ("unigram", 1))}
+    return {name: {s: model.loss(getattr(corpus, s)) for s in EVALUATED} for name, model in models.items()}
 
 
-def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session: training.Session) -> Outcome | None:
-    """Trains, and keeps the parameters that are best on the validation part.
-
-    Args:
-      plan: what to run.
-      config: of the experiment.
-      looked: called after each look at the validation part.
-      session: who is told, what ends it, where it is kept.
-
-    Returns:
-      The outcome; None where it was stopped.
-
-    Raises:
-      UserError: where the training diverged before the first look.
-    """
+def measure(
+    plan: Plan, config: Config, on_evaluation: Callable[[Evaluations], None], session: training.Session
+) -> Outcome | None:
+    """Trains, and keeps the parameters with the lowest validation loss; returns None if the session was stopped."""
     key_init, key_sample = jax.random.split(jax.random.key(config.seed))
     trainer, streams = plan.trainer, plan.streams
 
-    def validation(progress: training.Progress) -> dict[str, np.ndarray]:
-        lost = fetch(progress.training.diverged)
+    def evaluate(progress: training.Progress) -> dict[str, np.ndarray]:
+        diverged = fetch(progress.training.diverged)
         losses = training.evaluate(trainer.model, streams["validation"], progress.training.params)["loss"]
-        return {"validation": np.where(lost, np.nan, losses)}
+        return {"validation": np.where(diverged, np.nan, losses)}
 
-    def over(progress: training.Progress) -> bool:
-        if (looks := Looks.of(progress)).steps:
-            looked(looks)
+    def stop_if(progress: training.Progress) -> bool:
+        on_evaluation(Evaluations.of(progress))
         return bool(np.all(fetch(progress.training.diverged)))
 
     between = plan.steps // config.checkpoints
@@ -102,24 +83,22 @@ def measure(plan: Plan, config: Config, looked: Callable[[Looks], None], session
         training.init(trainer, key_init[None]),
         plan.steps,
         log_every=between // max(count for count in range(1, CALLS + 1) if between % count == 0),  # one program
-        evaluate=validation,
+        evaluate=evaluate,
         eval_every=between,
         best_by="validation",
-        stop_if=over,
+        stop_if=stop_if,
         session=session,
     )
     if progress is None:
         return None
-    looks, diverged = Looks.of(progress), training.divergence(progress.history, 0)
-    if not looks.steps:
-        raise UserError(f"nothing was learnt, a lower --learning_rate may help: {diverged}")
+    evaluations = Evaluations.of(progress)
     return Outcome(
-        looks,
+        evaluations,
         progress.history,
-        float(training.evaluate(trainer.model, streams["test"], looks.best)["loss"][0]),
-        _sample(plan, looks.best, key_sample),
+        float(training.evaluate(trainer.model, streams["test"], evaluations.best)["loss"][0]),
+        _sample(plan, evaluations.best, key_sample) if np.isfinite(evaluations.validation).any() else "",
         progress.seconds,
-        diverged,
+        training.divergence(progress.history, 0),
     )
 
 

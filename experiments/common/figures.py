@@ -72,6 +72,14 @@ def band(axis: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) 
     axis.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.15, lw=0)
 
 
+def windows(values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the centres of at most `most` equal windows over values [seeds, steps], and the means in them."""
+    width = max(1, values.shape[1] // most)
+    count = values.shape[1] // width
+    means = np.mean(values[:, : count * width].reshape(len(values), count, width), axis=-1)
+    return (np.arange(count) + 0.5) * width, means
+
+
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """Returns counts [classes, classes]: row i, column j counts examples of class i predicted as j.
 

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import jax
 from rich import progress
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from experiments.common.run_folder import RunFolder
 from rnn_jax import machine, mesh, training
@@ -48,6 +49,21 @@ class Job(Generic[Outcome]):
     config: Any = None
     rank: int = 0
     summary: Callable[[Outcome], str] | None = None
+
+
+class Status:
+    """Lines of text by name, set from any thread and shown below the progress bar: `run_jobs(..., below=status)`."""
+
+    def __init__(self) -> None:
+        self._lock, self._lines = threading.Lock(), dict[str, str]()
+
+    def __setitem__(self, name: str, line: str) -> None:
+        with self._lock:
+            self._lines[name] = line
+
+    def __call__(self) -> Text:
+        with self._lock:
+            return Text("\n".join(f"{name}: {line}" for name, line in self._lines.items()))
 
 
 def parallel_programs() -> int:

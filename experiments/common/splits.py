@@ -13,6 +13,18 @@ from rnn_jax.data.text import SPLITS
 Example = TypeVar("Example")
 
 
+def shares(percents: Sequence[str]) -> list[float]:
+    """Returns the shares in `--split`, a comma list of percents.
+
+    Raises:
+      UserError: if one is not a number.
+    """
+    try:
+        return [float(percent) / 100 for percent in percents]
+    except ValueError as error:
+        raise UserError(f"--split must be three numbers, got {','.join(percents)!r}") from error
+
+
 def without_repeats(
     splits: Mapping[str, Sequence[Example]], key: Callable[[Example], Hashable], noun: str
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:

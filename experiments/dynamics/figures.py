@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import FixedLocator
 
-from experiments.common.figures import band
+from experiments.common.figures import band, windows
 from experiments.dynamics.summary import Pair, largest
 from rnn_jax import plotting
 
@@ -68,7 +68,7 @@ def training_figure(pairs: Sequence[Pair]) -> bytes:
         color, steps = f"C{number}", np.array(outcome.steps)
         band(axes[0], steps, np.stack([largest(each) for each in outcome.snapshots], axis=1), color, run.name)
         band(axes[1], steps, np.stack([each["horizon"] for each in outcome.snapshots], axis=1), color, run.name)
-        band(axes[2], *_smooth(outcome.history.loss, len(outcome.steps) - 1), color, run.name)
+        band(axes[2], *windows(outcome.history.loss, 10 * (len(outcome.steps) - 1)), color, run.name)
     task = pairs[0][0].task
     axes[0].axhline(0, color="black", lw=0.8)
     _near_zero(axes[0])
@@ -90,11 +90,3 @@ def _near_zero(axis: Axes) -> None:
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.yaxis.set_major_locator(FixedLocator(TICKS))
     axis.yaxis.set_major_formatter("{x:g}")
-
-
-def _smooth(losses: np.ndarray, chunks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the centres of at most 10 windows in each chunk, and the mean loss in each window."""
-    width = max(1, losses.shape[1] // (10 * chunks))
-    count = losses.shape[1] // width
-    means = np.mean(losses[:, : count * width].reshape(len(losses), count, width), axis=-1)
-    return (np.arange(count) + 0.5) * width, means

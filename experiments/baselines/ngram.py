@@ -1,16 +1,17 @@
-"""An n-gram model, the baseline that remembers n - 1 characters: interpolated Kneser-Ney, of every order up to n.
+"""N-gram model: interpolated Kneser-Ney smoothing over all orders up to n; it remembers n - 1 ids.
 
 With h a history of n - 1 ids, h' the same without its oldest one, and N_1+ numbers of different continuations seen:
 
     p_n(w | h) = max(c(hw) - D_n, 0) / c(h.) + D_n N_1+(h.) / c(h.) p_{n-1}(w | h')
-    p_n(w | h) = p_{n-1}(w | h')                           where h was not seen
+    p_n(w | h) = p_{n-1}(w | h')                           if h was not seen
     p_0(w)     = 1 / V
 
-c(hw) counts an n-gram of the highest order, and of a lower one the different ids seen before it, N_1+(.hw): a shorter
-history is asked where the longer one did not do. c(h.) = sum_w c(hw), and D_n = n_1 / (n_1 + 2 n_2), with n_1 and n_2
-the n-grams of count one and two; where none has count one, as may be among single characters, 1/2. The probabilities
-after any history sum to one and none is zero. Kneser & Ney 1995, "Improved backing-off for m-gram language modeling";
-Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling".
+c(hw) counts an n-gram of the highest order, and for a lower order the different ids seen before it, N_1+(.hw).
+c(h.) = sum_w c(hw), and D_n = n_1 / (n_1 + 2 n_2), with n_1 and n_2 the numbers of n-grams of count one and two; 1/2 if
+none has count one. The probabilities after any history sum to one and none is zero.
+
+Kneser & Ney 1995, "Improved backing-off for m-gram language modeling"; Chen & Goodman 1999, "An empirical study of
+smoothing techniques for language modeling".
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ import numpy as np
 
 
 class _Table(NamedTuple):
-    """Numbers of keys; zero for one that is not there."""
+    """Counts by key; zero for a missing key."""
 
     keys: np.ndarray  # sorted
     values: np.ndarray
@@ -31,7 +32,7 @@ class _Table(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """What is kept of the n-grams of one n. An n-gram's key is the number that its ids are in base V."""
+    """Counts of the n-grams of one order n. An n-gram's key is the number whose digits in base V are its ids."""
 
     counts: _Table  # c(hw) by hw
     totals: _Table  # c(h.) by h
@@ -48,10 +49,10 @@ class NGram:
 
     @classmethod
     def fit(cls, ids: np.ndarray, size: int, n: int) -> "NGram":
-        """Counts the ids [N] of a vocabulary of `size`.
+        """Fits the model to ids [N] of a vocabulary of `size`.
 
         Raises:
-          ValueError: where there are fewer than n ids, or too many kinds of n-grams for their keys.
+          ValueError: if there are fewer than n ids, or the keys of the n-grams do not fit in 64 bits.
         """
         if len(ids) < n:
             raise ValueError(f"NGram: {n}-grams need at least {n} ids, got {len(ids)}")
@@ -70,28 +71,28 @@ class NGram:
                     float(ones / (ones + 2 * twos)) if ones else 0.5,
                 )
             )
-            # Each different n-gram is one different id before its last n - 1.
+            # Each distinct n-gram is one distinct id before its last n - 1.
             keys, counts = np.unique(keys % size ** (order - 1), return_counts=True)
         return cls(tuple(reversed(orders)), size)
 
     def probabilities(self, ids: np.ndarray) -> np.ndarray:
-        """p(ids[i] | up to n - 1 ids before it) for i = 1 .. N - 1, [N - 1]."""
-        found = np.full(len(ids), 1 / self.size)
+        """Returns p(ids[i] | up to n - 1 ids before it) for i = 1 .. N - 1, [N - 1]."""
+        result = np.full(len(ids), 1 / self.size)
         for n, order in enumerate(self.orders, 1):
             keys = _keys(ids, self.size, n)
             totals, distinct = (table.get(keys // self.size) for table in (order.totals, order.distinct))
             kept = np.maximum(order.counts.get(keys) - order.discount, 0)
-            lower = found[n - 1 :]  # before them too few ids have gone
+            lower = result[n - 1 :]  # earlier ids have too short a history
             seen = np.maximum(totals, 1)
-            found[n - 1 :] = np.where(totals > 0, (kept + order.discount * distinct * lower) / seen, lower)
-        return found[1:]
+            result[n - 1 :] = np.where(totals > 0, (kept + order.discount * distinct * lower) / seen, lower)
+        return result[1:]
 
     def loss(self, ids: np.ndarray) -> float:
-        """-mean log p over ids[1:], in nats."""
+        """Returns -mean log p over ids[1:], in nats."""
         return float(-np.mean(np.log(self.probabilities(ids))))
 
 
 def _keys(ids: Any, size: int, n: int) -> np.ndarray:
-    """Of the n-gram that ends at each id from the n-th on, int64 [N - n + 1]."""
+    """Returns the key of the n-gram that ends at each id from the n-th on, int64 [N - n + 1]."""
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(ids, np.int64), n)
     return windows @ (size ** np.arange(n - 1, -1, -1, dtype=np.int64))
