@@ -223,7 +223,7 @@ def with_(data, **fields):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    music.run(with_(data), str(folder))
+    music.run(with_(data, buckets=1), str(folder))
     return folder, json.loads((folder / "results.json").read_text())["results"]
 
 

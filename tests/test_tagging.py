@@ -142,7 +142,7 @@ def test_networks_differ_in_their_inputs_only(data):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    tagging.run(with_(data), str(folder))
+    tagging.run(with_(data, buckets=1), str(folder))
     return folder, json.loads((folder / "results.json").read_text())["results"]
 
 
