@@ -1,4 +1,4 @@
-"""Sequences of a task drawn as NumPy arrays, and statistics of the draws within their standard errors."""
+"""Samples of a task as NumPy arrays, and checks of their statistics against standard errors."""
 
 import functools
 import math

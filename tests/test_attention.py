@@ -30,23 +30,23 @@ def score(form, params, q, m):
     return q @ m if isinstance(form, Dot) else q @ (m @ params.w_memory)
 
 
-def by_hand(form, params, q, ms):
-    """One query and the vectors of its own memory; the papers' sums, one by one."""
+def numpy_attention(form, params, q, ms):
+    """Context and weights of one query and its memory, by the papers' sums term by term."""
     terms = [np.exp(score(form, params, q, m)) for m in ms]
     weights = [term / sum(terms) for term in terms]
     return sum((w * m for w, m in zip(weights, ms, strict=True)), np.zeros(F)), weights
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_equals_the_papers_sums(name):
+def test_contexts_and_weights_equal_the_papers_sums(name):
     form, values = FORMS[name], memory()
     params = form.init(jax.random.key(0))
     q = query(form)
     context, weights = form(params, jnp.asarray(q), form.prepare(params, values, LENGTHS))
     for b, length in enumerate(LENGTHS):
-        wanted, its_weights = by_hand(form, jax.tree.map(np.asarray, params), q[b], values[:length, b])
-        np.testing.assert_allclose(context[b], wanted, rtol=2e-5, atol=1e-6)
-        np.testing.assert_allclose(weights[:length, b], its_weights, rtol=2e-5)
+        expected, expected_weights = numpy_attention(form, jax.tree.map(np.asarray, params), q[b], values[:length, b])
+        np.testing.assert_allclose(context[b], expected, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(weights[:length, b], expected_weights, rtol=2e-5)
         assert np.all(np.asarray(weights)[length:, b] == 0)
 
 
@@ -54,22 +54,22 @@ def test_equals_the_papers_sums(name):
 def test_padding_reaches_nothing_and_an_empty_memory_gives_zeros(name):
     form, values = FORMS[name], memory()
     params = form.init(jax.random.key(0))
-    spoilt = np.where(np.arange(M)[:, None, None] < LENGTHS[None, :, None], values, np.nan).astype(np.float32)
+    with_nan = np.where(np.arange(M)[:, None, None] < LENGTHS[None, :, None], values, np.nan).astype(np.float32)
 
     def total(params, values, q):
         context, weights = form(params, q, form.prepare(params, values, LENGTHS))
         return jnp.sum(context**2) + jnp.sum(weights**2), (context, weights)
 
     run = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)
-    clean, dirty = (run(params, jnp.asarray(v), jnp.asarray(query(form))) for v in (values, spoilt))
-    jax.tree.map(np.testing.assert_array_equal, clean, dirty)
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(dirty))
-    (_, (context, weights)), (_, of_values, of_query) = dirty
+    expected, got = (run(params, jnp.asarray(v), jnp.asarray(query(form))) for v in (values, with_nan))
+    jax.tree.map(np.testing.assert_array_equal, expected, got)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got))
+    (_, (context, weights)), (_, grad_values, grad_query) = got
     assert np.all(context[2] == 0)
     assert np.all(weights[:, 2] == 0)
-    assert np.all(of_query[2] == 0)
-    assert np.all(np.asarray(of_values)[2:, 1] == 0)
-    assert np.any(np.asarray(of_values)[:2, 1] != 0)
+    assert np.all(grad_query[2] == 0)
+    assert np.all(np.asarray(grad_values)[2:, 1] == 0)
+    assert np.any(np.asarray(grad_values)[:2, 1] != 0)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -83,7 +83,7 @@ def test_large_scores_do_not_overflow(name):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_leading_axes_look_at_the_same_memory(name):
+def test_leading_axes_attend_to_the_same_memory(name):
     form = FORMS[name]
     params = form.init(jax.random.key(0))
     prepared = form.prepare(params, memory(), LENGTHS)
@@ -92,12 +92,12 @@ def test_leading_axes_look_at_the_same_memory(name):
     assert contexts.shape == (2, 4, B, F)
     assert weights.shape == (2, 4, M, B)
     for i in np.ndindex(2, 4):
-        context, its_weights = form(params, many[i], prepared)
+        context, expected_weights = form(params, many[i], prepared)
         np.testing.assert_allclose(contexts[i], context, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(weights[i], its_weights, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(weights[i], expected_weights, rtol=1e-5, atol=1e-6)
 
 
-def test_bad_memories_and_sizes_are_refused():
+def test_wrong_memories_and_sizes_are_rejected():
     form = FORMS["general"]
     params = form.init(jax.random.key(0))
     for values, lengths, error, message in [
@@ -147,18 +147,18 @@ def lstm(p, state, x):
 
 
 @pytest.mark.parametrize("name", [name for name in CELLS if "stack" not in name])
-def test_steps_are_the_papers(name):
+def test_outputs_follow_the_papers_equations(name):
     cell = CELLS[name]
     params, xs = ready(cell)
     _, ys = unroll(cell, params, xs, engine=Scan())
     p, values = jax.tree.map(np.asarray, params), memory()
-    inner, looks = p.cell, cell.attention
+    inner, attention = p.cell, cell.attention
     for b, length in enumerate(LENGTHS):
         state = (np.zeros(H), np.zeros(H)) if "lstm" in name else np.zeros(H)
         h, y = np.zeros(H), np.zeros(OUT)
         for t, x in enumerate(np.asarray(xs)[:, b]):
             if "bahdanau" in name:
-                c, _ = by_hand(looks, p.attention, h, values[:length, b])
+                c, _ = numpy_attention(attention, p.attention, h, values[:length, b])
                 read = np.concatenate([x, c])
             else:
                 read = np.concatenate([x, y])
@@ -167,7 +167,7 @@ def test_steps_are_the_papers(name):
             if "bahdanau" in name:
                 y = np.tanh(np.concatenate([h, c, x]) @ p.w + p.b)
             else:
-                c, _ = by_hand(looks, p.attention, h, values[:length, b])
+                c, _ = numpy_attention(attention, p.attention, h, values[:length, b])
                 y = np.tanh(np.concatenate([c, h]) @ p.w + p.b)
             np.testing.assert_allclose(ys[t, b], y, rtol=1e-4, atol=1e-5)
 
@@ -189,13 +189,13 @@ def test_every_engine_gives_the_same_values_and_gradients(name, engine):
 
     plain = params._replace(memory=None)
     run = jax.value_and_grad(total, argnums=(0, 1, 2))
-    wanted, got = (run(plain, values, xs, e) for e in (Scan(), engine))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), wanted, got)
-    assert np.any(np.asarray(wanted[1][1]) != 0)
+    expected, got = (run(plain, values, xs, e) for e in (Scan(), engine))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), expected, got)
+    assert np.any(np.asarray(expected[1][1]) != 0)
 
 
 @pytest.mark.parametrize("name", ["bahdanau, gru", "luong, lstm"])
-def test_sequences_do_not_see_their_neighbours(name):
+def test_sequences_do_not_depend_on_their_neighbours(name):
     cell = CELLS[name]
     params, xs = ready(cell)
     other = memory()
@@ -207,7 +207,7 @@ def test_sequences_do_not_see_their_neighbours(name):
     assert np.any(np.asarray(ys[:, 1]) != np.asarray(others[:, 1]))
 
 
-def test_what_does_not_fit_is_refused():
+def test_wrong_sizes_and_types_are_rejected():
     with pytest.raises(ValueError, match="attention must have the query_size 5, the cell's output_size, got 4"):
         LuongCell(GRU(E + OUT, H), General(4, F), OUT)
     with pytest.raises(ValueError, match="must read an input and 7 features of the attention, got input_"):

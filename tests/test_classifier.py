@@ -1,4 +1,4 @@
-"""The sequence classifier and its poolings, beside NumPy and PyTorch; padding, batches, dropout, bad input."""
+"""The sequence classifier and its poolings against NumPy and PyTorch; padding, batches, dropout, invalid input."""
 
 import re
 
@@ -24,7 +24,7 @@ def network(pooling=LastStep(), dropout=0.0):  # noqa: B008, a frozen dataclass
 
 
 def numpy_logits(model, params, ids):
-    """One sequence [L], step by step."""
+    """Logits of one sequence [L], step by step."""
     rows = np.sqrt(3) * np.asarray(params.encoder["params"]["embedding"])[ids]
     both = []
     for cell, xs in ((params.cell.forward, rows), (params.cell.backward, rows[::-1])):
@@ -45,27 +45,27 @@ def numpy_logits(model, params, ids):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=repr)
-def test_logits_and_loss_are_numpys(pooling):
+def test_logits_and_loss_equal_numpys(pooling):
     model = network(pooling)
     params = model.init(jax.random.key(1))
-    params = jax.tree.map(lambda leaf: leaf + 0.1, params)  # biases that show
-    wanted = np.array([numpy_logits(model, params, IDS[:n, i]) for i, n in enumerate(LENGTHS)])
-    np.testing.assert_allclose(model.apply(params, IDS, LENGTHS), wanted, rtol=1e-5, atol=1e-6)
-    shares = np.exp(wanted) / np.exp(wanted).sum(axis=1, keepdims=True)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)  # so that biases matter
+    expected = np.array([numpy_logits(model, params, IDS[:n, i]) for i, n in enumerate(LENGTHS)])
+    np.testing.assert_allclose(model.apply(params, IDS, LENGTHS), expected, rtol=1e-5, atol=1e-6)
+    shares = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
     nats = -np.mean(np.log(shares[np.arange(4), LABELS]))
     assert float(model.loss(params, IDS, LABELS, LENGTHS)) == pytest.approx(nats, rel=1e-5)
 
 
-def test_the_last_step_is_pytorchs_final_states():
+def test_last_step_equals_pytorchs_final_states():
     torch = pytest.importorskip("torch")
     layer = torch.nn.LSTM(3, 2, bidirectional=True)
     core = Bidirectional(LSTM(3, 2))
     xs = np.random.default_rng(1).normal(size=(5, 4, 3)).astype(np.float32)
     packed = torch.nn.utils.rnn.pack_padded_sequence(torch.tensor(xs), torch.tensor(LENGTHS), enforce_sorted=False)
     _, (h, _) = layer(packed)
-    wanted = torch.cat([h[0], h[1]], dim=1).detach().numpy()
+    expected = torch.cat([h[0], h[1]], dim=1).detach().numpy()
     _, ys = unroll(core, interop.from_pytorch(core, layer.state_dict()), xs, lengths=LENGTHS)
-    np.testing.assert_allclose(LastStep()(core, ys, jnp.asarray(LENGTHS)), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(LastStep()(core, ys, jnp.asarray(LENGTHS)), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=repr)
@@ -75,7 +75,7 @@ def test_padding_changes_neither_logits_nor_gradients(pooling):
     xs = np.random.default_rng(2).normal(size=(7, 4, 2)).astype(np.float32)
     inside = np.arange(7)[:, None] < LENGTHS[None]
     xs[~inside] = np.nan
-    lengths = np.array([5, 3, 0, 4])  # one has no step at all
+    lengths = np.array([5, 3, 0, 4])  # the third has no step
     value, grads = jax.value_and_grad(model.loss)(params, xs, LABELS, lengths)
     shorter, short_grads = jax.value_and_grad(model.loss)(params, np.nan_to_num(xs[:5], nan=9.0), LABELS, lengths)
     assert np.isfinite(value)
@@ -86,7 +86,7 @@ def test_padding_changes_neither_logits_nor_gradients(pooling):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=repr)
-def test_rows_of_a_batch_do_not_see_each_other_and_one_of_no_steps_is_the_bias(pooling):
+def test_sequences_are_independent_and_one_without_steps_gives_the_bias(pooling):
     model = network(pooling)
     params = model.init(jax.random.key(3))
     params = params._replace(readout=jax.tree.map(lambda leaf: leaf + 0.5, params.readout))
@@ -116,22 +116,22 @@ def test_without_lengths_every_step_is_read():
     ],
     ids=str,
 )
-def test_of_each_direction_the_last_step_takes_what_has_seen_everything(cell, at_end):
-    """A change of any input reaches every feature taken."""
+def test_last_step_depends_on_the_whole_sequence(cell, at_end):
+    """Every pooled feature depends on every input."""
     params = cell.init(jax.random.key(0))
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(4, 1, 2)), jnp.float32)
 
-    def taken(xs):
+    def pooled(xs):
         _, ys = unroll(cell, params, xs)
         return LastStep()(cell, ys, jnp.array([4]))[0], ys[:, 0]
 
-    (features, ys), jacobian = taken(xs), jax.jit(jax.jacobian(lambda xs: taken(xs)[0]))(xs)
+    (features, ys), jacobian = pooled(xs), jax.jit(jax.jacobian(lambda xs: pooled(xs)[0]))(xs)
     np.testing.assert_array_equal(features, np.where(at_end, ys[-1], ys[0]))
     if not isinstance(cell, Residual):
         assert np.all(np.any(np.asarray(jacobian)[:, :, 0] != 0, axis=-1))
 
 
-def test_dropout_is_of_the_pooled_features_and_keeps_their_mean():
+def test_dropout_acts_on_pooled_features_and_keeps_their_mean():
     model = network(MeanPool(), dropout=0.5)
     params = model.init(jax.random.key(0))
     plain = model.apply(params, IDS, LENGTHS)
@@ -140,11 +140,11 @@ def test_dropout_is_of_the_pooled_features_and_keeps_their_mean():
     drawn = jax.jit(jax.vmap(lambda key: model.apply(params, jnp.asarray(IDS), jnp.asarray(LENGTHS), key=key)))(keys)
     assert np.max(np.std(drawn, axis=0)) > 0.05
     np.testing.assert_allclose(np.mean(drawn, axis=0), plain, atol=0.06)
-    # The readout is linear: half of the features gone, and twice the rest, are at most 2^4 values of a logit.
+    # Each of 4 features is dropped or doubled before a linear readout, so a logit has at most 2^4 values.
     assert len(np.unique(np.round(drawn[:, 0, 0], 4))) <= 2**4
 
 
-def test_the_cells_own_dropout_gets_a_key_of_its_own():
+def test_dropout_inside_the_cell_gets_a_separate_key():
     model = Classifier(Dropout(GRU(6, 2), 0.5), 2, OneHot(6))
     params = model.init(jax.random.key(0))
     first, again, other = (model.apply(params, IDS, key=jax.random.key(k)) for k in (1, 1, 2))
@@ -152,7 +152,7 @@ def test_the_cells_own_dropout_gets_a_key_of_its_own():
     assert np.any(first != other)
 
 
-BAD = [
+INVALID = [
     (lambda: Classifier("lstm", 2), TypeError, "Classifier: cell must be a cell or layer, got 'lstm'"),
     (lambda: Classifier(GRU(3, 2), 0), ValueError, "Classifier: classes must be a positive integer, got 0"),
     (lambda: Classifier(GRU(3, 2), 2, dropout=1.0), ValueError, "dropout must be a number from 0 to below 1, got 1.0"),
@@ -184,15 +184,15 @@ def loss(labels):
     return network().loss(network().init(jax.random.key(0)), IDS, labels)
 
 
-@pytest.mark.parametrize(("call", "kind", "message"), BAD, ids=[message for _, _, message in BAD])
-def test_bad_input_is_refused_by_name(call, kind, message):
+@pytest.mark.parametrize(("call", "kind", "message"), INVALID, ids=[message for _, _, message in INVALID])
+def test_invalid_input_is_rejected_by_name(call, kind, message):
     with pytest.raises(kind, match=re.escape(message)):
         call()
 
 
-def test_a_traced_label_out_of_range_is_not_a_number():
+def test_traced_label_out_of_range_gives_nan():
     params = network().init(jax.random.key(0))
-    found = jax.jit(lambda labels: network().loss(params, IDS, labels))
-    assert np.isfinite(found(LABELS))
-    assert np.isnan(found(LABELS + 1))
-    assert np.isnan(found(LABELS - 1))
+    jitted = jax.jit(lambda labels: network().loss(params, IDS, labels))
+    assert np.isfinite(jitted(LABELS))
+    assert np.isnan(jitted(LABELS + 1))
+    assert np.isnan(jitted(LABELS - 1))

@@ -1,4 +1,4 @@
-"""CTC: the loss is the sum over all paths, best path decoding collapses, and what does not fit is refused."""
+"""CTC: the loss sums over all paths, best path decoding collapses, and invalid labels are rejected."""
 
 import itertools
 from typing import Any
@@ -15,7 +15,7 @@ from rnn_jax.models import CTC, best_path
 LABELS = 2
 
 
-def _reads_as(path: tuple[int, ...]) -> tuple[int, ...]:
+def _collapsed(path: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(label for label, _ in itertools.groupby(path) if label)
 
 
@@ -35,7 +35,7 @@ def xs() -> jax.Array:
 
 
 @pytest.mark.parametrize("labels", [[1], [1, 2], [2, 2], [1, 2, 1], []])
-def test_the_loss_is_over_all_paths_that_read_as_the_labels(
+def test_the_loss_sums_over_all_paths_that_collapse_to_the_labels(
     model: CTC, params: Any, xs: jax.Array, labels: list[int]
 ) -> None:
     steps = 4
@@ -43,7 +43,7 @@ def test_the_loss_is_over_all_paths_that_read_as_the_labels(
     total = sum(
         np.prod([probabilities[t, label] for t, label in enumerate(path)])
         for path in itertools.product(range(LABELS + 1), repeat=steps)
-        if _reads_as(path) == tuple(labels)
+        if _collapsed(path) == tuple(labels)
     )
     padded = np.zeros((3, 1), int)
     padded[: len(labels), 0] = labels
@@ -51,7 +51,7 @@ def test_the_loss_is_over_all_paths_that_read_as_the_labels(
     np.testing.assert_allclose(loss, -np.log(total), rtol=1e-5)
 
 
-def test_padding_and_the_other_sequences_change_nothing(model: CTC, params: Any, xs: jax.Array) -> None:
+def test_padding_and_other_sequences_have_no_effect(model: CTC, params: Any, xs: jax.Array) -> None:
     labels, sizes, lengths = np.array([[1, 2, 2], [2, 0, 1]]), np.array([2, 1, 2]), np.array([5, 3, 4])
     alone = [
         model.loss(
@@ -59,31 +59,31 @@ def test_padding_and_the_other_sequences_change_nothing(model: CTC, params: Any,
         )
         for i in range(3)
     ]
-    spoilt = xs.at[3:, 1].set(jnp.nan).at[4:, 2].set(jnp.inf)
-    together = model.loss(params, spoilt, lengths, labels, sizes)
+    with_nan = xs.at[3:, 1].set(jnp.nan).at[4:, 2].set(jnp.inf)
+    together = model.loss(params, with_nan, lengths, labels, sizes)
     np.testing.assert_allclose(together, np.mean(alone), rtol=1e-5)
-    grads = jax.grad(model.loss)(params, spoilt, lengths, labels, sizes)
+    grads = jax.grad(model.loss)(params, with_nan, lengths, labels, sizes)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
 
 
-def test_best_path_is_what_the_path_reads_as() -> None:
+def test_best_path_collapses_the_most_probable_path() -> None:
     rng = np.random.default_rng(0)
     path, lengths = rng.integers(0, LABELS + 1, (12, 50)), rng.integers(0, 13, 50)
     logits = 5 * jax.nn.one_hot(path, LABELS + 1) + 0.1 * rng.normal(size=(12, 50, LABELS + 1))
-    found = unpad(*best_path(logits, lengths))
-    wanted = [_reads_as(tuple(path[:n, i].tolist())) for i, n in enumerate(lengths)]
-    assert [tuple(labels.tolist()) for labels in found] == wanted
+    decoded = unpad(*best_path(logits, lengths))
+    expected = [_collapsed(tuple(path[:n, i].tolist())) for i, n in enumerate(lengths)]
+    assert [tuple(labels.tolist()) for labels in decoded] == expected
 
 
-def test_it_learns_what_comes_when_without_being_told() -> None:
-    """Steps of a signal, of random lengths: CTC is told their order alone."""
+def test_it_learns_labels_without_their_times() -> None:
+    """Pulses of random places and lengths; the labels give only their order."""
     rng = np.random.default_rng(0)
     inputs, labels = np.zeros((20, 64, LABELS), np.float32), np.zeros((3, 64), np.int32)
     for column in range(64):
-        said = rng.integers(1, LABELS + 1, 3)
-        labels[:, column] = said
+        sequence = rng.integers(1, LABELS + 1, 3)
+        labels[:, column] = sequence
         starts = np.sort(rng.choice(np.arange(0, 18, 3), 3, replace=False))
-        for start, label in zip(starts, said, strict=True):
+        for start, label in zip(starts, sequence, strict=True):
             inputs[start : start + rng.integers(1, 3), column, label - 1] = 1
     lengths, sizes = np.full(64, 20), np.full(64, 3)
     model = CTC(GRU(LABELS, 16), LABELS)
@@ -112,7 +112,7 @@ def _loss(model: CTC, params: Any, batch: Examples, key: jax.Array) -> jax.Array
         ([1], [1], [5], ValueError, r"labels must be \[N, B\]"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(
+def test_invalid_labels_are_rejected(
     model: CTC, params: Any, labels: Any, sizes: Any, lengths: Any, error: type, message: str
 ) -> None:
     with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""Forecasters: heads by their formulas, NumPy oracles of both ways to go on, padding, rows, draws; the delay line."""
+"""Forecasters: formulas of the heads, NumPy oracles of both kinds of forecast, padding, draws; the delay line."""
 
 import math
 
@@ -30,26 +30,26 @@ def made(cell=None, head=Gaussian(), horizon=1, seed=0):  # noqa: B008
 
 
 def numpy_outputs(model, params, xs):
-    """Of a vanilla network, step by step: [T, B, horizon, F, outputs]."""
+    """Outputs [T, B, horizon, F, outputs] of a vanilla network, step by step."""
     w_i, w_h, b = (np.asarray(p, float) for p in params.cell)
     kernel, bias = (np.asarray(params.readout["params"][name], float) for name in ("kernel", "bias"))
-    h, found = np.zeros((xs.shape[1], H)), []
+    h, rows = np.zeros((xs.shape[1], H)), []
     for x in np.asarray(xs, float):
         h = np.tanh(x @ w_i + h @ w_h + b)
-        found.append((h @ kernel + bias).reshape(xs.shape[1], model.horizon, F, model.head.outputs))
-    return np.stack(found)
+        rows.append((h @ kernel + bias).reshape(xs.shape[1], model.horizon, F, model.head.outputs))
+    return np.stack(rows)
 
 
-def test_a_gaussian_is_scipys():
+def test_gaussian_equals_scipys():
     head, outputs, y = Gaussian(), draw(5, 6, 2), draw(5, 6, seed=1)
-    wanted = scipy.stats.norm(np.asarray(outputs[..., 0]), np.exp(0.5 * np.asarray(outputs[..., 1])))
-    np.testing.assert_allclose(head.loss(outputs, y), -wanted.logpdf(np.asarray(y)), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(head.quantile(outputs, jnp.array(0.9)), wanted.ppf(0.9), rtol=1e-5, atol=1e-6)
+    expected = scipy.stats.norm(np.asarray(outputs[..., 0]), np.exp(0.5 * np.asarray(outputs[..., 1])))
+    np.testing.assert_allclose(head.loss(outputs, y), -expected.logpdf(np.asarray(y)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(head.quantile(outputs, jnp.array(0.9)), expected.ppf(0.9), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(head.center(outputs), outputs[..., 0])
-    many = np.asarray(head.sample(jnp.broadcast_to(outputs[0, 0], (20_000, 2)), jax.random.key(0)))
+    samples = np.asarray(head.sample(jnp.broadcast_to(outputs[0, 0], (20_000, 2)), jax.random.key(0)))
     deviation = math.exp(0.5 * outputs[0, 0, 1])
-    assert abs(many.mean() - outputs[0, 0, 0]) < 5 * deviation / math.sqrt(len(many))
-    assert many.std() == pytest.approx(deviation, rel=0.03)
+    assert abs(samples.mean() - outputs[0, 0, 0]) < 5 * deviation / math.sqrt(len(samples))
+    assert samples.std() == pytest.approx(deviation, rel=0.03)
 
 
 def test_a_gaussians_variance_has_a_floor():
@@ -60,13 +60,13 @@ def test_a_gaussians_variance_has_a_floor():
     assert np.all(np.isfinite(grads))
 
 
-def test_quantiles_pay_the_pinball_loss():
+def test_quantiles_have_the_pinball_loss():
     head, outputs, y = Quantiles(LEVELS), np.asarray(draw(5, 3)), np.asarray(draw(5, seed=1))
-    wanted = np.zeros(5)
+    expected = np.zeros(5)
     for i, each in enumerate(outputs):
         for q, p in zip(each, LEVELS, strict=True):
-            wanted[i] += (p * (y[i] - q) if y[i] >= q else (1 - p) * (q - y[i])) / 3
-    np.testing.assert_allclose(head.loss(jnp.asarray(outputs), jnp.asarray(y)), wanted, rtol=1e-5)
+            expected[i] += (p * (y[i] - q) if y[i] >= q else (1 - p) * (q - y[i])) / 3
+    np.testing.assert_allclose(head.loss(jnp.asarray(outputs), jnp.asarray(y)), expected, rtol=1e-5)
     ordered = np.sort(outputs, axis=1)
     np.testing.assert_array_equal(head.center(jnp.asarray(outputs)), ordered[:, 1])
     got = head.quantile(jnp.asarray(outputs), jnp.array(0.3))
@@ -77,12 +77,12 @@ def test_quantiles_pay_the_pinball_loss():
 
 
 @pytest.mark.parametrize("levels", [(0.5, 0.1), (0.1, 0.9), (0.5, 1.0), (0.5, 0.5), (0.0, 0.5)])
-def test_levels_that_are_none_are_refused(levels):
+def test_invalid_levels_are_rejected(levels):
     with pytest.raises(ValueError, match="Quantiles: "):
         Quantiles(levels)
 
 
-def test_what_is_no_forecaster_is_refused():
+def test_invalid_forecasters_are_rejected():
     with pytest.raises(TypeError, match="head must be a Gaussian or Quantiles, got 'gaussian'"):
         Forecaster(GRU(1, 2), "gaussian")
     with pytest.raises(ValueError, match="horizon must be a positive integer, got 0"):
@@ -92,7 +92,7 @@ def test_what_is_no_forecaster_is_refused():
 
 
 @pytest.mark.parametrize(("head", "horizon"), [(Gaussian(), 1), (Quantiles(LEVELS), 3)])
-def test_outputs_and_loss_are_what_numpy_has(head, horizon):
+def test_outputs_and_loss_equal_numpys(head, horizon):
     model, params = made(head=head, horizon=horizon)
     series = draw(T + horizon, B, F)
     targets = forecast_targets(series, horizon)
@@ -107,7 +107,7 @@ def test_outputs_and_loss_are_what_numpy_has(head, horizon):
     assert model.loss(params, series[:T], targets)[1] == pytest.approx(each.mean(), rel=1e-4)
 
 
-def test_feeding_back_the_mean_is_what_numpy_has():
+def test_feeding_back_the_mean_equals_numpys():
     model, params = made()
     history = draw(T, B, F)
     xs = np.asarray(history, float)
@@ -122,7 +122,7 @@ def test_feeding_back_the_mean_is_what_numpy_has():
     assert np.all(forecast.lower[0] < forecast.mean)
 
 
-def test_many_steps_at_once_are_those_of_the_last_step():
+def test_direct_forecast_is_read_at_the_last_step():
     model, params = made(head=Quantiles((0.1, 0.5, 0.9)), horizon=3)
     history = draw(T, B, F)
     ordered = np.sort(numpy_outputs(model, params, history)[-1], axis=-1)  # [B, 3, F, 3]
@@ -135,8 +135,8 @@ def test_many_steps_at_once_are_those_of_the_last_step():
         model.sample(params, history, 2, jax.random.key(0), 5)
 
 
-def test_paths_are_drawn_from_the_network_that_has_read_them():
-    """A path's second step has the distribution that reading its first gives."""
+def test_paths_are_fed_back():
+    """The second step of a path has the distribution predicted after reading its first."""
     model, params = made()
     history = draw(T, 1, F)
     paths = np.asarray(model.sample(params, history, 2, jax.random.key(1), 4000))
@@ -162,7 +162,7 @@ def test_intervals_are_quantiles_of_the_paths():
 
 
 @pytest.mark.parametrize("cell", [LSTM(F, H), DelayLine(Stack((GRU(F, H), LSTM(H, H))), 3)], ids=str)
-def test_padding_and_other_rows_change_nothing(cell):
+def test_padding_and_other_sequences_have_no_effect(cell):
     model, params = made(cell)
     series, lengths = draw(T + 1, B, F), np.array([T, 4, 0])
     targets = forecast_targets(series, 1)
@@ -171,16 +171,16 @@ def test_padding_and_other_rows_change_nothing(cell):
     def loss_and_grads(params, xs, targets):
         return jax.value_and_grad(lambda p: model.loss(p, xs, targets, lengths=lengths)[1])(params)
 
-    junk = np.arange(T)[:, None] >= lengths
-    spoilt = jnp.where(junk[..., None], jnp.nan, series[:T])
-    spoilt_targets = jnp.where(junk[..., None, None], jnp.nan, targets)
+    beyond = np.arange(T)[:, None] >= lengths
+    nan = jnp.where(beyond[..., None], jnp.nan, series[:T])
+    nan_targets = jnp.where(beyond[..., None, None], jnp.nan, targets)
     value, grads = loss_and_grads(params, series[:T], targets)
-    again, grads_again = loss_and_grads(params, spoilt, spoilt_targets)
+    again, grads_again = loss_and_grads(params, nan, nan_targets)
     assert value == again
     for one, other in zip(jax.tree.leaves(grads), jax.tree.leaves(grads_again), strict=True):
         assert np.all(np.isfinite(one))
         np.testing.assert_array_equal(one, other)
-    # Alone, the rows that have some steps are what they are in the batch.
+    # The loss of the batch is the mean of those of single sequences, weighted by their lengths.
     alone = [
         float(model.loss(params, series[:n, i : i + 1], targets[:n, i : i + 1])[1]) for i, n in enumerate(lengths[:2])
     ]
@@ -192,7 +192,7 @@ def test_padding_and_other_rows_change_nothing(cell):
     np.testing.assert_allclose(*mean, rtol=1e-6)
 
 
-def test_wrong_shapes_are_refused_by_name():
+def test_wrong_shapes_are_rejected_by_name():
     model, params = made()
     series = draw(T + 1, B, F)
     with pytest.raises(
@@ -211,14 +211,14 @@ def test_wrong_shapes_are_refused_by_name():
         forecast_targets(series, 9)
 
 
-def test_what_cannot_be_stepped_is_refused():
+def test_cells_that_cannot_be_stepped_are_rejected():
     model = Forecaster(Bidirectional(GRU(F, H)), Gaussian())
     params = model.init(jax.random.key(0))
     with pytest.raises(Exception, match="step"):
         model.forecast(params, draw(T, B, F), 2, None)
 
 
-def test_an_equal_model_is_one_program():
+def test_equal_models_share_a_compiled_program():
     model, params = made(VanillaRNN(F, 5))
     history = draw(T, B, F)
     from rnn_jax.models import forecaster
@@ -237,8 +237,10 @@ def test_a_delay_line_keeps_the_last_inputs(inner):
     final, ys = rnn_jax.unroll(cell, params, xs)
     _, hs = rnn_jax.unroll(inner, params, xs)
     padded = np.concatenate([np.zeros((2, B, F)), xs])
-    wanted = np.concatenate([hs, padded[2:], padded[1:-1], padded[:-2]], axis=-1)
-    np.testing.assert_allclose(ys, wanted, rtol=1e-6, atol=1e-7)  # alone it is another program, rounded otherwise
+    expected = np.concatenate([hs, padded[2:], padded[1:-1], padded[:-2]], axis=-1)
+    np.testing.assert_allclose(
+        ys, expected, rtol=1e-6, atol=1e-7
+    )  # the inner cell alone is another program, with other rounding
     assert ys.shape[-1] == cell.output_size
     halves = rnn_jax.unroll(cell, params, xs[:4])
     again = rnn_jax.unroll(cell, params, xs[4:], halves[0])

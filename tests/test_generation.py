@@ -37,7 +37,7 @@ def softmax(logits):
 
 
 def kept(p, count):
-    """The distribution with all but the `count` most probable taken away."""
+    """Returns the distribution restricted to its `count` most probable entries."""
     q = np.zeros_like(p)
     best = np.argsort(-p, kind="stable")[:count]
     q[best] = p[best]
@@ -45,7 +45,7 @@ def kept(p, count):
 
 
 def definition(strategy, logits):
-    """Of one row, in NumPy."""
+    """Returns the probabilities of one row of logits, by NumPy."""
     match strategy:
         case Greedy():
             return np.eye(SIZE)[np.argmax(logits)]
@@ -62,14 +62,14 @@ def definition(strategy, logits):
 
 
 @every_strategy
-def test_probabilities_are_those_of_the_definition(strategy):
+def test_probabilities_equal_the_definition(strategy):
     got = jax.nn.softmax(strategy(jnp.asarray(LOGITS)))
     np.testing.assert_allclose(got, [definition(strategy, row) for row in LOGITS], rtol=2e-5, atol=1e-7)
     one = jax.nn.softmax(strategy(jnp.asarray(LOGITS[3])))  # any leading shape
     np.testing.assert_allclose(one, got[3], rtol=1e-6, atol=1e-7)
 
 
-def test_the_limits_of_each_are_others():
+def test_limits_of_strategies_are_other_strategies():
     logits = jnp.asarray(LOGITS)
     np.testing.assert_array_equal(jax.nn.softmax(TopK(1, 3.0)(logits)), jax.nn.softmax(Greedy()(logits)))
     np.testing.assert_array_equal(jax.nn.softmax(Nucleus(1e-6)(logits)), jax.nn.softmax(Greedy()(logits)))
@@ -80,19 +80,24 @@ def test_the_limits_of_each_are_others():
     np.testing.assert_array_equal(Temperature()(logits), logits)
 
 
-def test_of_equal_logits_the_lower_ids_come_first():
+def test_lower_ids_come_first_among_equal_logits():
     logits = jnp.array([1.0, 2.0, 2.0, 0.0, 2.0, 2.0, 1.0])
-    for strategy, wanted in ((Greedy(), [1]), (TopK(2), [1, 2]), (TopK(5), [0, 1, 2, 4, 5]), (Nucleus(0.5), [1, 2, 4])):
-        assert np.flatnonzero(np.isfinite(strategy(logits))).tolist() == wanted
+    for strategy, expected in (
+        (Greedy(), [1]),
+        (TopK(2), [1, 2]),
+        (TopK(5), [0, 1, 2, 4, 5]),
+        (Nucleus(0.5), [1, 2, 4]),
+    ):
+        assert np.flatnonzero(np.isfinite(strategy(logits))).tolist() == expected
 
 
 def test_a_nucleus_ends_at_the_token_that_reaches_p():
     logits = jnp.log(jnp.array([0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0, 0.0]))
-    for p, wanted in ((0.49, 1), (0.51, 2), (0.74, 2), (0.76, 3), (0.87, 3), (0.88, 4), (0.95, 5), (1.0, 5)):
-        assert np.sum(np.isfinite(Nucleus(p)(logits))) == wanted, p
+    for p, expected in ((0.49, 1), (0.51, 2), (0.74, 2), (0.76, 3), (0.87, 3), (0.88, 4), (0.95, 5), (1.0, 5)):
+        assert np.sum(np.isfinite(Nucleus(p)(logits))) == expected, p
 
 
-BAD_STRATEGIES = [
+INVALID_STRATEGIES = [
     (lambda: Temperature(0), "Temperature: temperature must be a positive number, got 0"),
     (lambda: Temperature(-1.0), "got -1.0"),
     (lambda: Temperature(float("nan")), "got nan"),
@@ -107,30 +112,32 @@ BAD_STRATEGIES = [
 ]
 
 
-@pytest.mark.parametrize(("call", "message"), BAD_STRATEGIES, ids=[message for _, message in BAD_STRATEGIES])
-def test_bad_strategies_are_refused(call, message):
+@pytest.mark.parametrize(("call", "message"), INVALID_STRATEGIES, ids=[message for _, message in INVALID_STRATEGIES])
+def test_invalid_strategies_are_rejected(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
 
 
-UNIFORM = initializers.Uniform()  # compiles faster than an orthogonal matrix
+UNIFORM = initializers.Uniform()  # compiles faster than the orthogonal initialisation
 STACK = rnn_jax.Stack((rnn_jax.GRU(3, 4, recurrent_init=UNIFORM), rnn_jax.LSTM(4, 4, recurrent_init=UNIFORM)))
 MODEL = LanguageModel(Embedding(SIZE, 3), STACK)
-PARAMS = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1)))  # so that it prefers some tokens
+PARAMS = jax.tree.map(
+    lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1))
+)  # so that some tokens are preferred
 KEY = jax.random.key(2)
 PROMPTS = pad([np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 1, 2])])
 LENGTH = 16
 
 
 def write(strategy, key=KEY, prompts=PROMPTS.values, lengths=PROMPTS.lengths, params=PARAMS, count=6, end=None):
-    found = generate(MODEL, params, strategy, key, prompts, lengths, count=count, end=end, max_length=LENGTH)
-    assert np.all(np.asarray(found.tokens)[np.arange(LENGTH)[:, None] >= np.asarray(found.lengths)] == 0)
-    return [sequence.tolist() for sequence in unpad(*found)]
+    generated = generate(MODEL, params, strategy, key, prompts, lengths, count=count, end=end, max_length=LENGTH)
+    assert np.all(np.asarray(generated.tokens)[np.arange(LENGTH)[:, None] >= np.asarray(generated.lengths)] == 0)
+    return [sequence.tolist() for sequence in unpad(*generated)]
 
 
 @jax.jit
 def read(sequence, length):
-    """The logits after a sequence, padded so that all are one program."""
+    """Returns the logits after a sequence, padded so that one program serves all."""
     return MODEL.apply(PARAMS, sequence, lengths=length)[1][length - 1]
 
 
@@ -139,7 +146,7 @@ def after(sequence):
 
 
 @pytest.mark.parametrize("strategy", [Greedy(), Temperature(1.5), TopK(3), Nucleus(0.8)], ids=repr)
-def test_it_is_a_loop_over_the_growing_sequence(strategy):
+def test_generation_equals_a_loop_over_the_growing_sequence(strategy):
     got = write(strategy)
     for row, prompt in enumerate(unpad(*PROMPTS)):
         sequence = prompt.tolist()
@@ -150,37 +157,37 @@ def test_it_is_a_loop_over_the_growing_sequence(strategy):
         assert got[row] == sequence
 
 
-def test_a_sequence_does_not_depend_on_those_beside_it():
-    together = write(Temperature(2.0))
+def test_sequences_of_a_batch_are_independent():
+    batched = write(Temperature(2.0))
     alone = write(Temperature(2.0), prompts=PROMPTS.values[:3, :1], lengths=None)
-    assert together[0] == alone[0]
+    assert batched[0] == alone[0]
     others = PROMPTS.values.copy()
     others[:, 1:] = 3
-    assert write(Temperature(2.0), prompts=others)[0] == together[0]
-    # What stands in the padding is not read.
-    junk = np.where(np.arange(5)[:, None] < PROMPTS.lengths, PROMPTS.values, 99)
+    assert write(Temperature(2.0), prompts=others)[0] == batched[0]
+    # Padding is not read.
+    padded = np.where(np.arange(5)[:, None] < PROMPTS.lengths, PROMPTS.values, 99)
     for count in (1, 6):
-        assert write(Temperature(2.0), prompts=junk, count=count) == write(Temperature(2.0), count=count)
+        assert write(Temperature(2.0), prompts=padded, count=count) == write(Temperature(2.0), count=count)
 
 
-def test_keys_decide_and_nothing_else_does():
+def test_draws_depend_on_the_key_only():
     assert write(Temperature(2.0)) == write(Temperature(2.0))
     assert write(Temperature(2.0)) != write(Temperature(2.0), key=jax.random.key(3))
     assert write(Greedy()) == write(Greedy(), key=jax.random.key(3))
 
 
-def test_more_tokens_go_on_from_fewer():
+def test_fewer_tokens_are_a_prefix_of_more():
     longer, shorter = write(Temperature(2.0), count=9), write(Temperature(2.0), count=2)
     for a, b, prompt in zip(longer, shorter, unpad(*PROMPTS), strict=True):
         assert a[: len(b)] == b
         assert (len(a), len(b)) == (len(prompt) + 9, len(prompt) + 2)
 
 
-def test_an_end_ends_its_sequence_alone():
+def test_end_token_ends_only_its_sequence():
     free = write(Temperature(2.0), count=10)
     end = free[0][4]
     for prompt, whole, got in zip(unpad(*PROMPTS), free, write(Temperature(2.0), count=10, end=end), strict=True):
-        drawn = whole[len(prompt) :]  # one in the prompt ends nothing
+        drawn = whole[len(prompt) :]  # an end token in the prompt has no effect
         stop = drawn.index(end) + 1 if end in drawn else len(drawn)
         assert got == whole[: len(prompt) + stop]
     assert len(write(Temperature(2.0), count=10, end=end)[0]) in (4, 5)
@@ -203,8 +210,8 @@ def test_draws_have_the_frequencies_of_the_strategy():
     draws = 20_000
     logits = after([3])
     for strategy in (Temperature(1.3), TopK(3), Nucleus(0.7)):
-        found = generate(MODEL, PARAMS, strategy, KEY, np.full((1, draws), 3), count=1, max_length=2)
-        counts = np.bincount(np.asarray(found.tokens[1]), minlength=SIZE)
+        generated = generate(MODEL, PARAMS, strategy, KEY, np.full((1, draws), 3), count=1, max_length=2)
+        counts = np.bincount(np.asarray(generated.tokens[1]), minlength=SIZE)
         q = definition(strategy, np.asarray(logits))
         assert np.all(counts[q == 0] == 0)
         assert np.all(np.abs(counts - draws * q) <= 4.5 * np.sqrt(draws * q * (1 - q)))
@@ -216,10 +223,10 @@ def test_it_runs_under_jit_and_vmap():
     assert [s.tolist() for s in unpad(*got)] == write(Temperature(2.0))
 
 
-def test_a_network_that_has_diverged_writes_minus_one_and_stops():
-    spoilt = jax.tree.map(lambda leaf: leaf * jnp.nan, PARAMS)
-    assert [s[-1] for s in write(Temperature(), params=spoilt)] == [-1] * 3
-    assert [len(s) for s in write(Temperature(), params=spoilt)] == [4, 2, 6]
+def test_nan_logits_give_minus_one_and_end_the_sequence():
+    diverged = jax.tree.map(lambda leaf: leaf * jnp.nan, PARAMS)
+    assert [s[-1] for s in write(Temperature(), params=diverged)] == [-1] * 3
+    assert [len(s) for s in write(Temperature(), params=diverged)] == [4, 2, 6]
 
 
 def unsteppable():
@@ -227,7 +234,7 @@ def unsteppable():
     generate(model, model.init(KEY), Greedy(), KEY, [[1]], count=1)
 
 
-BAD_CALLS = [
+INVALID_CALLS = [
     ({"count": 0}, ValueError, "generate: count must be a positive integer, got 0"),
     ({"end": SIZE}, ValueError, "generate: end must be a token, in [0, 7), got 7"),
     ({"end": -1}, ValueError, "generate: end must be an integer of at least 0, got -1"),
@@ -244,12 +251,12 @@ BAD_CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("given", "error", "message"), BAD_CALLS, ids=[message for *_, message in BAD_CALLS])
-def test_bad_calls_are_refused_by_name(given, error, message):
+@pytest.mark.parametrize(("given", "error", "message"), INVALID_CALLS, ids=[message for *_, message in INVALID_CALLS])
+def test_invalid_calls_are_rejected_by_name(given, error, message):
     with pytest.raises(error, match=re.escape(message)):
         write(Greedy(), **given)
 
 
-def test_a_cell_that_cannot_be_stepped_is_refused():
+def test_cell_that_cannot_be_stepped_is_rejected():
     with pytest.raises(TypeError, match="can be unrolled, not stepped"):
         unsteppable()

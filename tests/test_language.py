@@ -1,4 +1,4 @@
-"""The language model: its front ends, its loss, the state carried on, and all that takes it as any network."""
+"""The language model: its encoders, its loss, the state it carries, and its use as a network."""
 
 import dataclasses
 import functools
@@ -18,13 +18,13 @@ from rnn_jax.models import Encoded, LanguageModel, ReadoutModel, nats_per_token
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
 SIZE, T, B = 6, 5, 3
-UNIFORM = initializers.Uniform()  # compiles faster than an orthogonal matrix
+UNIFORM = initializers.Uniform()  # compiles faster than the orthogonal initialisation
 LSTM = rnn_jax.LSTM(4, 3, recurrent_init=UNIFORM)
 STACK = rnn_jax.Stack((rnn_jax.GRU(4, 3, recurrent_init=UNIFORM), rnn_jax.LSTM(3, 2, recurrent_init=UNIFORM)))
 EMBEDDED = LanguageModel(Embedding(SIZE, 4), LSTM)
 MODELS = [
     LanguageModel(Embedding(SIZE, 4), STACK),
-    LanguageModel(OneHot(SIZE), rnn_jax.LRU(SIZE, 4)),  # its output reads the input, too
+    LanguageModel(OneHot(SIZE), rnn_jax.LRU(SIZE, 4)),  # its output also reads the input
 ]
 every_model = pytest.mark.parametrize("model", MODELS, ids=repr)
 IDS = np.random.default_rng(0).integers(0, SIZE, (T, B))
@@ -37,29 +37,29 @@ def init(model):
 
 
 apply = jax.jit(LanguageModel.apply, static_argnames="self")
-loss_of = jax.jit(LanguageModel.loss, static_argnames="self")
+loss_fn = jax.jit(LanguageModel.loss, static_argnames="self")
 step = jax.jit(LanguageModel.step, static_argnames="self")
 
 
-def assert_close(got, wanted, rtol=1e-5):
-    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=rtol, atol=1e-6), got, wanted)
+def assert_close(got, expected, rtol=1e-5):
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=rtol, atol=1e-6), got, expected)
 
 
 @every_model
-def test_it_is_the_encoder_the_cell_and_a_dense_readout(model):
+def test_model_equals_encoder_cell_and_dense_readout(model):
     params = init(model)
     state, logits = apply(model, params, IDS)
-    wanted_state, hs = jax.jit(
+    expected_state, hs = jax.jit(
         lambda p: rnn_jax.unroll(model.cell, p.cell, model.encoder.features**0.5 * model.encoder.apply(p.encoder, IDS))
     )(params.cell)
     dense = params.readout["params"]
     assert logits.shape == (T, B, SIZE)
     assert_close(logits, hs @ dense["kernel"] + dense["bias"][None, None])
-    assert_close(state, wanted_state)
+    assert_close(state, expected_state)
 
 
 @every_model
-def test_two_segments_are_one(model):
+def test_two_segments_equal_one(model):
     params = init(model)
     state, whole = apply(model, params, IDS)
     middle, first = apply(model, params, IDS[:2])
@@ -68,31 +68,31 @@ def test_two_segments_are_one(model):
 
 
 @every_model
-def test_a_step_is_a_step_of_apply(model):
+def test_step_equals_a_step_of_apply(model):
     params = init(model)
-    wanted, logits = apply(model, params, IDS)
+    expected, logits = apply(model, params, IDS)
     state = model.network.cell.initial_state(params.cell, (B,))
     for t in range(T):
         state, got = step(model, params, state, IDS[t])
         assert_close(got, logits[t])
-    assert_close(state, wanted)
+    assert_close(state, expected)
 
 
 @every_model
-def test_the_loss_is_the_mean_log_probability_within_the_lengths(model):
+def test_loss_is_the_mean_log_probability_within_the_lengths(model):
     params, lengths = init(model), np.array([5, 2, 0])
     _, logits = apply(model, params, IDS)
     exp = np.exp(np.asarray(logits, np.float64))
     each = -np.log(np.take_along_axis(exp / exp.sum(-1, keepdims=True), TARGETS[..., None], -1)[..., 0])
-    assert float(loss_of(model, params, IDS, TARGETS)[1]) == pytest.approx(each.mean(), rel=1e-5)
+    assert float(loss_fn(model, params, IDS, TARGETS)[1]) == pytest.approx(each.mean(), rel=1e-5)
     inside = np.arange(T)[:, None] < lengths
-    state, loss = loss_of(model, params, IDS, TARGETS, lengths=lengths)
+    state, loss = loss_fn(model, params, IDS, TARGETS, lengths=lengths)
     assert float(loss) == pytest.approx(each[inside].mean(), rel=1e-5)
     assert_close(state, apply(model, params, IDS, lengths=lengths)[0])
     assert float(nats_per_token(logits, jnp.asarray(TARGETS), jnp.zeros((T, B)))) == 0
 
 
-def test_resets_are_the_pieces_apart():
+def test_resets_equal_separate_segments():
     model, resets = EMBEDDED, np.zeros((T, B), bool)
     resets[2] = True
     params = init(model)
@@ -101,7 +101,7 @@ def test_resets_are_the_pieces_apart():
     assert_close(logits[:2], apply(model, params, IDS[:2])[1])
 
 
-def test_the_gradient_of_an_embedding_is_that_of_its_rows_looked_up():
+def test_gradient_of_an_embedding_equals_that_of_looked_up_rows():
     model = EMBEDDED
     params = init(model)
 
@@ -115,7 +115,7 @@ def test_the_gradient_of_an_embedding_is_that_of_its_rows_looked_up():
     assert np.all(np.any(np.asarray(got)[np.unique(IDS)] != 0, axis=-1))
 
 
-def test_noise_comes_with_a_key_alone():
+def test_noise_needs_a_key():
     gru, lstm = STACK.layers
     cells = (rnn_jax.RecurrentDropout(gru, 0.5), rnn_jax.Dropout(lstm, 0.5))
     model = LanguageModel(Embedding(SIZE, 4), rnn_jax.Stack(cells))
@@ -127,7 +127,7 @@ def test_noise_comes_with_a_key_alone():
 
 
 def test_estimators_take_its_network():
-    # RTRL is exact: over two stretches it is BPTT over the whole.
+    # RTRL is exact: over two segments it equals BPTT over the whole sequence.
     model = EMBEDDED
     network, params = model.network, init(model)
     xs, targets = OneHot(SIZE).apply((), IDS), jnp.asarray(TARGETS)
@@ -136,22 +136,22 @@ def test_estimators_take_its_network():
         logits = network.read(params._replace(readout=readout), hs)
         return nats_per_token(logits, targets, jnp.ones(targets.shape)) * targets.size
 
-    def over(estimator, cuts):
+    def gradient(estimator, segments):
         carry, total = estimator.init(network.cell, params, xs), None
-        for start, stop in cuts:
-            found: Estimate = estimator(network.cell, loss, params, carry, xs[start:stop], targets[start:stop])
-            carry = found.carry
-            total = found.gradient if total is None else jax.tree.map(jnp.add, total, found.gradient)
+        for start, stop in segments:
+            estimate: Estimate = estimator(network.cell, loss, params, carry, xs[start:stop], targets[start:stop])
+            carry = estimate.carry
+            total = estimate.gradient if total is None else jax.tree.map(jnp.add, total, estimate.gradient)
         return total
 
     online, whole = (
-        jax.jit(functools.partial(over, *a))
+        jax.jit(functools.partial(gradient, *a))
         for a in ((gradients.RTRL(), [(0, 2), (2, T)]), (gradients.BPTT(), [(0, T)]))
     )
     assert_close(online(), whole(), rtol=1e-4)
 
 
-def test_an_id_that_is_none_is_refused_or_nan_and_never_another():
+def test_id_out_of_range_is_rejected_or_gives_nan():
     model = EMBEDDED
     params = init(model)
     with pytest.raises(ValueError, match=re.escape("ids must be in [0, 6), got 6")):
@@ -164,7 +164,7 @@ def test_an_id_that_is_none_is_refused_or_nan_and_never_another():
     assert wrong.sum() == T - 2
 
 
-def test_equal_models_are_one():
+def test_equal_models_compare_by_value():
     twin = LanguageModel(Embedding(SIZE, 4), dataclasses.replace(LSTM))
     assert twin == EMBEDDED
     assert hash(twin) == hash(EMBEDDED)
@@ -173,7 +173,7 @@ def test_equal_models_are_one():
     assert (EMBEDDED.size, EMBEDDED.network.cell.input_size) == (SIZE, SIZE)
 
 
-BAD = [
+INVALID = [
     (lambda: LanguageModel(Embedding(SIZE, 5), LSTM), ValueError, "cell must read the 5 features of Embedding(size=6"),
     (lambda: LanguageModel(SIZE, LSTM), TypeError, "encoder must be a OneHot or an Embedding, got 6"),
     (lambda: LanguageModel(OneHot(SIZE), None), TypeError, "Encoded: cell must be a Cell, got None"),
@@ -186,7 +186,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("call", "error", "message"), BAD, ids=[message for *_, message in BAD])
-def test_what_does_not_fit_is_refused_by_name(call, error, message):
+@pytest.mark.parametrize(("call", "error", "message"), INVALID, ids=[message for *_, message in INVALID])
+def test_invalid_input_is_rejected_by_name(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()

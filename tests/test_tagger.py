@@ -1,4 +1,4 @@
-"""The tagger and the word encoder: equal to PyTorch's and to plain loops, deaf to padding, and clear in refusal."""
+"""The tagger and the word encoder against PyTorch and plain loops; padding, dropout, invalid input."""
 
 import dataclasses
 
@@ -24,18 +24,18 @@ STACKED = Tagger(
 
 
 def batch(model, seed=0):
-    """Words, characters and tags, with nonsense in the padding."""
+    """Returns words, characters and tags, with arbitrary values in the padding."""
     rng = np.random.default_rng(seed)
     words, tags = rng.integers(4, 8, (T, B)), rng.integers(0, TAGS, (T, B))
     characters = rng.integers(1, 9, (T, B, C)) * (np.arange(C) < rng.integers(1, C + 1, (T, B, 1)))
     return words, (characters if model.word_encoder else None), tags
 
 
-def params_of(model):
+def init(model):
     return model.init(jax.random.key(0))
 
 
-def test_the_word_encoder_is_a_loop_over_characters():
+def test_word_encoder_equals_a_loop_over_characters():
     params = ENCODER.init(jax.random.key(1))
     words = [[4, 5, 6], [7], [8, 8, 4, 5]]
     padded = np.array([[*word, *[0] * (C - len(word))] for word in words])
@@ -52,23 +52,23 @@ def test_the_word_encoder_is_a_loop_over_characters():
         np.testing.assert_allclose(row, np.concatenate(ends), rtol=1e-5)
 
 
-def test_a_word_of_no_characters_is_zero_and_words_do_not_see_each_other():
+def test_word_without_characters_is_zero_and_words_are_independent():
     params = ENCODER.init(jax.random.key(1))
     ids = np.array([[4, 5, 0, 0], [0, 0, 0, 0], [8, 7, 6, 5]])
     alone = [ENCODER.apply(params, ids[i : i + 1])[0] for i in range(3)]
-    together = ENCODER.apply(params, ids)
-    np.testing.assert_array_equal(together[1], np.zeros(4))
-    np.testing.assert_allclose(together, np.stack(alone), rtol=1e-6)
+    batched = ENCODER.apply(params, ids)
+    np.testing.assert_array_equal(batched[1], np.zeros(4))
+    np.testing.assert_allclose(batched, np.stack(alone), rtol=1e-6)
     assert ENCODER.apply(params, np.stack([ids, ids])).shape == (2, 3, ENCODER.features)
 
 
-def test_a_tagger_is_pytorchs():
+def test_tagger_equals_pytorchs():
     torch = pytest.importorskip("torch")
-    params, (words, _, _) = params_of(BARE), batch(BARE)
+    params, (words, _, _) = init(BARE), batch(BARE)
     lstm = torch.nn.LSTM(4, 3, bidirectional=True)
     with torch.no_grad():
         for cell, suffix in ((params.network.cell.forward, ""), (params.network.cell.backward, "_reverse")):
-            # Gates in the order of both: found by the test of the cell itself.
+            # Both have the gates in the same order, as the test of the cell shows.
             w_i, w_h, b = (np.array(leaf) for leaf in (cell.w_i, cell.w_h, cell.b))
             getattr(lstm, f"weight_ih_l0{suffix}").copy_(torch.tensor(w_i.T))
             getattr(lstm, f"weight_hh_l0{suffix}").copy_(torch.tensor(w_h.T))
@@ -80,20 +80,20 @@ def test_a_tagger_is_pytorchs():
         )
         hs, _ = torch.nn.utils.rnn.pad_packed_sequence(lstm(packed)[0])
         dense = {name: torch.tensor(np.array(leaf)) for name, leaf in params.network.readout["params"].items()}
-        wanted = (hs @ dense["kernel"] + dense["bias"]).numpy()
+        expected = (hs @ dense["kernel"] + dense["bias"]).numpy()
     got = BARE.apply(params, words, lengths=LENGTHS)
     for column, length in enumerate(LENGTHS):
-        np.testing.assert_allclose(got[:length, column], wanted[:length, column], atol=1e-5)
+        np.testing.assert_allclose(got[:length, column], expected[:length, column], atol=1e-5)
 
 
 @pytest.mark.parametrize("model", [BARE, WITH, STACKED], ids=["words", "characters", "stack"])
-def test_loss_and_prediction_by_hand(model):
-    params, (words, characters, tags) = params_of(model), batch(model)
+def test_loss_and_prediction_equal_numpys(model):
+    params, (words, characters, tags) = init(model), batch(model)
     logits = np.asarray(model.apply(params, words, characters, lengths=LENGTHS), np.float64)
     losses = [
         np.log(np.sum(np.exp(logits[t, b]))) - logits[t, b, tags[t, b]] for b in range(B) for t in range(LENGTHS[b])
     ]
-    assert len(losses) == 10  # every word counts alike, whatever its sentence's length
+    assert len(losses) == 10  # every word has the same weight, whatever its sentence's length
     assert model.loss(params, words, tags, characters, lengths=LENGTHS) == pytest.approx(np.mean(losses), rel=1e-5)
     predicted = np.asarray(model.predict(params, words, characters, lengths=LENGTHS))
     inside = np.arange(T)[:, None] < LENGTHS
@@ -103,20 +103,20 @@ def test_loss_and_prediction_by_hand(model):
 
 
 @pytest.mark.parametrize("model", [BARE, WITH, STACKED], ids=["words", "characters", "stack"])
-def test_padding_and_neighbours_change_nothing(model):
-    params, (words, characters, tags) = params_of(model), batch(model)
+def test_padding_and_other_sentences_have_no_effect(model):
+    params, (words, characters, tags) = init(model), batch(model)
 
     def value(words, characters, tags, lengths):
         return jax.value_and_grad(lambda p: model.loss(p, words, tags, characters, lengths=lengths))(params)
 
     beyond = np.arange(T)[:, None] >= LENGTHS
     others = batch(model, seed=1)
-    spoilt = [
+    changed = [
         None if old is None else np.where(beyond.reshape(T, B, *[1] * (old.ndim - 2)), new, old)
         for old, new in zip((words, characters, tags), (others[0], others[1], np.full((T, B), -7)), strict=True)
     ]
     loss, grads = value(words, characters, tags, LENGTHS)
-    again, grads_again = value(*spoilt, LENGTHS)
+    again, grads_again = value(*changed, LENGTHS)
     assert loss == again
     jax.tree.map(np.testing.assert_array_equal, grads, grads_again)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
@@ -125,40 +125,40 @@ def test_padding_and_neighbours_change_nothing(model):
     np.testing.assert_allclose(logits[:2, 1], alone[:, 0], atol=1e-6)
 
 
-def test_an_empty_sentence_costs_nothing():
-    params, (words, characters, tags) = params_of(WITH), batch(WITH)
+def test_empty_sentences_have_no_loss():
+    params, (words, characters, tags) = init(WITH), batch(WITH)
     lengths = np.array([0, 0, 0])
     loss, grads = jax.value_and_grad(lambda p: WITH.loss(p, words, tags, characters, lengths=lengths))(params)
     assert loss == 0
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(grads))
 
 
-def test_word_dropout_makes_words_unknown_and_leaves_their_characters():
+def test_word_dropout_makes_words_unknown_but_keeps_their_characters():
     _, (words, characters, _) = None, batch(WITH)
     certain = dataclasses.replace(WITH, word_dropout=0.999999)
-    params, key = params_of(WITH), jax.random.key(3)
+    params, key = init(WITH), jax.random.key(3)
     unknown = np.full_like(words, Vocabulary.UNKNOWN)
     dropped = certain.apply(params, words, characters, key=key)
     np.testing.assert_allclose(dropped, WITH.apply(params, unknown, characters), rtol=1e-6)
-    assert np.any(dropped != certain.apply(params, words, characters))  # without a key nothing is
+    assert np.any(dropped != certain.apply(params, words, characters))  # nothing is dropped without a key
     half = dataclasses.replace(BARE, cell=LSTM(4, 3), word_dropout=0.5)
     many = np.full((1, 4000), 5)
-    seen = half.apply(half.init(key), many, key=key)[0]
-    assert len(np.unique(np.asarray(seen)[:, 0].round(5))) == 2
-    assert 0.45 < np.mean(np.isclose(seen[:, 0], half.apply(half.init(key), many)[0, 0, 0])) < 0.55
+    logits = half.apply(half.init(key), many, key=key)[0]
+    assert len(np.unique(np.asarray(logits)[:, 0].round(5))) == 2
+    assert 0.45 < np.mean(np.isclose(logits[:, 0], half.apply(half.init(key), many)[0, 0, 0])) < 0.55
 
 
 def test_traced_lengths_and_ids():
-    params, (words, characters, tags) = params_of(WITH), batch(WITH)
+    params, (words, characters, tags) = init(WITH), batch(WITH)
     jitted = jax.jit(lambda w, c, t, n: WITH.loss(params, w, t, c, lengths=n))
     assert jitted(words, characters, tags, LENGTHS) == pytest.approx(
         float(WITH.loss(params, words, tags, characters, lengths=LENGTHS)), rel=1e-6
     )
     assert jnp.isnan(jitted(words + 8, characters, tags, LENGTHS))
-    # In the padding even ids out of range, which are NaN, reach no gradient.
+    # In the padding, even traced ids out of range (NaN) reach no gradient.
     beyond = np.arange(T)[:, None] >= LENGTHS
-    strange = np.where(beyond, 99, words), np.where(beyond[..., None], 99, characters)
-    grads = jax.jit(jax.grad(lambda p, w, c, n: WITH.loss(p, w, tags, c, lengths=n)))(params, *strange, LENGTHS)
+    out_of_range = np.where(beyond, 99, words), np.where(beyond[..., None], 99, characters)
+    grads = jax.jit(jax.grad(lambda p, w, c, n: WITH.loss(p, w, tags, c, lengths=n)))(params, *out_of_range, LENGTHS)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
 
 
@@ -173,16 +173,16 @@ def call(model, words=None, tags=None, characters=None, **more):
     words = good[0] if words is None else words
     tags = good[2] if tags is None else tags
     characters = good[1] if characters is None else characters
-    return model.loss(params_of(model), words, tags, characters, **more)
+    return model.loss(init(model), words, tags, characters, **more)
 
 
-REFUSED = [
+INVALID = [
     (
         lambda: call(WITH, characters=np.ones((T, B + 1, C), int)),
         ValueError,
         r"must be \[5, 3, 'C'\].* got shape \[5, 4, 4\]",
     ),
-    (lambda: WITH.apply(params_of(WITH), batch(WITH)[0]), ValueError, "characters are needed by the word encoder"),
+    (lambda: WITH.apply(init(WITH), batch(WITH)[0]), ValueError, "characters are needed by the word encoder"),
     (lambda: call(BARE, characters=np.ones((T, B, C), int)), ValueError, "characters have no word encoder"),
     (lambda: call(BARE, words=np.ones((T, B))), TypeError, "Embedding: ids must be integers, got float64"),
     (lambda: call(BARE, words=np.full((T, B), 8)), ValueError, r"ids must be in \[0, 8\), got 8"),
@@ -203,7 +203,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("do", "error", "message"), REFUSED, ids=[message for *_, message in REFUSED])
-def test_what_does_not_fit_is_refused(do, error, message):
+@pytest.mark.parametrize(("do", "error", "message"), INVALID, ids=[message for *_, message in INVALID])
+def test_invalid_input_is_rejected(do, error, message):
     with pytest.raises(error, match=message):
         do()

@@ -80,6 +80,9 @@ class AttendingCell(Wrapper):
     def output_size(self) -> int:
         return self.size
 
+    def inner_params(self, params: AttendingParams) -> Params:
+        return params.cell
+
     def init(self, key: jax.Array) -> AttendingParams:
         key_cell, key_attention, key_w = jax.random.split(key, 3)
         w = initializers.LecunNormal()(key_w, (self.readout_size, self.size))
@@ -97,9 +100,6 @@ class AttendingCell(Wrapper):
     def start_from(self, params: AttendingParams, state: State, batch_shape: tuple[int, ...]) -> State:
         """Returns the state before the first step, given that of the cell inside [*batch_shape, ...]."""
         raise NotImplementedError
-
-    def noise(self, params: AttendingParams, key: jax.Array, shape: tuple[int, ...]) -> Any:
-        return self.cell.noise(params.cell, key, shape)
 
     def project(self, params: AttendingParams, x: Any) -> Any:
         return x  # only the step knows the rest of the cell's input

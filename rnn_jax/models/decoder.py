@@ -165,7 +165,7 @@ class Decoder:
         if key is None:
             raise ValueError("Decoder: scheduled sampling draws tokens at random: give a key")
         key_draws, key = jax.random.split(key)
-        cell = scheduled_sampling.ScheduledCell(self.encoder, self.cell)
+        cell = scheduled_sampling.ScheduledCell(self.cell, self.encoder)
         inputs = scheduled_sampling.draw_inputs(xs, sampling_probability, key_draws)
         start = scheduled_sampling.ScheduledState(state, jnp.zeros_like(xs[0]))
         final, ys = unroll(cell, params, inputs, start, lengths=lengths, engine=engine, key=key)

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import noise
-from rnn_jax.cell import Cell, State
+from rnn_jax.cell import State
 from rnn_jax.data import Encoder
 from rnn_jax.masking import select
 from rnn_jax.models import dense, embedding
+from rnn_jax.wrapper import Wrapper
 
 
 class ScheduledInput(NamedTuple):
@@ -33,37 +34,28 @@ class ScheduledState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ScheduledCell(Cell):
+class ScheduledCell(Wrapper):
     """A decoder's cell that reads x_t = sample_t ? E_u : E_y, with y the target's token and u ~ softmax(o_{t-1} V + b).
 
     Inputs are `ScheduledInput`s. Parameters are `DecoderParams`.
 
     Args:
-      encoder: encoder of the tokens.
       cell: cell of the decoder.
+      encoder: encoder of the tokens.
     """
 
-    input_size: int = dataclasses.field(init=False, repr=False)
-    hidden_size: int = dataclasses.field(init=False, repr=False)
     encoder: Encoder
-    cell: Cell
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "input_size", self.cell.input_size)
-        object.__setattr__(self, "hidden_size", self.cell.hidden_size)
-        super().__post_init__()
-
-    @property
-    def output_size(self) -> int:
-        return self.cell.output_size
+    def inner_params(self, params: Any) -> Any:
+        return params.cell
 
     def initial_state(self, params: Any, batch_shape: tuple[int, ...] = ()) -> ScheduledState:
         state = self.cell.initial_state(params.cell, batch_shape)
         dtype = jax.tree.leaves(params.readout)[0].dtype
         return ScheduledState(state, jnp.zeros((*batch_shape, self.input_size), dtype))
 
-    def noise(self, params: Any, key: jax.Array, shape: tuple[int, ...]) -> Any:
-        return self.cell.noise(params.cell, key, shape)
+    def project(self, params: Any, x: Any) -> Any:
+        return x  # only the step knows which token is read
 
     def step(self, params: Any, state: ScheduledState, drive: Any) -> ScheduledState:
         given, drawn_noise = noise.split(drive)
