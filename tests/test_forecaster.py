@@ -238,9 +238,7 @@ def test_a_delay_line_keeps_the_last_inputs(inner):
     _, hs = rnn_jax.unroll(inner, params, xs)
     padded = np.concatenate([np.zeros((2, B, F)), xs])
     expected = np.concatenate([hs, padded[2:], padded[1:-1], padded[:-2]], axis=-1)
-    np.testing.assert_allclose(
-        ys, expected, rtol=1e-6, atol=1e-7
-    )  # the inner cell alone is another program, with other rounding
+    np.testing.assert_allclose(ys, expected, rtol=1e-6, atol=1e-7)  # two programs, rounded differently
     assert ys.shape[-1] == cell.output_size
     halves = rnn_jax.unroll(cell, params, xs[:4])
     again = rnn_jax.unroll(cell, params, xs[4:], halves[0])

@@ -121,9 +121,7 @@ def test_invalid_strategies_are_rejected(call, message):
 UNIFORM = initializers.Uniform()  # compiles faster than the orthogonal initialisation
 STACK = rnn_jax.Stack((rnn_jax.GRU(3, 4, recurrent_init=UNIFORM), rnn_jax.LSTM(4, 4, recurrent_init=UNIFORM)))
 MODEL = LanguageModel(Embedding(SIZE, 3), STACK)
-PARAMS = jax.tree.map(
-    lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1))
-)  # so that some tokens are preferred
+PARAMS = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1)))  # prefers some tokens
 KEY = jax.random.key(2)
 PROMPTS = pad([np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 1, 2])])
 LENGTH = 16
