@@ -1,4 +1,8 @@
-"""A research bench for recurrent networks: how far a cell's gradient reaches, what it learns, what that costs."""
+"""A research bench for recurrent networks: how far a cell's gradient reaches, what it learns, what that costs.
+
+Names that most programs need stand here; others in their modules: `rnn_jax.training`, `rnn_jax.diagnostics`,
+`rnn_jax.models`, `rnn_jax.data`, `rnn_jax.interop`.
+"""
 
 from rnn_jax.cell import Cell, LinearCell, SplitCell
 from rnn_jax.cells import (
@@ -48,58 +52,63 @@ from rnn_jax.tasks import (
 )
 from rnn_jax.unrolling import unroll
 
-__all__ = [
-    "BPTT",
+# The contract.
+__all__ = ["Cell", "LinearCell", "SplitCell", "unroll"]
+
+# Cells; `CELLS` has them by name.
+__all__ += [
     "CELLS",
     "GRU",
     "LRU",
     "LSTM",
-    "RTRL",
-    "TBPTT",
-    "UORO",
-    "Adding",
-    "Adding1997",
-    "Associative",
-    "AssociativeRecall",
-    "Bidirectional",
-    "Cell",
-    "Checkpointed",
-    "Copying",
     "CoupledLSTM",
-    "Dropout",
-    "EProp",
-    "Encoded",
     "GRUResetBefore",
-    "Hoisted",
-    "LanguageModel",
     "LayerNormGRU",
     "LayerNormLSTM",
-    "LearnedInitialState",
-    "LinearCell",
     "LinearRNN",
     "MinGRU",
     "MinLSTM",
+    "PeepholeLSTM",
+    "ProjectedLSTM",
+    "VanillaRNN",
+]
+
+# Layers and wrappers, made of cells.
+__all__ += [
+    "Bidirectional",
+    "Dropout",
+    "Encoded",
+    "LearnedInitialState",
     "MixedPrecision",
+    "RecurrentDropout",
+    "Residual",
+    "Stack",
+    "Zoneout",
+]
+
+# Engines, which solve the recurrence.
+__all__ += ["Associative", "Checkpointed", "Hoisted", "Scan"]
+
+# Estimators of gradients.
+__all__ += ["BPTT", "RTRL", "TBPTT", "UORO", "EProp", "SnAp"]
+
+# Models.
+__all__ += ["LanguageModel", "ReadoutModel"]
+
+# Tasks with long dependencies.
+__all__ += [
+    "Adding",
+    "Adding1997",
+    "AssociativeRecall",
+    "Copying",
     "Multiplication",
     "NBack",
     "Parity",
-    "PeepholeLSTM",
-    "ProjectedLSTM",
-    "ReadoutModel",
-    "RecurrentDropout",
-    "Residual",
-    "Scan",
     "SelectiveCopying",
-    "SnAp",
-    "SplitCell",
-    "Stack",
     "TemporalOrder",
     "TwoSymbol",
     "TwoSymbolTriggered",
-    "VanillaRNN",
     "VariableCopying",
-    "Zoneout",
     "digits",
     "mnist",
-    "unroll",
 ]

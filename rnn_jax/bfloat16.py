@@ -2,13 +2,13 @@
 
     x W  becomes  bfloat16(x) bfloat16(W), summed and returned in float32
 
-and so do the products of its derivatives, where the cotangents (or tangents) are rounded as x and W are. This is what
-`jax.default_matmul_precision("BF16_BF16_F32")` asks for; but XLA ignores that on a CPU.
+The products of its derivatives are replaced, too: cotangents (or tangents) are rounded as x and W are. This is the
+meaning of `jax.default_matmul_precision("BF16_BF16_F32")`, which XLA ignores on a CPU (jaxlib 0.10.2).
 
-Casting the weights, as other libraries do, is not the same. The cotangent of a bfloat16 array is bfloat16, so that
-gradients would be rounded in every step before they are added up; and JAX differentiates a product of bfloat16 operands
-with a float32 result into products of float32 by bfloat16, for which no hardware has a unit. So the product is a
-primitive: of float32 to all that transforms it (`jax.grad`, `jax.jvp`, `jax.vmap`, `lax.scan`), of bfloat16 inside.
+Casting the weights, as other libraries do, is not the same. The cotangent of a bfloat16 array is bfloat16, so gradients
+would be rounded in every step before they are summed; and JAX differentiates a product of bfloat16 operands with a
+float32 result into products of float32 by bfloat16, for which no hardware has a unit. So the product is a primitive: of
+float32 for every transformation (`jax.grad`, `jax.jvp`, `jax.vmap`, `lax.scan`), of bfloat16 inside.
 """
 
 import functools
@@ -25,10 +25,10 @@ _product_p = core.Primitive("bfloat16_product")  # has the parameters of `dot_ge
 
 
 def in_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with all its products of floating-point arrays (`@`, `jnp.einsum`, ...) as described above.
+    """Returns the function with all its products of floating-point arrays (`@`, `jnp.einsum`, ...) replaced.
 
-    The types of its results and gradients stay what they are, as does all else. Left alone are products of complex
-    numbers, and those in a function with a derivative of its own (`jax.custom_jvp`, `jax.custom_vjp`).
+    The types of its results and gradients, and all other operations, stay the same. Products of complex numbers, and
+    those in a function with a user-defined derivative (`jax.custom_jvp`, `jax.custom_vjp`), are not replaced.
     """
 
     @functools.wraps(function)
@@ -41,11 +41,11 @@ def in_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _narrow(part: Any) -> Any:
-    """A jaxpr, or a parameter of one of its equations, with other products; itself if it has none."""
+    """Returns a jaxpr, or a parameter of one of its equations, with its products replaced; itself if it has none."""
     if isinstance(part, core.Jaxpr):
         eqns = [_narrow_equation(eqn) for eqn in part.eqns]
         return part if _same(eqns, part.eqns) else part.replace(eqns=eqns)
-    if isinstance(part, core.ClosedJaxpr):  # until JAX 0.11, where it is a Jaxpr
+    if isinstance(part, core.ClosedJaxpr):  # JAX 0.10; from 0.11 on it is a Jaxpr
         jaxpr = _narrow(part.jaxpr)
         return part if jaxpr is part.jaxpr else part.replace(jaxpr=jaxpr)
     if isinstance(part, tuple):  # the branches of a `lax.cond`
@@ -77,10 +77,10 @@ def _product(x: jax.Array, y: jax.Array, *, preferred_element_type: Any, **dot: 
 
 
 def _product_on_cpu(x: jax.Array, y: jax.Array, *, dimension_numbers: Any, **dot: Any) -> jax.Array:
-    """XLA's fast product is for an x whose summed axes stand last; any other it computes in float32.
+    """Computes the product for XLA on a CPU, which has a fast one only if the summed axes of x are the last ones.
 
-    Barriers keep it from moving a transpose into or out of the product later on: having decided for bfloat16, it then
-    has no such product, and the program fails when it is run (jaxlib 0.10.2).
+    Barriers keep XLA from moving a transpose into or out of the product: it has no bfloat16 product of that form, and
+    the program would fail when it runs (jaxlib 0.10.2).
     """
     (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
     rest = [axis for axis in range(x.ndim) if axis not in x_sum]
@@ -95,7 +95,7 @@ def _run(x: jax.Array, y: jax.Array, dot: Any) -> Any:
     return _product_p.bind(x, y, **dict(dot))
 
 
-# The transposes and the batched product are those of `dot_general_p`, narrowed in their turn.
+# The transposes and the batched product are those of `dot_general_p`, with bfloat16 operands again.
 
 
 def _transpose(product: Callable[..., Any], operand: Any, other: jax.Array, cotangent: jax.Array) -> Any:

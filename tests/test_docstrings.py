@@ -4,6 +4,8 @@ import doctest
 import importlib
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -31,3 +33,15 @@ def test_examples_run_and_print_what_they_show(module):
         )
     assert results.attempted == MODULES[module].count(">>> ")  # an example that doctest cannot see would never run
     assert not results.failed
+
+
+def test_import_is_light():
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, rnn_jax; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout.split()
+    assert "rnn_jax.cell" in loaded
+    assert not {"matplotlib", "scipy", "sklearn"} & set(loaded)

@@ -1,4 +1,8 @@
-"""Engines: ways of solving a recurrence. All equal `Scan` in value and in gradient; they differ in time and memory."""
+"""Engines: ways of solving a recurrence. All equal `Scan` in value and in gradient; they differ in time and memory.
+
+`Hoisted` is the default and the fastest for most cells; `Checkpointed` takes the least memory; `Associative` is
+parallel in time, for a `LinearCell`; `Scan` is the reference, and supports forward-mode differentiation.
+"""
 
 from rnn_jax.engines.associative import Associative
 from rnn_jax.engines.checkpointed import Checkpointed

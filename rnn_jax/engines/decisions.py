@@ -36,7 +36,7 @@
 
 Times are of forward and backward passes on two CPU cores with jaxlib 0.10.2 (November 2026); shapes are (batch, steps,
 input, hidden). The rules are the same on every platform; none was measured on a GPU. BUILD_NOTES.md, "Engines", lists
-what was tried without gain.
+further attempts without gain.
 """
 
 import math

@@ -161,10 +161,9 @@ def _backward_segments(
         previous = _row(states, jnp.maximum(start - 1, 0))
         first = jax.tree.map(lambda s, s_0: jnp.where(start > 0, s, s_0), previous, state)
         cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=length)
-        *part, part_grad_states = jax.tree.map(cut, (states, inputs, grad_states))
-        carry, part_grad_inputs = _backward_segment(
-            engine, cell, _Residuals(params, first, *part, None), part_grad_states, carry
-        )
+        part_states, part_inputs, part_grad_states = jax.tree.map(cut, (states, inputs, grad_states))
+        part = _Residuals(params, first, part_states, part_inputs, None)
+        carry, part_grad_inputs = _backward_segment(engine, cell, part, part_grad_states, carry)
         put = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
         return carry, list(map(put, grad_inputs, part_grad_inputs))
 

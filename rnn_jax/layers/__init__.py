@@ -1,4 +1,4 @@
-"""Things made of cells: run by `rnn_jax.unroll` like a cell, nested freely, under every engine."""
+"""Layers and wrappers, made of cells: `rnn_jax.unroll` runs them like a cell; they nest freely, under every engine."""
 
 from rnn_jax.layers.bidirectional import Bidirectional
 from rnn_jax.layers.delay_line import DelayLine
