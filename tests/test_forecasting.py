@@ -254,7 +254,7 @@ def test_writes_its_files(finished):
     names = {"config.json", "results.json", "arrays.npz", "forecasts.png", "errors.png", "coverage.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     page = (folder / "summary.html").read_text()
-    assert "against the autoregression" in page
+    assert "MAE of each network, pooled over its seeds, against the autoregression" in page
     assert "Networks with a lower MAE at every step than persistence" in page
 
 

@@ -56,6 +56,6 @@ def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list
     ]
     return [
         f"Best baseline by event: {by_event}, AUC {event_auc:.3f}; by point: {by_point}, {point_auc:.3f}.",
-        f"AUC of each network's ensemble against these, by event and by point: {'; '.join(changes)}.",
+        f"AUC of each network, pooled over its seeds, against these, by event and by point: {'; '.join(changes)}.",
         *fitting.diverged(outcomes),
     ]

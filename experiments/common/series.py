@@ -67,6 +67,7 @@ class SeriesConfig(FitConfig):
     )
 
     def trainer(self, model: Any, buckets: Sequence[Examples]) -> training.Trainer[Any]:
+        """Returns the trainer of `FitConfig`, by default with the learning rate that suits the data."""
         rate = self.learning_rate or (DEFAULT_LEARNING_RATE if self.data is None else 1e-3)
         return FitConfig.trainer(dataclasses.replace(self, learning_rate=rate), model, buckets)
 

@@ -28,10 +28,7 @@ def figures(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any
     ]
     return {
         "forecasts.png": ("Forecasts of the test set", _forecasts(data, best)),
-        "errors.png": (
-            "Error by steps ahead, with the range over seeds",
-            _by_step(data, results, errors),
-        ),
+        "errors.png": ("Error by steps ahead, with the range over seeds", _by_step(data, results, errors)),
         "coverage.png": ("Coverage and width of the intervals", _by_step(data, results, intervals)),
     }
 

@@ -81,8 +81,8 @@ def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list
 
     beaten = [f"{name}: {better(result.scores.mae)}" for name, result in results.items() if not result.is_network]
     return [
-        f"MAE of each network's ensemble against the autoregression's, 1 step ahead and mean over {len(linear)}: "
-        f"{'; '.join(changes)}.",
+        f"MAE of each network, pooled over its seeds, against the autoregression's, 1 step ahead and mean over "
+        f"{len(linear)}: {'; '.join(changes)}.",
         f"Networks with a lower MAE at every step than {'; than '.join(beaten)}.",
         *fitting.diverged(outcomes),
     ]
