@@ -1,4 +1,4 @@
-"""Cells whose Jacobians are known or unusual, for the tests of dynamics, and what they are run on."""
+"""Cells whose Jacobians are known or unusual, and their inputs, for the tests of dynamics."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ def made(cell, seed=0):
 
 
 class Product(Cell):
-    """s_t = M_t s_{t-1}, the M_t its inputs: any Jacobians that one likes."""
+    """s_t = M_t s_{t-1}, the M_t its inputs: arbitrary Jacobians."""
 
     def init(self, key):
         return jnp.zeros(())
@@ -37,7 +37,7 @@ class Mixed(NamedTuple):
     h: jax.Array
 
 
-class OwnCell(Cell):
+class UserCell(Cell):
     """A user's cell: a complex component, one of integers, one real."""
 
     def init(self, key):

@@ -1,7 +1,7 @@
-"""The gradient that engines share: it must serve whoever finds states and adjoints, by whatever means.
+"""The gradient that engines with their own solvers share (`rnn_jax.engines.adjoint`), by two engines written here.
 
-Two engines stand in for those to come. One finds both by sweeps over all steps at once, as Newton's method does (but
-without its Jacobians: it takes T sweeps); one walks and keeps what its way back needs, as a fused kernel would.
+One solves for states and adjoints by sweeps over all steps at once, as Newton's method does (but without Jacobians: it
+takes T sweeps); one loops over steps and keeps arrays for its backward pass, as a fused kernel would.
 """
 
 import dataclasses
@@ -46,16 +46,18 @@ class Sweeps:
             states = cell.step(params, before, cell.project(params, inputs))
         return states, None
 
-    def adjoints(self, cell, params, before, inputs, kept, of_states):
-        adjoints = of_states
+    def adjoints(self, cell, params, before, inputs, kept, grad_states):
+        adjoints = grad_states
         for _ in range(T):
             back = pull(cell, params, before, inputs, adjoints)
-            adjoints = jax.tree.map(lambda of, b: of + jnp.concatenate([b[1:], jnp.zeros_like(b[:1])]), of_states, back)
+            adjoints = jax.tree.map(
+                lambda grad, b: grad + jnp.concatenate([b[1:], jnp.zeros_like(b[:1])]), grad_states, back
+            )
         return adjoints
 
 
 @dataclasses.dataclass(frozen=True)
-class Walks:
+class Loops:
     """Keeps the drives."""
 
     def __call__(self, cell, params, state, inputs):
@@ -68,16 +70,16 @@ class Walks:
             states.append(state)
         return jax.tree.map(lambda *all_: jnp.stack(all_), *states), drives
 
-    def adjoints(self, cell, params, before, inputs, kept, of_states):
-        found, back = [], jax.tree.map(lambda of: jnp.zeros_like(of[0]), of_states)
+    def adjoints(self, cell, params, before, inputs, kept, grad_states):
+        adjoints, back = [], jax.tree.map(lambda grad: jnp.zeros_like(grad[0]), grad_states)
         for t in reversed(range(T)):
-            found.append(jax.tree.map(lambda of, b, t=t: of[t] + b, of_states, back))
+            adjoints.append(jax.tree.map(lambda grad, b, t=t: grad[t] + b, grad_states, back))
             at, drive = jax.tree.map(lambda leaf, t=t: leaf[t], (before, kept))
             (back,) = jax.vjp(lambda s, at=at, d=drive: floats(cell.step(params, refill(at, s), d)), floats(at))[1](
-                floats(found[-1])
+                floats(adjoints[-1])
             )
             back = refill(jax.tree.map(jnp.zeros_like, at), back)
-        return jax.tree.map(lambda *all_: jnp.stack(all_[::-1]), *found)
+        return jax.tree.map(lambda *all_: jnp.stack(all_[::-1]), *adjoints)
 
 
 class Counted(NamedTuple):
@@ -86,7 +88,7 @@ class Counted(NamedTuple):
 
 
 class Clock(Cell):
-    """Integers in the state and in the inputs; it has no project of its own."""
+    """Integers in the state and in the inputs; `project` is the default."""
 
     def init(self, key):
         return {"w": jax.random.normal(key, (self.input_size + self.hidden_size, self.hidden_size))}
@@ -106,10 +108,10 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", [Sweeps(), Walks()], ids=str)
+@pytest.mark.parametrize("engine", [Sweeps(), Loops()], ids=str)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize("lengths", [None, np.array([3, 0])], ids=["full", "lengths"])
-def test_whoever_finds_states_and_adjoints_has_the_gradient(engine, cell, lengths):
+def test_gradient_follows_from_states_and_adjoints(engine, cell, lengths):
     rng = np.random.default_rng(0)
     params = cell.init(jax.random.key(0))
     xs = jnp.asarray(rng.normal(size=(T, B, D)), jnp.float32)
@@ -128,16 +130,16 @@ def test_whoever_finds_states_and_adjoints_has_the_gradient(engine, cell, length
 
         return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True, allow_int=True))(params, xs, state)
 
-    def close(got, wanted):
+    def close(got, expected):
         if got.dtype != jax.dtypes.float0:
-            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
-    got, wanted = gradient(engine), gradient(Scan())
-    assert jax.tree.structure(got) == jax.tree.structure(wanted)
-    jax.tree.map(close, got, wanted)
+    got, expected = gradient(engine), gradient(Scan())
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    jax.tree.map(close, got, expected)
 
 
-def test_no_steps_give_back_the_state():
+def test_a_sequence_without_steps_returns_the_state():
     cell = LSTM(D, H)
     params = cell.init(jax.random.key(0))
     state = jax.tree.map(lambda s: s + 1, cell.initial_state(params, (B,)))

@@ -18,10 +18,12 @@ def test_value_and_gradients(features, batch):
     x, w, b, weight = drawn(*batch, features, seed=0), drawn(features, 6, seed=1), drawn(6, seed=2), drawn(6, seed=3)
     y, pull = jax.vjp(affine, x, w, b)
     np.testing.assert_allclose(y, x @ w + b, rtol=1e-5, atol=1e-6)
-    of_y = np.broadcast_to(weight, y.shape)
-    rows, of_rows = x.reshape(-1, features), of_y.reshape(-1, 6)
-    for got, wanted in zip(pull(jnp.asarray(of_y)), (of_y @ w.T, rows.T @ of_rows, of_rows.sum(0)), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    grad_y = np.broadcast_to(weight, y.shape)
+    rows, grad_rows = x.reshape(-1, features), grad_y.reshape(-1, 6)
+    for got, expected in zip(
+        pull(jnp.asarray(grad_y)), (grad_y @ w.T, rows.T @ grad_rows, grad_rows.sum(0)), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_single_feature_stays_a_product():

@@ -1,4 +1,4 @@
-"""What the parallel engine is for, and whom it takes; that it equals `Scan` is in the tests of every engine."""
+"""The parallel engine: depth, memory, and which cells it accepts; test_cell_contract.py compares it with `Scan`."""
 
 import functools
 
@@ -53,14 +53,14 @@ def both_ways(cell, steps=7, **options):
     return run(Associative(), params, xs), run(Scan(), params, xs)
 
 
-def assert_close(got, wanted, tolerance=1e-5):
+def assert_close(got, expected, tolerance=1e-5):
     """Up to rounding, which is that of an array's largest entries: another order of adding them up."""
     jax.tree.map(
         lambda g, w: np.testing.assert_allclose(
             g, w, rtol=tolerance, atol=tolerance * max(1, np.max(np.abs(w), initial=0))
         ),
         got,
-        wanted,
+        expected,
     )
 
 
@@ -78,12 +78,12 @@ def gradient_jaxpr(cell, steps, **options):
 
 
 def inner_jaxprs(eqn):
-    found = [value for param in eqn.params.values() for value in (param if isinstance(param, tuple) else (param,))]
-    return [getattr(value, "jaxpr", value) for value in found if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
+    values = [value for param in eqn.params.values() for value in (param if isinstance(param, tuple) else (param,))]
+    return [getattr(value, "jaxpr", value) for value in values if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
 
 
 def depth(jaxpr):
-    """The longest way through a program, in operations; loops are counted by `loops`."""
+    """Returns the longest path through a program, in operations; loops are counted by `loops`."""
     at = {}
     for eqn in jaxpr.eqns:
         before = max((at.get(v, 0) for v in eqn.invars if not hasattr(v, "val")), default=0)
@@ -93,19 +93,19 @@ def depth(jaxpr):
 
 
 def loops(jaxpr):
-    """How many operations of a program walk along an axis one after the other."""
+    """Returns how many operations of a program run along an axis sequentially."""
     sequential = ("scan", "while", "cumsum", "cumprod", "cumlogsumexp", "cummax")
     return sum((eqn.primitive.name in sequential) + sum(map(loops, inner_jaxprs(eqn))) for eqn in jaxpr.eqns)
 
 
 @every_cell
 @pytest.mark.parametrize("lengths", [None, np.full(B, 5)], ids=["full", "lengths"])
-def test_the_depth_of_the_gradients_program_is_the_logarithm_of_the_time(cell, lengths):
+def test_depth_of_the_gradient_program_is_logarithmic_in_time(cell, lengths):
     of = [gradient_jaxpr(cell, steps, lengths=lengths) for steps in (64, 128, 256)]
     assert not any(map(loops, of))
     one, two, three = map(depth, of)
     assert three - two == two - one <= 40
-    # What the test would see.
+    # The counter works: a scan has one loop.
     scanned = jax.make_jaxpr(lambda p, x: loss(cell, Scan(), p, x))(cell.init(jax.random.key(0)), jnp.ones((64, B, D)))
     assert loops(scanned.jaxpr) == 1
 
@@ -118,9 +118,9 @@ def temporary_bytes(cell, engine, steps):
 
 
 @every_cell
-def test_memory_grows_with_the_time_as_the_loops_does(cell):
+def test_memory_grows_with_time_as_that_of_the_loop(cell):
     short, long = (temporary_bytes(cell, Associative(), steps) for steps in (1024, 8192))
-    assert long <= 8.2 * short  # with an array kept for every round it would be 8 * 13 / 10
+    assert long <= 8.2 * short  # 8 * 13 / 10 if an array were kept for every round
     assert long <= 1.15 * temporary_bytes(cell, Scan(), 8192)
 
 
@@ -132,7 +132,7 @@ def largest(jaxpr):
 def test_a_matrix_that_all_steps_share_stays_one_matrix():
     steps = 64
     assert largest(gradient_jaxpr(LinearRNN(D, H), steps)) <= steps * B * H < steps * H * H
-    # With lengths it is another one for every step and sequence.
+    # With lengths it differs for every step and sequence.
     assert largest(gradient_jaxpr(LinearRNN(D, H), steps, lengths=np.full(B, 5))) >= (steps - 1) * B * H * H
 
 
@@ -157,32 +157,32 @@ def test_lag_gradients_in_parallel():
     cell = LRU(D, H)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (6, B, D))
 
-    def of_last(ys):
+    def loss_of_last(ys):
         return jnp.sum(ys[-1] ** 2)
 
     @functools.partial(compiled, static_argnums=0)
     def gradients(engine):
-        return diagnostics.state_gradients(cell, params, xs, of_last, engine=engine)
+        return diagnostics.state_gradients(cell, params, xs, loss_of_last, engine=engine)
 
     assert_close(gradients(Associative()), gradients(Scan()))
 
 
 class Halved(MinGRU):
-    """Has a step of its own beside the `linear` it inherits."""
+    """Defines `step` and inherits `linear`."""
 
     def step(self, params, state, drive):
         return super().step(params, state, drive) / 2
 
 
 class Squared(Wrapper):
-    """Changes the step and says nothing of `linear`."""
+    """Changes the step and inherits `linear`."""
 
     def around(self, params, state, drive, advance):
         return advance(params, state, drive) ** 2
 
 
 class Doubled(Squared):
-    """Inherits such an `around`, and says how it is linear."""
+    """Overrides `around` and `linear`."""
 
     def around(self, params, state, drive, advance):
         return 2 * advance(params, state, drive)
@@ -206,7 +206,7 @@ class Doubled(Squared):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("lengths", [None, np.full(B, 2)], ids=["full", "lengths"])
-def test_what_is_not_linear_is_refused_by_name(cell, named, lengths):
+def test_a_cell_that_is_not_linear_is_refused_by_name(cell, named, lengths):
     params = cell.init(jax.random.key(0))
     with pytest.raises(TypeError, match=f"Associative: .* got {named}; use Scan, Hoisted or Checkpointed"):
         rnn_jax.unroll(cell, params, jnp.ones((4, B, D)), lengths=lengths, engine=Associative())
@@ -228,7 +228,7 @@ def test_a_user_defined_step_replaces_an_inherited_linear():
 
 
 @every_cell
-def test_a_reset_stops_what_is_not_finite(cell):
+def test_a_reset_stops_states_that_are_not_finite(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, B, D))
     state = jnp.full_like(cell.initial_state(params, (B,)), np.nan)
     resets = np.zeros((5, B), bool)
@@ -243,7 +243,7 @@ def test_a_reset_stops_what_is_not_finite(cell):
         assert not np.any(np.isfinite(ys[:2]))
 
 
-def test_forward_mode_is_refused_and_over_reverse_works():
+def test_forward_mode_is_refused_and_forward_over_reverse_works():
     cell = MinGRU(D, H)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, D))
 

@@ -1,4 +1,4 @@
-"""Every cell of the registry, through every engine, fulfils one contract; a new one needs no test of its own."""
+"""Every cell of the registry fulfils one contract under every engine; a new cell is tested by being registered."""
 
 import copy
 import dataclasses
@@ -25,8 +25,8 @@ ENGINES = [
     Checkpointed(recursive=True),
     Associative(),
 ]
-LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # those that `Associative` takes
-# Engines that differ from another by an option: with most cells they are slow ones.
+LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # cells that `Associative` accepts
+# Engines that differ from another one by an option; with most cells they are marked slow.
 OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True)]
 COMMON = ["lstm", "gru"]
 
@@ -50,7 +50,7 @@ def with_engines(engines):
 
 every_cell_and_engine = with_engines(ENGINES)
 
-# Compiled once a cell (and engine) for all tests, as most share shapes; unoptimized, as compiling is what takes time.
+# Compiled once per cell (and engine) for all tests, as most share shapes; unoptimized, as compiling takes most time.
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 initialized = compiled(lambda cell, key: cell.init(key), static_argnums=0)
 unrolled = compiled(unroll, static_argnames=("cell", "engine"))
@@ -80,13 +80,13 @@ def state_of(cell, *batch_shape):
     return jax.tree.map(move, state)
 
 
-def assert_close(got, wanted, rtol=1e-5, atol=1e-6):
-    assert jax.tree.structure(got) == jax.tree.structure(wanted)
-    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=rtol, atol=atol), got, wanted)
+def assert_close(got, expected, rtol=1e-5, atol=1e-6):
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=rtol, atol=atol), got, expected)
 
 
-def assert_equal(got, wanted):
-    assert_close(got, wanted, rtol=0, atol=0)
+def assert_equal(got, expected):
+    assert_close(got, expected, rtol=0, atol=0)
 
 
 @every_cell
@@ -141,7 +141,7 @@ def test_batch_dimensions_are_free(cell, engine):
 
 
 @every_cell_and_engine
-def test_two_segments_are_the_whole(cell, engine):
+def test_two_segments_equal_one_sequence(cell, engine):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
     final_state, ys = unrolled(cell, params, xs, state, engine=engine)
     middle_state, ys_1 = unrolled(cell, params, xs[: T // 2], state, engine=engine)
@@ -152,7 +152,7 @@ def test_two_segments_are_the_whole(cell, engine):
 
 @every_cell_and_engine
 @pytest.mark.parametrize("disturbance", [100.0, np.nan])
-def test_batch_rows_are_independent(cell, engine, disturbance):
+def test_sequences_of_a_batch_are_independent(cell, engine, disturbance):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
     others = np.arange(B) != 1
     disturbed = jax.tree.map(lambda s: s.at[others].set(disturbance), state)
@@ -163,7 +163,7 @@ def test_batch_rows_are_independent(cell, engine, disturbance):
 
 
 @every_cell_and_engine
-def test_the_last_of_all_states_is_the_final_one(cell, engine):
+def test_the_last_state_is_the_final_state(cell, engine):
     solve = compiled(engine, static_argnums=0)
     final_state, states = solve(cell, params_of(cell), state_of(cell, B), inputs(T, B))
     assert jax.tree.structure(states) == jax.tree.structure(final_state)
@@ -181,8 +181,8 @@ def test_one_step_is_an_unroll_of_length_one(cell, engine):
 
 
 @every_cell
-def test_a_step_uses_its_arguments_alone(cell):
-    # Each input is projected alone, before any step: what a step needs from outside is all in its drive.
+def test_a_step_depends_on_its_arguments_alone(cell):
+    # Each input is projected alone, before any step: a step gets nothing from outside but its drive.
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
     project, step = compiled(cell.project), compiled(cell.step)
     drives = [project(params, x) for x in xs]
@@ -198,7 +198,7 @@ def test_a_step_uses_its_arguments_alone(cell):
 @every_cell_and_engine
 def test_jit_equals_eager(cell, engine):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
-    # Layer normalisation divides by a deviation that may be small, and rounding errors with it.
+    # Layer normalisation divides by a deviation that may be small, which magnifies rounding errors.
     eager = unroll(cell, params, xs, state, engine=engine)
     assert_close(unrolled(cell, params, xs, state, engine=engine), eager, atol=5e-6)
 
@@ -207,7 +207,7 @@ def test_jit_equals_eager(cell, engine):
 def value_and_gradient(cell, engine, params, xs, state):
     def loss(params, xs, state):
         final_state, ys = unroll(cell, params, xs, state, engine=engine)
-        # A weight of its own for every entry, so that no two can be exchanged unnoticed.
+        # Each entry has a different weight, so that exchanging two of them is detected.
         leaves = jax.tree.leaves((final_state, ys))
         parts = [part for x in leaves for part in ((x.real, x.imag) if jnp.iscomplexobj(x) else (x,))]
         return sum(jnp.sum(jnp.sin(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) * x) for x in parts)
@@ -223,7 +223,7 @@ def test_engine_equals_scan_in_value_and_gradient(cell, engine, monkeypatch):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_who_is_solved_in_parallel(name):
+def test_which_cells_are_solved_in_parallel(name):
     cell = CELLS[name]
     assert cell.is_linear == (name in LINEAR)
     assert not (cell.is_linear and cell.is_split)
@@ -254,7 +254,7 @@ def test_equal_cells_share_one_trace(cell):
 def test_cells_that_differ_in_a_field_are_unequal(cell):
     for field in dataclasses.fields(cell):
         other = copy.copy(cell)
-        object.__setattr__(other, field.name, object())  # past the checks: only the comparison is of interest
+        object.__setattr__(other, field.name, object())  # bypasses the checks: only the comparison is tested
         assert other != cell, field.name
 
 

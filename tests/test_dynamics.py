@@ -11,7 +11,7 @@ import pytest
 from rnn_jax import LRU, Cell, LinearRNN, VanillaRNN, diagnostics
 from rnn_jax.initializers import Normal, Orthogonal
 from rnn_jax.models.readout import identity
-from tests.known_cells import OwnCell, Product, draw, made
+from tests.known_cells import Product, UserCell, draw, made
 
 pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
 
@@ -47,7 +47,7 @@ def test_jacobians_are_those_along_the_trajectory() -> None:
 
 
 def test_coordinates_are_real_and_exclude_integers() -> None:
-    cell = OwnCell(2, 3)
+    cell = UserCell(2, 3)
     params, xs = made(cell), draw(4, 2, 2)
     jacobians = np.asarray(diagnostics.step_jacobians(cell, params, xs))
     assert jacobians.shape == (4, 2, 9, 9)

@@ -1,4 +1,4 @@
-"""What each engine is for; that all equal `Scan` is in test_cell_contract.py and float64/test_sequences.py."""
+"""Memory and compiled programs of the engines; test_cell_contract.py and float64/test_sequences.py compare values."""
 
 import re
 
@@ -16,7 +16,7 @@ TYPES = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
 
 
 def temporary_bytes(cell, engine, steps):
-    """Temporary memory of a gradient by the parameters; the loss reads the final state."""
+    """Returns the temporary memory of a gradient by the parameters; the loss reads the final state."""
 
     def loss(params, xs):
         final_state, _ = rnn_jax.unroll(cell, params, xs, engine=engine)
@@ -33,13 +33,13 @@ def temporary_bytes(cell, engine, steps):
     ids=["lstm", "gru_reset_before"],
 )
 @pytest.mark.parametrize("recursive", [False, True])
-def test_checkpointing_makes_memory_grow_by_the_root(cell, recursive):
+def test_checkpointing_memory_grows_with_the_square_root(cell, recursive):
     short, long = (temporary_bytes(cell, Checkpointed(recursive=recursive), steps) for steps in (100, 1600))
     assert long <= 4.5 * short
     assert temporary_bytes(cell, Scan(), 1600) > 10 * long
 
 
-def test_halves_take_less_than_segments():
+def test_recursive_checkpointing_takes_less_than_segments():
     segments, halves = (temporary_bytes(LSTM(1, H), Checkpointed(recursive=r), 1600) for r in (False, True))
     assert halves < segments / 2
 
@@ -68,12 +68,12 @@ def test_any_number_of_steps(engine, steps):
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(results)), results
 
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True), static_argnums=2)
-    got, wanted = gradient(params, xs, engine), gradient(params, xs, Scan())
-    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), got, wanted)
+    got, expected = gradient(params, xs, engine), gradient(params, xs, Scan())
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), got, expected)
 
 
-def thick_products(cell, engine):
-    """Products in a gradient's program, outside its loops, that sum over all steps and sequences."""
+def large_products(cell, engine):
+    """Returns the products in a gradient's program, outside its loops, that sum over all steps and sequences."""
     steps = 11
 
     def loss(params, xs):
@@ -87,10 +87,10 @@ def thick_products(cell, engine):
 
 def test_the_recurrent_weights_gradient_is_one_product_after_the_loop():
     # dL/dW_h and dL/dW_i, both from all steps at once.
-    weights = thick_products(LSTM(D, H), Hoisted())
+    weights = large_products(LSTM(D, H), Hoisted())
     assert sorted(pair[1][-1] + pair[0][-1] for pair in weights) == [4 * H + D, 4 * H + H]
-    # The plain engine has only the projection's outside its loop.
-    assert len(thick_products(LSTM(D, H), Scan())) == 1
+    # `Scan` has only the projection's gradient outside its loop.
+    assert len(large_products(LSTM(D, H), Scan())) == 1
 
 
 @pytest.mark.parametrize(("name", "only_the_sum"), [
@@ -98,7 +98,7 @@ def test_the_recurrent_weights_gradient_is_one_product_after_the_loop():
     ("lstm_layer_norm", False), ("gru", False), ("gru_layer_norm", False),
 ])  # fmt: skip
 @pytest.mark.parametrize("around", [lambda cell: cell, LearnedInitialState, lambda cell: Zoneout(cell, 0.1)])
-def test_who_keeps_one_array_for_two(name, only_the_sum, around):
+def test_which_cells_keep_one_array_for_two(name, only_the_sum, around):
     cell = around(TYPES[name])
     params = cell.init(jax.random.key(0))
     state, drive = cell.initial_state(params, (B,)), cell.project(params, jnp.ones((B, D)))
@@ -113,7 +113,7 @@ class Doubled(rnn_jax.VanillaRNN):
         return self.activation(drive + r) + 0.1 * drive
 
 
-def test_a_cell_that_reads_the_drive_beside_the_sum_keeps_both():
+def test_a_cell_that_reads_the_drive_and_the_sum_keeps_both():
     cell = Doubled(D, H)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, B, D))
 
@@ -126,21 +126,21 @@ def test_a_cell_that_reads_the_drive_beside_the_sum_keeps_both():
 
 
 class Halved(LSTM):
-    """Has a step of its own beside the `recurrent` and `activate` it inherits."""
+    """Defines `step` and inherits `recurrent` and `activate`."""
 
     def step(self, params, state, drive):
         return jax.tree.map(lambda s: s / 2, super().step(params, state, drive))
 
 
 class Shifted(rnn_jax.wrapper.Wrapper):
-    """A wrapper that defines its step as a whole."""
+    """A wrapper that defines `step`."""
 
     def step(self, params, state, drive):
         return jax.tree.map(lambda s: s + 1, self.cell.step(params, state, drive))
 
 
 @pytest.mark.parametrize("cell", [Halved(2, 3), Shifted(LSTM(2, 3)), Zoneout(Shifted(GRU(2, 3)), 0.1)], ids=repr)
-def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
+def test_every_engine_uses_a_user_defined_step(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2, 2))
     assert not cell.is_split
     state = cell.initial_state(params, (2,))
@@ -163,15 +163,15 @@ def test_a_step_of_ones_own_is_what_every_engine_takes(cell):
     (rnn_jax.GRUResetBefore(64, 256), 64, 200, False),  # 39 MB, of the projection alone: 128 for each number
     (rnn_jax.GRUResetBefore(256, 512), 256, 50, True),  # 512
 ])  # fmt: skip
-def test_what_is_few_or_dear_is_kept(cell, batch, steps, kept):
+def test_small_or_expensive_arguments_are_kept(cell, batch, steps, kept):
     params = jax.eval_shape(cell.init, jax.random.key(0))
     xs = jax.ShapeDtypeStruct((steps, batch, cell.input_size), jnp.float32)
     states = jax.eval_shape(lambda p: cell.initial_state(p, (batch,)), params)
     assert hoisted._keeps(Hoisted(), cell, params, states, xs) == kept
 
 
-def test_what_is_kept_is_not_copied_at_every_step():
-    # At this size XLA copied both arrays in the loop when a row was read before the array was written.
+def test_kept_arguments_are_not_copied_at_every_step():
+    # At this size XLA copies both arrays in the loop if a row is read before the array is written (jaxlib 0.10.2).
     cell, steps, batch = GRU(2, 32), 100, 20
     params, xs = cell.init(jax.random.key(0)), jnp.ones((steps, batch, 2))
 
@@ -185,13 +185,13 @@ def test_what_is_kept_is_not_copied_at_every_step():
     assert not re.search(rf"{kept} copy\(", loops)
 
 
-def test_memory_without_what_is_kept():
-    cell, wide = GRU(1, H), 6 * H  # a drive and a product, of three gates each
+def test_recomputing_saves_the_memory_of_the_arguments():
+    cell, wide = GRU(1, H), 6 * H  # a drive and a product, with three gates each
     with_it, without = (temporary_bytes(cell, Hoisted(keep=keep), 1600) for keep in (True, False))
     assert with_it - without > 0.9 * 1600 * B * wide * 4
 
 
-def test_forward_mode_is_refused_and_over_reverse_works():
+def test_forward_mode_is_refused_and_forward_over_reverse_works():
     cell = GRU(2, 3)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
 
@@ -212,6 +212,6 @@ def test_keep_is_a_boolean_or_none(keep):
 
 @pytest.mark.parametrize("make", [engines.Hoisted, engines.Scan, engines.Checkpointed])
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "8"])
-def test_numbers_of_steps_that_are_none(make, value):
+def test_numbers_of_steps_must_be_positive_integers(make, value):
     with pytest.raises(ValueError, match=f"{make.__name__}: .* must be a positive integer, got"):
         make(value)

@@ -1,4 +1,4 @@
-"""Cells by name: those of the registry, and a user's own at an import path, which needs nothing but its ten lines."""
+"""Cells by name: those of the registry, and user-defined ones at an import path."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import pytest
 import rnn_jax
 from rnn_jax import cells, diagnostics, training
 
-# All that the contract asks for; the parameters are a plain dict.
+# Only the required methods; the parameters are a plain dict.
 USERS_MODULE = """
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,7 @@ def test_finds_a_cell_of_this_package_at_its_import_path():
     ],
 )
 def test_says_which_part_of_a_name_was_not_found(users_module, name, words):
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - every word of the message is looked for below
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the words of the message are checked below
         cells.find(name)
     assert [word for word in words if word not in str(error.value)] == []
 
@@ -74,9 +74,9 @@ def test_a_users_cell_goes_through_everything(users_module):
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(3, 2, 2)), jnp.float32)
     final_state, ys = rnn_jax.unroll(cell, params, xs)
     drives = np.asarray(xs) @ np.asarray(params["w"])
-    wanted = drives[2] + 0.5 * drives[1] + 0.25 * drives[0]
-    np.testing.assert_allclose(final_state, wanted, rtol=1e-5)
-    np.testing.assert_allclose(ys[-1], wanted, rtol=1e-5)
+    expected = drives[2] + 0.5 * drives[1] + 0.25 * drives[0]
+    np.testing.assert_allclose(final_state, expected, rtol=1e-5)
+    np.testing.assert_allclose(ys[-1], expected, rtol=1e-5)
 
     # dL/ds_t of a leak is its decay to the power of the lag.
     gradients = diagnostics.state_gradients(cell, params, xs, lambda ys: jnp.sum(ys[-1]))

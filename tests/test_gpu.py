@@ -18,7 +18,7 @@ def test_trains_as_on_the_cpu(name: str) -> None:
     trainer = training.Trainer(ReadoutModel(CELLS[name](2, 8), 1), 4, training.Adam(1e-2), training.ClipByNorm(1.0))
     losses = []
     for device in (jax.devices("gpu")[0], jax.devices("cpu")[0]):
-        # Full float32 products: a GPU's default is TF32, which is no cause for alarm but no equality either.
+        # Full float32 products: a GPU's default, TF32, would not give equal results.
         with jax.default_device(device), jax.default_matmul_precision("highest"):
             state = training.init(trainer, jax.random.split(jax.random.key(0), 3))
             _, metrics = training.run(trainer, task, training.start(trainer, task, state), 5)

@@ -1,4 +1,4 @@
-"""Drawing weights: what the programs that do it are made of."""
+"""Compiled programs that draw weights."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ def stacked(key):
 
 @pytest.mark.parametrize("seeds", [None, 4])
 def test_qr_decompositions_are_of_one_matrix(seeds):
-    # Of a batch jaxlib waits, inside a thread of the program, for others of its threads.
+    # jaxlib 0.10.2 computes a batch in other threads of the program, and blocks one of them meanwhile.
     keys = jax.random.key(0) if seeds is None else jax.random.split(jax.random.key(0), seeds)
     draw = jax.jit(stacked if seeds is None else jax.vmap(stacked))
     calls = [
@@ -26,7 +26,7 @@ def test_qr_decompositions_are_of_one_matrix(seeds):
         assert f"(tensor<{SIZE}x{SIZE}xf32>)" in call
 
 
-def test_gates_and_seeds_are_drawn_as_alone():
+def test_gates_and_seeds_are_drawn_as_if_alone():
     keys = jax.random.split(jax.random.key(1), 2)
     together = jax.vmap(stacked)(keys)
     for key, weights in zip(keys, together, strict=True):

@@ -1,4 +1,4 @@
-"""What each layer is by its definition; that lengths, resets and noise hold for all is in float64/test_sequences.py."""
+"""Each layer by its definition; float64/test_sequences.py tests lengths, resets and noise for all of them."""
 
 import dataclasses
 import functools
@@ -45,8 +45,8 @@ def inputs(width=D, steps=T, batch=B):
     return jnp.asarray(np.random.default_rng(0).normal(size=(steps, batch, width)), jnp.float32)
 
 
-def close(got, wanted):
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), got, wanted)
+def close(got, expected):
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), got, expected)
 
 
 class Echo(Cell):
@@ -70,35 +70,35 @@ def test_a_stack_feeds_each_layer_with_the_one_below():
     stack = Stack([LSTM(D, H), GRU(H, 5), VanillaRNN(5, 2)])
     params = stack.init(jax.random.key(0))
     final, ys = unroll(stack, params, inputs())
-    wanted, states = inputs(), []
+    expected, states = inputs(), []
     for layer, own in zip(stack.layers, params, strict=True):
-        state, wanted = unroll(layer, own, wanted)
+        state, expected = unroll(layer, own, expected)
         states.append(state)
-    close((final, ys), (tuple(states), wanted))
+    close((final, ys), (tuple(states), expected))
     assert (stack.input_size, stack.hidden_size, stack.output_size) == (D, 2, 2)
 
 
-def test_layers_of_a_stack_draw_weights_of_their_own():
+def test_layers_of_a_stack_draw_different_weights():
     one, two = Stack([GRU(D, D), GRU(D, D)]).init(jax.random.key(0))
     assert np.all(one.w_h != two.w_h)
 
 
 @pytest.mark.parametrize(
-    ("merge", "of_two"),
+    ("merge", "combine"),
     [
         ("concat", lambda f, b: np.concatenate([f, b], axis=-1)),
         ("sum", lambda f, b: f + b),
         ("mean", lambda f, b: (f + b) / 2),
     ],
 )
-def test_bidirectional_reads_from_both_ends(merge, of_two):
+def test_bidirectional_reads_from_both_ends(merge, combine):
     layer = Bidirectional(LSTM(D, H), GRU(D, H), merge)
     params, xs = layer.init(jax.random.key(0)), inputs()
     final, ys = unroll(layer, params, xs)
     final_forward, forward = unroll(layer.forward, params.forward, xs)
     final_backward, backward = unroll(layer.backward, params.backward, xs[::-1])
     close((final.forward, final.backward), (final_forward, final_backward))
-    close(ys, of_two(forward, backward[::-1]))
+    close(ys, combine(forward, backward[::-1]))
     assert ys.shape[-1] == layer.output_size
 
 
@@ -114,8 +114,8 @@ def test_residual_adds_its_input():
     cell = GRU(D, D)
     params = cell.init(jax.random.key(0))
     final, ys = unroll(Residual(cell), params, inputs())
-    wanted_final, wanted = unroll(cell, params, inputs())
-    close((final, ys), (wanted_final, inputs() + wanted))
+    wanted_final, expected = unroll(cell, params, inputs())
+    close((final, ys), (wanted_final, inputs() + expected))
 
 
 @pytest.mark.parametrize("variational", [False, True])
@@ -129,7 +129,7 @@ def test_dropout_drops_a_share_of_the_inputs_and_scales_the_rest(variational):
     draws = batch * width * (1 if variational else steps)
     assert abs(dropped.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / draws)
     assert np.all(dropped == dropped[0]) == variational
-    assert not np.all(dropped == dropped[:, :1])  # each sequence has its own
+    assert not np.all(dropped == dropped[:, :1])  # each sequence has its own mask
 
 
 def test_segments_with_one_key_share_a_variational_mask():
@@ -151,8 +151,8 @@ def test_recurrent_dropout_has_one_mask_over_time_in_the_product():
     assert np.any(kept[0] != kept[1])
 
 
-def test_recurrent_dropout_leaves_what_a_gru_keeps_whole():
-    cell = RecurrentDropout(GRU(1, H, update_bias=100.0), 0.5)  # z = 1: all is kept
+def test_recurrent_dropout_does_not_drop_the_state_that_a_gru_keeps():
+    cell = RecurrentDropout(GRU(1, H, update_bias=100.0), 0.5)  # z = 1: the whole state is kept
     params, state = cell.init(jax.random.key(0)), jnp.ones((B, H))
     final, _ = unroll(cell, params, jnp.zeros((T, B, 1)), state, key=jax.random.key(1))
     np.testing.assert_array_equal(final, state)
@@ -172,7 +172,7 @@ def test_zoneout_in_evaluation_is_its_expectation():
     close(final, LSTMState(z_h * state.h + (1 - z_h) * h, z_c * state.c + (1 - z_c) * c))
 
 
-def test_zoneout_keeps_a_share_of_the_units_anew_at_every_step():
+def test_zoneout_draws_the_units_to_keep_at_every_step():
     rates, width, steps = LSTMState(h=0.1, c=0.6), 50, 30
     cell = Zoneout(LSTM(D, width), rates)
     params = cell.init(jax.random.key(0))
@@ -183,7 +183,7 @@ def test_zoneout_keeps_a_share_of_the_units_anew_at_every_step():
         assert abs(np.mean(mask) - rate) < 4 * np.sqrt(rate * (1 - rate) / mask.size)
         assert np.any(mask[0] != mask[1])
         assert np.any(mask[:, 0] != mask[:, 1])
-    # One step: a unit has its old value where the mask says so, else that of a step without zoneout.
+    # One step: a unit keeps its value if the mask is set, else it has that of a step without zoneout.
     state = LSTMState(jnp.full((B, width), 0.3), jnp.full((B, width), -0.7))
     final, _ = unroll(cell, params, inputs()[:1], state, key=jax.random.key(2))
     stepped, _ = unroll(cell.cell, params, inputs()[:1], state)
@@ -237,13 +237,13 @@ def test_equal_layers_share_one_trace(layer):
 
 
 @every_layer
-def test_layers_go_into_a_config(layer):
+def test_layers_are_written_to_a_config(layer):
     plain = report.plain(layer)
     assert plain["type"] == f"{type(layer).__module__}:{type(layer).__qualname__}"
     assert set(plain) == {"type"} | {field.name for field in dataclasses.fields(layer) if field.repr}
 
 
-def test_layers_that_differ_in_how_they_draw_share_a_program():
+def test_layers_that_differ_in_initialisers_share_a_program():
     chrono, plain = (Stack([Residual(LSTM(D, D, bias)), GRU(D, H)]) for bias in (initializers.Chrono(9), 1.0))
     assert chrono != plain
     assert initializers.without_initializers(chrono) == initializers.without_initializers(plain)
@@ -283,7 +283,7 @@ def test_training_draws_noise_and_evaluation_does_not():
 @pytest.mark.parametrize(
     "layer", [LAYERS["bidirectional"], Stack([GRU(D, H), Bidirectional(GRU(H, 2))])], ids=["bidirectional", "nested"]
 )
-def test_a_readout_over_any_layer(layer):
+def test_a_readout_works_over_any_layer(layer):
     model = rnn_jax.ReadoutModel(layer, 3)
     params = model.init(jax.random.key(0))
     lengths = jnp.array([5, 0, 2])

@@ -1,4 +1,4 @@
-"""Cells that are linear in their state, by what they are for: gates, initial values, long sequences, diagnostics."""
+"""Cells that are linear in their state: gates, initial values, long sequences, diagnostics."""
 
 import functools
 
@@ -19,7 +19,7 @@ compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimizatio
 def test_gates_that_are_zero_in_floating_point_keep_their_ratio():
     cell = MinLSTM(D, H)
     params = cell.init(jax.random.key(0))
-    closed = jnp.concatenate([jnp.full(H, -300.0), jnp.full(H, -301.0), jnp.zeros(H)])  # exp(-300) is no float32
+    closed = jnp.concatenate([jnp.full(H, -300.0), jnp.full(H, -301.0), jnp.zeros(H)])  # exp(-300) is zero in float32
     params = params._replace(w_i=jnp.zeros_like(params.w_i), b=closed)
     final, _ = rnn_jax.unroll(cell, params, jnp.ones((1, B, D)), jnp.ones((B, H)))
     kept = 1 / (1 + np.exp(-1))
@@ -37,17 +37,17 @@ def test_gates_wide_open_and_shut_have_finite_gradients(cell, extreme):
     def loss(params):
         return jnp.sum(rnn_jax.unroll(cell, params, jnp.ones((4, B, D)), engine=Associative())[1])
 
-    found = compiled(jax.value_and_grad(loss))(params)
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
+    results = compiled(jax.value_and_grad(loss))(params)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(results))
 
 
 @pytest.mark.parametrize("cell", [MinGRU(D, H), MinLSTM(D, H), LRU(D, H)], ids=repr)
 def test_ten_thousand_steps_in_single_precision(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (10_000, 1, D))
     run = compiled(rnn_jax.unroll, static_argnames=("cell", "engine"))
-    (_, got), (_, wanted) = (run(cell, params, xs, engine=engine) for engine in (Associative(), Scan()))
-    scale = float(jnp.max(jnp.abs(wanted)))
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * scale)
+    (_, got), (_, expected) = (run(cell, params, xs, engine=engine) for engine in (Associative(), Scan()))
+    scale = float(jnp.max(jnp.abs(expected)))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5 * scale)
 
 
 def test_eigenvalues_start_on_the_ring():
@@ -87,7 +87,7 @@ def test_white_noise_gives_every_unit_of_an_lru_the_same_variance():
         ({"r_min": float("nan")}, "got nan"),
     ],
 )
-def test_rings_that_are_none(fields, words):
+def test_invalid_rings_are_refused(fields, words):
     with pytest.raises(ValueError, match=f"LRU: .*{words}"):
         LRU(D, H, **fields)
 
@@ -97,7 +97,7 @@ def test_biases_for_long_dependencies():
     for cell, share in ((MinGRU(D, 200, update_bias=chrono), 1), (MinLSTM(D, 200, forget_bias=chrono), 2)):
         params = cell.init(jax.random.key(0))
         drive, _ = cell.linear(params, cell.project(params, jnp.zeros((1, D))))
-        u = np.asarray(drive.a[0] / (1 - drive.a[0]))  # forgets over u steps; both gates of the minLSTM push alike
+        u = np.asarray(drive.a[0] / (1 - drive.a[0]))  # forgets over u steps; minLSTM: two gates
         assert np.all((u >= 0.999) & (u <= 49.1**share))
         assert u.max() > 20
 
@@ -114,14 +114,14 @@ def test_the_linearised_reach_of_an_lru_is_its_reach():
     params = cell.init(jax.random.key(0))
     eigenvalues = np.asarray(cell.linear(params, jnp.zeros((1, 5), jnp.complex64))[0].a[0])
     c = np.asarray(params.c_re + 1j * params.c_im)
-    wanted = np.array([np.linalg.norm((eigenvalues**k)[:, None] * c) for k in range(10)])
-    np.testing.assert_allclose(diagnostics.linearised_reach(cell, params, 10), wanted / wanted[0], rtol=1e-5)
-    # And so are the measured norms, of a loss that reads y_T by a random direction, in the mean.
+    expected = np.array([np.linalg.norm((eigenvalues**k)[:, None] * c) for k in range(10)])
+    np.testing.assert_allclose(diagnostics.linearised_reach(cell, params, 10), expected / expected[0], rtol=1e-5)
+    # So are, on average, the measured norms of a loss that reads y_T along a random direction.
     g = jax.random.normal(jax.random.key(2), (4000, 5))
     xs = jnp.zeros((10, 4000, D))
     gradients = diagnostics.state_gradients(cell, params, xs, lambda ys: jnp.sum(g * ys[-1]), engine=Associative())
     norms = np.sqrt(np.mean(np.asarray(diagnostics.gradient_norms(gradients)["h"])[::-1] ** 2, axis=1))
-    np.testing.assert_allclose(norms / norms[0], wanted / wanted[0], rtol=0.05)
+    np.testing.assert_allclose(norms / norms[0], expected / expected[0], rtol=0.05)
 
 
 class Plain(Cell):

@@ -1,4 +1,4 @@
-"""bfloat16 products with float32 sums: of which operands, how near to float32, under every engine, for any cell."""
+"""bfloat16 products with float32 sums: which operands, how close to float32, under every engine, for any cell."""
 
 import functools
 import re
@@ -54,9 +54,9 @@ def rounded(x):
 def products(function, *args):
     """The types of every product in a function's program, as (operand, operand, result)."""
     text = jax.jit(function).lower(*args).as_text()
-    found = re.findall(r"dot_general .*: \(tensor<(\S*)>, tensor<(\S*)>\) -> tensor<(\S*)>", text)
-    assert len(found) == text.count("dot_general ")
-    return [tuple(re.sub(r"^(\d+x)*", "", shape) for shape in types) for types in found]
+    matches = re.findall(r"dot_general .*: \(tensor<(\S*)>, tensor<(\S*)>\) -> tensor<(\S*)>", text)
+    assert len(matches) == text.count("dot_general ")
+    return [tuple(re.sub(r"^(\d+x)*", "", shape) for shape in types) for types in matches]
 
 
 def results_of(layer, engine, params, xs, key=None, **sequences):
@@ -73,14 +73,14 @@ def results_of(layer, engine, params, xs, key=None, **sequences):
     return *results, *gradients
 
 
-def distance(got, wanted):
+def distance(got, expected):
     """The largest relative distance of two leaves, by the norm; their types are the same."""
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), got) == jax.tree.map(
-        lambda leaf: (leaf.shape, leaf.dtype), wanted
+        lambda leaf: (leaf.shape, leaf.dtype), expected
     )
     distances = [
         np.linalg.norm(g - w) / max(np.linalg.norm(w), 1e-6)
-        for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True)
+        for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
     ]
     return max(distances)
 
@@ -105,13 +105,13 @@ def run(layer, engine, inside=None):
     return compiled(noisy)(params_of(inside), inputs(T, B, D))
 
 
-# Half a unit in the last of bfloat16's 8 bits is 2^-9; cotangents gather it over T steps.
+# Half a unit in the last of bfloat16's 8 bits is 2^-9; cotangents accumulate it over T steps.
 NEAR = 2.0**-6
 
 
 @every_cell
 def test_results_are_near_float32_and_of_its_types(cell):
-    # A measure of each cell's own conditioning: what rounding only the parameters and inputs, once, does to it.
+    # Each cell's own conditioning is measured by rounding only the parameters and inputs, once.
     plain = run(cell, Scan())
     both_rounded = jax.tree.map(lambda p: jnp.asarray(rounded(p), p.dtype), (params_of(cell), inputs(T, B, D)))
     near = distance(compiled_results(cell, Scan(), *both_rounded), plain)
@@ -119,11 +119,11 @@ def test_results_are_near_float32_and_of_its_types(cell):
     assert near / 4 < distance(run(MixedPrecision(cell), Scan()), plain) < 4 * near
 
 
-# One that Hoisted keeps a sum of, one of two arrays, and one that is not split.
+# Hoisted keeps a sum for the first, two arrays for the second; the third is not split.
 @pytest.mark.parametrize("cell", [CELLS[name] for name in ("lstm", "gru", "gru_reset_before")], ids=repr)
 @pytest.mark.parametrize("engine", ENGINES[1:], ids=str)
 def test_engines_round_as_scan(cell, engine):
-    # The same products of the same operands: they differ by the order of sums, and by what that may round otherwise.
+    # The same products of the same operands: results differ by the order of sums and by rounding.
     mixed = MixedPrecision(cell)
     assert distance(run(mixed, engine), run(mixed, Scan())) < 2.0**-10
 
@@ -133,10 +133,10 @@ def test_engines_round_as_scan(cell, engine):
 def test_every_product_is_of_bfloat16_forward_and_backward(cell, engine):
     params, xs = jax.eval_shape(cell.init, jax.random.key(0)), inputs(T, B, D)
     gradient = functools.partial(results_of, MixedPrecision(cell), engine)
-    found, plain = products(gradient, params, xs), products(functools.partial(results_of, cell, engine), params, xs)
-    assert len(found) == len(plain) >= 3  # x W and its two cotangents, at the least
-    # Products of complex numbers, as the LRU's, are left alone.
-    assert {types for types in found if "complex" not in "".join(types)} == {BFLOAT16}
+    narrow, plain = products(gradient, params, xs), products(functools.partial(results_of, cell, engine), params, xs)
+    assert len(narrow) == len(plain) >= 3  # at least x W and its two cotangents
+    # Products of complex numbers, as in the LRU, are not replaced.
+    assert {types for types in narrow if "complex" not in "".join(types)} == {BFLOAT16}
 
 
 LAYERS = {
@@ -148,14 +148,14 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
-def test_it_goes_into_layers_and_around_wrappers(layer):
+def test_it_nests_with_layers_and_wrappers(layer):
     mixed, plain = layer(MixedPrecision), layer(lambda cell: cell)
     assert 2.0**-12 < distance(run(mixed, Hoisted(), inside=plain), run(plain, Hoisted(), inside=plain)) < NEAR
     gradient = functools.partial(results_of, mixed, Hoisted(), key=jax.random.key(0))
     assert set(products(gradient, params_of(plain), inputs(T, B, D))) == {BFLOAT16}
 
 
-def test_it_is_split_as_its_cell_and_keeps_one_array_for_two():
+def test_it_keeps_the_kind_of_its_cell_and_one_array_for_two():
     cell = MixedPrecision(LSTM(D, H))
     params = params_of(cell)
     state, drive = cell.initial_state(params, (B,)), cell.project(params, inputs(B, D))
@@ -166,7 +166,7 @@ def test_it_is_split_as_its_cell_and_keeps_one_array_for_two():
 
 @pytest.mark.parametrize("engine", ENGINES[:3], ids=str)
 def test_gradients_add_up_over_time_in_float32(engine):
-    # 1000 contributions of one sign: a sum in bfloat16 stands still at 256 of them.
+    # 1000 contributions of one sign: a sum in bfloat16 stops growing at 256 of them.
     cell = VanillaRNN(1, 4)
 
     @functools.partial(compiled, static_argnums=0)
@@ -181,11 +181,11 @@ def test_gradients_add_up_over_time_in_float32(engine):
     assert long < max(short, 2.0**-8)
 
 
-def test_a_state_moves_by_less_than_bfloat16_can_show():
+def test_a_state_changes_by_less_than_bfloat16_resolves():
     cell = MixedPrecision(VanillaRNN(1, 1, activation=lambda z: z))
     params = cell.init(jax.random.key(0))._replace(w_i=jnp.full((1, 1), 2.0**-12), w_h=jnp.ones((1, 1)))
     final, _ = rnn_jax.unroll(cell, params, jnp.ones((3, 1)), jnp.ones(1))
-    # The product rounds the state that it reads; what is added to it, the state itself and its sums are float32.
+    # The product rounds the state that it reads; its terms, the state itself and its sums are float32.
     assert final == 1 + 2.0**-12
     zoned, _ = rnn_jax.unroll(
         MixedPrecision(Zoneout(cell.cell, 0.5)), params, jnp.ones((1, 1)), jnp.full(1, 1 + 2.0**-12)
@@ -194,7 +194,7 @@ def test_a_state_moves_by_less_than_bfloat16_can_show():
 
 
 def test_weights_are_cast_once_not_in_every_step():
-    # A loop has the weights in bfloat16 alone. (The backward loop of Scan has their gradient, in float32.)
+    # A loop holds the weights in bfloat16 only. (The backward loop of Scan holds their gradient, in float32.)
     cell = MixedPrecision(LSTM(D, 24))
     params = jax.eval_shape(cell.init, jax.random.key(0))
     for function in (functools.partial(results_of, cell, Hoisted()), functools.partial(rnn_jax.unroll, cell)):
@@ -225,7 +225,7 @@ class Plain(Cell):
         return h @ params["w"][self.input_size :]
 
 
-def test_a_users_cell_needs_nothing_for_it():
+def test_it_works_with_a_user_defined_cell():
     cell = Plain(D, H)
     for engine in ENGINES:
         gradient = functools.partial(results_of, MixedPrecision(cell), engine)
@@ -234,11 +234,11 @@ def test_a_users_cell_needs_nothing_for_it():
 
 
 @jax.custom_jvp
-def with_a_derivative_of_its_own(x, w):
+def with_user_defined_derivative(x, w):
     return x @ w
 
 
-with_a_derivative_of_its_own.defjvps(lambda dx, _, x, w: dx @ w, lambda dw, _, x, w: x @ dw)
+with_user_defined_derivative.defjvps(lambda dx, _, x, w: dx @ w, lambda dw, _, x, w: x @ dw)
 
 WAYS = {
     "jit": lambda x, w: jax.jit(jnp.matmul)(x, w),
@@ -253,16 +253,16 @@ WAYS = {
 
 
 @pytest.mark.parametrize("function", WAYS.values(), ids=WAYS)
-def test_products_are_found_wherever_they_stand(function):
+def test_products_are_replaced_inside_control_flow(function):
     x, w = inputs(3, 3), inputs(3, 3) + 1
     assert set(products(in_bfloat16(function), x, w)) == {BFLOAT16}
     assert distance(in_bfloat16(function)(x, w), function(x, w)) < NEAR
     assert distance(jax.jit(in_bfloat16(function))(x, w), function(x, w)) < NEAR
 
 
-def test_what_is_left_alone():
+def test_products_that_are_not_replaced():
     x = inputs(3, 3)
-    assert set(products(in_bfloat16(with_a_derivative_of_its_own), x, x)) == {("f32",) * 3}
+    assert set(products(in_bfloat16(with_user_defined_derivative), x, x)) == {("f32",) * 3}
     assert set(products(in_bfloat16(jnp.matmul), x, 1j * x)) == {("complex<f32>",) * 3}
     assert set(products(in_bfloat16(jnp.matmul), x.astype(int), x.astype(int))) == {("i32",) * 3}
 
@@ -276,10 +276,11 @@ PRODUCTS = [
 @pytest.mark.parametrize("letters", PRODUCTS)
 def test_a_product_and_its_derivatives_by_their_definition(letters):
     size = {"i": 5, "j": 9, "k": 2, "b": 3, "t": 4, "a": 2}
-    of_x, of_y, of_z = re.split(",|->", letters)
+    x_axes, y_axes, z_axes = re.split(",|->", letters)
     rng = np.random.default_rng(0)
     x, y, dx, dy, dz = (
-        jnp.asarray(rng.normal(size=[size[a] for a in axes]), jnp.float32) for axes in (of_x, of_y, of_x, of_y, of_z)
+        jnp.asarray(rng.normal(size=[size[a] for a in axes]), jnp.float32)
+        for axes in (x_axes, y_axes, x_axes, y_axes, z_axes)
     )
     product = jax.jit(in_bfloat16(functools.partial(jnp.einsum, letters)))
 
@@ -292,14 +293,14 @@ def test_a_product_and_its_derivatives_by_their_definition(letters):
     z = np.einsum(letters, x_, y_)
     close(product(x, y), z)
     close(jax.jvp(product, (x, y), (dx, dy))[1], np.einsum(letters, dx_, y_) + np.einsum(letters, x_, dy_))
-    for got, wanted in zip(
+    for got, expected in zip(
         pulled(dz),
-        (np.einsum(f"{of_z},{of_y}->{of_x}", dz_, y_), np.einsum(f"{of_z},{of_x}->{of_y}", dz_, x_)),
+        (np.einsum(f"{z_axes},{y_axes}->{x_axes}", dz_, y_), np.einsum(f"{z_axes},{x_axes}->{y_axes}", dz_, x_)),
         strict=True,
     ):
         assert got.dtype == jnp.float32
-        close(got, wanted)
-    # Batched along a new axis of either operand; each alone.
+        close(got, expected)
+    # A batch along a new axis of either operand equals its elements, each alone.
     close(jax.vmap(product, (None, -1))(x, jnp.stack([y, dy], -1)), [z, np.einsum(letters, x_, dy_)])
     close(jax.vmap(product, (0, 0))(jnp.stack([x, dx]), jnp.stack([y, dy])), [z, np.einsum(letters, dx_, dy_)])
 
@@ -307,7 +308,7 @@ def test_a_product_and_its_derivatives_by_their_definition(letters):
 @pytest.mark.parametrize("sizes", [(0, 2, 1, 1), (1, 1, 1, 1), (7, 5, 4, 6), (3, 1, 9, 2), (9, 2, 3)], ids=str)
 @pytest.mark.parametrize("engine", ENGINES[:2], ids=str)
 def test_sizes_are_free(sizes, engine):
-    # Optimized as usual: products that XLA rearranges are those that it then may not be able to run.
+    # With XLA's optimizations: it may fail to run a product that it has rearranged.
     *leading, d, h = sizes
     cell, xs = VanillaRNN(d, h), inputs(*leading, d)
     mixed = jax.jit(functools.partial(results_of, MixedPrecision(cell), engine))(params_of(cell), xs)
@@ -328,7 +329,7 @@ def test_forward_mode():
     assert set(products(along(plain), xs)) == {BFLOAT16}
     gradient, curvature = compiled(along(jax.grad(fast)))(
         xs
-    )  # of a gradient even where the engine has a derivative of its own
+    )  # of a gradient, also under an engine with a user-defined derivative
     np.testing.assert_allclose(compiled(along(plain))(xs)[1], jnp.sum(gradient * jnp.cos(xs)), rtol=NEAR)
     assert distance(curvature, compiled(along(jax.grad(plain)))(xs)[1]) < 2.0**-8
 

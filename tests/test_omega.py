@@ -8,7 +8,7 @@ import pytest
 from rnn_jax import LSTM, VanillaRNN, diagnostics
 from rnn_jax.initializers import Normal, Orthogonal, ScaledIdentity
 from rnn_jax.models.readout import identity
-from tests.known_cells import OwnCell, Product, draw, made
+from tests.known_cells import Product, UserCell, draw, made
 
 pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
 
@@ -92,7 +92,7 @@ def test_descent_on_omega_stops_a_gradient_from_vanishing() -> None:
 
 
 def test_omega_of_any_cell() -> None:
-    for cell in (LSTM(2, 3), OwnCell(2, 3)):
+    for cell in (LSTM(2, 3), UserCell(2, 3)):
         params = made(cell)
         _, gradient = value_and_gradient(cell, params, draw(4, 3, 2), last)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))

@@ -23,7 +23,7 @@ def test_parity_sequences():
     np.testing.assert_array_equal(targets[rows, end], (bits == 1).sum(axis=1) % 2)
 
 
-def test_no_bit_and_no_length_tells_of_the_parity():
+def test_no_bit_and_no_length_predicts_the_parity():
     inputs, targets, weights = drawn(Parity(T))
     bits, end, rows = symbols_of(inputs), last_step(weights), np.arange(N)
     classes = targets[rows, end]
@@ -41,6 +41,6 @@ def test_guessing_costs_the_baseline():
     assert float(task.loss(jnp.zeros((T, 100, 2)), batch)) == pytest.approx(task.baseline)
 
 
-def test_parity_is_solved_from_99_of_100_on():
+def test_parity_is_solved_at_an_accuracy_of_99_percent():
     assert Parity(T).solved({"accuracy": 0.99})
     assert not Parity(T).solved({"accuracy": 0.9899})

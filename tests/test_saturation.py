@@ -9,7 +9,7 @@ import pytest
 
 from rnn_jax import GRU, LSTM, Cell, LayerNormLSTM, PeepholeLSTM, VanillaRNN, diagnostics
 from rnn_jax.initializers import ScaledIdentity
-from tests.known_cells import OwnCell, draw, made
+from tests.known_cells import UserCell, draw, made
 
 pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
 
@@ -25,7 +25,7 @@ GATES = ["logistic", "logistic 2", "tanh", "logistic 3", "tanh 2"]
         (LayerNormLSTM(2, 4), GATES),
         (PeepholeLSTM(2, 4), GATES),
         (GRU(2, 4), ["logistic", "logistic 2", "tanh"]),
-        (OwnCell(2, 4), ["tanh"]),  # its logistic is of a parameter
+        (UserCell(2, 4), ["tanh"]),  # its logistic is of a parameter
         (VanillaRNN(2, 4, jax.nn.softplus), []),
         (VanillaRNN(2, 4, jax.checkpoint(jnp.tanh)), ["tanh"]),
     ],

@@ -1,4 +1,4 @@
-"""Traps that sequences of different lengths are in other libraries, one test each."""
+"""Mistakes of other libraries with sequences of different lengths, one test each."""
 
 import functools
 
@@ -24,12 +24,12 @@ def inputs():
     return np.random.default_rng(0).normal(size=(T, B, D)).astype(np.float32)
 
 
-def close(got, wanted):
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), got, wanted)
+def close(got, expected):
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), got, expected)
 
 
 @every_layer
-def test_length_zero_gives_back_the_state_it_was_given(layer):
+def test_length_zero_returns_the_given_state(layer):
     """flax's RNN takes the state at `seq_lengths - 1`: of a sequence of length 0 that is the last padded one."""
     params = layer.init(jax.random.key(0))
     state = jax.tree.map(lambda s: s + 0.3, layer.initial_state(params, (B,)))
@@ -64,16 +64,16 @@ def test_the_gradient_of_an_empty_sequence_is_zero_and_not_nan(layer):
         final, ys = unroll(layer, params, xs, state, lengths=jnp.zeros(B, int))
         return sum(jnp.sum(leaf.real) for leaf in jax.tree.leaves((final, ys)))
 
-    of_params, of_xs, of_state = gradients(params, xs, layer.initial_state(params, (B,)))
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves((of_params, of_xs)))
-    assert all(np.all(leaf == 1) for leaf in jax.tree.leaves(of_state))
+    grad_params, grad_xs, grad_state = gradients(params, xs, layer.initial_state(params, (B,)))
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves((grad_params, grad_xs)))
+    assert all(np.all(leaf == 1) for leaf in jax.tree.leaves(grad_state))
 
 
-def test_the_backward_direction_begins_at_the_end_of_the_sequence_not_of_the_padding():
+def test_the_backward_direction_starts_at_the_end_of_the_sequence_not_of_the_padding():
     layer = Bidirectional(GRU(D, H))
     params, xs = layer.init(jax.random.key(0)), inputs()
     final, ys = unroll(layer, params, xs, lengths=LENGTHS)
-    # What turning the whole rectangle round would do: cross the padding first.
+    # Reversing the whole rectangle would run through the padding first.
     _, crossed = unroll(layer.forward, params.backward, xs[::-1])
     for row, length in enumerate(LENGTHS):
         alone_final, alone = unroll(layer.forward, params.backward, xs[:length, row][::-1])
@@ -85,8 +85,8 @@ def test_the_backward_direction_begins_at_the_end_of_the_sequence_not_of_the_pad
 
 @every_layer
 @pytest.mark.parametrize("reverse", [False, True])
-def test_left_padded_data_is_such_data_turned_round(layer, reverse):
-    """As `unroll` says: xs[::-1] with the other direction; outputs turned round are aligned to xs."""
+def test_left_padded_data_is_right_padded_data_in_reverse_time(layer, reverse):
+    """As documented in `unroll`: xs[::-1] with the other direction; reversed outputs are aligned to xs."""
     params, xs = layer.init(jax.random.key(0)), inputs()
     left = np.full_like(xs, np.nan)
     for row, length in enumerate(LENGTHS):
@@ -97,15 +97,15 @@ def test_left_padded_data_is_such_data_turned_round(layer, reverse):
         return unroll(layer, params, xs, lengths=LENGTHS, reverse=reverse)
 
     final, ys = run(left[::-1], reverse=not reverse)
-    wanted_final, wanted = run(xs, reverse=reverse)
+    wanted_final, expected = run(xs, reverse=reverse)
     close(final, wanted_final)
     for row, length in enumerate(LENGTHS):
-        close(ys[::-1][T - length :, row], wanted[:length, row])
+        close(ys[::-1][T - length :, row], expected[:length, row])
         assert not np.any(ys[::-1][: T - length, row])
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_other_lengths_are_not_another_program(reverse):
+def test_other_lengths_do_not_recompile(reverse):
     traces = []
     layer = BIDIRECTIONAL
     params = layer.init(jax.random.key(0))
@@ -138,7 +138,7 @@ def final_state_bytes(layer, steps, run):
 
 
 @pytest.mark.parametrize("cell", [LSTM(1, 64), GRU(1, 64), rnn_jax.VanillaRNN(1, 64)], ids=["lstm", "gru", "rnn"])
-def test_final_states_under_lengths_are_no_copy_of_all_states(cell):
+def test_final_states_under_lengths_do_not_need_all_states(cell):
     """flax stacks every carry to pick one; here the last is the right one."""
     steps = 400
     states = steps * 32 * 64 * 4  # bytes of [T, B, H]
@@ -155,4 +155,4 @@ def test_final_states_under_lengths_are_no_copy_of_all_states(cell):
 
     without, with_lengths, stacked = (final_state_bytes(cell, steps, run) for run in (plain, masked, picked))
     assert with_lengths < without + states / 10
-    assert stacked > without + states / 2  # what the test would see
+    assert stacked > without + states / 2  # the test would detect it

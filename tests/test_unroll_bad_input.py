@@ -1,4 +1,4 @@
-"""Wrong input is refused at the door: the message names the thing, what it got and what it wants."""
+"""Wrong input is refused: the message names the argument, the value it got and the expected one."""
 
 import functools
 import re
@@ -84,7 +84,7 @@ def test_the_message_names_the_part_of_a_state_that_is_wrong():
 
 
 class Misstepping(rnn_jax.VanillaRNN):
-    """A cell whose step returns something else than a state."""
+    """A cell whose step does not return a state."""
 
     def step(self, params, state, drive):
         return self.spoil(super().step(params, state, drive))
@@ -135,7 +135,7 @@ class Untransitioned(LinearCell, Stepless):
 
 
 @pytest.mark.parametrize(
-    ("cell", "wants"),
+    ("cell", "method"),
     [
         (Unfinished, "init(key)"),
         (Stateless, "initial_state(params, batch_shape)"),
@@ -145,9 +145,9 @@ class Untransitioned(LinearCell, Stepless):
         (Untransitioned, "linear(params, drive)"),
     ],
 )
-def test_cells_that_miss_a_method(cell, wants):
+def test_cells_without_a_required_method(cell, method):
     refuses(
-        lambda: unroll(cell(D, H), jnp.zeros((T, B, D))), NotImplementedError, f"{cell.__name__} must define {wants}"
+        lambda: unroll(cell(D, H), jnp.zeros((T, B, D))), NotImplementedError, f"{cell.__name__} must define {method}"
     )
 
 
@@ -237,13 +237,13 @@ def make(name, *args, **options):
         (make("ProjectedLSTM", D, H, proj_size=0), ValueError, ["ProjectedLSTM: proj_size must be", "got 0"]),
     ],
 )
-def test_layers_that_do_not_fit(build, error, words):
+def test_layers_that_do_not_match(build, error, words):
     refuses(build, error, *words)
 
 
 @pytest.mark.parametrize("rate", [1, 1.0, -0.1, float("nan"), "0.5", None, True], ids=repr)
 @pytest.mark.parametrize("name", ["Dropout", "RecurrentDropout", "Zoneout"])
-def test_rates_that_are_none(name, rate):
+def test_rates_outside_the_unit_interval(name, rate):
     refuses(make(name, RNN, rate), ValueError, f"{name}: rate must be a number from 0 to below 1, got {rate!r}")
 
 
@@ -253,7 +253,7 @@ def test_zoneout_rates_that_are_not_like_the_state():
 
 
 @pytest.mark.parametrize("around", [rnn_jax.LearnedInitialState, lambda layer: rnn_jax.Zoneout(layer, 0.1)])
-def test_what_must_step_around_what_cannot(around):
+def test_wrappers_that_step_refuse_layers_that_cannot(around):
     layer = around(rnn_jax.Stack([rnn_jax.Bidirectional(RNN), rnn_jax.GRU(2 * H, H)]))
     refuses(lambda: unroll(layer, jnp.zeros((T, B, D))), TypeError, "can be unrolled, not stepped; wrap its cells")
 
@@ -298,14 +298,14 @@ def test_optimizers_and_clippings_with_a_number_that_is_not_positive(make, name,
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan"), True])
 def test_a_momentum_that_is_no_share(momentum):
-    wanted = f"SGD: momentum must be a number from 0 to below 1, got {momentum!r}"
-    refuses(lambda: training.SGD(0.1, momentum), ValueError, wanted)
+    expected = f"SGD: momentum must be a number from 0 to below 1, got {momentum!r}"
+    refuses(lambda: training.SGD(0.1, momentum), ValueError, expected)
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True, "8", None])
 def test_trainers_whose_batch_size_is_not_an_integer(size):
-    model, wanted = rnn_jax.ReadoutModel(RNN, 1), f"batch_size must be a positive integer, got {size!r}"
-    refuses(lambda: training.Trainer(model, size, training.Adam(1e-3), None), ValueError, wanted)
+    model, expected = rnn_jax.ReadoutModel(RNN, 1), f"batch_size must be a positive integer, got {size!r}"
+    refuses(lambda: training.Trainer(model, size, training.Adam(1e-3), None), ValueError, expected)
 
 
 def test_wrong_input_is_refused_by_a_model_and_under_jit_too():

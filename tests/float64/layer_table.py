@@ -1,4 +1,4 @@
-"""Every cell, every layer around some, and users' own, as parameters of the 64-bit tests of sequences."""
+"""Every cell, every layer around some, and user-defined ones, as parameters of the 64-bit tests of sequences."""
 
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ class Memory(LinearCell):
 
 
 def layers(d, h):
-    """Every cell of the registry, and every layer around some, nested."""
+    """Returns every cell of the registry, and every layer around some, nested."""
     return {name: make(d, h) for name, make in CELLS.items()} | {
         "own": Counted(d, h),
         "learned": LearnedInitialState(LSTM(d, h)),
@@ -96,7 +96,7 @@ def layers(d, h):
 
 
 def linear_layers(d, h):
-    """What is solved in parallel: cells linear in their state, and layers around them."""
+    """Returns the cells that are linear in their state, and layers around them."""
     return {name: make(d, h) for name, make in CELLS.items() if name in ("min_gru", "min_lstm", "lru", "linear")} | {
         "own": LearnedInitialState(Zoneout(Memory(d, h), 0.3)),
         "zoneout": Zoneout(LearnedInitialState(MinGRU(d, h)), 0.3),
@@ -111,11 +111,11 @@ def linear_layers(d, h):
 T, D, H = 4, 3, 2
 LINEAR_LAYERS = linear_layers(D, H)
 LAYERS = layers(D, H)
-# Those that go on from segment to segment, and step by step.
+# Layers that can be continued from segment to segment, and stepped.
 CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
 NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
 
-# One of each kind of state, output and layer, and what has been wrong before; the others are slow, being many.
+# One of each kind of state, output and layer, and those that had bugs; the others are many and marked slow.
 REPRESENTATIVE = {
     "rnn", "lstm", "gru_reset_before", "lstm_projected", "lru", "min_gru", "own", "learned own", "zoneout own",
     "zoneout complex", "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional",
@@ -124,10 +124,10 @@ REPRESENTATIVE = {
 
 
 def each(layers, *more):
-    """The layers, and what else a test is given of each, as parameters."""
+    """Returns the layers, with a test's further values for each, as parameters."""
     return [
-        pytest.param(layer, *of_layer, id=name, marks=[] if name in REPRESENTATIVE else [pytest.mark.slow])
-        for (name, layer), *of_layer in zip(layers.items(), *more, strict=True)
+        pytest.param(layer, *values, id=name, marks=[] if name in REPRESENTATIVE else [pytest.mark.slow])
+        for (name, layer), *values in zip(layers.items(), *more, strict=True)
     ]
 
 

@@ -26,7 +26,7 @@ def test_unroll_against_finite_differences(problem, weigh, order, mode, engine):
     def run(params, state, xs):
         return weigh(unroll(cell, params, xs[:3], state, engine=engine))
 
-    # The point is a random one, so a step this short stays on one side of a ReLU's kinks, where it is smooth.
+    # At a random point so short a step does not cross a kink of ReLU.
     test_util.check_grads(run, (params, state, xs), order=order, modes=(mode,), eps=1e-6, atol=1e-7, rtol=1e-7)
 
 
@@ -48,8 +48,8 @@ def test_state_gradient_is_that_of_a_restart(problem, weigh):
 
             return jax.grad(loss)(state)
 
-        wanted = restarted(params, xs)
-        for got, leaf in zip(jax.tree.leaves(gradients), jax.tree.leaves(wanted), strict=True):
+        expected = restarted(params, xs)
+        for got, leaf in zip(jax.tree.leaves(gradients), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(got[t], leaf, rtol=0, atol=1e-12)
 
 
@@ -75,8 +75,8 @@ def lag_norms_of_linear_rnn(w_h, make_problem):
 def test_lag_norms_of_a_linear_rnn_are_powers_of_its_matrix(make_problem):
     w_h = np.random.default_rng(4).normal(size=(4, 4)) / 2
     norms, g = lag_norms_of_linear_rnn(jnp.asarray(w_h), make_problem)
-    wanted = [np.linalg.norm(g @ np.linalg.matrix_power(w_h.T, k), axis=-1) for k in range(len(norms))]
-    np.testing.assert_allclose(norms, wanted, rtol=1e-12)
+    expected = [np.linalg.norm(g @ np.linalg.matrix_power(w_h.T, k), axis=-1) for k in range(len(norms))]
+    np.testing.assert_allclose(norms, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("gain", [0.8, 1.25])
@@ -84,8 +84,8 @@ def test_decay_of_a_scaled_orthogonal_matrix_is_its_gain(gain, make_problem):
     orthogonal, _ = np.linalg.qr(np.random.default_rng(5).normal(size=(4, 4)))
     norms, _ = lag_norms_of_linear_rnn(jnp.asarray(gain * orthogonal), make_problem)
     for own in norms.T:
-        wanted = (math.log(gain), -math.log(2) / math.log(gain), gain ** (len(own) - 1))
-        np.testing.assert_allclose(diagnostics.fit_decay(own), wanted, rtol=1e-12)
+        expected = (math.log(gain), -math.log(2) / math.log(gain), gain ** (len(own) - 1))
+        np.testing.assert_allclose(diagnostics.fit_decay(own), expected, rtol=1e-12)
 
 
 def test_lstm_norms_by_component(make_problem, weigh):
@@ -96,7 +96,7 @@ def test_lstm_norms_by_component(make_problem, weigh):
     for name in ("h", "c"):
         np.testing.assert_allclose(norms[name], np.linalg.norm(getattr(gradients, name), axis=-1), rtol=1e-12)
     np.testing.assert_allclose(norms["total"] ** 2, norms["h"] ** 2 + norms["c"] ** 2, rtol=1e-12)
-    # Only h of the last step is read; through it c of the step before is.
+    # Only h of the last step is read; it reads c of the step before.
     assert np.all(norms["c"][-1] == 0)
     assert np.all(norms["c"][:-1] > 0)
 
@@ -109,10 +109,10 @@ def radius(matrix):
 def test_spectral_radius_is_the_largest_of_the_gates(cell, gates, make_problem):
     params = make_problem(cell).params
     per_gate = np.split(np.asarray(params.w_h), gates, axis=1)
-    found = diagnostics.recurrent_blocks(cell, params)
-    for gate, block in zip(per_gate, found, strict=False):  # an LSTM's c adds its own, which are zero
+    blocks = diagnostics.recurrent_blocks(cell, params)
+    for gate, block in zip(per_gate, blocks, strict=False):  # an LSTM's c adds blocks of zeros
         np.testing.assert_allclose(block, gate, rtol=1e-12)
-    assert not np.any(found[gates:])
+    assert not np.any(blocks[gates:])
     np.testing.assert_allclose(diagnostics.spectral_radius(cell, params), max(map(radius, per_gate)), rtol=1e-12)
 
 
@@ -123,8 +123,8 @@ def test_spectral_radius_without_a_single_product_is_that_of_the_jacobian(make_p
     b_r, b_z, b_n = np.split(np.asarray(params.b), 3)
     r, z = 1 / (1 + np.exp(-b_r)), 1 / (1 + np.exp(-b_z))
     n = np.tanh(b_n)
-    # At h = 0 and x = 0, by hand: h' = z h + (1 - z) n, entry [i, j] the derivative of h'_j by h_i. At h = 0 the reset
-    # gate's own derivative meets h and drops out.
+    # At h = 0 and x = 0, by hand: h' = z h + (1 - z) n, entry [i, j] is the derivative of h'_j by h_i. The reset gate's
+    # own derivative is multiplied by h = 0.
     jacobian = np.diag(z) - w_z * (z * (1 - z) * n) + r[:, None] * w_n * ((1 - z) * (1 - n**2))
     np.testing.assert_allclose(diagnostics.recurrent_blocks(cell, params)[0], jacobian, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(diagnostics.spectral_radius(cell, params), radius(jacobian), rtol=1e-12)

@@ -1,7 +1,7 @@
 """Keras', Haiku's and Flax's layers on the same weights: outputs, states and every gradient.
 
-All run on JAX, so a peer is one more function of *our* parameters: they are rearranged into its own inside the function
-that is differentiated, and the gradients come back in our arrangement.
+All run on JAX, so a peer is a function of *our* parameters: they are rearranged inside the differentiated function, and
+gradients have our arrangement.
 """
 
 import chex
@@ -23,7 +23,7 @@ def haiku():
 
 
 def blocks(x, order):
-    """The gates of our stack, picked and put in another order."""
+    """Returns the gates of our stack in another order."""
     gates = jnp.split(x, len(order), axis=-1)
     return jnp.concatenate([gates[i] for i in order], axis=-1)
 
@@ -40,7 +40,7 @@ def assert_peer_equals_ours(peer, problem, weigh):
         return evaluate(problem.params, problem.xs, problem.state)
 
     ours = values_and_gradients(lambda *args: unroll(problem.cell, *args))
-    # The peers are not written for the tests' refusal to promote ranks.
+    # The peers rely on rank promotion, which the tests forbid.
     with jax.numpy_rank_promotion("allow"):
         theirs = values_and_gradients(peer)
     chex.assert_trees_all_close(ours, theirs, rtol=1e-10, atol=1e-10)
@@ -48,7 +48,7 @@ def assert_peer_equals_ours(peer, problem, weigh):
 
 def keras_gru(keras, weights, **options):
     """Keras' GRU as a function of our parameters; `weights` gives its kernel, recurrent kernel and bias."""
-    # Keras' own tanh computes in 32 bit whatever the layer's dtype; the formula is what is compared.
+    # Keras' own tanh computes in 32 bit for every dtype of the layer, so it is replaced: the formula is compared.
     options |= {"return_sequences": True, "return_state": True, "dtype": "float64", "activation": jnp.tanh}
     layer = keras.layers.GRU(HIDDEN, **options)
     with jax.numpy_rank_promotion("allow"):
@@ -76,7 +76,7 @@ def test_keras_gru_reset_before(keras, make_problem, weigh):
 
 def test_keras_gru_reset_after(keras, make_problem, weigh):
     def weights(params):
-        # Keras has a recurrent bias at every gate. Ours is the sum of the two, but for the candidate's.
+        # Keras has a recurrent bias at every gate. Ours is the sum of both, except for the candidate's.
         share = jnp.asarray(np.random.default_rng(2).normal(size=2 * HIDDEN))
         recurrent = jnp.concatenate([share, params.b_hn])
         from_input = params.b - jnp.concatenate([share, jnp.zeros(HIDDEN)])

@@ -1,6 +1,6 @@
-"""The cells against NumPy written from the papers, and the scan against the plain loop that it stands for.
+"""The cells against NumPy written from the papers, and the scan against a plain loop.
 
-The oracles take one sequence and are in column notation as the papers are: W x, with W the transpose of what is stored.
+The oracles take one sequence, in the papers' column notation: W x, with W the transpose of the stored weights.
 """
 
 import chex
@@ -39,7 +39,7 @@ def relu(a):
 def elman(activation):
     """Elman 1990: unit j sees every input and every unit of the step before."""
 
-    def of_sequence(params, xs, h):
+    def run_sequence(params, xs, h):
         hs = []
         for x in xs:
             h_tm1, h = h, np.empty_like(h)
@@ -53,7 +53,7 @@ def elman(activation):
             hs.append(h)
         return h, np.stack(hs)
 
-    return of_sequence
+    return run_sequence
 
 
 def lstm(params, xs, state):
@@ -80,7 +80,7 @@ def lstm(params, xs, state):
 def gru(reset_after):
     """Cho et al. 2014: reset gate r, update gate z, candidate n; U multiplies h before the reset or after it."""
 
-    def of_sequence(params, xs, h):
+    def run_sequence(params, xs, h):
         w_r, w_z, w_n = np.split(params.w_i.T, 3)
         u_r, u_z, u_n = np.split(params.w_h.T, 3)
         b_r, b_z, b_n = np.split(params.b, 3)
@@ -94,7 +94,7 @@ def gru(reset_after):
             hs.append(h)
         return h, np.stack(hs)
 
-    return of_sequence
+    return run_sequence
 
 
 def peephole_lstm(params, xs, state):
@@ -258,8 +258,8 @@ def test_cell_follows_its_paper(cell, oracle, make_problem, run):
     final_state, ys = run(cell, params, xs, state)
     for b in range(xs.shape[1]):
         own = jax.tree.map(lambda leaf, b=b: np.asarray(leaf[b]), state)
-        wanted_state, wanted = oracle(jax.tree.map(np.asarray, params), np.asarray(xs[:, b]), own)
-        np.testing.assert_allclose(ys[:, b], wanted, rtol=0, atol=1e-12)
+        wanted_state, expected = oracle(jax.tree.map(np.asarray, params), np.asarray(xs[:, b]), own)
+        np.testing.assert_allclose(ys[:, b], expected, rtol=0, atol=1e-12)
         for leaf, wanted_leaf in zip(
             jax.tree.leaves(final_state), jax.tree.leaves(jax.tree.map(np.asarray, wanted_state)), strict=True
         ):
@@ -267,7 +267,7 @@ def test_cell_follows_its_paper(cell, oracle, make_problem, run):
 
 
 def loop(cell, params, xs, state):
-    """The contract of `unroll` read aloud; one step after another, without a scan."""
+    """The contract of `unroll` as a loop over steps."""
     ys = []
     for x in xs:
         state = cell.step(params, state, cell.project(params, x))
@@ -275,7 +275,7 @@ def loop(cell, params, xs, state):
     return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *ys)
 
 
-def test_scan_is_a_loop(problem, weigh):
+def test_scan_equals_a_loop(problem, weigh):
     cell, params, state, xs = problem
 
     def values_and_gradients(way):
@@ -288,7 +288,7 @@ def test_scan_is_a_loop(problem, weigh):
     chex.assert_trees_all_close(values_and_gradients(unroll), values_and_gradients(loop), rtol=1e-12, atol=1e-12)
 
 
-def test_two_segments_are_one_sequence(problem, run):
+def test_two_segments_equal_one_sequence(problem, run):
     cell, params, state, xs = problem
     middle, first = run(cell, params, xs[:2], state)
     final_state, second = run(cell, params, xs[2:], middle)
@@ -296,13 +296,13 @@ def test_two_segments_are_one_sequence(problem, run):
     chex.assert_trees_all_close((final_state, ys), run(cell, params, xs, state), rtol=0, atol=1e-12)
 
 
-def test_state_is_the_cells_own_unless_given(problem, run):
+def test_state_defaults_to_the_initial_state(problem, run):
     cell, params, _, xs = problem
     given = run(cell, params, xs, cell.initial_state(params, xs.shape[1:-1]))
     chex.assert_trees_all_close(run(cell, params, xs), given, rtol=0, atol=0)
 
 
-def test_batch_is_one_at_a_time(problem, make_problem, run):
+def test_a_batch_equals_its_sequences_run_alone(problem, make_problem, run):
     cell, params, state, xs = make_problem(problem.cell, batch_shape=(2, 3))
     final_state, ys = run(cell, params, xs, state)
     for index in np.ndindex(2, 3):

@@ -1,4 +1,4 @@
-"""The tests beside this one mean nothing in 32 bit."""
+"""The tests of this folder run in 64 bit."""
 
 import chex
 import jax
@@ -16,4 +16,4 @@ def test_cells_stay_in_64_bit(problem, run):
     for leaf in jax.tree.leaves((params, ys)):
         chex.assert_type(leaf, jnp.float64)
     for leaf in jax.tree.leaves(final_state):
-        assert jnp.finfo(leaf.dtype).dtype == jnp.float64  # a complex one has two
+        assert jnp.finfo(leaf.dtype).dtype == jnp.float64  # a complex number has two parts

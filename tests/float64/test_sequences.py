@@ -1,8 +1,8 @@
-"""Lengths, resets and direction, for every cell and layer: a batch equals its sequences' pieces, each run alone.
+"""Lengths, resets and direction, for every cell and layer: a batch equals its episodes, each run alone.
 
-One reference serves all. A sequence is cut off at its length and cut into pieces at its resets; every piece is unrolled
-by itself, plainly, and outputs, final state and all gradients of the batch must be those of the pieces put together.
-Padding holds NaN and infinities, resets stand in it at random.
+One reference serves all. A sequence is cut off at its length and split into episodes at its resets; every episode is
+unrolled alone, without options, and outputs, final state and all gradients of the batch must equal the combined ones.
+Padding holds NaN, infinities and random resets.
 """
 
 import functools
@@ -38,7 +38,7 @@ property_test = settings(
 
 
 class Way(NamedTuple):
-    """What a program is compiled for."""
+    """Options that a program is compiled for."""
 
     batch_shape: tuple[int, ...]
     reverse: bool
@@ -47,7 +47,7 @@ class Way(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
-    """More than one of them, and a rest, in sequences as short as here."""
+    """Makes `Hoisted` recompute segments of two steps, so that short sequences have several and a rest."""
     monkeypatch.setattr(decisions, "SEGMENT", 2)
 
 
@@ -82,14 +82,14 @@ def floats(leaf):
 
 
 def draw(rng, like):
-    """Normal numbers for every one in `like`, both parts of complex ones; zeros for integers."""
+    """Draws normal numbers for the leaf `like`, both parts of complex ones; zeros for integers."""
     both = rng.normal(size=like.shape) + 1j * rng.normal(size=like.shape)
     return np.asarray((both if jnp.iscomplexobj(like) else both.real) if floats(like) else np.zeros(like.shape))
 
 
 @functools.cache
 def params_of(layer):
-    """Any: compiling what draws a layer's own would take longer than the test."""
+    """Draws arbitrary parameters: compiling a layer's `init` would take longer than the test."""
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: 0.5 * draw(rng, leaf), jax.eval_shape(layer.init, jax.random.key(0)))
 
@@ -112,9 +112,9 @@ def make_case(layer, batch_shape, lengths, resets, seed, steps=T):
 
 @functools.partial(jax.jit, static_argnames=("layer", "reverse", "engine"))
 def evaluate(layer, params, xs, state, fresh, weights, lengths, resets, reverse, engine):
-    """Final state, outputs and the gradients of their weighted sum by params, xs and state.
+    """Returns final state, outputs and the gradients of their weighted sum by params, xs and state.
 
-    `fresh`, like the state, says which components begin as the layer's own initial state, not as `state`.
+    `fresh`, a pytree like the state, selects components that start as the layer's own initial state, not as `state`.
     """
 
     def loss(params, xs, state):
@@ -132,19 +132,19 @@ def constant(tree, value):
     return jax.tree.map(lambda _: value, tree)
 
 
-def turns(state, reverse):
-    """Like the state: how often the sequence is turned round for the cell whose component it is; odd: from the end."""
+def count_flips(state, reverse):
+    """Returns how often the sequence of each state component's cell is reversed; odd: it runs from the end."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: jax.tree_util.keystr(path).count("backward") + reverse, state
     )
 
 
 def one_by_one(layer, params, case, way):
-    """What `evaluate` must give, from the pieces of each sequence alone."""
+    """Returns the expected results of `evaluate`, from each episode run alone."""
     final, ys = jax.tree.map(np.zeros_like, case.weights)
     d_params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params)
     d_xs, d_state = np.zeros(case.xs.shape), jax.tree.map(np.zeros_like, final)
-    turned = turns(case.state, way.reverse)
+    flips = count_flips(case.state, way.reverse)
     for row in np.ndindex(way.batch_shape):
         length, resets = case.lengths[row], case.resets[:, *row]
         state, weights_final = (jax.tree.map(lambda leaf, r=row: leaf[r], t) for t in (case.state, case.weights[0]))
@@ -157,12 +157,12 @@ def one_by_one(layer, params, case, way):
             first, last = begin == 0, end == length
             steps = slice(begin, end) if not way.reverse else slice(end - 1, begin - 1 if begin else None, -1)
             place = (steps, *row)
-            # The given state enters where a cell's walk begins; a reset at the first step replaces it, where nothing
-            # has been turned round.
+            # The given state enters at a cell's first step. A reset at step 0 replaces it in sequences that are not
+            # reversed.
             fresh = jax.tree.map(
-                lambda n, f=first, e=last, r=resets[0]: not e if n % 2 else not f or (n == 0 and bool(r)), turned
+                lambda n, f=first, e=last, r=resets[0]: not e if n % 2 else not f or (n == 0 and bool(r)), flips
             )
-            leaves = jax.tree.map(lambda n, f=first, e=last: f if n % 2 else e, turned)
+            leaves = jax.tree.map(lambda n, f=first, e=last: f if n % 2 else e, flips)
             weights = jax.tree.map(lambda w, out: w * out, weights_final, leaves)
             weights_ys = jax.tree.map(lambda w, p=place: w[p], case.weights[1])
             (f, y), (dp, dx, ds) = evaluate(
@@ -177,9 +177,9 @@ def one_by_one(layer, params, case, way):
     return (final, ys), (d_params, d_xs, d_state)
 
 
-def assert_close(got, wanted, tolerance=1e-10):
-    assert jax.tree.structure(got) == jax.tree.structure(wanted)
-    for (path, g), w in zip(jax.tree.leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
+def assert_close(got, expected, tolerance=1e-10):
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for (path, g), w in zip(jax.tree.leaves_with_path(got), jax.tree.leaves(expected), strict=True):
         if g.dtype != jax.dtypes.float0:
             name = jax.tree_util.keystr(path)
             np.testing.assert_allclose(
@@ -187,16 +187,16 @@ def assert_close(got, wanted, tolerance=1e-10):
             )
 
 
-def assert_equals_its_pieces(layer, case, way):
+def assert_equals_its_episodes(layer, case, way):
     params = params_of(layer)
     results, gradients = evaluate(
         layer, params, case.xs, case.state, constant(case.state, False), case.weights, case.lengths, case.resets,
         way.reverse, way.engine,
     )  # fmt: skip
-    wanted_results, wanted_gradients = one_by_one(layer, params, case, way)
-    assert_close(results, wanted_results)
-    assert_close(gradients, wanted_gradients)
-    # Padding: not small but nothing.
+    expected_results, expected_gradients = one_by_one(layer, params, case, way)
+    assert_close(results, expected_results)
+    assert_close(gradients, expected_gradients)
+    # Padding: exactly zero.
     padding = np.arange(len(case.xs)).reshape((-1,) + (1,) * case.lengths.ndim) >= case.lengths[None]
     assert not np.any(np.asarray(gradients[1])[padding])
     assert not any(np.any(np.asarray(y)[padding]) for y in jax.tree.leaves(results[1]))
@@ -206,17 +206,17 @@ def flags(count):
     return st.lists(st.booleans(), min_size=count, max_size=count)
 
 
-# Each layer in two ways, by turns: every way has half of the layers.
+# Each layer runs in two ways, alternating: every way has half of the layers.
 @pytest.mark.parametrize(
     ("layer", "ways"), each(LAYERS, [(WAYS[n % 4], WAYS[(n + 1) % 4]) for n in range(len(LAYERS))])
 )
 @property_test
 @given(st.integers(0, 1), st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9))
-def test_a_batch_is_its_pieces_each_run_alone(layer, ways, which, lengths, resets, seed):
+def test_a_batch_equals_its_episodes_run_alone(layer, ways, which, lengths, resets, seed):
     way = ways[which]
     rows = int(np.prod(way.batch_shape))
     case = make_case(layer, way.batch_shape, lengths[:rows], resets[: rows * T], seed)
-    assert_equals_its_pieces(layer, case, way)
+    assert_equals_its_episodes(layer, case, way)
 
 
 @every_linear_layer
@@ -224,8 +224,8 @@ def test_a_batch_is_its_pieces_each_run_alone(layer, ways, which, lengths, reset
 @given(
     st.sampled_from(PARALLEL_WAYS), st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9)
 )
-def test_a_batch_in_parallel_is_its_pieces_each_run_alone(layer, way, lengths, resets, seed):
-    assert_equals_its_pieces(layer, make_case(layer, way.batch_shape, lengths, resets, seed), way)
+def test_a_batch_in_parallel_equals_its_episodes_run_alone(layer, way, lengths, resets, seed):
+    assert_equals_its_episodes(layer, make_case(layer, way.batch_shape, lengths, resets, seed), way)
 
 
 @pytest.mark.slow
@@ -235,17 +235,17 @@ def test_sizes_are_free(data):
     d, h, steps = (data.draw(st.integers(1, 5)) for _ in range(3))
     batch_shape = tuple(data.draw(st.lists(st.integers(1, 3), max_size=2)))
     rows = int(np.prod(batch_shape))
-    of_size = layers(d, h)
-    layer = of_size[data.draw(st.sampled_from(sorted(of_size)))]
+    by_name = layers(d, h)
+    layer = by_name[data.draw(st.sampled_from(sorted(by_name)))]
     lengths = data.draw(st.lists(st.integers(0, steps), min_size=rows, max_size=rows))
     case = make_case(layer, batch_shape, lengths, data.draw(flags(rows * steps)), seed=0, steps=steps)
-    assert_equals_its_pieces(layer, case, Way(batch_shape, data.draw(st.booleans()), Scan()))
+    assert_equals_its_episodes(layer, case, Way(batch_shape, data.draw(st.booleans()), Scan()))
 
 
 @every_carried_layer
 @property_test
 @given(st.lists(st.integers(0, T), min_size=4, max_size=4), flags(4 * T), st.integers(0, 9))
-def test_segments_are_the_whole(layer, lengths, resets, seed):
+def test_segments_equal_the_whole_sequence(layer, lengths, resets, seed):
     case, params, part = make_case(layer, (4,), lengths, resets, seed), params_of(layer), T // 2
 
     def run(begin, state, xs, resets):
@@ -265,7 +265,7 @@ plainly = jax.jit(unroll, static_argnames="cell")
 
 @every_carried_layer
 @pytest.mark.parametrize("key", [pytest.param(None, marks=pytest.mark.slow), 7])
-def test_stepping_is_unrolling(layer, key):
+def test_stepping_equals_unrolling(layer, key):
     case, params = make_case(layer, (4,), [T] * 4, [False] * 4 * T, seed=0), params_of(layer)
     key = None if key is None else jax.random.key(key)
     xs = jnp.asarray(case.xs)

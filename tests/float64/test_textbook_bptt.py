@@ -1,9 +1,9 @@
-"""Back-propagation through time as textbooks write it, with every Jacobian built and multiplied out.
+"""Back-propagation through time as in textbooks, with every Jacobian built and multiplied.
 
     dL_t/dtheta = dL_t/ds_t · sum_{k=0..t} (ds_t/ds_k) (∂⁺s_k/∂theta),      ds_t/ds_k = prod_{j=k+1..t} ds_j/ds_{j-1}
 
-with ∂⁺ the immediate derivative, s_{k-1} held fixed (Werbos 1990; Pascanu et al. 2013, eq. 3-5). The state is all that
-a step hands on, flattened, complex numbers as two real ones; k = 0 is an initial state that has parameters of its own.
+with ∂⁺ the immediate derivative, s_{k-1} held fixed (Werbos 1990; Pascanu et al. 2013, eq. 3-5). The state is
+flattened, complex numbers as two real ones; k = 0 is an initial state that depends on parameters.
 """
 
 import functools
@@ -17,7 +17,7 @@ from rnn_jax import unroll
 
 
 def ravel_state(state):
-    """The state as one real vector, and the way back."""
+    """Returns the state as one real vector, and the inverse function."""
     kinds = jax.tree.map(jnp.iscomplexobj, state)
     s, unravel = ravel_pytree(jax.tree.map(lambda k, leaf: (leaf.real, leaf.imag) if k else leaf, kinds, state))
     return s, lambda s: jax.tree.map(lambda k, own: jax.lax.complex(*own) if k else own, kinds, unravel(s))
@@ -56,9 +56,9 @@ def test_gradient_is_the_textbook_sum(problem, weigh):
     textbook = np.zeros(theta.shape)
     for t, x in enumerate(xs, start=1):
         by_theta, by_state = (np.asarray(gradient) for gradient in loss_gradients(theta, states[t], x))
-        textbook += by_theta  # what the reading itself owes the parameters
+        textbook += by_theta  # the output's own dependence on the parameters
         for k in range(t + 1):
-            # ds_t/ds_k: the latest factor stands leftmost.
+            # ds_t/ds_k: the latest factor is the leftmost.
             product = functools.reduce(np.matmul, across[t:k:-1], np.eye(len(s_0)))
             textbook += by_state @ product @ immediate[k]
 

@@ -19,7 +19,7 @@ STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 4, 5
 
 
 def to_params(cell, w_ih, w_hh, b_ih, b_hh):
-    """PyTorch's weights [gates * H, in] and two biases as ours: the biases add up, but for b_hn, inside the reset."""
+    """Converts PyTorch's weights [gates * H, in] and two biases to ours: the sum, except for b_hn inside the reset."""
     if isinstance(cell, GRU):
         gates, candidate = slice(0, 2 * HIDDEN), slice(2 * HIDDEN, None)
         return GRUParams(w_ih.T, w_hh.T, np.concatenate([b_ih[gates] + b_hh[gates], b_ih[candidate]]), b_hh[candidate])
@@ -28,7 +28,7 @@ def to_params(cell, w_ih, w_hh, b_ih, b_hh):
 
 
 def bias_gradients(cell, gradients):
-    """What PyTorch's b_ih and b_hh must receive, given the gradients of ours."""
+    """Returns the expected gradients of PyTorch's b_ih and b_hh, from those of ours."""
     if isinstance(cell, GRU):
         return gradients.b, np.concatenate([gradients.b[: 2 * HIDDEN], gradients.b_hn])
     return gradients.b, gradients.b
@@ -56,7 +56,7 @@ def test_equals_torch(cell, make_layer):
     xs, cotangent = rng.normal(size=(STEPS, BATCH, INPUTS)), rng.normal(size=(STEPS, BATCH, HIDDEN))
     initial, final_cotangent = (rng.normal(size=(components, BATCH, HIDDEN)) for _ in range(2))
 
-    # Theirs. A state is [layers, B, H], of the LSTM a pair of such.
+    # PyTorch: a state is [layers, B, H], for the LSTM a pair of them.
     their_xs = torch.tensor(xs, requires_grad=True)
     their_initial = [torch.tensor(component, requires_grad=True) for component in initial]
     layer_state = tuple(component[None] for component in their_initial)
@@ -67,7 +67,7 @@ def test_equals_torch(cell, make_layer):
         loss = loss + (component * torch.tensor(weight)).sum()
     loss.backward()
 
-    # Ours.
+    # This library.
     @functools.partial(jax.grad, argnums=(0, 1, 2), has_aux=True)
     def run(params, xs, initial):
         state = LSTMState(*initial) if components == 2 else initial[0]
