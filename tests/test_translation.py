@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from experiments import translation
+from experiments.baselines import nearest_sentence
 from experiments.common.flags import UserError
 from experiments.translation import config as configs
 from experiments.translation import corpus as corpora
-from experiments.translation import figures, scoring, summary
-from experiments.translation.dates import FORMATS, dates
+from experiments.translation import figures, scoring
+from experiments.translation.corpus import FORMATS, dates
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -70,14 +71,14 @@ def finished(tmp_path_factory):
 
 def test_writes_its_files(finished):
     folder, results = finished
-    names = {"config.json", "results.json", "loss.png", "length.png", "alignment.png", "summary.html"}
+    names = {"config.json", "results.json", "arrays.npz", "loss.png", "length.png", "alignment.png", "summary.html"}
     assert {path.name for path in folder.iterdir() if path.is_file()} == names
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith("png"))
     assert set(results) == {"config", "environment", "results"}
 
 
-def test_the_records_tell_the_run(finished):
-    _, results = finished
+def test_the_records_describe_the_run(finished):
+    folder, results = finished
     records = {(record["run"], record["seed"]): record for record in results["results"]}
     runs = ["copy", "most frequent", "nearest"]
     assert set(records) == {(run, 0) for run in runs} | {(run, s) for run in ("general", "none") for s in (0, 1)}
@@ -90,16 +91,18 @@ def test_the_records_tell_the_run(finished):
     for name in ("general", "none"):
         first, second = records[name, 0], records[name, 1]
         assert first["validation/nats_per_token"] != second["validation/nats_per_token"]
-        assert len(first["validation/nats_per_token"]) == 2
-        assert first["best_epoch"] == 1 + np.argmin(first["validation/nats_per_token"])
+        curve = np.load(folder / "arrays.npz")[f"{name}/validation/nats_per_token"]
+        assert curve.shape == (2, 2)
+        assert first["validation/nats_per_token"] == curve[0].min()
+        assert first["best_epoch"] == 1 + np.argmin(curve[0])
         assert 1 < first["test/nats_per_token"] < 4
         assert first["steps"] == 4
         assert len(first["examples"]) == 10
 
 
-def test_dates_are_different_and_right():
-    found = dates(2000, np.random.default_rng(0))
-    targets = [target for _, target in found]
+def test_dates_are_distinct_and_well_formed():
+    pairs = dates(2000, np.random.default_rng(0))
+    targets = [target for _, target in pairs]
     assert len(set(targets)) == 2000
     assert all(re.fullmatch(r"(19|20)\d\d-[01]\d-[0-3]\d", target) for target in targets)
     assert FORMATS[3](datetime.date(1904, 3, 3)) == "thursday, march 3, 1904"
@@ -112,28 +115,27 @@ def test_dates_are_different_and_right():
 
 @needs_sacrebleu
 def test_a_corpus_of_sentences(file):
-    plan = configs.plan(tiny(data=file, pairs=None, min_count=2, max_words=7))
-    corpus = plan.corpus
+    corpus, _ = configs.plan(tiny(data=file, pairs=None, min_count=2, max_words=7))
     assert (corpus.read, corpus.kept) == (77, 76)
     assert "hund" in corpus.source.tokens  # German to English by default
     assert "the" in corpus.target.tokens
     both = [
-        item for item in corpora.items([pair for part in corpus.parts for pair in part]) if len(item.references) > 1
+        item for item in corpora.items([pair for split in corpus.splits for pair in split]) if len(item.references) > 1
     ]
     assert [corpus.text(item.source) for item in both] == ["hund läuft 2-mal."]
-    training = {source for source, _ in corpus.parts.training}
-    assert not training & {source for source, _ in corpus.parts.test}
-    counts = collections.Counter(word for source, _ in corpus.parts.training for word in source)
+    training = {source for source, _ in corpus.splits.training}
+    assert not training & {source for source, _ in corpus.splits.test}
+    counts = collections.Counter(word for source, _ in corpus.splits.training for word in source)
     assert set(corpus.source.tokens) == {word for word, count in counts.items() if count >= 2}
-    for least in range(3, 12):  # at some of these it matters that the other parts are not counted
-        frequent = configs.plan(tiny(data=file, pairs=None, min_count=least, max_words=7)).corpus.source.tokens
-        assert set(frequent) == {word for word, count in counts.items() if count >= least}
-    swapped = configs.plan(tiny(data=file, pairs=None, columns=("1", "2"), min_count=1, max_words=7)).corpus
+    for least in range(3, 12):  # for some of these it matters that the other splits are not counted
+        corpus, _ = configs.plan(tiny(data=file, pairs=None, min_count=least, max_words=7))
+        assert set(corpus.source.tokens) == {word for word, count in counts.items() if count >= least}
+    swapped, _ = configs.plan(tiny(data=file, pairs=None, columns=("1", "2"), min_count=1, max_words=7))
     assert "hund" in swapped.target.tokens
 
 
 @needs_sacrebleu
-def test_scores_are_sacrebleus_with_all_references():
+def test_scores_equal_sacrebleu_with_all_references():
     import sacrebleu
 
     corpus = corpora.Corpus("x", True, 0, 0, None, None, None)
@@ -142,40 +144,40 @@ def test_scores_are_sacrebleus_with_all_references():
         corpora.Item(("b",), (("she", "runs", "very", "fast", "today", "."),)),
     ]
     translations = [("he", "is", "tall", "."), ("she", "runs", "very", "slowly", "today", ".")]
-    found = scoring.score(corpus, items, translations)
-    wanted = sacrebleu.corpus_bleu(
+    score = scoring.score(corpus, items, translations)
+    expected = sacrebleu.corpus_bleu(
         ["he is tall.", "she runs very slowly today."],
         [["he is a big man.", "she runs very fast today."], ["he is tall.", None]],
         lowercase=True,
     )
-    assert found.bleu == pytest.approx(wanted.score)
-    assert found.exact == 0.5
+    assert score.bleu == pytest.approx(expected.score)
+    assert score.exact == 0.5
     assert scoring.signature(corpus, items).startswith("nrefs:var|case:lc|")
     assert scoring.score(corpus, items, [items[0].references[0], items[1].references[0]]).bleu == pytest.approx(100)
 
 
 def test_baselines():
-    parts = corpora.PairSplits(
+    splits = corpora.PairSplits(
         [(("guten", "tag"), ("hello",)), (("guten", "abend"), ("evening",)), (("hallo",), ("hello",))], [], []
     )
-    corpus = corpora.Corpus("x", True, 3, 3, parts, None, None)
+    corpus = corpora.Corpus("x", True, 3, 3, splits, None, None)
     items = [corpora.Item(("schönen", "abend"), (("evening",),)), corpora.Item(("hallo", "du"), (("hi",),))]
-    found = scoring.baselines(corpus, items)
-    assert found["copy"] == [("schönen", "abend"), ("hallo", "du")]
-    assert found["most frequent"] == [("hello",), ("hello",)]
-    assert found["nearest"] == [("evening",), ("hello",)]
+    made = nearest_sentence.translations(splits.training, [item.source for item in items], by_words=True)
+    assert made["copy"] == [("schönen", "abend"), ("hallo", "du")]
+    assert made["most frequent"] == [("hello",), ("hello",)]
+    assert made["nearest"] == [("evening",), ("hello",)]
     half_known = corpora.Item(("x",), (("hello",), ("hi",)))
-    assert summary.unseen(corpus, [*items, half_known]) == [1]
+    assert scoring.unseen(corpus, [*items, half_known]) == [1]
 
 
 def test_groups_by_length_hold_every_item():
     corpus = corpora.Corpus("x", False, 0, 0, None, None, None)
     items = [corpora.Item(("a",) * n, (("b",) * n,)) for n in [1, 1, 1, 2, 3, 5, 8, 9, 9, 10]]
-    groups = summary.by_length(corpus, items, [item.references[0] for item in items])
+    groups = scoring.by_length(corpus, items, [item.references[0] for item in items])
     assert sum(group["items"] for group in groups) == 10
     assert [group["exact"] for group in groups] == [1.0] * len(groups)
     assert all(a["longest"] < b["shortest"] for a, b in itertools.pairwise(groups))
-    (whole,) = summary.by_length(corpus, items[:3], [item.references[0] for item in items[:3]])
+    (whole,) = scoring.by_length(corpus, items[:3], [item.references[0] for item in items[:3]])
     assert (whole["shortest"], whole["longest"], whole["items"]) == (1, 1, 3)
 
 
@@ -188,8 +190,8 @@ def test_sources_of_the_longest_quarter_are_aligned():
 
 
 BAD = [
-    ({"attention": ("generall",)}, "--attention must be of general, dot, additive, none, got 'generall'"),
-    ({"attention": ("none", "none")}, "--attention must be different networks, got 'none,none'"),
+    ({"attention": ("generall",)}, "--attention: unknown 'generall': known are general, dot, additive, none"),
+    ({"attention": ("none", "none")}, "--attention must name at least one and none twice, got 'none,none'"),
     ({"hidden_size": 5}, "--hidden_size must be even, for two directions of one size, got 5"),
     ({"cell": "grru"}, "unknown cell 'grru': known are"),
     ({"epochs": 0}, "--epochs must be positive, got 0"),
@@ -224,13 +226,13 @@ def test_bad_settings_of_a_file_are_refused(fields, message, file):
         configs.plan(tiny(data=file, **fields))
 
 
-def test_without_sacrebleu_it_says_how_to_install_it(file, monkeypatch):
+def test_a_missing_sacrebleu_is_reported_with_the_command_to_install_it(file, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=re.escape('BLEU needs sacrebleu: pip install "sacrebleu>=2.4"')):
         configs.plan(tiny(data=file))
 
 
-def test_a_file_of_another_kind_ends_the_program_without_a_traceback(tmp_path):
+def test_a_malformed_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "bad.txt"
     path.write_text("Hi.\tHallo!\nno tab\n")
     done = subprocess.run(

@@ -1,6 +1,7 @@
-"""A network's training, watched on the validation part; at its end the test part, translated by its best parameters."""
+"""Training of translators, and their translations of the test set by beam search."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.common import parallel
-from experiments.common.flags import UserError
-from experiments.translation import corpus as corpora
-from experiments.translation import scoring
-from experiments.translation.config import Config, Plan
-from experiments.translation.corpus import Item
+from experiments.baselines import nearest_sentence
+from experiments.common import fitting
+from experiments.common.fitting import Network
+from experiments.common.runner import Job, Status
+from experiments.translation.config import Config
+from experiments.translation.corpus import Corpus, examples, items
 from rnn_jax import training
 from rnn_jax.data import Examples
 from rnn_jax.models import EncoderDecoder, beam_search
@@ -22,8 +23,22 @@ EVALUATED = 128  # pairs at a time
 
 
 @dataclasses.dataclass(frozen=True)
+class Test:
+    """Translations of the test set."""
+
+    translations: list[list[tuple[str, ...]]]  # [seeds][items]
+    nats: np.ndarray | None = None  # per token of the test set, [seeds]
+    weights: np.ndarray | None = None  # attention of the first seed [items, T, S]
+    search_seconds: float | None = None
+
+
+Outcome = fitting.Outcome[Test]
+Baseline = fitting.Baseline[Test]
+
+
+@dataclasses.dataclass(frozen=True)
 class Loss:
-    """Of a batch, for `training.fit`."""
+    """Loss of a batch, for `training.fit`."""
 
     own_words: float
 
@@ -36,111 +51,72 @@ class Loss:
 
 @dataclasses.dataclass(frozen=True)
 class Translate:
-    """A batch's sources by beam search, for `training.predict`: tokens, lengths, scores and weights."""
+    """Function for `training.predict` that translates a batch's sources by beam search."""
 
     beam: int
     max_length: int
     length_penalty: float
 
     def __call__(self, model: EncoderDecoder, params: Any, batch: Examples) -> Any:
-        begun = model.encode(params, batch.steps["source"], batch.whole["source"])
-        return beam_search(
-            model.decoder,
-            begun.params,
-            begun.state,
-            width=self.beam,
-            max_length=self.max_length,
-            alpha=self.length_penalty,
-        )
+        start = model.encode(params, batch.steps["source"], batch.whole["source"])
+        options: dict[str, Any] = {"width": self.beam, "max_length": self.max_length, "alpha": self.length_penalty}
+        return beam_search(model.decoder, start.params, start.state, **options)
 
 
 def log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.Array:
-    """Of each pair's target, END counted in; for `training.predict`."""
-    begun = model.encode(params, batch.steps["source"], batch.whole["source"])
+    """Returns the log probability of each pair's target, END included; for `training.predict`."""
+    start = model.encode(params, batch.steps["source"], batch.whole["source"])
     lengths = batch.whole["target"]
-    return model.decoder.log_probability(begun.params, batch.steps["target"], begun.state, lengths=lengths)
+    return model.decoder.log_probability(start.params, batch.steps["target"], start.state, lengths=lengths)
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """All that a network gave; [seeds] first."""
-
-    fit: training.Fit
-    nats: np.ndarray  # [seeds], per token of the test part
-    translations: list[list[tuple[str, ...]]]  # of each seed, of each item
-    weights: np.ndarray | None  # of the first seed, [items, T, S]; None without attention
-    scores: list[scoring.Score]
-    training_seconds: float
-    search_seconds: float
+def baselines(corpus: Corpus) -> list[Baseline]:
+    """Returns the baselines' translations of the test set."""
+    sources = [item.source for item in items(corpus.splits.test)]
+    made = nearest_sentence.translations(corpus.splits.training, sources, corpus.by_words)
+    return [Baseline(name, np.array([np.nan]), Test([each])) for name, each in made.items()]
 
 
-def measure(
-    plan: Plan,
+def job(
+    corpus: Corpus,
     config: Config,
-    name: str,
-    items: list[Item],
-    looked: Callable[[training.Fit], None],
-    session: training.Session,
-) -> Outcome | None:
-    """Trains all seeds of a network, keeps the parameters that are best on the validation part, and translates.
+    network: Network,
+    records: Callable[[Outcome], list[dict[str, Any]]],
+    status: Status,
+) -> Job[Outcome]:
+    """Returns the job that trains all seeds of a network and translates the test set."""
 
-    Args:
-      plan: what to run.
-      config: of the experiment.
-      name: of the network.
-      items: of the test part.
-      looked: called after each epoch.
-      session: who is told, what ends it, where it is kept.
+    def on_epoch(fit: training.Fit) -> None:
+        nats = fit.scores[:, -1].mean()
+        status[network.name] = f"epoch {fit.scores.shape[1]}, validation {nats:.3f} nats/token"
 
-    Returns:
-      The outcome; None where it was stopped.
-
-    Raises:
-      UserError: where no epoch's parameters are fit to be kept.
-    """
-    trainer, corpus = plan.trainers[name], plan.corpus
-    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    state = parallel.begin(trainer, keys)
-    held_out = corpora.examples(corpus, corpus.parts.validation)
-
-    def score(params: Any) -> np.ndarray:
-        return _nats(trainer.model, params, held_out)
-
-    fit = training.fit(
-        trainer,
+    return fitting.fit_job(
+        network,
+        config,
         Loss(config.own_words),
-        plan.buckets,
-        state,
-        config.epochs,
-        score,
-        on_epoch=looked,
-        session=session,
+        corpus.buckets,
+        score=functools.partial(_nats, network.trainer.model, examples(corpus, corpus.splits.validation)),
+        test=functools.partial(_test, corpus, config, network.trainer.model),
+        records=records,
+        on_epoch=on_epoch,
     )
-    if fit is None:
-        return None
-    if not np.all(np.any(np.isfinite(fit.scores), axis=1)):
-        raise UserError(f"{name}: nothing was learnt, a lower --learning_rate may help: {' '.join(fit.diverged)}")
-    began = time.perf_counter()
-    nats = _nats(trainer.model, fit.params, corpora.examples(corpus, corpus.parts.test))
-    function = Translate(config.beam, plan.max_length, config.length_penalty)
-    sources = corpora.examples(corpus, [(item.source, ()) for item in items], corpus.longest)
-    found = training.predict(trainer.model, function, fit.params, sources, EVALUATED)
+
+
+def _test(corpus: Corpus, config: Config, model: EncoderDecoder, params: Any) -> Test:
+    started = time.perf_counter()
+    nats = _nats(model, examples(corpus, corpus.splits.test), params)
+    function = Translate(config.beam, corpus.longest[1], config.length_penalty)
+    sources = examples(corpus, [(item.source, ()) for item in items(corpus.splits.test)], corpus.longest)
+    result = training.predict(model, function, params, sources, EVALUATED)
     translations = [
-        [tuple(corpus.target.decode(row[:length], specials=False)) for row, length in zip(*of_seed, strict=True)]
-        for of_seed in zip(found.tokens, found.lengths, strict=True)
+        [tuple(corpus.target.decode(row[:length], specials=False)) for row, length in zip(*seed, strict=True)]
+        for seed in zip(result.tokens, result.lengths, strict=True)
     ]
-    return Outcome(
-        fit,
-        nats,
-        translations,
-        found.weights[0] if trainer.model.decoder.attends else None,
-        [scoring.score(corpus, items, of_seed) for of_seed in translations],
-        fit.seconds,
-        time.perf_counter() - began,
-    )
+    weights = result.weights[0] if model.decoder.attends else None
+    return Test(translations, nats, weights, time.perf_counter() - started)
 
 
-def _nats(model: EncoderDecoder, params: Any, examples: Examples) -> np.ndarray:
-    """-log p per token, END counted in, [seeds]."""
-    found = training.predict(model, log_probability, params, examples, EVALUATED)
-    return -found.sum(axis=1) / float(np.sum(examples.whole["target"]))
+def _nats(model: EncoderDecoder, pairs: Examples, params: Any) -> np.ndarray:
+    """Returns -log p per token, END included, [seeds]."""
+    logs = training.predict(model, log_probability, params, pairs, EVALUATED)
+    return -logs.sum(axis=1) / float(np.sum(pairs.whole["target"]))

@@ -1,56 +1,66 @@
-"""How good translations are: BLEU by sacrebleu, exact matches; and what translates without learning anything."""
+"""Scores of translations: BLEU by sacrebleu, and exact matches."""
 
-import collections
 import importlib.util
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from experiments.common.flags import UserError
 from experiments.translation.corpus import Corpus, Item
-from rnn_jax.data.pairs import Words
 
-AT_A_TIME = 256  # sources compared with all of the training part
+GROUPS = 5  # of sources by length, about as many in each
 
 
 class Score(NamedTuple):
-    """Of some translations."""
+    """Score of some translations."""
 
-    bleu: float | None  # None where the tokens are characters
+    bleu: float | None  # None if the tokens are characters
     exact: float  # share that equals a reference
 
 
 def check_sacrebleu() -> None:
-    """Refuses to go on without it.
-
-    Raises:
-      UserError: where it is not installed.
-    """
+    """Raises a UserError if sacrebleu is not installed."""
     if importlib.util.find_spec("sacrebleu") is None:
         raise UserError('BLEU needs sacrebleu: pip install "sacrebleu>=2.4"')
 
 
 def score(corpus: Corpus, items: Sequence[Item], translations: Sequence[Sequence[str]]) -> Score:
-    """Compares the text of translations with that of all references; both are lower case and put together again."""
-    exact = np.mean([tuple(found) in item.references for item, found in zip(items, translations, strict=True)])
+    """Returns the score of translations against all references, lower case."""
+    exact = np.mean([tuple(each) in item.references for item, each in zip(items, translations, strict=True)])
     if not corpus.by_words:
         return Score(None, float(exact))
     texts = [corpus.text(translation) for translation in translations]
-    found = _bleu().corpus_score(texts, _references(corpus, items))
-    return Score(float(found.score), float(exact))
+    return Score(float(_bleu().corpus_score(texts, _references(corpus, items)).score), float(exact))
+
+
+def by_length(corpus: Corpus, items: Sequence[Item], translations: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Returns the scores of sources in groups of neighbouring lengths: shortest, longest, items, score."""
+    lengths = np.array([len(item.source) for item in items])
+    groups, least = [], int(lengths.min())
+    for most in np.unique(np.quantile(lengths, np.linspace(0, 1, GROUPS + 1)[1:], method="lower")).tolist():
+        places = np.flatnonzero((lengths >= least) & (lengths <= most)).tolist()
+        group = score(corpus, [items[i] for i in places], [translations[i] for i in places])
+        groups.append({"shortest": least, "longest": most, "items": len(places), **group._asdict()})
+        least = most + 1
+    return groups
+
+
+def unseen(corpus: Corpus, items: Sequence[Item]) -> list[int]:
+    """Returns the indices of items none of whose references is a target of the training set."""
+    known = {target for _, target in corpus.splits.training}
+    return [place for place, item in enumerate(items) if not known & set(item.references)]
 
 
 def signature(corpus: Corpus, items: Sequence[Item]) -> str:
-    """What sacrebleu calls the way it counts."""
+    """Returns sacrebleu's description of its settings."""
     bleu = _bleu()
     bleu.corpus_score([corpus.text(item.source) for item in items], _references(corpus, items))
     return str(bleu.get_signature())
 
 
 def _references(corpus: Corpus, items: Sequence[Item]) -> list[list[str | None]]:
-    """As sacrebleu has them: the first of every item, the second, and so on, None where an item has no more."""
+    """Returns references in sacrebleu's form: the first of every item, the second, ...; None if it has no more."""
     most = max(len(item.references) for item in items)
     return [
         [corpus.text(item.references[n]) if n < len(item.references) else None for item in items] for n in range(most)
@@ -58,32 +68,6 @@ def _references(corpus: Corpus, items: Sequence[Item]) -> list[list[str | None]]
 
 
 def _bleu() -> Any:
-    from sacrebleu.metrics.bleu import BLEU  # not everyone who translates dates has it
+    from sacrebleu.metrics.bleu import BLEU  # an optional dependency: dates need no BLEU
 
     return BLEU(lowercase=True)
-
-
-def baselines(corpus: Corpus, items: Sequence[Item]) -> dict[str, list[Words]]:
-    """Translations of the items' sources that need no network.
-
-    Returns:
-      "copy": the source itself; "most frequent": the target that comes most often in the training part; "nearest": the
-      target of the training source with the most similar words (cosine of TF-IDF; characters by threes).
-    """
-    sources, targets = zip(*corpus.parts.training, strict=True)
-    commonest = collections.Counter(targets).most_common(1)[0][0]
-    if corpus.by_words:
-        vectorizer = TfidfVectorizer(analyzer=tuple)
-    else:
-        vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), preprocessor="".join)
-    known = vectorizer.fit_transform(sources)
-    nearest: list[Words] = []
-    for start in range(0, len(items), AT_A_TIME):
-        asked = vectorizer.transform([item.source for item in items[start : start + AT_A_TIME]])
-        # Of equally similar ones the first, the shorter in a sorted file.
-        nearest += [targets[place] for place in np.asarray((asked @ known.T).argmax(axis=1)).ravel()]
-    return {
-        "copy": [item.source for item in items],
-        "most frequent": [commonest for _ in items],
-        "nearest": nearest,
-    }

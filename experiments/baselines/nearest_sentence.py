@@ -1,0 +1,40 @@
+"""Translation without a network: the source itself, the most frequent target, the nearest sentence's target."""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from rnn_jax.data.pairs import Words
+
+BATCH = 256  # sources compared with the whole training set at a time
+
+
+def translations(
+    pairs: Sequence[tuple[Words, Words]], sources: Sequence[Words], by_words: bool
+) -> dict[str, list[Words]]:
+    """Returns translations of the sources by each baseline.
+
+    Args:
+      pairs: training pairs.
+      sources: sources to translate.
+      by_words: whether tokens are words; else they are characters.
+
+    Returns:
+      "copy": the source itself; "most frequent": the most frequent training target; "nearest": the target of the
+      training source with the greatest cosine of TF-IDF vectors (of characters: of up to three in a row).
+    """
+    known, targets = zip(*pairs, strict=True)
+    commonest = collections.Counter(targets).most_common(1)[0][0]
+    if by_words:
+        vectorizer = TfidfVectorizer(analyzer=tuple)
+    else:
+        vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), preprocessor="".join)
+    vectors = vectorizer.fit_transform(known)
+    nearest: list[Words] = []
+    for start in range(0, len(sources), BATCH):
+        queries = vectorizer.transform(sources[start : start + BATCH])
+        # The first of equally similar ones is the shorter one in a sorted file.
+        nearest += [targets[place] for place in np.asarray((queries @ vectors.T).argmax(axis=1)).ravel()]
+    return {"copy": list(sources), "most frequent": [commonest for _ in sources], "nearest": nearest}
