@@ -41,4 +41,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     results, outcomes = measure(folder, config, ready.data, ready.models, keys, measurement.evaluation(config, ready))
     folder.arrays(fitting.training_arrays(outcomes, "loss"))
     tables, findings = summary.tables(config, ready, results), summary.findings(results, outcomes)
-    folder.show(Report("Anomalies in a series", findings, tables, figures.figures(ready, results, outcomes)))
+    folder.show(Report("Anomalies in a series", findings, tables, figures.draw(ready, results, outcomes)))

@@ -14,7 +14,7 @@ from experiments.common.series import AUTOREGRESSION
 from rnn_jax import plotting
 
 
-def figures(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, tuple[str, bytes]]:
+def draw(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, tuple[str, bytes]]:
     """Returns the caption and a PNG of each figure, by file name."""
     best = fitting.best_outcome(outcomes).network.name
     return {

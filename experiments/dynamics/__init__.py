@@ -42,6 +42,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     # One at a time: Lyapunov exponents and singular values need QR decompositions (see `runner`).
     pairs = list(zip(runs, run_jobs(folder, jobs, at_a_time=1), strict=True))
     folder.arrays(summary.arrays(pairs))
-    folder.show(
-        Report("Dynamics over training", summary.findings(pairs), [summary.table(pairs)], figures.figures(pairs))
-    )
+    folder.show(Report("Dynamics over training", summary.findings(pairs), [summary.table(pairs)], figures.draw(pairs)))

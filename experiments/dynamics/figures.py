@@ -19,7 +19,7 @@ TICKS = [-3, -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3, 1, 3]
 LOWEST = -5.0  # nats per step; a direction with a lower exponent vanishes within a step or two
 
 
-def figures(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
+def draw(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
     """Returns caption and PNG by file name."""
     return {
         "spectrum.png": ("Lyapunov spectra over the training", spectrum_figure(pairs)),

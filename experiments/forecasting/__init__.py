@@ -41,4 +41,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     title = f"{data.series.name} of {data.source}: 1 to {data.horizon} steps ahead"
     table = Table(summary.columns(data), {title: rows(results)}, summary.caption(data))
     findings = summary.findings(results, outcomes)
-    folder.show(Report("Forecasting a series", findings, [table], figures.figures(data, results, outcomes)))
+    folder.show(Report("Forecasting a series", findings, [table], figures.draw(data, results, outcomes)))

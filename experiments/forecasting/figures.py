@@ -15,7 +15,7 @@ MAX_POINTS = 240  # points of the test set that are drawn
 SHADES = (0.35, 0.18)  # opacity of each interval
 
 
-def figures(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, tuple[str, bytes]]:
+def draw(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, tuple[str, bytes]]:
     """Returns the caption and a PNG of each figure, by file name."""
     fed_back = [outcome for outcome in outcomes if outcome.network.trainer.model.horizon == 1]
     best = fitting.best_outcome(fed_back or outcomes)

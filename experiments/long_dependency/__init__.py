@@ -75,7 +75,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.results([record for pair in zip(items, results, strict=True) for record in _records(*pair)])
     folder.arrays(store.arrays(items))
     table = Table(board.COLUMNS, board.sections(results), board.caption(parallel_programs()))
-    folder.show(Report("The long-dependency benchmark", board.findings(results), [table], figures.figures(results)))
+    folder.show(Report("The long-dependency benchmark", board.findings(results), [table], figures.draw(results)))
 
 
 def _records(item: Item, result: Result) -> list[dict[str, Any]]:

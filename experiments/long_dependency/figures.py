@@ -13,7 +13,7 @@ from rnn_jax import plotting
 COLUMNS = 4  # panels a row at the most
 
 
-def figures(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
+def draw(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
     """Returns caption and PNG by file name: losses of each task, and its cells' reach if it has several lengths."""
     colors = {cell: f"C{i % 10}" for i, cell in enumerate(dict.fromkeys(r.cell for r in results))}
     pngs = {}
