@@ -17,9 +17,9 @@ Advance = Callable[[Params, State, Any], State]
 class Wrapper(Cell):
     """Does what the inner cell does; a subclass overrides what it changes. The state is the inner cell's.
 
-    A wrapper has the kind of its inner cell. What it adds to a step stands in `around`, once for all kinds; one that
+    A wrapper has the kind of its inner cell. `around` changes the step, in one place for all kinds; a wrapper that
     keeps a linear step linear also defines `linear`, in the same class as `around` or in one derived from it. Two hooks
-    say how the inner cell's arguments follow from the wrapper's: `inner_params` and `inner_input`.
+    map the wrapper's arguments to those of the inner cell: `inner_params` and `inner_input`.
 
     >>> from rnn_jax.cells import LSTM
     >>> class Halved(Wrapper):

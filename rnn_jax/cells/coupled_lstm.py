@@ -23,6 +23,9 @@ class CoupledLSTM(SplitLSTM):
     Gates are stacked in the order f, g, o: w_i [D, 3H], w_h [H, 3H], b [3H]. The paper keeps the input gate and sets
     f_t = 1 - i_t; as sigmoid(-z) = 1 - sigmoid(z) that is the same cell with that gate's weights negated. Arguments and
     errors are those of `LSTM`; `Chrono` needs no input bias here, as b_i = -b_f always holds.
+
+    >>> CoupledLSTM(input_size=2, hidden_size=3).init(jax.random.key(0)).w_h.shape
+    (3, 9)
     """
 
     gates: ClassVar[str] = "fgo"

@@ -53,6 +53,11 @@ class LayerNormLSTM(SplitLSTM):
         h_t = sigmoid(o_t) * tanh(LN(c_t; gain_c) + b_c)
 
     Gains start at 1. Gate order, arguments and errors are those of `LSTM`.
+
+    >>> cell = LayerNormLSTM(input_size=2, hidden_size=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> cell.step(params, cell.initial_state(params), cell.project(params, jnp.ones(2))).h.shape
+    (3,)
     """
 
     def init(self, key: jax.Array) -> LayerNormLSTMParams:

@@ -32,6 +32,9 @@ class PeepholeLSTM(SplitLSTM):
     """LSTM with peepholes; the state is (h, c), the output h. Peepholes start at zero, so it starts as an `LSTM`.
 
     Gate order, arguments and errors are those of `LSTM`. PyTorch, Keras, Flax and Haiku have no such cell.
+
+    >>> PeepholeLSTM(input_size=2, hidden_size=3).init(jax.random.key(0)).p.shape
+    (9,)
     """
 
     def init(self, key: jax.Array) -> PeepholeLSTMParams:

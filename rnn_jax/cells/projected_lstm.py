@@ -32,6 +32,11 @@ class ProjectedLSTM(LSTMFamily):
     second product follows the gates, so it defines `step`. Gate order, arguments and errors are those of
     `LSTM`.
 
+    >>> cell = ProjectedLSTM(input_size=2, hidden_size=6, proj_size=3)
+    >>> state = cell.initial_state(cell.init(jax.random.key(0)))
+    >>> state.h.shape, state.c.shape
+    ((3,), (6,))
+
     Args:
       input_size: D.
       hidden_size: H, units of c and of each gate.

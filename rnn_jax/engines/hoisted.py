@@ -24,8 +24,8 @@ own functions, for which all steps of all sequences are one batch. For a `SplitC
         grad_inputs = vjp of project with all d_bar
 
 For any other cell `step` takes the place of `activate`, and there is no r. A name ends in `_bar` for a cotangent of the
-loop's arrays, and starts with `grad_` for a gradient that JAX gets or gives. What is kept, recomputed and laid out for
-speed is decided in `rnn_jax.engines.decisions`.
+loop's arrays, and starts with `grad_` for a gradient that JAX gets or gives. `rnn_jax.engines.decisions`
+decides which arrays are kept, recomputed or stored transposed.
 """
 
 import dataclasses
@@ -313,7 +313,7 @@ def _folding(shape: tuple[int, ...]) -> tuple[Callable[[Any], Any], Callable[[An
 
 
 def _weights(cell: Any, params: Params, state: State, batch: tuple[int, ...]) -> Callable[[], Params]:
-    """Returns a function that gives the parameters inside the backward loop, stored transposed if that is faster."""
+    """Returns a function that returns the parameters in the backward loop, stored transposed if that is faster."""
     if not decisions.transpose_once(cell, params, state, batch):
         return lambda: params
     transposed = jax.tree.map(_transpose, params)

@@ -53,11 +53,11 @@ class LearnedInitialState(Wrapper):
         return LearnedInitialStateParams(params, jax.tree.map(real, state))
 
     def initial_state(self, params: LearnedInitialStateParams, batch_shape: tuple[int, ...] = ()) -> State:
-        def pick(learned: jax.Array | None, own: jax.Array) -> jax.Array:
+        def pick(learned: jax.Array | None, default: jax.Array) -> jax.Array:
             if learned is None:
-                return own
-            value = jax.lax.complex(*learned) if jnp.iscomplexobj(own) else learned
-            return jnp.broadcast_to(value, own.shape)
+                return default
+            value = jax.lax.complex(*learned) if jnp.iscomplexobj(default) else learned
+            return jnp.broadcast_to(value, default.shape)
 
-        own = super().initial_state(params, batch_shape)
-        return jax.tree.map(pick, params.state, own, is_leaf=lambda leaf: leaf is None)
+        defaults = super().initial_state(params, batch_shape)
+        return jax.tree.map(pick, params.state, defaults, is_leaf=lambda leaf: leaf is None)
