@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from experiments import exploding
 from experiments.common import evidence
 from experiments.common.flags import UserError
-from experiments.exploding.boundary import critical_gain
-from experiments.exploding.survival import divergence_steps
+from experiments.common.records import divergence_fields
+from experiments.exploding.summary import critical_gain
+from rnn_jax import training
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -108,20 +110,25 @@ def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
     assert runs["initial/gaussian/tanh/gain 0.5"][0].now.reach.shape == (20,)
 
 
-def test_divergence_steps_count_from_one_and_zero_means_none() -> None:
+def test_divergence_counts_steps_from_one_and_none_means_finite() -> None:
     loss = np.array([[1.0, 2.0, 3.0], [1.0, np.inf, np.nan], [1.0, 2.0, 3.0], [np.nan] * 3])
     norm = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, np.nan], [1.0, 2.0, np.inf], [1.0] * 3])
-    np.testing.assert_array_equal(divergence_steps(loss, norm), [0, 2, 3, 1])
+    history = training.StepMetrics(loss, norm, {}, loss > 0)
+    fields = [divergence_fields(history, seed) for seed in range(4)]
+    assert [each["diverged_at"] for each in fields] == [None, 2, 3, 1]
+    assert [each["diverged"] for each in fields] == [False, True, True, True]
 
 
 def test_slope_is_zero_at_the_critical_gain() -> None:
-    gains = [0.5, 0.8, 1.6, 3.0]
-    assert critical_gain(gains, np.log(np.array(gains) / 1.3)) == pytest.approx(1.3)
-    assert math.isnan(critical_gain(gains, np.full(4, -0.1)))
+    def gain(slope: Callable[[float], float]) -> float:
+        return critical_gain({g: {"tanh": [{"before/slope": slope(g)}]} for g in (0.5, 0.8, 1.6, 3.0)}, "tanh")
+
+    assert gain(lambda g: math.log(g / 1.3)) == pytest.approx(1.3)
+    assert math.isnan(gain(lambda _: -0.1))
 
 
 BAD_CONFIGS = [
-    ({"gains": ("1", "two")}, "--gains must be positive numbers, at least one and none twice, got '1,two'"),
+    ({"gains": ("1", "two")}, "--gains must be positive numbers, at least one, none twice, got '1,two'"),
     ({"gains": ("1", "-2")}, "--gains must be positive numbers"),
     ({"gains": ("1", "1.0")}, "none twice, got '1,1.0'"),
     ({"gains": ()}, "--gains must be positive numbers, at least one"),
@@ -130,7 +137,7 @@ BAD_CONFIGS = [
         {"clippings": ("none", "nrom")},
         "--clippings: unknown 'nrom': known are none, norm, value, adaptive",
     ),
-    ({"clippings": ("norm",)}, "--clippings must include none, to compare the others with, got 'norm'"),
+    ({"clippings": ("norm",)}, "--clippings must include none, for comparison, got 'norm'"),
     ({"hidden_size": 0}, "--hidden_size must be positive, got 0"),
     ({"seeds": 0}, "--seeds must be positive, got 0"),
     ({"steps": -1}, "--steps must be positive, got -1"),
@@ -151,6 +158,4 @@ def test_the_command_line_reports_a_bad_flag_in_one_line(tmp_path: Path) -> None
     command = [sys.executable, "-m", "experiments.exploding", "--gains=1,x", f"--workdir={tmp_path / 'run'}"]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert completed.returncode == 2
-    assert completed.stderr.strip() == (
-        "error: --gains must be positive numbers, at least one and none twice, got '1,x'"
-    )
+    assert completed.stderr.strip() == ("error: --gains must be positive numbers, at least one, none twice, got '1,x'")

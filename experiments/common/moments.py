@@ -14,6 +14,7 @@ MEASURED_SEQUENCES = 64  # over which gradient norms and saturation are averaged
 TEST_BATCH = 256
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Moment:
     """Measurements of all seeds at one moment, such as before or after training."""

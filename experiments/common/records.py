@@ -26,7 +26,7 @@ def task_fields(
     seed: int,
     task: tasks.Task,
     trainer: training.Trainer,
-    metrics: Mapping[str, Mapping[str, float]],
+    metrics: Mapping[str, Mapping[str, np.ndarray]],
     solved: bool,
 ) -> dict[str, Any]:
     """Returns the fields that describe one seed of a network trained on a task.
@@ -36,7 +36,7 @@ def task_fields(
       seed: index of the seed in the arrays.
       task: task, which has a baseline and a dependency.
       trainer: trainer, which has an optimizer and a clipping.
-      metrics: moment -> metric -> value on the test set.
+      metrics: moment -> metric -> values [seeds] on the test set.
       solved: whether the seed meets the task's criterion.
     """
     return {
@@ -47,7 +47,7 @@ def task_fields(
         "optimizer": repr(trainer.optimizer),
         "clip": None if trainer.clip is None else repr(trainer.clip),
         "solved": solved,
-        **{f"{moment}/{metric}": value for moment, each in metrics.items() for metric, value in each.items()},
+        **{f"{moment}/{metric}": float(v[seed]) for moment, each in metrics.items() for metric, v in each.items()},
     }
 
 

@@ -33,9 +33,8 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
     """Returns one flat record for each seed and checkpoint; exponents in nats per step."""
     rows = []
     for seed, solved in enumerate(outcome.solved):
-        metrics = {m: {k: float(v[seed]) for k, v in each.items()} for m, each in outcome.metrics.items()}
         shared = {
-            **task_fields(run.name, seed, run.task, run.trainer, metrics, solved),
+            **task_fields(run.name, seed, run.task, run.trainer, outcome.metrics, solved),
             **divergence_fields(outcome.history, seed),
             "cell": run.name,
             "definition": run.trainer.model.cell,

@@ -3,8 +3,7 @@
 The gradient vanishes if the largest singular value of W_h, times the steepest slope of the activation, is below 1, and
 can explode above. Measured on the adding problem for W_h = g Q with Q orthogonal, or Gaussian of variance 1/H: the
 slope of ln ||dL/ds_{T-k}|| over the lag k, beside that bound and the network at rest. Then all networks are trained
-with plain SGD (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063) under four clippings; Adam would divide a gradient of
-10^9 by 10^9.
+with plain SGD (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063): Adam would divide a gradient of 10^9 by 10^9.
 
     python -m experiments.exploding              # 2 minutes on two cores
     python -m experiments.exploding --quick      # under 30 seconds
@@ -18,15 +17,16 @@ network up to g = 1.5 finite; at 2, four of five overflow in their first step.
 """
 
 import functools
+import operator
 
 import jax
 
-from experiments.common.run_folder import Report, RunFolder
-from experiments.common.runner import Job, run_jobs
+from experiments.common.run_folder import RunFolder
+from experiments.common.runner import Job, init_state, run_jobs
 from experiments.common.settings import Settings
-from experiments.exploding import boundary, figures, summary, survival
 from experiments.exploding.config import QUICK, Config, plan
-from rnn_jax import training
+from experiments.exploding.measurement import measure_initial, measure_training
+from experiments.exploding.summary import summarize
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -39,22 +39,12 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
-    key_boundary, key_init, key_training = jax.random.split(jax.random.key(config.seed), 3)
-    boundaries = boundary.measure(ready, key_boundary)
-    # The same networks for every job, drawn here: an orthogonal matrix is made by a QR decomposition.
-    keys = jax.random.split(key_init, config.seeds)
-    state = jax.block_until_ready(training.init(ready.trainings[0].trainer, keys))
-    jobs = [
-        Job(
-            f"{each.activation}/{each.clipping}",
-            config.steps,
-            functools.partial(survival.measure, ready, each, state, key_training),
-            functools.partial(summary.training_records, ready, each),
-        )
-        for each in ready.trainings
-    ]
-    outcomes = run_jobs(folder, jobs, summary.boundary_records(ready, boundaries))
-    results = summary.Results(ready, boundaries, list(zip(ready.trainings, outcomes, strict=True)))
-    folder.arrays(summary.arrays(results))
-    tables = [summary.boundary_table(results), summary.training_table(results)]
-    folder.show(Report("Exploding gradients", summary.findings(results), tables, figures.figures(results)))
+    key_initial, key_seeds, key_training = jax.random.split(jax.random.key(config.seed), 3)
+    initial, arrays = measure_initial(ready, key_initial)
+    # The same networks for every job, initialised before them: an orthogonal matrix is made by a QR decomposition.
+    state = init_state(next(iter(ready.trainers.values())), jax.random.split(key_seeds, config.seeds))
+    train = functools.partial(measure_training, ready, state, key_training)
+    jobs = [Job("/".join(n), config.steps, functools.partial(train, n), operator.itemgetter(0)) for n in ready.trainers]
+    outcomes = run_jobs(folder, jobs, initial)
+    folder.arrays(functools.reduce(operator.or_, (curves for _, curves in outcomes), arrays))
+    folder.show(summarize(ready, initial, [record for records, _ in outcomes for record in records]))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,28 +11,19 @@ from experiments.common import flags
 from experiments.common.flags import TrainConfig, UserError, setting
 from rnn_jax import ReadoutModel, cells, initializers, tasks, training
 from rnn_jax.models.readout import identity
-from rnn_jax.training.clipping import Clipping
 
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu, "linear": identity}
+GAINS = ("0.5", "0.75", "1", "1.1", "1.2", "1.3", "1.4", "1.5", "1.75", "2")
+MATRICES = ("orthogonal", "gaussian")
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "linear": identity}
 TRAINED = ("tanh", "relu")
 CLIPPINGS = ("none", "norm", "value", "adaptive")
-
-# Matrices of gain 1, by number of units: all singular values 1; or spectral radius 1 in the limit (Girko's law).
-MATRICES: dict[str, Callable[[int], initializers.Initializer]] = {
-    "orthogonal": lambda _: initializers.Orthogonal(),
-    "gaussian": lambda units: initializers.Normal(units**-0.5),
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(TrainConfig):
     """Config of a run; every field is a flag."""
 
-    gains: tuple[str, ...] = setting(
-        ("0.5", "0.75", "1", "1.1", "1.2", "1.3", "1.4", "1.5", "1.75", "2"),
-        "Comma list of recurrent gains g.",
-        checked=False,
-    )
+    gains: tuple[str, ...] = setting(GAINS, "Comma list of recurrent gains g.", checked=False)
     activations: tuple[str, ...] = setting(TRAINED, f"Comma list of {', '.join(TRAINED)} to train.", choices=TRAINED)
     clippings: tuple[str, ...] = setting(
         CLIPPINGS, f"Comma list of {', '.join(CLIPPINGS)}; must include none.", choices=CLIPPINGS
@@ -50,26 +41,13 @@ class Config(TrainConfig):
 QUICK = Config(gains=("0.5", "1", "1.5", "2"), length=50, hidden_size=16, steps=60, seeds=2)
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """One activation with one clipping, over all gains and seeds."""
-
-    activation: str
-    clipping: str
-    trainer: training.Trainer
-
-    def run_name(self, gain: float) -> str:
-        return f"{self.activation}/{self.clipping}/gain {gain:g}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """The task, the gains in ascending order, and the trainings."""
+class Plan(NamedTuple):
+    """The task, the gains in ascending order, and a trainer for each activation with each clipping."""
 
     config: Config
     task: tasks.Adding
     gains: list[float]
-    trainings: list[Training]
+    trainers: dict[tuple[str, str], training.Trainer]
 
 
 def plan(config: Config) -> Plan:
@@ -80,35 +58,33 @@ def plan(config: Config) -> Plan:
     """
     flags.check(config)
     if "none" not in config.clippings:
-        raise UserError(
-            f"--clippings must include none, to compare the others with, got {','.join(config.clippings)!r}"
-        )
-    clips: dict[str, Clipping | None] = {
+        raise UserError(f"--clippings must include none, for comparison, got {','.join(config.clippings)!r}")
+    try:
+        gains = [float(text) for text in config.gains]
+    except ValueError:
+        gains = []
+    if not gains or len(set(gains)) < len(gains) or not all(0 < gain < math.inf for gain in gains):
+        raise UserError(f"--gains must be positive numbers, at least one, none twice, got {','.join(config.gains)!r}")
+    clips: dict[str, Any] = {
         "none": None,
         "norm": training.ClipByNorm(config.clip_norm),
         "value": training.ClipByValue(config.clip_value),
         "adaptive": training.ClipAdaptively(config.clip_ratio),
     }
     optimizer = training.SGD(config.learning_rate)
-    trainings = [
-        Training(a, c, training.Trainer(model(config, a), config.batch_size, optimizer, clips[c]))
-        for a in config.activations
-        for c in config.clippings
-    ]
-    return Plan(config, tasks.Adding(config.length), _gains(config.gains), trainings)
-
-
-def _gains(texts: tuple[str, ...]) -> list[float]:
-    try:
-        gains = [float(text) for text in texts]
-    except ValueError:
-        gains = [math.nan]
-    if not gains or len(set(gains)) < len(gains) or not all(0 < gain < math.inf for gain in gains):
-        raise UserError(f"--gains must be positive numbers, at least one and none twice, got {','.join(texts)!r}")
-    return sorted(gains)
+    trainers = {
+        (activation, name): training.Trainer(model(config, activation), config.batch_size, optimizer, clips[name])
+        for activation in config.activations
+        for name in config.clippings
+    }
+    return Plan(config, tasks.Adding(config.length), sorted(gains), trainers)
 
 
 def model(config: Config, activation: str, matrix: str = "orthogonal") -> ReadoutModel:
-    """Returns the network with a linear readout, W_h drawn at gain 1."""
-    recurrent_init = MATRICES[matrix](config.hidden_size)
+    """Returns the network with a linear readout, W_h drawn at gain 1.
+
+    All singular values of an orthogonal W_h are 1. A Gaussian one has spectral radius 1 in the limit (Girko's law).
+    """
+    gaussian = initializers.Normal(config.hidden_size**-0.5)
+    recurrent_init = initializers.Orthogonal() if matrix == "orthogonal" else gaussian
     return ReadoutModel(cells.VanillaRNN(2, config.hidden_size, ACTIVATIONS[activation], recurrent_init), 1)

@@ -1,171 +1,184 @@
-"""Results as records, arrays, tables and a few sentences."""
+"""Figures, tables and sentences, computed from the records of the seeds at each gain."""
 
-import dataclasses
 import functools
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 
+from experiments.common.figures import band
 from experiments.common.numbers import number
-from experiments.common.records import moment_arrays, task_fields, training_arrays
-from experiments.common.run_folder import Table
-from experiments.exploding.boundary import Boundary, critical_gain
-from experiments.exploding.config import MATRICES, Plan, Training
-from experiments.exploding.survival import Outcome
-from rnn_jax import report
+from experiments.common.run_folder import Report, Table
+from experiments.exploding.config import ACTIVATIONS, MATRICES, Plan
+from rnn_jax import plotting
+from rnn_jax.report import Column
+
+SHUT = 0.9  # share of saturated activations above which a network passes no gradient
+LATE = 1.1  # multiple of the baseline above which a loss is worse than ignoring the inputs; noise is about 5 %
+FATES = {
+    "sound": ("#cfe8cf", "finite, within 10 % of the baseline or better"),
+    "late": ("#f6dfa4", "finite, but worse than that"),
+    "shut": ("#d3d3d3", "finite, but over 90 % of the activations shut: no gradient passes"),
+    "lost": ("#eda9a0", "at least half of the seeds met NaN or infinity"),
+}
+
+Records = Sequence[Mapping[str, Any]]
+Rows = dict[float, dict[str, list[Mapping[str, Any]]]]  # gain -> activation or clipping -> records of the seeds
 
 
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """Everything measured."""
-
-    plan: Plan
-    boundaries: list[Boundary]
-    trainings: list[tuple[Training, Outcome]]
-
-
-def boundary_records(plan: Plan, boundaries: Sequence[Boundary]) -> list[dict[str, Any]]:
-    """Returns one flat record for each gain and seed of every boundary."""
-    return [
-        {
-            "run": boundary.run_name(gain),
-            "seed": seed,
-            "dependency": plan.task.dependency,
-            "matrix": boundary.matrix,
-            "activation": boundary.activation,
-            "gain": gain,
-            "before/slope": boundary.slope[i, seed],
-            "before/largest_singular_value": boundary.largest_singular_value[i, seed],
-            "theory/bound": boundary.bound[i, seed],
-            "theory/at_rest": boundary.at_rest[i, seed],
-        }
-        for boundary in boundaries
-        for i, gain in enumerate(plan.gains)
-        for seed in range(boundary.slope.shape[1])
-    ]
-
-
-def training_records(plan: Plan, job: Training, outcome: Outcome) -> list[dict[str, Any]]:
-    """Returns one flat record for each gain and seed; `diverged_at` counts optimization steps from 1."""
-    records = []
-    for i, gain in enumerate(plan.gains):
-        for seed in range(plan.config.seeds):
-            at = int(outcome.diverged_at[i, seed])
-            moments = outcome.moments.items()
-            metrics = {m: {k: float(v[i, seed]) for k, v in each.metrics.items()} for m, each in moments}
-            norms = outcome.history.grad_norm[i, seed]
-            solved = not at and plan.task.solved(metrics["after"])
-            records.append(
-                {
-                    **task_fields(job.run_name(gain), seed, plan.task, job.trainer, metrics, solved),
-                    "matrix": "orthogonal",
-                    "activation": job.activation,
-                    "clipping": job.clipping,
-                    "gain": gain,
-                    "steps": plan.config.steps,
-                    "diverged": bool(at),
-                    "diverged_at": at or None,
-                    "not_finite": outcome.not_finite_at(i, seed) if at else None,
-                    "end_loss": None if at else float(outcome.end_loss[i, seed]),
-                    "largest_grad_norm": float(np.max(norms[np.isfinite(norms)], initial=0)),
-                    "clipped_percent": 100 * float(np.mean(outcome.history.clipped[i, seed, : at or None])),
-                    "after/largest_singular_value": float(outcome.largest_singular_value[i, seed]),
-                    "after/shut": float(outcome.shut[i, seed]),
-                }
-            )
-    return records
-
-
-def arrays(results: Results) -> dict[str, np.ndarray]:
-    """Returns the curves, named as in `records`."""
-    named: dict[str, np.ndarray] = {}
-    for i, gain in enumerate(results.plan.gains):
-        for boundary in results.boundaries:
-            named[f"{boundary.run_name(gain)}/before/last_step/total"] = boundary.reach[i]
-        for job, outcome in results.trainings:
-            name = job.run_name(gain)
-            named |= training_arrays(name, jax.tree.map(lambda leaf, i=i: leaf[i], outcome.history))
-            for moment, each in outcome.moments.items():
-                shares = jax.tree.map(lambda leaf, i=i: leaf[i], each.saturation)
-                reach = {"last_step": {"total": each.total[i]}}
-                named |= moment_arrays(name, moment, reach, shares, {})
-    return named
-
-
-# The tables: a row is the index of a gain.
-
-
-def boundary_table(results: Results) -> Table:
-    """Returns the table of slopes at initialisation."""
-
-    def column(name: str, field: str, activation: str) -> report.Column:
-        return report.Column(name, lambda row: f"{np.median(getattr(by_kind[row[0], activation], field)[row[1]]):+.3f}")
-
-    gains = results.plan.gains
-    by_kind = {(b.matrix, b.activation): b for b in results.boundaries}
-    activations = list(dict.fromkeys(b.activation for b in results.boundaries))
-    columns = [
-        report.Column("gain", lambda row: f"{gains[row[1]]:g}"),
-        *(column(activation, "slope", activation) for activation in activations),
-        column("at rest", "at_rest", "linear"),
-        column("bound", "bound", "linear"),
-    ]
-    caption = (
-        "Slope of ln ||dL/ds(T-k)|| over the lag k, nats per step, medians over seeds: measured for each activation; "
-        "of the network at rest; and its upper bound, ln of the largest singular value.\n"
-    )
-    sections = {f"{matrix} W_h": [(matrix, i) for i in range(len(gains))] for matrix in MATRICES}
-    return Table(columns, sections, caption)
-
-
-def training_table(results: Results) -> Table:
-    """Returns the table of trainings by gain and clipping."""
-    plan = results.plan
-    squares = {
-        (t.activation, t.clipping, i): outcome.square(i)
-        for t, outcome in results.trainings
-        for i in range(len(plan.gains))
-    }
-
-    def fate(clipping: str, row: tuple[str, int]) -> str:
-        square = squares[row[0], clipping, row[1]]
-        step = f"@{square.diverged_at:.0f}" if square.finite < square.seeds else ""
-        return f"{square.finite}/{square.seeds}{step} {_number(square.loss)}"
-
-    columns = [
-        report.Column("gain", lambda row: f"{plan.gains[row[1]]:g}"),
-        report.Column("largest", lambda row: _number(squares[row[0], "none", row[1]].largest_norm)),
-        report.Column("shut", lambda row: f"{squares[row[0], 'none', row[1]].shut:.0%}"),
-        *(report.Column(c, functools.partial(fate, c)) for c in plan.config.clippings),
-    ]
-    sections = {
-        f"{activation}, SGD; baseline {plan.task.baseline:.4f}": [(activation, i) for i in range(len(plan.gains))]
-        for activation in plan.config.activations
-    }
-    caption = (
-        f"For each clipping: seeds finite after {plan.config.steps} steps, @ the median step at which the others "
-        "diverged, and the median loss at the end. largest: norm of a finite gradient without clipping; shut: "
-        "activations that pass next to no gradient after training without clipping.\n"
-    )
-    return Table(columns, sections, caption)
-
-
-_number = functools.partial(number, digits=3, low=0.0)
-
-
-def findings(results: Results) -> list[str]:
-    """Returns the critical gains, the slopes beyond the bound, and the seeds that each clipping keeps finite."""
-    gains = results.plan.gains
-    critical = [
-        f"{b.matrix} {b.activation} {critical_gain(gains, np.median(b.slope, axis=1)):.2f}" for b in results.boundaries
-    ]
-    above = sum(int(np.sum(b.slope > b.bound + 1e-3)) for b in results.boundaries)
-    slopes = sum(b.slope.size for b in results.boundaries)
-    finite = [f"{t.activation} {t.clipping} {np.mean(o.diverged_at == 0):.0%}" for t, o in results.trainings]
-    return [
+def summarize(plan: Plan, initial: Records, trained: Records) -> Report:
+    """Returns figures, tables and findings: the critical gains, slopes beyond the bound, seeds that stay finite."""
+    boundaries, trainings = _by_gain(initial, "matrix", "activation"), _by_gain(trained, "activation", "clipping")
+    critical = [f"{m} {a} {critical_gain(boundaries[m], a):.2f}" for m in MATRICES for a in ACTIVATIONS]
+    above = sum(record["before/slope"] > record["theory/bound"] + 1e-3 for record in initial)
+    shares = []
+    for activation, clipping in plan.trainers:
+        seeds = [seed for row in trainings[activation].values() for seed in row[clipping]]
+        shares.append(f"{activation} {clipping} {finite(seeds) / len(seeds):.0%}")
+    findings = [
         f"At initialisation the gradient grows backwards from the gain: {', '.join(critical)} (nan: at none measured).",
-        f"{above} of {slopes} measured slopes lie above ln of the largest singular value.",
-        f"Seeds that stay finite, over all gains, by activation and clipping: {', '.join(finite)}.",
+        f"{above} of {len(initial)} measured slopes lie above ln of the largest singular value.",
+        f"Seeds that stay finite, over all gains, by activation and clipping: {', '.join(shares)}.",
     ]
+    figures = {
+        "boundary.png": ("Growth of the gradient over the recurrent gain", _boundary_figure(plan, boundaries)),
+        "training.png": ("Trainings by gain and clipping", _training_figure(plan, trainings)),
+    }
+    tables = [_boundary_table(boundaries), _training_table(plan, trainings)]
+    return Report("Exploding gradients", findings, tables, figures)
+
+
+def _by_gain(records: Records, section: str, column: str) -> dict[str, Rows]:
+    sections: dict[str, Rows] = {}
+    for record in records:
+        row = sections.setdefault(record[section], {}).setdefault(record["gain"], {})
+        row.setdefault(record[column], []).append(record)
+    return sections
+
+
+def median(seeds: Records, field: str, default: float = math.nan) -> float:
+    """Returns the median of a field over the seeds that have it."""
+    values = [seed[field] for seed in seeds if seed[field] is not None]
+    return float(np.median(values)) if values else default
+
+
+def finite(seeds: Records) -> int:
+    """Returns the number of seeds that never met a NaN or an infinity."""
+    return sum(not seed["diverged"] for seed in seeds)
+
+
+def fate(seeds: Records) -> str:
+    """Returns `lost` if half of the seeds or more diverged, else `shut`, `late` (above the baseline) or `sound`."""
+    if finite(seeds) * 2 <= len(seeds):
+        return "lost"
+    if median(seeds, "after/shut") > SHUT:
+        return "shut"
+    return "late" if median(seeds, "end_loss") > LATE * seeds[0]["baseline"] else "sound"
+
+
+def critical_gain(rows: Rows, activation: str) -> float:
+    """Returns the gain at which the median slope turns positive, linear in ln g between gains; NaN if at none."""
+    gains, slopes = list(rows), [median(row[activation], "before/slope") for row in rows.values()]
+    for i in range(len(gains) - 1):
+        if slopes[i] < 0 <= slopes[i + 1]:
+            return math.exp(np.interp(0, slopes[i : i + 2], np.log(gains[i : i + 2])))
+    return math.nan
+
+
+def _boundary_table(boundaries: dict[str, Rows]) -> Table:
+    def column(title: str, activation: str, field: str = "before/slope") -> Column:
+        return Column(title, lambda row: f"{median(row[1][activation], field):+.3f}")
+
+    columns = [
+        Column("gain", lambda row: f"{row[0]:g}"),
+        *(column(name, name) for name in ACTIVATIONS),
+        column("at rest", "linear", "theory/at_rest"),
+        column("bound", "linear", "theory/bound"),
+    ]
+    caption = "Slope of ln ||dL/ds(T-k)|| over lag k (nats/step), medians; bound: ln of W_h's largest singular value.\n"
+    return Table(columns, {f"{matrix} W_h": list(rows.items()) for matrix, rows in boundaries.items()}, caption)
+
+
+def _training_table(plan: Plan, trainings: dict[str, Rows]) -> Table:
+    def result(name: str, row: Any) -> str:
+        seeds = row[1][name]
+        step = f"@{median(seeds, 'diverged_at'):.0f}" if finite(seeds) < len(seeds) else ""
+        return f"{finite(seeds)}/{len(seeds)}{step} {number(median(seeds, 'end_loss'), 3, 0)}"
+
+    def largest(row: Any) -> str:
+        seeds = [seed for seed in row[1]["none"] if seed["largest_grad_norm"]]
+        return number(median(seeds, "largest_grad_norm", math.inf), 3, 0)
+
+    columns = [
+        Column("gain", lambda row: f"{row[0]:g}"),
+        Column("largest", largest),
+        Column("shut", lambda row: f"{median(row[1]['none'], 'after/shut'):.0%}"),
+        *(Column(name, functools.partial(result, name)) for name in plan.config.clippings),
+    ]
+    caption = (
+        f"For each clipping: seeds finite after {plan.config.steps} steps, @ the median step at which others diverged, "
+        "and the median loss at the end. largest: norm of a finite gradient without clipping; shut: activations that "
+        "pass next to no gradient after training without clipping.\n"
+    )
+    title = f"SGD; baseline {plan.task.baseline:.4f}"
+    sections = {f"{activation}, {title}": list(rows.items()) for activation, rows in trainings.items()}
+    return Table(columns, sections, caption)
+
+
+def _boundary_figure(plan: Plan, boundaries: dict[str, Rows]) -> bytes:
+    """Draws slope over gain, measured and in theory, one panel for each kind of matrix."""
+    figure, gains = plotting.figure((11, 5)), np.array(plan.gains)
+    axes = figure.subplots(1, len(boundaries), sharey=True)
+    for axis, (matrix, rows) in zip(axes, boundaries.items(), strict=True):
+        axis.axhline(0, color="black", lw=1)
+        for color, activation in zip(("C0", "C1", "C2"), ACTIVATIONS, strict=True):
+            slopes = np.array([[seed["before/slope"] for seed in row[activation]] for row in rows.values()])
+            band(axis, gains, slopes.T, color, f"{activation}, measured")
+            if np.isfinite(at := critical_gain(rows, activation)):
+                axis.plot(at, 0, "D", color=color, ms=9, mec="black", zorder=3)
+                offset = (10, -18) if activation == "tanh" else (-8, 12)
+                axis.annotate(f"{at:.2f}", (at, 0), offset, textcoords="offset points", color=color, ha="center")
+        bound, rest = ([median(row["linear"], f"theory/{k}") for row in rows.values()] for k in ("bound", "at_rest"))
+        axis.plot(gains, bound, ":", color="black", lw=1.3, label="upper bound: ln of largest singular value")
+        axis.plot(gains, rest, "--", color="gray", lw=1.3, label="at rest, no unit saturated")
+        axis.plot(gains, np.log(gains / 2**0.5), "-.", color="C1", lw=1.3, label="half of the units on: ln (g / √2)")
+        axis.set(xlabel="recurrent gain g", title=f"W_h = g x {matrix}")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("slope of ln ||dL/ds(T-k)|| over lag k (nats per step)")
+    for word, y, side in (("explodes", 0.02, "bottom"), ("vanishes", -0.02, "top")):
+        axes[0].text(0.02, y, word, transform=axes[0].get_yaxis_transform(), va=side, color="gray")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    title = f"adding T = {plan.task.length}, {plan.config.hidden_size} units, {plan.config.seeds} seeds"
+    figure.suptitle(f"One step back multiplies the gradient by e^slope at initialisation: {title}")
+    return plotting.png(figure)
+
+
+def _training_figure(plan: Plan, trainings: dict[str, Rows]) -> bytes:
+    """Draws finite seeds, and step of divergence or loss, by clipping and gain; a panel for each activation."""
+    figure, names = plotting.figure((12, 1.2 + 2.6 * len(trainings))), plan.config.clippings
+    axes = figure.subplots(len(trainings), 1, squeeze=False)[:, 0]
+    colors = ListedColormap([color for color, _ in FATES.values()])
+    for axis, (activation, rows) in zip(axes, trainings.items(), strict=True):
+        grid = np.zeros((len(names), len(rows)))
+        for (y, name), (x, row) in itertools.product(enumerate(names), enumerate(rows.values())):
+            result, loss = fate(row[name]), number(median(row[name], "end_loss"), 3, 0)
+            grid[y, x] = list(FATES).index(result)
+            below = f"at step {median(row[name], 'diverged_at'):.0f}" if result == "lost" else f"loss {loss}"
+            text = f"{finite(row[name])}/{len(row[name])}\n{below}"
+            axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=9)
+        axis.pcolormesh(grid, cmap=colors, vmin=-0.5, vmax=len(FATES) - 0.5, edgecolors="white", lw=2)
+        axis.invert_yaxis()
+        axis.set_xticks(np.arange(len(rows)) + 0.5, [f"{gain:g}" for gain in rows])
+        axis.set_yticks(np.arange(len(names)) + 0.5, names)
+        axis.tick_params(length=0)
+        axis.set(title=activation, ylabel="clipping")
+    axes[-1].set_xlabel("recurrent gain g at initialisation (W_h = g x orthogonal)")
+    handles = [Patch(facecolor=color, label=label) for color, label in FATES.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    title = f"SGD, {plan.config.steps} steps on adding T = {plan.task.length}: seeds finite of {plan.config.seeds}"
+    figure.suptitle(f"{title}; median step of divergence, or last loss (baseline {plan.task.baseline:.3f})")
+    return plotting.png(figure)

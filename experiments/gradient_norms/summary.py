@@ -42,10 +42,8 @@ def records(run: Run, outcome: Outcome) -> list[dict[str, Any]]:
     """Returns one flat record for each seed; `LOSS/MOMENT/COMPONENT/QUANTITY` describes the gradient's decay."""
     rows = []
     moments = {"before": outcome.before, "after": outcome.after}
+    metrics = {name: each.moment.metrics for name, each in moments.items()}
     for seed, solved in enumerate(outcome.solved):
-        metrics = {
-            name: {m: values[seed] for m, values in each.moment.metrics.items()} for name, each in moments.items()
-        }
         record: dict[str, Any] = {
             **task_fields(run.name, seed, run.task, run.trainer, metrics, solved),
             "task": run.task_name,

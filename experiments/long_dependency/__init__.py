@@ -81,8 +81,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 def _records(item: Item, result: Result) -> list[dict[str, Any]]:
     """Returns one flat record for each seed."""
     records = []
+    metrics = {"after": {metric: result.last(metric) for metric in result.curves}}
     for seed, step in enumerate(result.solved_at):
-        metrics = {"after": {metric: curves[seed][-1] for metric, curves in result.curves.items()}}
         records.append(
             {
                 **task_fields(item.name, seed, item.task, item.trainer, metrics, step is not None),
