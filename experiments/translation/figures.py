@@ -1,46 +1,15 @@
-"""Figures: loss over the training, score over the length of the source, attention weights. All return a PNG."""
+"""Figures: score over the length of the source, attention weights. Both return a PNG."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.common.figures import windows
 from experiments.translation.corpus import Corpus, Item
 from experiments.translation.measurement import Outcome
 from rnn_jax import plotting
 
-WINDOWS = 100  # of the training loss, whose means are drawn
 ALIGNED = 3
-
-
-def loss_figure(corpus: Corpus, outcomes: Sequence[Outcome]) -> bytes:
-    """Draws nats per token over steps, of training (thin) and validation, for every seed."""
-    figure = plotting.figure((8.5, 4.8))
-    axis = figure.subplots()
-    per_epoch = 1
-    for color, outcome in enumerate(outcomes):
-        history, scores = outcome.fit.history.loss, outcome.fit.scores
-        per_epoch = history.shape[1] // scores.shape[1]
-        centres, means = windows(history, WINDOWS)
-        for seed in range(len(scores)):
-            labels = [None, None] if seed else [f"{outcome.title}, {split}" for split in ("training", "validation")]
-            axis.plot(centres, means[seed], color=f"C{color}", lw=1, alpha=0.7, label=labels[0])
-            steps = (np.arange(scores.shape[1]) + 1) * per_epoch
-            style: dict[str, Any] = {"color": f"C{color}", "marker": "o", "ms": 5, "lw": 1.8, "ls": "--"}
-            axis.plot(steps, scores[seed], label=labels[1], **style)
-    unit = "word" if corpus.by_words else "character"
-    axis.set(xlabel="optimization step", ylabel=f"loss (nats/{unit})", ylim=(0, None))
-    top = axis.secondary_xaxis("top", functions=_units(per_epoch))
-    top.set(xlabel=f"epochs of {len(corpus.splits.training):,} pairs")
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
-    return plotting.png(figure)
-
-
-def _units(per_epoch: int) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Returns the functions from steps to epochs and back."""
-    return lambda steps: steps / per_epoch, lambda epochs: epochs * per_epoch
 
 
 def length_figure(corpus: Corpus, runs: Mapping[str, Sequence[Mapping[str, Any]]], networks: Sequence[str]) -> bytes:

@@ -78,11 +78,7 @@ def baselines(corpus: Corpus) -> list[Baseline]:
 
 
 def job(
-    corpus: Corpus,
-    config: Config,
-    network: Network,
-    records: Callable[[Outcome], list[dict[str, Any]]],
-    status: Status,
+    corpus: Corpus, config: Config, network: Network, records: Callable[[Outcome], Any], status: Status
 ) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and translates the test set."""
 

@@ -1,6 +1,7 @@
 """Records, tables, figures and sentences of the translations."""
 
 import functools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,8 +92,9 @@ class Summary:
         rows: list[Outcome | Baseline] = [*baselines, *outcomes]
         runs = {row.title: self.records(row) for row in rows}
         networks = [outcome.title for outcome in outcomes]
+        unit = f"validation loss (nats/{'word' if self.corpus.by_words else 'character'})"
         pngs = {
-            "loss.png": ("Loss over the training", figures.loss_figure(self.corpus, outcomes)),
+            "loss.png": ("Validation loss over the training", fitting.validation_figure([], outcomes, unit)),
             "length.png": ("Score over the length of the source", figures.length_figure(self.corpus, runs, networks)),
         }
         attending = [outcome for outcome in outcomes if outcome.test.weights is not None]
@@ -110,35 +112,37 @@ class Summary:
 
             return report.Column(header, text)
 
+        by_words, splits = self.corpus.by_words, self.corpus.splits
+        bleu = [column("BLEU", "test/bleu", 1), column("BLEU, unseen", "test/unseen_targets/bleu", 1)]
         columns = [
             report.Column("model", lambda name: name, right=False),
             column("valid. nats", "validation/nats_per_token", 3),
             column("test nats", "test/nats_per_token", 3),
+            *(bleu if by_words else []),
+            column("exact, %", "test/exact", 1, 100.0),
+            column("search, s", "search_seconds", 0),
         ]
-        kept = f"{self.corpus.kept:,} of {self.corpus.read:,} pairs are short enough."
-        caption = f"Nats per character; exact: translations without an error. {kept}"
-        if self.corpus.by_words:
-            columns += [column("BLEU", "test/bleu", 1), column("BLEU, unseen", "test/unseen_targets/bleu", 1)]
-            caption = (
-                f"Nats per word; BLEU of lower-cased text ({self.shared['bleu_signature']}); exact: equal to a "
-                f"reference. {kept} unseen: the {len(self.unseen):,} sources with no translation in the training set."
+        caption = (
+            f"Nats per {'word' if by_words else 'character'}; exact: equal to a reference. {self.corpus.kept:,} of "
+            f"{self.corpus.read:,} pairs are short enough."
+        )
+        if by_words:
+            caption += (
+                f" BLEU of lower-cased text ({self.shared['bleu_signature']}); unseen: the {len(self.unseen):,} "
+                "sources with no translation in the training set."
             )
-        columns += [column("exact, %", "test/exact", 1, 100.0), column("search, s", "search_seconds", 0)]
-        splits = self.corpus.splits
         title = f"{self.corpus.name}: {len(splits.training):,} training pairs, {len(self.items):,} test sources"
         return Table(columns, {title: list(runs)}, caption)
 
     def _example_table(self, runs: Mapping[str, Sequence[Record]]) -> Table:
-        def column(header: str, name: str) -> report.Column:
-            return report.Column(header, lambda n: runs[name][0]["examples"][n]["translation"], right=False)
-
-        first = next(iter(runs.values()))[0]["examples"]
-        columns = [
-            report.Column("source", lambda n: first[n]["source"], right=False),
-            *(column(name, name) for name in runs),
-            report.Column("references", lambda n: " | ".join(first[n]["references"]), right=False),
+        examples = {name: records[0]["examples"] for name, records in runs.items()}
+        rows = [
+            [each[0]["source"], *(one["translation"] for one in each), " | ".join(each[0]["references"])]
+            for each in zip(*examples.values(), strict=True)
         ]
-        return Table(columns, {"Translations of test sources": range(len(first))}, "")
+        headers = ["source", *examples, "references"]
+        columns = [report.Column(name, operator.itemgetter(n), right=False) for n, name in enumerate(headers)]
+        return Table(columns, {"Translations of test sources": rows}, "")
 
 
 def mean(records: Sequence[Record], key: str) -> float | None:
