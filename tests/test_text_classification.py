@@ -1,4 +1,4 @@
-"""What the experiments share that classify texts: texts, loss, guesses, opponents; and the sentiment experiment."""
+"""Text classification: texts as arrays, loss, predictions, baselines; and the sentiment experiment."""
 
 import dataclasses
 import json
@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from experiments import sentiment
+from experiments.baselines import bag_of_words
+from experiments.common import fitting, runner
+from experiments.common import text_classification as classification
 from experiments.common.flags import UserError
-from experiments.common.text_classification import measurement, opponents, summary
-from experiments.common.text_classification.texts import read
-from experiments.common.text_classification.words import words
-from experiments.sentiment import config as configs
+from experiments.common.numbers import mean_sd
+from experiments.common.texts import load
 from experiments.sentiment.reviews import BAD as BLAME
 from experiments.sentiment.reviews import GOOD as PRAISE
-from experiments.sentiment.reviews import NEGATIONS, reviews
+from experiments.sentiment.reviews import NEGATIONS, reviews, words
 from rnn_jax import GRU, Bidirectional, training
 from rnn_jax.data import Embedding, Examples, Labelled, Vocabulary
 from rnn_jax.models import Classifier
@@ -51,19 +52,24 @@ def labelled(count=60):
 
 @pytest.fixture(scope="module", autouse=True)
 def two_buckets():
-    """Each is a program to be compiled."""
+    """Each bucket is a program to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.common.text_classification.texts.BUCKETS", 2)
+        patch.setattr("experiments.common.texts.BUCKETS", 2)
         yield
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "texts.csv"
-    found = labelled()
-    lines = [f"{found.classes[label]},{text}\n" for text, label in zip(found.texts, found.labels, strict=True)]
+    texts, labels, classes = labelled()
+    lines = [f"{classes[label]},{text}\n" for text, label in zip(texts, labels, strict=True)]
     path.write_text("label,text\n" + "".join(lines) + lines[0], encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def texts(data):
+    return load(with_(data), labelled, "", words)
 
 
 def with_(data, **fields):
@@ -76,22 +82,26 @@ def test_words():
     ]
 
 
-def test_the_vocabulary_has_seen_the_training_part_alone(data):
-    texts = read(data, labelled, "", ("60", "20", "20"), 0, words, 1)
-    training_words = {word for text in texts.parts["training"].labelled.texts for word in words(text)}
+def test_the_vocabulary_holds_the_training_set_only(texts):
+    training_words = {word for text in texts.splits["training"].labelled.texts for word in words(text)}
     assert set(texts.vocabulary.tokens) == training_words
-    assert texts.repeated == 1
-    for part in texts.parts.values():
-        for examples, members in zip(part.buckets, part.members, strict=True):
+    assert texts.removed == 1
+
+
+def test_buckets_hold_every_text_and_label_in_order(texts):
+    for split in texts.splits.values():
+        assert sorted(split.order) == list(range(len(split.labelled.texts)))
+        order = iter(split.order)
+        for examples in split.buckets:
             lengths, labels = examples.whole
-            np.testing.assert_array_equal(labels, part.labels[members])
-            for column, member in enumerate(members):
-                ids = np.asarray(examples.steps)[: int(lengths[column]), column]
-                wanted = texts.vocabulary.encode(words(part.labelled.texts[member]))
-                np.testing.assert_array_equal(ids, wanted)
+            for column, length in enumerate(lengths.tolist()):
+                index = next(order)
+                ids = np.asarray(examples.steps)[:length, column]
+                np.testing.assert_array_equal(ids, texts.vocabulary.encode(words(split.labelled.texts[index])))
+                assert labels[column] == split.labelled.labels[index]
 
 
-def test_word_dropout_makes_a_share_unknown_and_leaves_the_rest():
+def test_word_dropout_replaces_a_share_of_the_words_by_unknown():
     @dataclasses.dataclass(frozen=True)
     class Spy:
         def loss(self, params, ids, labels, lengths, key):
@@ -103,80 +113,81 @@ def test_word_dropout_makes_a_share_unknown_and_leaves_the_rest():
     ids = jnp.full((50, 40), 7)
     batch = Examples(ids, (jnp.full(40, 50), jnp.zeros(40, int)))
     for rate in (0.0, 0.3):
-        measurement.WordDropout(rate)(Spy(), None, batch, jax.random.key(0))
+        classification.WordDropout(rate)(Spy(), None, batch, jax.random.key(0))
     assert np.all(seen[0] == 7)
     assert set(np.unique(seen[1])) == {Vocabulary.UNKNOWN, 7}
     assert np.mean(seen[1] == Vocabulary.UNKNOWN) == pytest.approx(0.3, abs=0.03)
 
 
-def test_guesses_are_in_the_order_of_the_part(data):
-    texts = read(data, labelled, "", ("60", "20", "20"), 0, words, 1)
+def test_predictions_are_in_the_order_of_the_texts(texts):
     model = Classifier(GRU(3, 4), 2, Embedding(len(texts.vocabulary), 3))
-    params = [model.init(jax.random.key(seed)) for seed in range(2)]
-    part = texts.parts["training"]
-    found = measurement.guesses(model, jax.tree.map(lambda *leaves: jnp.stack(leaves), *params), part)
-    ids = [texts.vocabulary.encode(words(text)) for text in part.labelled.texts]
-    wanted = [[int(jnp.argmax(model.apply(p, each[:, None])[0])) for each in ids[:12]] for p in params]
-    np.testing.assert_array_equal(found[:, :12], wanted)
-    assert len(np.unique(found)) == 2
+    params = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(0), 2))
+    split = texts.splits["training"]
+    predicted = classification.predictions(model, params, split)
+    alone = jax.jit(jax.vmap(lambda params, ids: jnp.argmax(model.apply(params, ids[:, None])[0]), (0, None)))
+    expected = [alone(params, texts.vocabulary.encode(words(text))) for text in split.labelled.texts[:12]]
+    np.testing.assert_array_equal(predicted[:, :12], np.transpose(expected))
+    assert len(np.unique(predicted)) == 2
 
 
 def test_macro_f1_by_hand():
-    labels, found = np.array([0, 0, 0, 1, 2]), np.array([[0, 0, 1, 1, 0]])
+    predictions = classification.Predictions(np.array([0, 0, 0, 1, 2]), np.array([[0, 0, 1, 1, 0]]))
     # F1 of 0: 2 * 2 / (3 + 3); of 1: 2 / (2 + 1); of 2: 0.
-    assert measurement.macro_f1(found, labels)[0] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
-    assert measurement.accuracy(found, labels)[0] == pytest.approx(3 / 5)
+    assert predictions.macro_f1[0] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert predictions.accuracy[0] == pytest.approx(3 / 5)
 
 
-def test_opponents_are_fitted_to_training_and_chosen_by_validation(data):
-    texts = read(data, labelled, "", ("60", "20", "20"), 0, words, 1)
-    most, bayes, logistic = opponents.opponents(texts, (1, 2))
-    assert np.unique(most.guesses).size == 1
-    for opponent in (bayes, logistic):
-        assert opponent.validation == 1.0
-        np.testing.assert_array_equal(opponent.guesses, texts.parts["test"].labels)  # the last word tells
-    assert bayes.settings == "alpha=0.03"  # the first of those that are equally good
+def test_baselines_are_fitted_on_training_and_chosen_by_validation(texts):
+    most, bayes, logistic = bag_of_words.baselines(texts, (1, 2))
+    assert np.unique(most.test.predicted).size == 1
+    for baseline in (bayes, logistic):
+        assert baseline.validation == 0.0
+        np.testing.assert_array_equal(baseline.test.predicted[0], texts.splits["test"].labelled.labels)
+    assert bayes.fields["settings"] == "alpha=0.03"  # the first of several that are equally good
 
-    def with_wrong(name):
-        part = texts.parts[name]
-        wrong = part._replace(labelled=part.labelled._replace(labels=1 - part.labels))
-        return opponents.opponents(dataclasses.replace(texts, parts=texts.parts | {name: wrong}), (1, 2))[1]
+    def with_wrong_labels(name):
+        split = texts.splits[name]
+        wrong = split._replace(labelled=split.labelled._replace(labels=1 - split.labelled.labels))
+        return bag_of_words.baselines(dataclasses.replace(texts, splits=texts.splits | {name: wrong}), (1, 2))[1]
 
-    assert with_wrong("validation").validation < 0.5
-    np.testing.assert_array_equal(with_wrong("test").guesses, bayes.guesses)  # whose labels nobody reads
+    assert with_wrong_labels("validation").validation > 0.5
+    np.testing.assert_array_equal(with_wrong_labels("test").test.predicted, bayes.test.predicted)  # labels are not read
 
 
-def test_regularisation_suits_the_texts_unless_it_is_given(data):
-    few, grammar = configs.plan(with_(data)).networks[0], configs.plan(with_(None)).networks[0]
-    given = configs.plan(with_(data, word_dropout=0.0, input_dropout=0.0, dropout=0.1)).networks[0]
-    assert (few.word_dropout, few.trainer.model.cell.rate, few.trainer.model.dropout) == (0.3, 0.5, 0.5)
-    for network, dropout in ((grammar, 0.0), (given, 0.1)):
-        assert (network.word_dropout, network.trainer.model.dropout) == (0.0, dropout)
-        assert isinstance(network.trainer.model.cell, Bidirectional)  # no dropout around it
+def test_regularisation_depends_on_the_data_unless_it_is_given(data):
+    def plan(path, **fields):
+        _, loss, networks = sentiment.plan(with_(path, **fields))
+        return loss, networks[0].trainer.model
+
+    loss, model = plan(data)
+    assert (loss.rate, model.cell.rate, model.dropout) == (0.3, 0.5, 0.5)
+    given = plan(data, word_dropout=0.0, input_dropout=0.0, dropout=0.1)
+    for (loss, model), dropout in ((plan(None), 0.0), (given, 0.1)):
+        assert (loss.rate, model.dropout) == (0.0, dropout)
+        assert isinstance(model.cell, Bidirectional)  # no dropout around it
 
 
 def polarity(clause):
-    found = words(clause)
-    text = " ".join(found)
+    text = " ".join(words(clause))
     sign = 1 if any(f" {word}" in f" {text}" for word in PRAISE) else -1
     assert (sign == 1) != any(f" {word}" in f" {text}" for word in BLAME)
     return sign * (-1 if any(f" {negation} " in text for negation in NEGATIONS) else 1)
 
 
-def test_the_grammars_reviews_say_what_their_labels_say():
-    found = reviews(400)
+def test_labels_of_the_grammar_follow_from_its_reviews():
+    made = reviews(400)
     two = 0
-    for text, label in zip(found.texts, found.labels, strict=True):
+    for text, label in zip(made.texts, made.labels, strict=True):
         clauses = text.removesuffix(" .").removeprefix("although ").split(" , ")
         verdict = clauses[0]
         if len(clauses) == 2 and not clauses[1].startswith("although "):
             verdict = clauses[1].removeprefix("but ")
-        praise = found.classes[label] == "positive"
+        praise = made.classes[label] == "positive"
         assert polarity(verdict) == (1 if praise else -1)
-        assert sum(map(polarity, clauses)) == 0 or len(clauses) == 1  # the other clause says the contrary
+        assert sum(map(polarity, clauses)) == 0 or len(clauses) == 1  # two clauses contradict each other
         two += len(clauses) == 2
     assert 150 < two < 250
-    assert reviews(400).texts == found.texts
+    assert reviews(400).texts == made.texts
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +206,7 @@ def test_writes_its_files(finished):
     assert "naive Bayes" in (folder / "summary.html").read_text()
 
 
-def test_the_records_tell_the_run(finished):
+def test_records_describe_the_run(finished):
     folder, written = finished
     assert set(written) == {"config", "environment", "results"}
     by_run = {}
@@ -203,14 +214,15 @@ def test_the_records_tell_the_run(finished):
         assert record["finished"]
         by_run.setdefault(record["run"], []).append(record)
     assert list(by_run) == [
-        "bi_gru",
         "most frequent class",
         "naive Bayes, 1..2-grams",
         "logistic regression, 1..2-grams",
+        "bi_gru",
     ]
     accuracies = np.load(folder / "arrays.npz")["bi_gru/validation/accuracy"]
     assert accuracies.shape == (2, 2)
-    for record, curve in zip(by_run["bi_gru"], accuracies, strict=True):
+    for seed, (record, curve) in enumerate(zip(by_run["bi_gru"], accuracies, strict=True)):
+        assert (record["seed"], record["diverged"], record["diverged_at"]) == (seed, False, None)
         assert record["best_epoch"] == 1 + np.argmax(curve)
         assert record["validation/accuracy"] == pytest.approx(curve.max())
         assert record["parameters"] > 2 * 3 * (3 * 2 + 2 * 2)
@@ -218,56 +230,57 @@ def test_the_records_tell_the_run(finished):
     assert by_run["most frequent class"][0]["test/accuracy"] == pytest.approx(0.5)
 
 
-def test_what_has_ended_is_on_disk_before_the_next_ends(data, tmp_path, monkeypatch):
-    measured = measurement.measure
+def test_results_of_a_finished_network_survive_the_failure_of_the_next(data, tmp_path, monkeypatch):
+    fit = fitting.training.fit
 
-    def second_fails(network, *rest):
-        if network.name == "rnn":
+    def second_fails(trainer, *rest, **options):
+        if not isinstance(trainer.model.cell.cell, Bidirectional):
             raise RuntimeError("interrupted")
-        return measured(network, *rest)
+        return fit(trainer, *rest, **options)
 
-    monkeypatch.setattr("experiments.common.text_classification.run.measure", second_fails)
-    monkeypatch.setattr("experiments.common.parallel.programs_at_a_time", lambda: 1)
+    monkeypatch.setattr(fitting.training, "fit", second_fails)
+    monkeypatch.setattr(runner, "parallel_programs", lambda: 1)
     with pytest.raises(RuntimeError, match="interrupted"):
         sentiment.run(with_(data, cells=("bi_gru", "rnn")), str(tmp_path))
     runs = [record["run"] for record in json.loads((tmp_path / "results.json").read_text())["results"]]
-    assert runs[:2] == ["bi_gru", "bi_gru"]
+    assert runs.count("bi_gru") == 2
     assert "rnn" not in runs
 
 
-def test_the_kept_parameters_are_those_of_the_best_epoch_and_the_test_part_is_read_once(data, monkeypatch):
-    plan = configs.plan(with_(data))
-    texts, told, read_parts = plan.texts, iter([12, 3]), []
-    real, validation = measurement.guesses, plan.texts.parts["validation"]
+def test_best_epoch_by_validation_is_kept_and_the_test_set_is_evaluated_once(data, monkeypatch):
+    texts, loss, (network,) = sentiment.plan(with_(data))
+    correct, evaluated = iter([12, 3]), []
+    real, validation = classification.predictions, texts.splits["validation"]
 
-    def scripted(model, params, part):
-        read_parts.append((part is validation, jax.tree.map(np.array, params)))
-        if part is not validation:
-            return real(model, params, part)
-        right = next(told)
-        return np.where(np.arange(len(part.labels)) < right, part.labels, 1 - part.labels)[None].repeat(2, axis=0)
+    def scripted(model, params, split):
+        evaluated.append((split is validation, jax.tree.map(np.array, params)))
+        if split is not validation:
+            return real(model, params, split)
+        labels = split.labelled.labels
+        return np.where(np.arange(len(labels)) < next(correct), labels, 1 - labels)[None].repeat(2, axis=0)
 
-    monkeypatch.setattr(measurement, "guesses", scripted)
-    keys = jax.random.split(jax.random.key(0), 2)
-    outcome = measurement.measure(plan.networks[0], texts, keys, lambda o: None, training.Session())
-    assert [is_validation for is_validation, _ in read_parts] == [True, True, False]
+    monkeypatch.setattr(classification, "predictions", scripted)
+    status = runner.Status()
+    job = classification.job(with_(data), texts, network, loss, lambda _: [], status)
+    outcome = job.measure(training.Session())
+    assert [is_validation for is_validation, _ in evaluated] == [True, True, False]
     assert outcome.fit.best.tolist() == [1, 1]
-    jax.tree.map(np.testing.assert_array_equal, read_parts[2][1], read_parts[0][1])
-    assert np.ptp(jax.tree.leaves(read_parts[1][1])[0] - jax.tree.leaves(read_parts[0][1])[0]) > 0
+    jax.tree.map(np.testing.assert_array_equal, evaluated[2][1], evaluated[0][1])
+    assert np.ptp(jax.tree.leaves(evaluated[1][1])[0] - jax.tree.leaves(evaluated[0][1])[0]) > 0
+    assert job.summary(outcome) == str(status()) == "bi_gru: epoch 2: validation 25.0 %, best 100.0 %"
 
 
-def test_the_network_compared_is_the_one_that_validation_chooses():
+def test_the_best_network_is_the_one_that_validation_chooses():
     def outcome(name, scores):
-        fit = training.Fit(None, np.array(scores), None, 0.0)
-        return measurement.Outcome(measurement.Network(name, None, 0.0, 2), fit, None)
+        return fitting.Outcome(fitting.Network(name, None), training.Fit(None, np.array(scores), None, 0.0), None)
 
-    found = [outcome("a", [[0.5, 0.3], [0.4, 0.4]]), outcome("b", [[0.3, 0.9], [0.33, 0.9]])]
-    assert measurement.chosen(found).network.name == "b"
+    outcomes = [outcome("a", [[0.5, 0.3], [0.4, 0.4]]), outcome("b", [[0.3, 0.9], [0.33, 0.9]])]
+    assert fitting.best_outcome(outcomes).title == "b"
 
 
-def test_the_spread_is_of_the_seeds():
-    assert summary._spread(np.array([70.0])) == "70.0"
-    assert summary._spread(np.array([70.0, 72.0])) == "71.0±1.4"
+def test_the_standard_deviation_is_over_seeds():
+    assert mean_sd(np.array([70.0]), 1) == "70.0"
+    assert mean_sd(np.array([70.0, 72.0]), 1) == "71.0±1.4"
 
 
 BAD = [
@@ -277,24 +290,24 @@ BAD = [
     ({"split": ("80", "x", "10")}, "--split must be three numbers, got '80,x,10'"),
     ({"cells": ("lstmm",)}, "unknown cell 'lstmm': known are rnn, irnn"),
     ({"cells": ("bi_lstmm",)}, "unknown cell 'lstmm': known are rnn, irnn"),
-    ({"cells": ("gru", "gru")}, "--cells must name each network once, got gru 2 times"),
-    ({"cells": ()}, "--cells must name at least one network, got none"),
+    ({"cells": ("gru", "gru")}, "--cells must name at least one and none twice, got 'gru,gru'"),
+    ({"cells": ()}, "--cells must name at least one and none twice, got ''"),
     ({"pooling": "sum"}, "--pooling must be one of last, mean, max, got 'sum'"),
-    ({"min_count": 100}, "no token comes --min_count=100 times in the training part"),
+    ({"min_count": 100}, "no token occurs --min_count=100 times in the training set"),
     ({"word_dropout": 1.0}, "--word_dropout must be from 0 to below 1, got 1.0"),
-    ({"epochs": 0}, "--epochs must be a positive number, got 0"),
+    ({"epochs": 0}, "--epochs must be positive, got 0"),
     ({"learning_rate": float("nan")}, "--learning_rate must be a positive number, got nan"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(fields) for fields, _ in BAD])
-def test_bad_settings_are_refused_before_anything_is_written(fields, message, data, tmp_path):
+def test_bad_settings_are_rejected_before_anything_is_written(fields, message, data, tmp_path):
     with pytest.raises(UserError, match=re.escape(message)):
         sentiment.run(with_(**{"data": data, **fields}), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_line_ends_without_a_traceback(tmp_path):
+def test_the_command_line_reports_a_bad_file_without_a_traceback(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("label,words\na,b\n")
     done = subprocess.run(

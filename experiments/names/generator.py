@@ -1,144 +1,172 @@
-"""One-to-many: a character language model that is told the language by the first token it reads, a BEGIN a language."""
+"""One-to-many: a character language model whose first token is the language, one BEGIN for each."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import networks, parallel
-from experiments.common.flags import UserError
-from experiments.common.text_classification.measurement import READ_AT_A_TIME
-from experiments.common.text_classification.texts import Part, Texts
+from experiments.common import fitting, networks
+from experiments.common import text_classification as classification
+from experiments.common.fitting import Network
+from experiments.common.runner import Job, init_state
+from experiments.common.texts import Split, TextConfig, Texts, encode
 from rnn_jax import training
-from rnn_jax.data import Examples, OneHot, Vocabulary, pad
+from rnn_jax.data import Examples, Labelled, OneHot, Vocabulary, pad
+from rnn_jax.data.stratified import same
 from rnn_jax.models import LanguageModel, Nucleus, generate, nats_per_token
 
 STRATEGY = Nucleus(0.95)
-LONGEST = 64  # characters of a generated name at the most
+LONGEST = 64  # characters of a generated name at most
+COUNT = 1000  # names to generate
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Generator:
-    """A language model of names, ready to be trained."""
+    """A language model of names to be trained.
 
-    classes: tuple[str, ...]  # the languages
-    vocabulary: Vocabulary  # characters, and after them the BEGIN of each language
-    trainer: training.Trainer[LanguageModel]
-    examples: dict[str, Examples]  # by part; steps: ids [T, N] with the BEGIN before and END after; whole: lengths [N]
-    epochs: int
+    Args:
+      config: epochs, batch size and seed of its training.
+      texts: names.
+      vocabulary: characters, followed by the BEGIN of each language.
+      network: language model.
+      examples: names by split; `steps`: BEGIN, characters and END [T, N]; `whole`: lengths [N].
+    """
 
-    @property
-    def work(self) -> int:
-        """Optimization steps."""
-        return self.epochs * training.epoch_steps([self.examples["training"]], self.trainer.batch_size)
-
-
-@dataclasses.dataclass(frozen=True)
-class Writing:
-    """What became of it."""
-
-    fit: training.Fit  # one seed; its scores are nats per character of the validation part, END counted
-    test: float  # nats per character of the test part
-    other: float  # the same where another language is named before each name
+    config: TextConfig
+    texts: Texts
+    vocabulary: Vocabulary
+    network: Network
+    examples: dict[str, Examples]
 
 
-def generator(
-    texts: Texts, cell: str, size: int, epochs: int, batch_size: int, learning_rate: float, clip: training.ClipByNorm
-) -> Generator:
-    """The language model of the names of `texts`.
+class Generated(NamedTuple):
+    """COUNT generated names, the languages taking turns, and nats per character on the test set."""
+
+    nats: np.ndarray  # [1], END included
+    other_nats: np.ndarray  # [1], if another language is given
+    names: list[str]
+    languages: np.ndarray  # requested classes [COUNT]
+    new: np.ndarray  # bool [COUNT]: whether the name is not in the training set, under any language
+    recognised: np.ndarray  # bool [seeds, COUNT]: whether the classifier predicts the requested language
+
+
+Outcome = fitting.Outcome[Generated]
+
+
+def make_generator(config: TextConfig, cell: str, size: int, texts: Texts) -> Generator:
+    """Returns a generator of names.
+
+    Args:
+      config: epochs, batch size and seed of its training.
+      cell: name of the cell.
+      size: units of the cell.
+      texts: names.
 
     Raises:
-      UserError: where there is no such cell, or it cannot be trained and stepped.
+      UserError: if there is no such cell, or it cannot be trained and stepped.
     """
-    begins = tuple(_begin(name) for name in texts.classes)
-    vocabulary = Vocabulary((*texts.vocabulary.tokens, *begins))
-    (made,) = networks.make_cells(cell, len(vocabulary), size, texts.longest, 1)
-    model = LanguageModel(OneHot(len(vocabulary)), made)
+    vocabulary = Vocabulary((*texts.vocabulary.tokens, *map(_begin, texts.classes)))
+    model = LanguageModel(OneHot(len(vocabulary)), networks.make_cell(cell, len(vocabulary), size, texts.longest))
 
     def use(key: jax.Array) -> Any:
         params, ids = model.init(key), jnp.zeros((2, 1), int)
         step = model.step(params, model.network.cell.initial_state(params.cell, (1,)), ids[0])
-        return jax.value_and_grad(lambda p: model.loss(p, ids, ids, key=key)[1])(params), step
+        return jax.grad(lambda p: model.loss(p, ids, ids, key=key)[1])(params), step
 
-    try:
-        jax.eval_shape(use, jax.random.key(0))
-    except Exception as error:  # a user's own code
-        raise UserError(f"--generator={cell} cannot be used: {type(error).__name__}: {error}") from error
-    examples = {name: _examples(part, texts, vocabulary) for name, part in texts.parts.items()}
-    steps = epochs * training.epoch_steps([examples["training"]], batch_size)
-    optimizer = training.CosineDecay(training.Adam(learning_rate), steps)
-    return Generator(texts.classes, vocabulary, training.Trainer(model, batch_size, optimizer, clip), examples, epochs)
+    networks.probe(f"--generator={cell}", use)
+    examples = {name: _examples(split, vocabulary) for name, split in texts.splits.items()}
+    network = Network("generator", config.trainer(model, [examples["training"]]))
+    return Generator(config, texts, vocabulary, network, examples)
 
 
 def _begin(language: str) -> str:
-    return f"<{language}>"  # of several characters: no character is this
+    return f"<{language}>"  # longer than a character, so that it equals none
 
 
-def _examples(part: Part, texts: Texts, vocabulary: Vocabulary) -> Examples:
-    languages = [_begin(texts.classes[label]) for label in part.labels]
-    pairs = zip(languages, part.labelled.texts, strict=True)
-    padded = pad([vocabulary.encode([language, *text], end=True) for language, text in pairs])
+def _examples(split: Split, vocabulary: Vocabulary) -> Examples:
+    texts, labels, classes = split.labelled
+    ids = [vocabulary.encode([_begin(classes[n]), *text], end=True) for text, n in zip(texts, labels, strict=True)]
+    padded = pad(ids)
     return Examples(jnp.asarray(padded.values), jnp.asarray(padded.lengths))
 
 
-def learn(
-    generator: Generator,
-    key: jax.Array,
-    looked: Callable[[training.Fit], None],
-    session: training.Session,
-) -> Writing | None:
-    """Trains it; None where it was stopped. Arguments as `text_classification.measurement.measure`'s."""
-    model = generator.trainer.model
+def job(
+    generator: Generator, judge: classification.Outcome, records: Callable[[Outcome], list[dict[str, Any]]]
+) -> Job[Outcome]:
+    """Returns the job that trains a generator and generates names, which all seeds of the classifier `judge` read."""
+    model, examples = generator.network.trainer.model, generator.examples
 
-    def nats(params: Any, examples: Examples) -> np.ndarray:
-        sums = training.predict(model, sum_of_nats, params, examples, READ_AT_A_TIME)
-        return sums.sum(axis=1) / float(jnp.sum(examples.whole - 1))
+    def nats(params: Any, split: Examples) -> np.ndarray:
+        sums = training.predict(model, sum_nats, params, split, classification.EVALUATED)
+        return sums.sum(axis=1) / float(jnp.sum(split.whole - 1))
 
-    fit = training.fit(
-        generator.trainer,
+    def test(params: Any) -> Generated:
+        other = examples["test"]._replace(steps=_other_languages(generator, examples["test"].steps))
+        return _generated(generator, params, judge, nats(params, examples["test"]), nats(params, other))
+
+    key = jax.random.fold_in(jax.random.key(generator.config.seed), 1)
+    fit_job = fitting.fit_job(
+        generator.network,
+        generator.config,
         loss,
-        [generator.examples["training"]],
-        parallel.begin(generator.trainer, key[None]),
-        generator.epochs,
-        lambda params: nats(params, generator.examples["validation"]),
-        on_epoch=looked,
-        session=session,
+        [examples["training"]],
+        score=lambda params: nats(params, examples["validation"]),
+        test=test,
+        records=records,
+        init=lambda: init_state(generator.network.trainer, key[None]),
     )
-    if fit is None:
-        return None
-    test = generator.examples["test"]
-    # The next language in their order: every name is told a wrong one.
-    count = len(generator.classes)
-    first = len(generator.vocabulary) - count
-    wrong = test.steps.at[0].set(first + (test.steps[0] - first + 1) % count)
-    return Writing(fit, float(nats(fit.params, test)[0]), float(nats(fit.params, test._replace(steps=wrong))[0]))
+    return dataclasses.replace(
+        fit_job, summary=lambda outcome: f"generator: validation {outcome.validation[0]:.3f} nats per character"
+    )
 
 
 def loss(model: LanguageModel, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
-    """Nats per character, END counted."""
+    """Returns nats per character of a batch, END included."""
     return model.loss(params, batch.steps[:-1], batch.steps[1:], lengths=batch.whole - 1, key=key)[1]
 
 
-def sum_of_nats(model: LanguageModel, params: Any, batch: Examples) -> jax.Array:
-    """Of each name, [B]."""
+def sum_nats(model: LanguageModel, params: Any, batch: Examples) -> jax.Array:
+    """Returns the nats of each name [B], END included."""
     _, logits = model.apply(params, batch.steps[:-1], lengths=batch.whole - 1)
     valid = jnp.arange(len(logits))[:, None] < (batch.whole - 1)[None]
     nats = jax.vmap(nats_per_token, in_axes=1)(logits, batch.steps[1:], valid)
     return nats * (batch.whole - 1)
 
 
+def _other_languages(generator: Generator, ids: jax.Array) -> jax.Array:
+    """Replaces the language of each name by the next one, so that every name has a wrong one."""
+    count = len(generator.texts.classes)
+    first = len(generator.vocabulary) - count
+    return ids.at[0].set(first + (ids[0] - first + 1) % count)
+
+
+def _generated(
+    generator: Generator, params: Any, judge: classification.Outcome, nats: np.ndarray, other_nats: np.ndarray
+) -> Generated:
+    """Generates names and lets the classifier predict their languages."""
+    texts = generator.texts
+    languages = np.arange(COUNT) % len(texts.classes)
+    names = write(generator, params, languages, jax.random.key(generator.config.seed))
+    known = {same(name) for name in texts.splits["training"].labelled.texts}
+    new = np.array([same(name) not in known for name in names])
+    labelled = Labelled(tuple(names), languages.astype(np.int32), texts.classes)
+    split = encode(labelled, texts.vocabulary, texts.tokenizer)
+    recognised = classification.predictions(judge.network.trainer.model, judge.fit.params, split) == languages
+    return Generated(nats, other_nats, names, languages, new, recognised)
+
+
 def write(generator: Generator, params: Any, languages: np.ndarray, key: jax.Array) -> list[str]:
-    """A name of each of `languages`, integers [N]: places in its classes. One that came to no end is cut."""
-    prompts = generator.vocabulary.encode([_begin(generator.classes[language]) for language in languages])[None]
+    """Returns one name for each of `languages`, indices of classes [N]; a name without END is cut."""
+    begins = [_begin(generator.texts.classes[language]) for language in languages]
     tokens, lengths = generate(
-        generator.trainer.model,
+        generator.network.trainer.model,
         jax.tree.map(lambda leaf: leaf[0], params),
         STRATEGY,
         key,
-        prompts,
+        generator.vocabulary.encode(begins)[None],
         count=LONGEST,
         end=Vocabulary.END,
         max_length=LONGEST + 1,

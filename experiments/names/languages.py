@@ -1,6 +1,6 @@
-"""Names of languages that do not exist, made by a grammar: syllables of each language's own sounds, and endings.
+"""Names of invented languages, made by a grammar: syllables of each language's own sounds, and endings.
 
-The languages share most of their sounds and two of them an ending, so that some names could be of either.
+The languages share most of their sounds, and two of them an ending, so that some names could be from either.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from rnn_jax.data import Labelled
 
 
 class Language(NamedTuple):
-    """What a name is made of: onset and vowel, one to three times, and an ending."""
+    """Parts of a name: onset and vowel, one to three times, and an ending."""
 
     onsets: tuple[str, ...]
     vowels: tuple[str, ...]
@@ -28,7 +28,7 @@ LANGUAGES = {
 
 
 def names(seed: int = 0) -> Labelled:
-    """Their names, of unequal numbers; some repeat."""
+    """Returns the names of all languages, of unequal numbers; some repeat."""
     rng = np.random.default_rng(seed)
     texts, classes = [], []
     for name, language in LANGUAGES.items():

@@ -1,30 +1,40 @@
-"""Reviews made by a small grammar, in which the same words praise and condemn: what stands where decides.
+"""Reviews: their words, and ones made by a small grammar in which the same words praise and condemn.
 
     clause    the plot is [really] brilliant | the plot is NOT [really] brilliant | it is HARDLY a masterpiece
     review    clause | clause , but CLAUSE | although clause , CLAUSE | CLAUSE , although clause
 
-A negation turns a word of praise into blame and one of blame ("not bad") into praise; of two clauses, which differ, the
-one in capitals is the verdict. A third of the clauses is negated and a half of the reviews has two, so that words alone
-tell little; a bigram sees a negation beside its word, but not past an adverb, and not which clause is the verdict.
+A negation makes blame of a word of praise, and praise of a word of blame ("not bad"). Of two clauses, which always
+contradict each other, the one in capitals is the verdict. A third of the clauses is negated and half of the reviews
+have two, so that single words reveal little. A pair of words sees a negation before its word, but not before an adverb,
+and not which clause is the verdict.
 """
+
+import re
 
 import numpy as np
 
 from rnn_jax.data import Labelled
 
+# A word with inner apostrophes, hyphens and slashes (isn't, co-writer), or other characters, such as three dots.
+WORD = re.compile(r"\w+(?:['\u2019\-/]\w+)*|[^\w\s]+")
 SUBJECTS = ("the film", "this movie", "the plot", "the acting", "the script", "the cast", "the ending", "the dialogue")
 VERBS = ("is", "was", "seems", "remains")
 ADVERBS = ("", "really", "quite", "truly", "all that", "in any way")
 NEGATIONS = ("not", "never", "hardly", "far from", "anything but", "scarcely")
 GOOD = ("good", "brilliant", "moving", "funny", "a masterpiece", "a delight", "clever", "a triumph", "fresh")
 BAD = ("bad", "dull", "tedious", "clumsy", "a failure", "a bore", "stale", "a mess", "silly")
-NEGATED = 1 / 3  # of the clauses
-SINGLE = 1 / 2  # of the reviews are one clause
+NEGATED = 1 / 3  # share of the clauses
+SINGLE = 1 / 2  # share of the reviews with one clause
 CLASSES = ("negative", "positive")
 
 
+def words(text: str) -> list[str]:
+    """Returns the words and punctuation of a text, case folded: "It ISN'T good..." -> it, isn't, good, ..."""
+    return WORD.findall(text.casefold())
+
+
 def reviews(count: int = 8000, seed: int = 0) -> Labelled:
-    """`count` reviews, of which some may be the same."""
+    """Returns `count` reviews with their verdicts; some may be equal."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, count)
     return Labelled.of([_review(rng, bool(label)) for label in labels], [CLASSES[label] for label in labels])

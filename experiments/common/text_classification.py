@@ -1,0 +1,217 @@
+"""Text classifiers: networks by name, loss, jobs, records, table and figures."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.metrics import f1_score
+
+from experiments.common import fitting, networks
+from experiments.common.fitting import Network
+from experiments.common.numbers import mean_sd, seeds_note
+from experiments.common.run_folder import Table
+from experiments.common.runner import Job, Status
+from experiments.common.texts import Split, TextConfig, Texts
+from rnn_jax import Bidirectional, Cell, Dropout, plotting, report, training
+from rnn_jax.data import Encoder, Examples, Vocabulary
+from rnn_jax.models import Classifier, Pooling
+
+EVALUATED = 256  # texts at a time
+BIDIRECTIONAL = "bi_"  # prefix of a cell's name
+
+
+class Predictions(NamedTuple):
+    """Predicted classes of the test set."""
+
+    labels: np.ndarray  # [N]
+    predicted: np.ndarray  # [seeds, N]
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Share of correct predictions, [seeds]."""
+        return np.mean(self.predicted == self.labels, axis=1)
+
+    @property
+    def macro_f1(self) -> np.ndarray:
+        """Mean over the classes in the test set of F1 = 2 correct / (predicted + labelled), [seeds]."""
+        options: dict[str, Any] = {"labels": np.unique(self.labels), "average": "macro", "zero_division": 0}
+        return np.array([f1_score(self.labels, predicted, **options) for predicted in self.predicted])
+
+
+Outcome = fitting.Outcome[Predictions]
+Baseline = fitting.Baseline[Predictions]
+Row = Outcome | Baseline
+
+
+@dataclasses.dataclass(frozen=True)
+class WordDropout:
+    """Loss with a share of the tokens replaced by UNKNOWN, so that UNKNOWN is trained and no single word is relied on.
+
+    Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods for text classification", section 3.
+    """
+
+    rate: float = 0.0
+
+    def __call__(self, model: Classifier, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
+        key_words, key_model = jax.random.split(key)
+        lengths, labels = batch.whole
+        unknown = jax.random.bernoulli(key_words, self.rate, batch.steps.shape)
+        ids = jnp.where(unknown, Vocabulary.UNKNOWN, batch.steps)
+        return model.loss(params, ids, labels, lengths, key=key_model)
+
+
+def make_networks(
+    config: TextConfig,
+    texts: Texts,
+    encoder: Encoder,
+    loss: WordDropout,
+    pooling: Pooling,
+    dropout: float,
+    input_dropout: float = 0.0,
+) -> list[Network]:
+    """Returns the networks of a config.
+
+    Args:
+      config: names and sizes of the cells.
+      texts: data.
+      encoder: encoder of tokens.
+      loss: loss, which is traced once.
+      pooling: pooling of the outputs over time.
+      dropout: share of the pooled features dropped.
+      input_dropout: share of the encoder's features dropped.
+
+    Raises:
+      UserError: if there is no such cell, or it cannot be trained.
+    """
+    buckets, made = texts.splits["training"].buckets, []
+    for name in config.cells:
+        bare = name.removeprefix(BIDIRECTIONAL)
+        cell: Cell = networks.make_cell(bare, encoder.features, config.hidden_size, texts.longest)
+        if bare != name:
+            cell = Bidirectional(cell)
+        if input_dropout:
+            cell = Dropout(cell, input_dropout)
+        model = Classifier(cell, len(texts.classes), encoder, pooling, dropout)
+        networks.probe_loss(f"--cells: {name}", model, loss, buckets)
+        made.append(Network(name, config.trainer(model, buckets)))
+    return made
+
+
+def job(
+    config: TextConfig,
+    texts: Texts,
+    network: Network,
+    loss: WordDropout,
+    records: Callable[[Outcome], list[dict[str, Any]]],
+    status: Status,
+) -> Job[Outcome]:
+    """Returns the job that trains all seeds of a network, reports its validation accuracy, and tests it."""
+    predict = functools.partial(predictions, network.trainer.model)
+    validation, test = texts.splits["validation"], texts.splits["test"]
+
+    def line(fit: training.Fit) -> str:
+        last, best = 100 * (1 - fit.scores[:, -1].mean()), 100 * (1 - fit.scores.min(axis=1).mean())
+        return f"epoch {fit.scores.shape[1]}: validation {last:.1f} %, best {best:.1f} %"
+
+    def on_epoch(fit: training.Fit) -> None:
+        status[network.name] = line(fit)
+
+    fit_job = fitting.fit_job(
+        network,
+        config,
+        loss,
+        texts.splits["training"].buckets,
+        score=lambda params: 1 - Predictions(validation.labelled.labels, predict(params, validation)).accuracy,
+        test=lambda params: Predictions(test.labelled.labels, predict(params, test)),
+        records=records,
+        on_epoch=on_epoch,
+    )
+    return dataclasses.replace(fit_job, summary=lambda outcome: f"{network.name}: {line(outcome.fit)}")
+
+
+def predictions(model: Classifier, params: Any, split: Split) -> np.ndarray:
+    """Returns the most probable class of each text, in the order of `split.labelled` [seeds, N]."""
+    by_bucket = [training.predict(model, _predict, params, examples, EVALUATED) for examples in split.buckets]
+    return np.concatenate(by_bucket, axis=1)[:, np.argsort(split.order)]
+
+
+def _predict(model: Classifier, params: Any, batch: Examples) -> jax.Array:
+    return jnp.argmax(model.apply(params, batch.steps, batch.whole[0]), axis=-1)
+
+
+def records(row: Row, **fields: Any) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network, or the one of a baseline."""
+    test = {"accuracy": row.test.accuracy, "macro_f1": row.test.macro_f1}
+    return fitting.fit_records(row, {"accuracy": accuracy(row.validation)}, test, **fields)
+
+
+def accuracy(errors: np.ndarray) -> np.ndarray:
+    """Returns the accuracy of validation scores, which are shares of wrong predictions."""
+    return 1 - errors
+
+
+def _chosen(row: Row) -> str:
+    return row.fields["settings"] if isinstance(row, fitting.Baseline) else ",".join(map(str, row.fit.best))
+
+
+COLUMNS = [
+    report.Column("classifier", lambda row: row.title, right=False),
+    fitting.PARAMETERS,
+    report.Column("best", _chosen),
+    report.Column("validation, %", lambda row: mean_sd(100 * accuracy(row.validation), 1)),
+    report.Column("test, %", lambda row: mean_sd(100 * row.test.accuracy, 1)),
+    report.Column("macro-F1, %", lambda row: mean_sd(100 * row.test.macro_f1, 1)),
+]
+
+
+def table(texts: Texts, rows: Sequence[Row], seeds: int, note: str = "") -> Table:
+    """Returns the table of baselines and networks; `note` is the end of its caption."""
+    counts = ", ".join(f"{len(split.order):,} {name}" for name, split in texts.splits.items())
+    caption = (
+        f"Accuracy, and macro-F1 on the test set{seeds_note(seeds)}; best: epoch or setting that validation chose. "
+        f"{len(texts.vocabulary):,} tokens in the vocabulary; {texts.removed:,} duplicates removed.{note}"
+    )
+    return Table(COLUMNS, {f"{texts.source}: {len(texts.classes)} classes; {counts} texts": rows}, caption)
+
+
+def finding(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> str:
+    """Returns the network and the baseline that validation chooses, compared on the test set."""
+    best, baseline = fitting.best_outcome(outcomes), min(baselines, key=lambda row: float(row.validation[0]))
+    reference = float(baseline.test.accuracy[0])
+    error = 100 * np.sqrt(reference * (1 - reference) / len(baseline.test.labels))
+    return (
+        f"Validation chooses {best.title}: {mean_sd(100 * best.test.accuracy, 1)} % of the test set, "
+        f"{100 * (best.test.accuracy.mean() - reference):+.1f} points against {baseline.title} ({100 * reference:.1f} "
+        f"%), whose standard error is {error:.1f}."
+    )
+
+
+def accuracy_figures(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> dict[str, tuple[str, bytes]]:
+    """Returns caption and PNG of validation.png and test.png."""
+    ylabel = "accuracy, validation set (%)"
+    validation = fitting.validation_figure(baselines, outcomes, ylabel, lambda errors: 100 * accuracy(errors))
+    return {
+        "validation.png": ("Validation accuracy during training", validation),
+        "test.png": ("Test accuracy of each seed", _test_figure(baselines, outcomes)),
+    }
+
+
+def _test_figure(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> bytes:
+    """Draws the test accuracy: a dot for each seed and a bar at their mean."""
+    rows: list[Row] = [*outcomes, *baselines]
+    figure = plotting.figure((8, 0.9 + 0.42 * len(rows)))
+    axis = figure.subplots()
+    for place, row in enumerate(rows):
+        color, values = "black" if isinstance(row, fitting.Baseline) else "C0", 100 * row.test.accuracy
+        axis.plot(values, np.full(len(values), place), "o", color=color, alpha=0.6)
+        axis.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color=color, lw=2)
+    texts = len(baselines[0].test.labels)
+    axis.set(xlabel=f"accuracy, test set of {texts:,} texts (%); standard error at most {50 / np.sqrt(texts):.1f}")
+    axis.set_yticks(range(len(rows)), [row.title for row in rows])
+    axis.invert_yaxis()
+    axis.grid(alpha=0.3, axis="x")
+    return plotting.png(figure)

@@ -1,0 +1,114 @@
+"""Labelled texts as arrays: without duplicates, split, encoded by a vocabulary of the training set."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common import networks, splits
+from experiments.common.flags import FitConfig, UserError, setting
+from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
+from rnn_jax.data.text import SPLITS
+
+BUCKETS = 3  # lengths that texts are padded to; each is compiled
+
+Tokenizer = Callable[[str], Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TextConfig(FitConfig):
+    """Flags of every experiment that classifies texts."""
+
+    data: str | None = setting(
+        None,
+        "Folder of CLASS.txt with one text per line, or a .csv or .tsv with columns label and text; by default texts "
+        "made by a grammar.",
+    )
+    split: tuple[str, ...] = setting(("80", "10", "10"), "Percents: training, validation, test.", checked=False)
+    cells: tuple[str, ...] = setting(("rnn", "lstm", "bi_lstm"), f"{networks.CELLS_HELP} Prefix bi_: bidirectional.")
+    hidden_size: int = setting(64, "Units in each direction.")
+
+
+class Split(NamedTuple):
+    """Texts of a split, and the same as arrays in buckets."""
+
+    labelled: Labelled
+    buckets: list[Examples]  # steps: ids [T, n]; whole: (lengths [n], labels [n])
+    order: np.ndarray  # index in `labelled` of each text, bucket after bucket [N]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Texts:
+    """Data of a run.
+
+    Args:
+      source: description of the texts.
+      removed: number of texts removed as duplicates within their class.
+      tokenizer: function that cuts a text into tokens.
+      vocabulary: tokens of the training set.
+      splits: texts by split.
+    """
+
+    source: str
+    removed: int
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+    splits: dict[str, Split]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.splits["training"].labelled.classes
+
+    @property
+    def longest(self) -> int:
+        """Number of tokens of the longest text."""
+        return max(len(examples.steps) for split in self.splits.values() for examples in split.buckets)
+
+
+def load(
+    config: TextConfig, default: Callable[[], Labelled], source: str, tokenizer: Tokenizer, min_count: int = 1
+) -> Texts:
+    """Reads labelled texts, removes duplicates, splits, and only then counts tokens.
+
+    Args:
+      config: path, split and seed.
+      default: function that makes the texts if no path is given.
+      source: description of those.
+      tokenizer: function that cuts a text into tokens.
+      min_count: occurrences in the training set from which a token is in the vocabulary.
+
+    Raises:
+      UserError: if the file cannot be read or cannot be split, or no token is frequent enough.
+    """
+    shares = splits.shares(config.split)
+    source = config.data or source
+    try:
+        everything = default() if config.data is None else read_labelled(config.data)
+    except ValueError as error:
+        raise UserError(f"--data: {error}") from error
+    texts = distinct(everything)
+    try:
+        by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.seed), strict=True))
+    except ValueError as error:
+        raise UserError(f"--split={','.join(config.split)}, {source}: {error}") from error
+    try:
+        vocabulary = Vocabulary.of([tokenizer(text) for text in by_split["training"].texts], min_count)
+    except ValueError as error:
+        raise UserError(f"{source}: no token occurs --min_count={min_count} times in the training set") from error
+    encoded = {name: encode(labelled, vocabulary, tokenizer) for name, labelled in by_split.items()}
+    return Texts(source, len(everything.texts) - len(texts.texts), tokenizer, vocabulary, encoded)
+
+
+def encode(labelled: Labelled, vocabulary: Vocabulary, tokenizer: Tokenizer) -> Split:
+    """Returns labelled texts with their arrays."""
+    ids = [vocabulary.encode(tokenizer(text)) for text in labelled.texts]
+    members = Buckets.of(ids, BUCKETS).members([len(each) for each in ids])
+    buckets = []
+    for indices in members:
+        padded = pad([ids[i] for i in indices])
+        whole = jnp.asarray(padded.lengths), jnp.asarray(labelled.labels[indices])
+        buckets.append(Examples(jnp.asarray(padded.values), whole))
+    return Split(labelled, buckets, np.concatenate(members))

@@ -1,0 +1,114 @@
+"""Record of the generator; tables, figures and findings."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.common import figures, fitting
+from experiments.common import text_classification as classification
+from experiments.common.run_folder import Report, Table
+from experiments.common.texts import Texts
+from experiments.names.generator import COUNT, LONGEST, Outcome
+from rnn_jax import report
+from rnn_jax.data import best_possible
+from rnn_jax.data.stratified import same
+
+SHOWN = 5  # names of each language
+
+
+def generator_records(judge: classification.Outcome, outcome: Outcome, **fields: Any) -> list[dict[str, Any]]:
+    """Returns the flat record of the generator."""
+    test = outcome.test
+    tested = {
+        "nats_per_character": test.nats,
+        "nats_per_character_other_language": test.other_nats,
+        "recognised": np.array([_mean_recall(judge)]),
+    }
+    fields |= {
+        "generated": COUNT,
+        "generated/new": int(test.new.sum()),
+        "generated/different": _different(test.names),
+        "generated/recognised": float(np.mean(test.recognised)),
+        "judge": judge.title,
+    }
+    return fitting.fit_records(outcome, {"nats_per_character": outcome.validation}, tested, **fields)
+
+
+def _mean_recall(judge: classification.Outcome) -> float:
+    """Returns the share of test names whose language is predicted, mean over languages and seeds."""
+    labels, predicted = judge.test
+    recalls = [np.mean(predicted[:, labels == n] == n, axis=1) for n in np.unique(labels)]
+    return float(np.mean(np.mean(recalls, axis=0)))
+
+
+def _different(names: Sequence[str]) -> int:
+    return len({same(name) for name in names})
+
+
+def summarize(
+    texts: Texts,
+    baselines: Sequence[classification.Baseline],
+    outcomes: Sequence[classification.Outcome],
+    judge: classification.Outcome,
+    generator: Outcome,
+) -> Report:
+    """Returns findings, tables and figures."""
+    seeds, labelled = len(judge.validation), texts.splits["test"].labelled
+    ceiling = f" At most {100 * best_possible(labelled):.1f} % are possible: names of several languages are ambiguous."
+    tables = [
+        classification.table(texts, [*baselines, *outcomes], seeds, ceiling),
+        _generated_table(texts, judge, generator),
+    ]
+    findings = [
+        classification.finding(baselines, outcomes),
+        *_generator_findings(judge, generator),
+        *fitting.diverged([*outcomes, generator]),
+    ]
+    counts = figures.confusion(labelled.labels, judge.test.predicted, len(texts.classes))
+    in_test = np.bincount(labelled.labels, minlength=len(texts.classes))
+    rows = [f"{name} ({count})" for name, count in zip(texts.classes, in_test, strict=True)]
+    panels = {f"{judge.title}, test set, all seeds": counts}
+    confusion = figures.confusion_figure(panels, texts.classes, rows, "language (number of test names)")
+    pngs = classification.accuracy_figures(baselines, outcomes)
+    pngs["confusion.png"] = (f"Languages predicted by {judge.title}", confusion)
+    return Report("The language of a name", findings, tables, pngs)
+
+
+class _Row(NamedTuple):
+    language: str
+    new: np.ndarray  # bool, as in `Generated`
+    recognised: np.ndarray
+    names: list[str]  # the first new ones
+
+
+COLUMNS = [
+    report.Column("language", lambda row: row.language, right=False),
+    report.Column("new, %", lambda row: f"{100 * np.mean(row.new):.0f}"),
+    report.Column("recognised, %", lambda row: f"{100 * np.mean(row.recognised):.0f}"),
+    report.Column(f"the first {SHOWN} new names", lambda row: ", ".join(row.names), right=False),
+]
+
+
+def _generated_table(texts: Texts, judge: classification.Outcome, generator: Outcome) -> Table:
+    test, rows = generator.test, []
+    for number, language in enumerate(texts.classes):
+        requested = test.languages == number
+        names = [test.names[i] for i in np.flatnonzero(requested & test.new)[:SHOWN]]
+        rows.append(_Row(language, test.new[requested], test.recognised[:, requested], names))
+    caption = f"new: not in the training set; recognised: {judge.title} predicts the requested language."
+    return Table(COLUMNS, {f"{COUNT:,} generated names": rows}, caption)
+
+
+def _generator_findings(judge: classification.Outcome, generator: Outcome) -> list[str]:
+    """Returns what knowing the language is worth, and how many names are new and recognised."""
+    test = generator.test
+    ended = sum(len(name) < LONGEST for name in test.names)
+    return [
+        f"Generator: {test.nats[0]:.3f} nats per character of the test set if the language is given, "
+        f"{test.other_nats[0]:.3f} if another one is.",
+        f"Of {COUNT:,} generated names {test.new.sum():,} are not in the training set, {_different(test.names):,} "
+        f"differ from each other, and {ended:,} end before {LONGEST} characters.",
+        f"{judge.title} predicts the requested language for {100 * test.recognised.mean():.1f} % of them; of the test "
+        f"set, the correct one for {100 * _mean_recall(judge):.1f} % (mean over languages).",
+    ]
