@@ -23,8 +23,8 @@ class TextConfig(FitConfig):
 
     data: str | None = setting(
         None,
-        "Folder of CLASS.txt with one text per line, or a .csv or .tsv with columns label and text; by default texts "
-        "made by a grammar.",
+        "Folder of CLASS.txt with one text per line (or of rt-polarity.neg and .pos), or a .csv or .tsv with columns "
+        "label and text; by default texts made by a grammar.",
     )
     split: tuple[str, ...] = setting(("80", "10", "10"), "Percents: training, validation, test.", checked=False)
     cells: tuple[str, ...] = setting(("rnn", "lstm", "bi_lstm"), f"{networks.CELLS_HELP} Prefix bi_: bidirectional.")
@@ -41,20 +41,12 @@ class Split(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Texts:
-    """Data of a run.
+    """Data of a run."""
 
-    Args:
-      source: description of the texts.
-      removed: number of texts removed as duplicates within their class.
-      tokenizer: function that cuts a text into tokens.
-      vocabulary: tokens of the training set.
-      splits: texts by split.
-    """
-
-    source: str
-    removed: int
-    tokenizer: Tokenizer
-    vocabulary: Vocabulary
+    source: str  # description
+    removed: int  # duplicates within a class
+    tokenizer: Tokenizer  # function that cuts a text into tokens
+    vocabulary: Vocabulary  # tokens of the training set
     splits: dict[str, Split]
 
     @property
