@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from experiments.common import flags, networks, not_finite, splits
 from experiments.common.flags import UserError, setting
@@ -70,13 +69,10 @@ def plan(config: Config) -> Plan:
     source, texts = _texts(config)
     corpus = Corpus.of(*texts)
     counts = {"training": config.batch_size} | dict.fromkeys(EVALUATED, EVALUATED_STREAMS)
-    streams = {
-        name: _streams(source, name, getattr(corpus, name), count, config.segment) for name, count in counts.items()
-    }
+    streams = {name: _streams(source, name, corpus, count, config.segment) for name, count in counts.items()}
     model = _model(config, len(corpus.vocabulary))
-    steps = config.steps
-    if steps is None:
-        steps = math.ceil(config.epochs * streams["training"].segments / config.checkpoints) * config.checkpoints
+    rounded = math.ceil(config.epochs * streams["training"].segments / config.checkpoints) * config.checkpoints
+    steps = rounded if config.steps is None else config.steps
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     clip, policy = training.ClipByNorm(config.clip_norm), not_finite.POLICIES[config.not_finite]
     trainer = training.Trainer(model.network, config.batch_size, optimizer, clip, not_finite=policy)
@@ -86,27 +82,21 @@ def plan(config: Config) -> Plan:
 def _texts(config: Config) -> tuple[str, tuple[str, str, str]]:
     """Returns a description of the text, and the texts of its three splits."""
     shares = splits.shares(config.split)
-    try:
-        if config.data is None:
-            source, text = "Python's standard library", standard_library(DEFAULT_CORPUS)
-        else:
-            source, text = config.data, read_text(config.data)
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
-    try:
+    source = "Python's standard library" if config.data is None else config.data
+    with flags.user_errors("--data"):
+        text = standard_library(DEFAULT_CORPUS) if config.data is None else read_text(config.data)
+    with flags.user_errors(f"--split={','.join(config.split)}, {source}"):
         return source, split(text, shares)
-    except ValueError as error:
-        raise UserError(f"--split={','.join(config.split)}, {source}: {error}") from error
 
 
-def _streams(source: str, name: str, ids: np.ndarray, count: int, segment: int) -> Streams:
-    try:
-        return Streams.of(ids, count, segment)
-    except ValueError as error:
+def _streams(source: str, split: str, corpus: Corpus, count: int, segment: int) -> Streams:
+    ids = getattr(corpus, split)
+    if len(ids) <= count * segment:
         raise UserError(
             f"{source}: too short: {count} streams of --segment={segment} steps need {count * segment + 1:,} "
-            f"characters in its {name} set, which has {len(ids):,}; a smaller --segment or --batch_size needs less"
-        ) from error
+            f"characters in its {split} set, which has {len(ids):,}; a smaller --segment or --batch_size needs less"
+        )
+    return Streams.of(ids, count, segment)
 
 
 def _model(config: Config, size: int) -> LanguageModel:

@@ -20,19 +20,9 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     steps, losses = windows(outcome.history.loss, WINDOWS)
     axis.plot(steps, losses[0], color="C0", lw=1, label=f"training{', dropout on' if dropout else ''}")
     axis.plot(evaluations.steps, evaluations.validation, color="C1", marker="o", ms=4, label="validation")
-    best = evaluations.best_index
-    axis.plot(
-        evaluations.steps[best],
-        evaluations.validation[best],
-        color="C1",
-        marker="*",
-        ms=15,
-        ls="",
-        label="best validation",
-    )
-    axis.plot(
-        evaluations.steps[best], outcome.test, color="C2", marker="D", ms=7, ls="", label="test, by these parameters"
-    )
+    best = evaluations.steps[evaluations.best_index]
+    axis.plot(best, min(evaluations.validation), "C1*", ms=15, label="best validation")
+    axis.plot(best, outcome.test, "C2D", ms=7, label="test, by these parameters")
     for split, color in (("validation", "C1"), ("test", "C2")):
         axis.axhline(baselines[NGRAM][split], color=color, lw=1.2, ls="--", label=f"{NGRAM} (Kneser-Ney), {split}")
     shown = [*evaluations.validation, outcome.test, *baselines[NGRAM].values()]
@@ -40,10 +30,9 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
-    axis.secondary_yaxis("right", functions=_scale(math.log(2))).set(ylabel="bits/character")
-    axis.secondary_xaxis("top", functions=_scale(epoch)).set(
-        xlabel=f"epochs of {len(plan.corpus.training) - 1:,} characters"
-    )
+    axis.secondary_yaxis("right", functions=_scale(math.log(2))).set_ylabel("bits/character")
+    epochs = axis.secondary_xaxis("top", functions=_scale(epoch))
+    epochs.set_xlabel(f"epochs of {len(plan.corpus.training) - 1:,} characters")
     axis.legend(frameon=False)
     return plotting.png(figure)
 

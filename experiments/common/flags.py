@@ -1,10 +1,11 @@
 """A config's fields as flags: default, help text and allowed values of each, stated beside the field."""
 
+import contextlib
 import dataclasses
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rnn_jax import training
@@ -13,6 +14,15 @@ from rnn_jax.data import Examples
 
 class UserError(Exception):
     """What the user gave cannot be run; the message names the flag, the value it got and the one expected."""
+
+
+@contextlib.contextmanager
+def user_errors(source: str) -> Iterator[None]:
+    """Turns a ValueError raised inside into a UserError whose message begins with the flag or file to blame."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from error
 
 
 def setting(

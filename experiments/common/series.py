@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from experiments.baselines.autoregression import Autoregression, candidate_orders
 from experiments.common import networks
-from experiments.common.flags import FitConfig, UserError, setting
+from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from rnn_jax import training
 from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
 
@@ -218,10 +218,8 @@ def _split(config: SeriesConfig, source: str, length: int, season: int, horizon:
         shares = [float(percent) / 100 for percent in config.split]
     except ValueError as error:
         raise UserError(f"--split must be three numbers, got {given!r}") from error
-    try:
+    with user_errors(f"--split={given}, {source}"):
         ends = split_ends(length, shares, least=2)
-    except ValueError as error:
-        raise UserError(f"--split={given}, {source}: {error}") from error
     for split, points in zip(("validation", "test"), np.diff(ends), strict=True):
         if points < horizon:
             raise UserError(

@@ -46,13 +46,11 @@ def plan(config: Config) -> list[Run]:
         raise UserError(f"--sequences must be at most {MEASURED_SEQUENCES}, got {config.sequences}")
     if config.steps % config.checkpoints:
         raise UserError(f"--steps must be a multiple of --checkpoints {config.checkpoints}, got {config.steps}")
-    try:
+    with flags.user_errors(f"--length {config.length}"):
         task = tasks.find(config.task, config.length)
         if task.dependency < 3:
             raise ValueError(f"the dependency must be at least 3 steps long, got {task.dependency}")
         models = {name: networks.make_model(name, task, config.hidden_size) for name in config.cells}
-    except ValueError as error:
-        raise UserError(f"--length {config.length}: {error}") from error
     optimizer, clip = training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
     return [
         Run(name, task, training.Trainer(model, config.batch_size, optimizer, clip)) for name, model in models.items()

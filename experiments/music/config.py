@@ -45,10 +45,8 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
     """
     flags.check(config)
     source = "Pieces composed by a rule" if config.data is None else config.data
-    try:
+    with flags.user_errors("--data"):
         read = composed.pieces() if config.data is None else read_piano_rolls(config.data)
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
     pieces, removed = splits.without_repeats(read, lambda piece: (len(piece), piece.tobytes()), "piece")
     examples = {}
     for name, rolls in pieces.items():

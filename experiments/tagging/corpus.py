@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.common import splits
-from experiments.common.flags import UserError
+from experiments.common.flags import user_errors
 from rnn_jax.data import Examples, Sentence, Vocabulary, bucket_lengths, read_conllu, spell, standard_library
 
 FILES = {"training": "train", "validation": "dev", "test": "test"}  # end of each split's file name
@@ -51,17 +51,13 @@ def load(data: str | None, sentences: int | None, min_count: int, buckets: int) 
       UserError: if a file is missing or malformed, or no word occurs `min_count` times.
     """
     source = "Lines of Python's standard library" if data is None else data
-    try:
+    with user_errors("--data"):
         read = source_code() if data is None else _read(Path(data))
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
     kept, removed = splits.without_repeats(read, lambda sentence: sentence.words, "sentence")
     kept = {name: each[:sentences] for name, each in kept.items()}
     training = kept["training"]
-    try:
+    with user_errors(f"--min_count={min_count}"):
         words = Vocabulary.of((s.words for s in training), min_count)
-    except ValueError as error:
-        raise UserError(f"--min_count={min_count}: {error}") from error
     characters = Vocabulary.of(word for s in training for word in s.words)
     tags = tuple(sorted({tag for s in training for tag in s.tags}))
     lengths = bucket_lengths([len(s.words) for s in training], buckets)

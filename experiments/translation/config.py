@@ -94,10 +94,8 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
         source, target = (int(column) for column in config.columns)
     except ValueError as error:
         raise UserError(f"--columns must be two numbers, as 2,1, got {','.join(config.columns)!r}") from error
-    try:
+    with flags.user_errors("--data"):
         corpus = load(config, (source, target))
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
     if corpus.by_words:
         scoring.check_sacrebleu()
     trainers = {name: config.trainer(_model(config, name, corpus), corpus.buckets) for name in config.attention}
