@@ -1,4 +1,4 @@
-"""What a run leaves behind and shows: records, table, findings in words."""
+"""Records, table and sentences of the captions."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -6,117 +6,89 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.captioning.config import Part, Plan
-from experiments.captioning.measurement import Captions, Outcome
+from experiments.captioning.config import Plan, Split
+from experiments.captioning.measurement import Captions, Test
 from experiments.captioning.scenes import KINDS, NUMBERS
+from experiments.common import fitting
+from experiments.common.fitting import Outcome
 from rnn_jax import report
 
 NEAREST = "the nearest scene's sentence"
 _NUMBERS = {*NUMBERS, *(f"{number}s" for number in NUMBERS), "sixes", "a", "an"}
 
+Outcomes = Sequence[Outcome[Test]]
+
 
 class Row(NamedTuple):
-    """Of the table: of the test part, [seeds]."""
+    """A row of the table."""
 
     model: str
-    exact: np.ndarray
-    by_kind: dict[str, np.ndarray]
-    same_form: np.ndarray
+    scores: dict[str, np.ndarray]  # on the test set, [seeds]
 
 
-def scores(part: Part, captions: Captions) -> dict[str, float]:
-    """Shares of a part's captions: exact, exact of each kind, and of the right form whatever the numbers in it."""
-    right = np.array([a == b for a, b in zip(captions, part.draft.sentences, strict=True)])
-    kinds = {f"exact/{name}": float(np.mean(right[part.draft.kinds == n])) for n, name in enumerate(KINDS)}
-    alike = [_form(a) == _form(b) for a, b in zip(captions, part.draft.sentences, strict=True)]
-    return {"exact": float(np.mean(right)), **kinds, "form": float(np.mean(alike))}
+def scores(split: Split, captions: Sequence[Captions]) -> dict[str, np.ndarray]:
+    """Returns shares [seeds] of captions that are exact, exact by kind, and of the right form apart from numbers."""
+    each = [_scores(split, one) for one in captions]
+    return {name: np.array([score[name] for score in each]) for name in each[0]}
+
+
+def _scores(split: Split, captions: Captions) -> Mapping[str, float]:
+    right = np.array([a == b for a, b in zip(captions, split.draft.sentences, strict=True)])
+    kinds = {f"exact/{name}": float(np.mean(right[split.draft.kinds == n])) for n, name in enumerate(KINDS)}
+    same_form = [_form(a) == _form(b) for a, b in zip(captions, split.draft.sentences, strict=True)]
+    return {"exact": float(np.mean(right)), **kinds, "form": float(np.mean(same_form))}
 
 
 def _form(caption: Sequence[str]) -> tuple[str, ...]:
     return tuple("_" if word in _NUMBERS else word for word in caption)
 
 
-def records(plan: Plan, outcome: Outcome, seed: int) -> list[dict[str, Any]]:
-    """A flat record a seed."""
-    trainer = plan.trainers[outcome.network]
-    return [
-        {
-            "run": outcome.network,
-            "seed": seed + index,
-            "definition": trainer.model,
-            "parameters": trainer.parameters,
-            "optimizer": repr(trainer.optimizer),
-            "steps": plan.steps,
-            "best_epoch": int(outcome.fit.best[index]),
-            "validation/exact": [1 - float(score) for score in outcome.fit.scores[index]],
-            **{f"test/{name}": score for name, score in scores(plan.test, captions).items()},
-            "seconds": outcome.fit.seconds,
-            "diverged": outcome.fit.diverged,
-        }
-        for index, captions in enumerate(outcome.captions)
-    ]
+def records(plan: Plan, outcome: Outcome[Test]) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed."""
+    steps = outcome.fit.history.loss.shape[1]
+    test = scores(plan.test, outcome.test.captions)
+    return fitting.fit_records(outcome, "exact", 1 - outcome.validation, test, steps=steps)
 
 
-def opponent_record(plan: Plan, captions: Captions) -> dict[str, Any]:
-    """The flat record of the opponent."""
-    return {"run": NEAREST, "seed": 0, **{f"test/{k}": score for k, score in scores(plan.test, captions).items()}}
+def baseline_row(plan: Plan, captions: Captions) -> dict[str, Any]:
+    """Returns the baseline's flat record."""
+    return fitting.baseline_record(NEAREST, **{f"test/{k}": v for k, v in _scores(plan.test, captions).items()})
 
 
-def rows(plan: Plan, opponent: Captions, outcomes: Sequence[Outcome]) -> list[Row]:
-    """The table."""
-    found = [(NEAREST, [opponent]), *((label(o.network), o.captions) for o in outcomes)]
-    table = []
-    for model, of_seeds in found:
-        each = [scores(plan.test, captions) for captions in of_seeds]
-        by_kind = {name: np.array([score[f"exact/{name}"] for score in each]) for name in KINDS}
-        table.append(Row(model, _of(each, "exact"), by_kind, _of(each, "form")))
-    return table
+def arrays(outcomes: Outcomes) -> dict[str, np.ndarray]:
+    """Returns the training curves and NAME/validation/exact [seeds, epochs]."""
+    return fitting.training_arrays(outcomes, "exact", lambda wrong: 1 - wrong)
 
 
-def _of(each: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
-    return np.array([score[name] for score in each])
+def rows(plan: Plan, baseline: Captions, outcomes: Outcomes) -> list[Row]:
+    """Returns the baseline's row and the networks' rows."""
+    named = [(NEAREST, [baseline]), *((o.network.title, o.test.captions) for o in outcomes)]
+    return [Row(name, scores(plan.test, captions)) for name, captions in named]
 
 
-def label(network: str) -> str:
-    """A network in words."""
-    return "no attention" if network == "none" else network
-
-
-def _of_kind(name: str, row: Row) -> str:
-    return f"{100 * np.median(row.by_kind[name]):.1f}"
+def _median(name: str, row: Row) -> str:
+    return f"{100 * np.median(row.scores[name]):.1f}"
 
 
 COLUMNS = [
     report.Column("captions by", lambda row: row.model, right=False),
-    report.Column("exact, %", lambda row: report.percent(row.exact)),
-    *(report.Column(name, functools.partial(_of_kind, name)) for name in KINDS),
-    report.Column("right form", lambda row: f"{100 * np.median(row.same_form):.1f}"),
+    report.Column("exact, %", lambda row: report.percent(row.scores["exact"])),
+    *(report.Column(f"{name}, %", functools.partial(_median, f"exact/{name}")) for name in KINDS),
+    report.Column("form, %", functools.partial(_median, "form")),
 ]
-
-
-def title(plan: Plan) -> str:
-    """Of the table."""
-    learnt, tested = len(plan.draft.kinds), len(plan.test.draft.kinds)
-    return f"{plan.source}: {learnt:,} scenes an epoch to learn from, {tested:,} of other images to test"
-
-
 CAPTION = (
-    "Percent of the test part's captions; medians over seeds, their range in brackets. Exact: the scene's sentence, "
-    "word for word; then the same of scenes of each kind; right form: exact but for the numbers in it."
+    "Percent of the test set's captions; medians over seeds, range in brackets. exact: the scene's sentence, word for "
+    "word, over all scenes and over those of each kind; form: exact apart from the numbers."
 )
 
 
-def sentences(plan: Plan, opponent: Captions, outcomes: Sequence[Outcome]) -> list[str]:
-    """What was found; computed from the measurements."""
-    found = []
-    table = rows(plan, opponent, outcomes)
-    best = table[0].exact[0]
-    for row, outcome in zip(table[1:], outcomes, strict=True):
-        mean = float(np.mean(row.exact))
-        numbers = (row.same_form - row.exact).sum() / max((1 - row.exact).sum(), 1e-9)
-        found.append(
-            f"{row.model}: {100 * mean:.1f} % of the captions are exact, {'more' if mean > best else 'not more'} than "
-            f"by the nearest scene, {100 * best:.1f} %. Of those that are not, {100 * numbers:.0f} % have the right "
-            f"form and a wrong number. Training took {outcome.fit.seconds / 60:.1f} minutes."
-        )
-    return found + [f"{label(o.network)}: {told}" for o in outcomes for told in o.fit.diverged]
+def title(plan: Plan) -> str:
+    """Returns the table's title."""
+    train, test = len(plan.draft.kinds), len(plan.test.draft.kinds)
+    return f"{plan.source}: {train:,} training scenes in an epoch, {test:,} test scenes of other images"
+
+
+def findings(outcomes: Outcomes) -> list[str]:
+    """Returns the training time of each network and the seeds that diverged."""
+    times = ", ".join(f"{o.network.title} {o.minutes:.1f}" for o in outcomes)
+    return [f"Minutes of training for each seed: {times}.", *fitting.diverged(outcomes)]

@@ -1,4 +1,4 @@
-"""Handwritten digits as small square images in three parts: of what scenes and clips are made."""
+"""Handwritten digits as small square images in three splits, from which scenes and clips are made."""
 
 import dataclasses
 import math
@@ -9,31 +9,31 @@ from experiments.common.flags import UserError
 from rnn_jax import tasks
 from rnn_jax.data import idx
 
-SIDE = 14  # pixels: larger images are made smaller, by means of squares, to no less than this
-HELD_OUT = 12  # one of so many training images validates
+SIDE = 14  # pixels: larger images are reduced, by means of squares, to no less than this
+VALIDATION_EVERY = 12  # one of so many training images is put into the validation set
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Digits:
-    """A part."""
+    """The images of one split."""
 
     images: np.ndarray  # floats in [0, 1], [N, side, side]
     labels: np.ndarray  # integers in 0..9, [N]
 
     @property
     def side(self) -> int:
-        """Pixels of an edge."""
+        """Pixels along an edge."""
         return int(self.images.shape[1])
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """The places of some images, integers [count]: each comes as often as the others, but for one time."""
+        """Returns indices [count] of random images; the frequencies of two images differ by at most one."""
         rounds = -(-count // len(self.labels))
         return np.concatenate([rng.permutation(len(self.labels)) for _ in range(rounds)])[:count]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Parts:
-    """The parts. No image is in two."""
+class Splits:
+    """The three splits; no image is in two of them."""
 
     source: str
     training: Digits
@@ -41,37 +41,37 @@ class Parts:
     test: Digits
 
 
-def read(folder: str | None) -> Parts:
-    """MNIST's four files in a folder; None: scikit-learn's 8 x 8 digits, which need no file.
+def read(folder: str | None) -> Splits:
+    """Reads MNIST's four files in a folder; None means scikit-learn's 8 x 8 digits, which need no file.
 
     Raises:
-      UserError: where a file is missing or damaged, or its images are not square, or its labels no digits.
+      UserError: if a file is missing or corrupt, its images are not square, or its labels are not digits.
     """
     try:
         if folder is None:
             task = tasks.digits()
-            learnt = np.asarray(task.train_images), np.asarray(task.train_labels)
-            tested = np.asarray(task.test_images), np.asarray(task.test_labels)
-            return _parts("scikit-learn's digits", learnt, tested, 16)
-        learnt, tested = (idx.read_labelled_images(folder, part) for part in ("train", "t10k"))
-        return _parts(folder, learnt, tested, 255)
+            train = np.asarray(task.train_images), np.asarray(task.train_labels)
+            test = np.asarray(task.test_images), np.asarray(task.test_labels)
+            return _split("scikit-learn's digits", train, test, 16)
+        train, test = (idx.read_labelled_images(folder, split) for split in ("train", "t10k"))
+        return _split(folder, train, test, 255)
     except ValueError as error:
         raise UserError(f"--data: {error}") from error
 
 
-def _parts(
-    source: str, learnt: tuple[np.ndarray, np.ndarray], tested: tuple[np.ndarray, np.ndarray], white: int
-) -> Parts:
-    for _, labels in (learnt, tested):
+def _split(
+    source: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], white: int
+) -> Splits:
+    for _, labels in (train, test):
         if labels.max() > 9:
             raise ValueError(f"{source}: labels must be digits, 0 to 9, got {labels.max()}")
-    images, labels = _square(source, learnt[0], white), learnt[1].astype(int)
-    validates = np.arange(len(images)) % HELD_OUT == HELD_OUT - 1
-    return Parts(
+    images, labels = _square(source, train[0], white), train[1].astype(int)
+    held_out = np.arange(len(images)) % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    return Splits(
         source,
-        Digits(images[~validates], labels[~validates]),
-        Digits(images[validates], labels[validates]),
-        Digits(_square(source, tested[0], white), tested[1].astype(int)),
+        Digits(images[~held_out], labels[~held_out]),
+        Digits(images[held_out], labels[held_out]),
+        Digits(_square(source, test[0], white), test[1].astype(int)),
     )
 
 
@@ -82,5 +82,5 @@ def _square(source: str, pixels: np.ndarray, white: int) -> np.ndarray:
     images = pixels.reshape(-1, side, side).astype(np.float32) / white
     factor = max(1, side // SIDE)
     side //= factor
-    cut = images[:, : side * factor, : side * factor]
-    return cut.reshape(-1, side, factor, side, factor).mean(axis=(2, 4))
+    cropped = images[:, : side * factor, : side * factor]
+    return cropped.reshape(-1, side, factor, side, factor).mean(axis=(2, 4))
