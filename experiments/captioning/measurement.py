@@ -1,32 +1,35 @@
-"""Training of a captioner, captions of the test set by its best parameters, and the nearest scene's sentence."""
+"""Training, captions of the test set and their scores, and the nearest scene's sentence as a baseline."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from experiments.baselines.nearest_image import nearest as nearest_image
+from experiments.baselines.nearest_image import nearest
 from experiments.captioning import scenes
-from experiments.captioning.config import Config, Plan, Split
-from experiments.common.fitting import Network, Outcome, fit_job
+from experiments.captioning.scenes import KINDS, Data, Sentence, Split
+from experiments.common import fitting
+from experiments.common.fitting import Network
+from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
 from rnn_jax import training
 from rnn_jax.data import Examples
-from rnn_jax.models import Captioner, greedy
+from rnn_jax.models import Captioner, SearchResult, greedy
 
-EVALUATION_BATCH = 200  # scenes
-
-Captions = list[tuple[str, ...]]
+EVALUATED = 200  # scenes at a time
 
 
-@dataclasses.dataclass(frozen=True)
-class Test:
-    """Captions of the test set."""
+class Test(NamedTuple):
+    """Captions of a split."""
 
-    captions: list[Captions]  # [seeds]
-    weights: np.ndarray  # attention of the first seed [N, T, h * w]; h * w is 0 without attention
+    scores: dict[str, np.ndarray]  # [seeds] by name, see `scores`
+    captions: list[Sentence]  # of the first seed, like the weights
+    weights: np.ndarray  # attention weights [N, T, h * w]; h * w is 0 without attention
+
+
+Outcome = fitting.Outcome[Test]
+Baseline = fitting.Baseline[Test]
 
 
 def loss(model: Captioner, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
@@ -38,57 +41,58 @@ def loss(model: Captioner, params: Any, batch: Examples, key: jax.Array) -> jax.
     return model.loss(params, composed, batch.steps["target"], whole["length"], key_noise)
 
 
-@dataclasses.dataclass(frozen=True)
-class Write:
-    """Function for `training.predict` that returns captions and attention weights of a batch."""
-
-    max_length: int
-
-    def __call__(self, model: Captioner, params: Any, batch: Examples) -> Any:
-        start = model.read(params, batch.whole["scene"])
-        written = greedy(model.decoder, start.params, start.state, max_length=self.max_length)
-        return written.tokens, written.lengths, written.weights
+def captions(model: Captioner, params: Any, batch: Examples) -> SearchResult:
+    """Returns the captions of a batch, for `training.predict`."""
+    start = model.encode(params, batch.whole["scene"])
+    return greedy(model.decoder, start.params, start.state, max_length=scenes.MAX_TOKENS)
 
 
-def jobs(
-    plan: Plan, config: Config, records: Callable[[Outcome[Test]], list[dict[str, Any]]]
-) -> list[Job[Outcome[Test]]]:
-    """Returns one job for each network; its score is the share of validation captions that are not exact."""
-
-    def job(network: Network) -> Job[Outcome[Test]]:
-        model = network.trainer.model
-
-        def score(params: Any) -> list[float]:
-            return [1 - exact(plan.validation, each) for each in write(plan, model, params, plan.validation).captions]
-
-        def test(params: Any) -> Test:
-            return write(plan, model, params, plan.test)
-
-        return fit_job(network, config, loss, [plan.training], score, test, records)
-
-    return [job(network) for network in plan.networks]
-
-
-def write(plan: Plan, model: Captioner, params: Any, split: Split) -> Test:
-    """Returns every seed's captions of a split's scenes."""
-    longest = plan.training.steps["target"].shape[0]
-    tokens, lengths, weights = training.predict(model, Write(longest), params, split.examples, EVALUATION_BATCH)
-    captions = [
-        [tuple(plan.words.decode(row[:n])) for row, n in zip(*seed, strict=True)]
-        for seed in zip(tokens, lengths, strict=True)
+def evaluate(model: Captioner, params: Any, split: Split) -> Test:
+    """Captions a split with the parameters of all seeds."""
+    results = training.predict(model, captions, params, split.examples, EVALUATED)
+    per_seed = [
+        [tuple(split.words.decode(row[:length])) for row, length in zip(tokens, lengths, strict=True)]
+        for tokens, lengths in zip(results.tokens, results.lengths, strict=True)
     ]
-    return Test(captions, weights[0])
+    return Test(scores(split, per_seed), per_seed[0], results.weights[0])
 
 
-def exact(split: Split, captions: Captions) -> float:
-    """Returns the share of captions that are the scene's sentence, word for word."""
-    return float(np.mean([a == b for a, b in zip(captions, split.draft.sentences, strict=True)]))
+def scores(split: Split, per_seed: list[list[Sentence]]) -> dict[str, np.ndarray]:
+    """Returns the shares [seeds] of captions that are right.
+
+    `exact`: the scene's sentence, word for word; `exact/KIND`: likewise among the scenes of a kind, NaN if there are
+    none; `form`: exact apart from articles and numbers.
+    """
+    pairs = [list(zip(each, split.sentences, strict=True)) for each in per_seed]
+    exact = np.array([[caption == sentence for caption, sentence in each] for each in pairs])
+    form = [[scenes.form(caption) == scenes.form(sentence) for caption, sentence in each] for each in pairs]
+    members = {f"exact/{name}": split.kinds == kind for kind, name in enumerate(KINDS)}
+    with np.errstate(invalid="ignore"):  # 0 / 0 if no scene is of this kind
+        by_kind = {name: (exact & group).sum(axis=1) / group.sum() for name, group in members.items()}
+    return {"exact": exact.mean(axis=1), **by_kind, "form": np.mean(form, axis=1)}
 
 
-def nearest(plan: Plan, seed: int) -> Captions:
-    """Returns the baseline's captions: the sentence of the nearest training scene, each composed once."""
-    whole = plan.training.whole
-    keys = jax.random.split(jax.random.key(seed), len(whole["kind"]))
-    composed = np.asarray(jax.jit(jax.vmap(scenes.compose))(keys, whole["images"], whole["kind"]))
-    places = nearest_image(composed, np.asarray(plan.test.examples.whole["scene"]))
-    return [plan.draft.sentences[place] for place in places]
+def baseline(data: Data, seed: int) -> Baseline:
+    """Returns the baseline whose caption is the sentence of the nearest training scene; each is composed once."""
+    composed = np.asarray(scenes.compose_all(data.training.examples.whole, seed))
+
+    def test(split: Split) -> Test:
+        places = nearest(composed, np.asarray(split.examples.whole["scene"]))
+        sentences = [data.training.sentences[place] for place in places]
+        return Test(scores(split, [sentences]), sentences, np.zeros((len(sentences), 0, 0)))
+
+    return Baseline("the nearest scene's sentence", 1 - test(data.validation).scores["exact"], test(data.test))
+
+
+def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:
+    """Returns the job that trains all seeds of a network and captions the test set."""
+    model = network.trainer.model
+    return fitting.fit_job(
+        network,
+        config,
+        loss,
+        [data.training.examples],
+        score=lambda params: 1 - evaluate(model, params, data.validation).scores["exact"],
+        test=lambda params: evaluate(model, params, data.test),
+        records=records,
+    )

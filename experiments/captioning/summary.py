@@ -1,94 +1,85 @@
-"""Records, table and sentences of the captions."""
+"""Records, table, figures and findings."""
 
-import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from experiments.captioning.config import Plan, Split
-from experiments.captioning.measurement import Captions, Test
-from experiments.captioning.scenes import KINDS, NUMBERS
+from experiments.captioning.measurement import Baseline, Outcome
+from experiments.captioning.scenes import KINDS, Data
 from experiments.common import fitting
-from experiments.common.fitting import Outcome
-from rnn_jax import report
-
-NEAREST = "the nearest scene's sentence"
-_NUMBERS = {*NUMBERS, *(f"{number}s" for number in NUMBERS), "sixes", "a", "an"}
-
-Outcomes = Sequence[Outcome[Test]]
+from experiments.common.run_folder import Report, Table
+from rnn_jax import plotting, report
 
 
-class Row(NamedTuple):
-    """A row of the table."""
-
-    model: str
-    scores: dict[str, np.ndarray]  # on the test set, [seeds]
-
-
-def scores(split: Split, captions: Sequence[Captions]) -> dict[str, np.ndarray]:
-    """Returns shares [seeds] of captions that are exact, exact by kind, and of the right form apart from numbers."""
-    each = [_scores(split, one) for one in captions]
-    return {name: np.array([score[name] for score in each]) for name in each[0]}
+def records(row: Baseline | Outcome) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network, or the one of a baseline."""
+    fields = {} if isinstance(row, fitting.Baseline) else {"steps": row.fit.history.loss.shape[1]}
+    return fitting.fit_records(row, {"exact": 1 - row.validation}, row.test.scores, **fields)
 
 
-def _scores(split: Split, captions: Captions) -> Mapping[str, float]:
-    right = np.array([a == b for a, b in zip(captions, split.draft.sentences, strict=True)])
-    kinds = {f"exact/{name}": float(np.mean(right[split.draft.kinds == n])) for n, name in enumerate(KINDS)}
-    same_form = [_form(a) == _form(b) for a, b in zip(captions, split.draft.sentences, strict=True)]
-    return {"exact": float(np.mean(right)), **kinds, "form": float(np.mean(same_form))}
-
-
-def _form(caption: Sequence[str]) -> tuple[str, ...]:
-    return tuple("_" if word in _NUMBERS else word for word in caption)
-
-
-def records(plan: Plan, outcome: Outcome[Test]) -> list[dict[str, Any]]:
-    """Returns one flat record for each seed."""
-    steps = outcome.fit.history.loss.shape[1]
-    test = scores(plan.test, outcome.test.captions)
-    return fitting.fit_records(outcome, "exact", 1 - outcome.validation, test, steps=steps)
-
-
-def baseline_row(plan: Plan, captions: Captions) -> dict[str, Any]:
-    """Returns the baseline's flat record."""
-    return fitting.baseline_record(NEAREST, **{f"test/{k}": v for k, v in _scores(plan.test, captions).items()})
-
-
-def arrays(outcomes: Outcomes) -> dict[str, np.ndarray]:
-    """Returns the training curves and NAME/validation/exact [seeds, epochs]."""
-    return fitting.training_arrays(outcomes, "exact", lambda wrong: 1 - wrong)
-
-
-def rows(plan: Plan, baseline: Captions, outcomes: Outcomes) -> list[Row]:
-    """Returns the baseline's row and the networks' rows."""
-    named = [(NEAREST, [baseline]), *((o.network.title, o.test.captions) for o in outcomes)]
-    return [Row(name, scores(plan.test, captions)) for name, captions in named]
-
-
-def _median(name: str, row: Row) -> str:
-    return f"{100 * np.median(row.scores[name]):.1f}"
+def _share(header: str, name: str) -> report.Column:
+    return report.Column(f"{header}, %", lambda row: f"{100 * np.median(row.test.scores[name]):.1f}")
 
 
 COLUMNS = [
-    report.Column("captions by", lambda row: row.model, right=False),
-    report.Column("exact, %", lambda row: report.percent(row.scores["exact"])),
-    *(report.Column(f"{name}, %", functools.partial(_median, f"exact/{name}")) for name in KINDS),
-    report.Column("form, %", functools.partial(_median, "form")),
+    report.Column("captions by", lambda row: row.title, right=False),
+    report.Column("exact, %", lambda row: report.percent(row.test.scores["exact"])),
+    *(_share(kind, f"exact/{kind}") for kind in KINDS),
+    _share("form", "form"),
+    fitting.MINUTES,
 ]
 CAPTION = (
-    "Percent of the test set's captions; medians over seeds, range in brackets. exact: the scene's sentence, word for "
-    "word, over all scenes and over those of each kind; form: exact apart from the numbers."
+    "Captions of the test set; medians over seeds, range in brackets. exact: the scene's sentence, word for word, of "
+    "all scenes and of each kind; form: exact apart from articles and numbers. min: minutes of training for each seed."
 )
 
 
-def title(plan: Plan) -> str:
-    """Returns the table's title."""
-    train, test = len(plan.draft.kinds), len(plan.test.draft.kinds)
-    return f"{plan.source}: {train:,} training scenes in an epoch, {test:,} test scenes of other images"
+def summarize(data: Data, baseline: Baseline, outcomes: Sequence[Outcome]) -> Report:
+    """Returns findings, table and figures."""
+    train, test = len(data.training.kinds), len(data.test.kinds)
+    title = f"{data.source}: {train:,} training scenes in an epoch, {test:,} test scenes of other images"
+    exact = fitting.validation_figure(
+        [baseline], outcomes, "exact captions, validation set (%)", lambda e: 100 * (1 - e), ylim=(0, 101)
+    )
+    pngs = {"validation.png": ("Exact captions during training", exact)}
+    for outcome in outcomes:
+        if outcome.network.trainer.model.decoder.attends:
+            pngs["attention.png"] = ("Attention weights of each word", _attention_figure(data, outcome))
+    table = Table(COLUMNS, {title: [baseline, *outcomes]}, CAPTION)
+    return Report("Captions of scenes", findings(baseline, outcomes), [table], pngs)
 
 
-def findings(outcomes: Outcomes) -> list[str]:
-    """Returns the training time of each network and the seeds that diverged."""
-    times = ", ".join(f"{o.network.title} {o.minutes:.1f}" for o in outcomes)
-    return [f"Minutes of training for each seed: {times}.", *fitting.diverged(outcomes)]
+def findings(baseline: Baseline, outcomes: Sequence[Outcome]) -> list[str]:
+    """Returns the best network beside the baseline."""
+    best = fitting.best_outcome(outcomes)
+    exact, form = (100 * float(np.mean(best.test.scores[name])) for name in ("exact", "form"))
+    return [
+        f"Validation chooses {best.title}: {exact:.1f} % of the test captions are exact, {form:.1f} % have the right "
+        f"form; by {baseline.title} {100 * baseline.test.scores['exact'][0]:.1f} % are exact.",
+        *fitting.diverged(outcomes),
+    ]
+
+
+def _attention_figure(data: Data, outcome: Outcome) -> bytes:
+    """Draws the first test scene of each kind with the attention weights of each word; returns a PNG."""
+    split, grid = data.test, outcome.network.trainer.model.images.map_shape[:2]
+    places = [int(np.flatnonzero(split.kinds == kind)[0]) for kind in np.unique(split.kinds)]
+    captions = [(*outcome.test.captions[place], "END") for place in places]
+    columns = 1 + max(map(len, captions))
+    figure = plotting.figure((1.15 * columns + 0.4, 1.45 * len(places) + 0.5))
+    bare: dict[str, Any] = {"frame_on": False, "xticks": (), "yticks": ()}
+    axes = figure.subplots(len(places), columns, squeeze=False, subplot_kw=bare)
+    for line, place, caption in zip(axes, places, captions, strict=True):
+        scene = np.asarray(split.examples.whole["scene"][place])[..., 0]
+        right = outcome.test.captions[place] == split.sentences[place]
+        line[0].imshow(scene, cmap="gray_r", vmin=0, vmax=1)
+        line[0].set_title("right" if right else "wrong", fontsize=9, color="black" if right else "C3")
+        extent = (-0.5, scene.shape[1] - 0.5, scene.shape[0] - 0.5, -0.5)
+        for axis, word, weights in zip(line[1:], caption, outcome.test.weights[place], strict=False):
+            axis.imshow(scene, cmap="gray_r", vmin=0, vmax=2)
+            style: dict[str, Any] = {"cmap": "Reds", "alpha": 0.6, "vmin": 0, "interpolation": "bilinear"}
+            axis.imshow(weights.reshape(grid), extent=extent, vmax=weights.max(), **style)
+            axis.set_title(word, fontsize=9)
+    figure.suptitle("Attention weights for each word (red; each word has its own scale)", fontsize=10)
+    return plotting.png(figure)

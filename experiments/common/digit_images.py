@@ -10,6 +10,7 @@ from rnn_jax import tasks
 from rnn_jax.data import idx
 
 SIDE = 14  # pixels: larger images are reduced, by means of squares, to no less than this
+FOLDER_HELP = "Folder with MNIST's four IDX files, gzip or not; by default scikit-learn's 8 x 8 digits."
 VALIDATION_EVERY = 12  # one of so many training images is put into the validation set
 
 

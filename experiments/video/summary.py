@@ -1,92 +1,95 @@
-"""What a run leaves behind and shows: records, table, findings in words."""
+"""Records, table, figures and findings."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 import numpy as np
 
-from experiments.video.config import ALONE, Plan
-from experiments.video.measurement import Guesses, Outcome, Shares, shares
-from rnn_jax import report
+from experiments.common import figures, fitting
+from experiments.common.run_folder import Report, Table
+from experiments.video import clips
+from experiments.video.clips import Data
+from experiments.video.config import ALONE
+from experiments.video.measurement import Outcome
+from rnn_jax import plotting, report
+
+ARROWS = ("\u2191", "\u2192", "\u2193", "\u2190")  # of clips.DIRECTIONS
 
 
-class Row(NamedTuple):
-    """Of the table."""
-
-    network: str
-    shares: Shares  # [seeds], of the test part
-
-
-def label(cell: str) -> str:
-    """A network in words."""
-    return "CNN alone" if cell == ALONE else f"CNN + {cell}"
-
-
-def records(plan: Plan, outcome: Outcome, true: Guesses, seed: int) -> list[dict[str, Any]]:
-    """A flat record a seed."""
-    trainer = plan.trainers[outcome.cell]
-    right = dataclasses.asdict(shares(outcome.said, true))
-    return [
-        {
-            "run": outcome.cell,
-            "seed": seed + index,
-            "definition": trainer.model,
-            "parameters": trainer.parameters,
-            "optimizer": repr(trainer.optimizer),
-            "steps": plan.steps,
-            "best_epoch": int(outcome.fit.best[index]),
-            "validation/wrong": [float(score) for score in outcome.fit.scores[index]],
-            **{f"test/{name}": float(values[index]) for name, values in right.items()},
-            "seconds": outcome.fit.seconds,
-            "diverged": outcome.fit.diverged,
-        }
-        for index in range(len(outcome.fit.scores))
-    ]
-
-
-def rows(outcomes: Sequence[Outcome], true: Guesses) -> list[Row]:
-    """The table."""
-    return [Row(label(outcome.cell), shares(outcome.said, true)) for outcome in outcomes]
+def records(outcome: Outcome) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network."""
+    steps = outcome.fit.history.loss.shape[1]
+    return fitting.fit_records(outcome, {"wrong": outcome.validation}, outcome.test.scores, steps=steps)
 
 
 COLUMNS = [
-    report.Column("network", lambda row: row.network, right=False),
-    report.Column("frames, %", lambda row: report.percent(row.shares.frames)),
-    report.Column("clips, %", lambda row: report.percent(row.shares.clips)),
-    report.Column("digit", lambda row: f"{100 * np.median(row.shares.digits):.1f}"),
-    report.Column("path", lambda row: f"{100 * np.median(row.shares.paths):.1f}"),
+    report.Column("network", lambda row: row.title, right=False),
+    fitting.PARAMETERS,
+    report.Column("frames, %", lambda row: report.percent(row.test.scores["frames"])),
+    report.Column("clips, %", lambda row: report.percent(row.test.scores["clips"])),
+    report.Column("digit, %", lambda row: f"{100 * np.median(row.test.scores['digits']):.1f}"),
+    report.Column("path, %", lambda row: f"{100 * np.median(row.test.scores['paths']):.1f}"),
+    fitting.MINUTES,
 ]
-
-
-def title(plan: Plan) -> str:
-    """Of the table."""
-    learnt, tested = plan.training.size, plan.test.size
-    return f"{plan.source}: {learnt:,} clips an epoch to learn from, {tested:,} of other images to test"
-
-
 CAPTION = (
-    "Percent of the test part right; medians over seeds, their range in brackets. Frames: the direction of the last "
-    "move, of 4; clips: digit and path, both; then either alone, of 10 and of 6."
+    "Correct answers on the test set; medians over seeds, range in brackets. frames: direction of the last move, of 4; "
+    "clips: digit and path, both correct; digit, of 10, and path, of 6, separately. min: minutes of training for each "
+    "seed."
 )
 
 
-def sentences(outcomes: Sequence[Outcome], true: Guesses) -> list[str]:
-    """What was found; computed from the measurements."""
-    found = []
-    table = rows(outcomes, true)
-    alone = next((row for row, outcome in zip(table, outcomes, strict=True) if outcome.cell == ALONE), None)
-    for row, outcome in zip(table, outcomes, strict=True):
-        frames, clips = (100 * float(np.mean(values)) for values in (row.shares.frames, row.shares.clips))
-        beside = ""
-        if alone is not None and row is not alone:
-            gains = [
-                frames - 100 * float(np.mean(alone.shares.frames)),
-                clips - 100 * float(np.mean(alone.shares.clips)),
-            ]
-            beside = f", {gains[0]:+.1f} and {gains[1]:+.1f} beside convolutions alone"
-        found.append(
-            f"{row.network}: {frames:.1f} % of the frames and {clips:.1f} % of the clips are right{beside}. Training "
-            f"took {outcome.fit.seconds / 60:.1f} minutes."
-        )
-    return found + [f"{label(o.cell)}: {told}" for o in outcomes for told in o.fit.diverged]
+def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
+    """Returns findings, table and figures."""
+    train, test = data.training.size, data.test.examples.size
+    title = f"{data.source}: {train:,} training clips in an epoch, {test:,} test clips of other images"
+    paths = {
+        o.title: figures.confusion(data.test.classes.paths, o.test.predicted.paths, len(clips.PATHS)) for o in outcomes
+    }
+    wrong = fitting.validation_figure(
+        [], outcomes, "wrong, validation set (%),\nmean of frames and clips", lambda e: 100 * e, ylim=(0, None)
+    )
+    pngs = {
+        "clips.png": ("Predicted direction of each move", _clips_figure(data, outcomes)),
+        "paths.png": (
+            "Confusions of paths, test set, all seeds",
+            figures.confusion_figure(paths, clips.PATHS, ylabel="path"),
+        ),
+        "validation.png": ("Errors during training", wrong),
+    }
+    return Report("Video", findings(outcomes), [Table(COLUMNS, {title: outcomes}, CAPTION)], pngs)
+
+
+def findings(outcomes: Sequence[Outcome]) -> list[str]:
+    """Returns the best network beside convolutions alone."""
+    best = fitting.best_outcome(outcomes)
+    means = {o.network.name: [100 * np.mean(o.test.scores[name]) for name in ("frames", "clips")] for o in outcomes}
+    frames, whole = means[best.network.name]
+    correct = f"{frames:.1f} % of the frames and {whole:.1f} % of the clips are correct"
+    if ALONE in means and best.network.name != ALONE:
+        correct += f", {frames - means[ALONE][0]:+.1f} and {whole - means[ALONE][1]:+.1f} points beside CNN alone"
+    return [f"Validation chooses {best.title}: {correct}.", *fitting.diverged(outcomes)]
+
+
+def _clips_figure(data: Data, outcomes: Sequence[Outcome]) -> bytes:
+    """Draws the first test clip of each path, with the directions that each network's first seed predicts."""
+    true = data.test.classes
+    places = np.unique(true.paths, return_index=True)[1]
+    whole = data.test.examples.take(places).whole
+    frames = np.asarray(jax.vmap(clips.clip)(whole["key"], whole["image"]).frames)[..., 0]
+    figure = plotting.figure((13.5, 1.35 * len(places) + 0.6))
+    axes = figure.subplots(len(places), clips.FRAMES, squeeze=False, subplot_kw={"xticks": (), "yticks": ()})
+    for line, place, clip in zip(axes, places, frames, strict=True):
+        path = clips.PATHS[true.paths[place]].replace(", ", ",\n")
+        line[0].set_ylabel(f"{true.digits[place]}\n{path}", fontsize=8)
+        for axis, frame in zip(line, clip, strict=True):
+            axis.imshow(frame, cmap="gray_r", vmin=0, vmax=1)
+        for move, axis in enumerate(line[1:]):
+            for number, outcome in enumerate(outcomes, 1):
+                direction = outcome.test.predicted.directions[0, place, move]
+                style = {"color": "black" if direction == true.directions[place, move] else "C3", "fontsize": 11}
+                x = number / (len(outcomes) + 1)
+                axis.text(x, 1.03, ARROWS[direction], ha="center", transform=axis.transAxes, **style)
+    titles = ", ".join(outcome.title for outcome in outcomes)
+    figure.suptitle(f"Predicted direction of each move, from left to right: {titles}; red: wrong", fontsize=10)
+    return plotting.png(figure)
