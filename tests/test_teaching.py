@@ -1,5 +1,6 @@
-"""The two teaching programs: the same curve by every library, what is generated, what a run writes and refuses."""
+"""The two teaching programs: the same curve in every library, the generated text, what a run writes and refuses."""
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -17,16 +18,12 @@ import pytest
 
 from experiments import teaching
 from experiments.common.flags import UserError
-from experiments.teaching import classifier, figures, peers, summary
 from experiments.teaching import config as configs
-from experiments.teaching.classifier import SequenceClassifier
-from experiments.teaching.generator import TEXT, Generator
-from experiments.teaching.measurement import Difference, Outcome, measure
-from experiments.teaching.ours import Ours
-from experiments.teaching.program import Lesson, orders
+from experiments.teaching import measurement, peers, programs, summary
+from experiments.teaching.measurement import Network, Unsupported, measure
+from experiments.teaching.programs import TEXT, Setup, classifier, epoch_batches, generator
 from rnn_jax import GRU, LRU, LSTM, GRUResetBefore, Stack, VanillaRNN, training
 from rnn_jax.models import Classifier
-from rnn_jax.models.classifier import ClassifierParams
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -35,171 +32,184 @@ SHORT = {"generator": 5, "classifier": 1}  # epochs
 
 
 @functools.cache
-def lesson(name, **fields):
+def plan(name, **fields):
     return configs.plan(teaching.Config(programs=(name,), **{"epochs": SHORT[name], **fields}))[0]
 
 
-def curve(lesson, form, steps):
-    learner = form.begin(lesson)
-    found = [learner.step(*lesson.program.batch(places)) for places in itertools.chain(*lesson.batches[:steps])]
-    return np.array(found[:steps]), learner
+def curve(setup, create, steps):
+    network = create(setup)
+    batches = itertools.islice(itertools.chain(*setup.batches), steps)
+    return np.array([network.step(setup.program.xs[:, n], setup.program.labels[n]) for n in batches]), network
 
 
-def installed(*names):
-    """Skips where one is not. Keras is imported by way of what tells it to compute by JAX."""
+def train(setup, network, **session):
+    return measure(setup, "rnn_jax", network, {}, training.Session(**session))
+
+
+def find_forms(*names):
+    """Returns the forms by name; skips the test if a library is missing."""
     for name in names:
         pytest.importorskip(f"experiments.teaching.peers.{peers.LIBRARIES[name][0]}", exc_type=ImportError)
-
-
-def forms(module):
-    """A library's two forms: the same program, and as written."""
-    installed(module)
-    found, missing = peers.find()
-    assert module not in missing
-    same, written = (form for form in found if form.name.startswith(module))
-    return same, written
+    forms, _, missing = peers.find()
+    assert not missing.keys() & set(names)
+    return forms
 
 
 @pytest.fixture
-def ranks_promoted():
-    """Keras promotes ranks, in the thread that it is run in as well."""
+def rank_promotion():
+    """Allows rank promotion, which Keras needs, in every thread."""
     jax.config.update("jax_numpy_rank_promotion", "allow")
     yield
     jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture
-def few(monkeypatch):
-    """A classifier of few sequences."""
-    monkeypatch.setattr(classifier, "EXAMPLES", 40)
+def few_examples(monkeypatch):
+    monkeypatch.setattr(programs, "EXAMPLES", 40)
 
 
-def test_the_programs_are_the_originals():
-    generator, sequences = configs.plan(teaching.Config())
-    assert generator.program.sizes == (48, 3, 17, 17)
-    assert generator.trainer.model.cell == VanillaRNN(17, 50, jax.nn.relu)
-    assert (len(generator.batches), [len(batch) for batch in generator.batches[0]]) == (100, [32, 16])
-    assert sequences.program.sizes == (1000, 5, 10, 2)
+def test_programs_are_the_originals():
+    text, sequences = configs.plan(teaching.Config())
+    assert text.program.xs.shape == (3, 48, 17)
+    assert text.program.classes == 17
+    assert text.trainer.model.cell == VanillaRNN(17, 50, jax.nn.relu)
+    assert (len(text.batches), [len(batch) for batch in text.batches[0]]) == (100, [32, 16])
+    assert sequences.program.xs.shape == (5, 1000, 10)
+    assert sequences.program.classes == 2
     assert sequences.trainer.model.cell == Stack((LSTM(10, 50), LSTM(50, 50)))
     assert (len(sequences.batches), [len(batch) for batch in sequences.batches[0]]) == (20, [32] * 31 + [8])
-    assert generator.learning_rate == sequences.learning_rate == 1e-3
+    assert text.trainer.optimizer == sequences.trainer.optimizer == training.Adam(1e-3)
 
 
-def test_every_window_has_the_character_after_it():
-    program = Generator.of(TEXT)
-    xs, classes = program.batch(np.arange(48))
-    assert xs.dtype == np.float32
-    np.testing.assert_array_equal(xs.sum(axis=-1), 1)
+def test_label_of_a_window_is_the_next_character():
+    program = generator(TEXT)
+    characters = sorted(set(TEXT))
+    assert program.xs.dtype == np.float32
+    np.testing.assert_array_equal(program.xs.sum(axis=-1), 1)
     for place in range(48):
-        window = "".join(program.characters[n] for n in xs[:, place].argmax(axis=-1))
-        assert window + program.characters[classes[place]] == TEXT[place : place + 4]
+        window = "".join(characters[n] for n in program.xs[:, place].argmax(axis=-1))
+        assert window + characters[program.labels[place]] == TEXT[place : place + 4]
 
 
-def test_every_example_comes_once_an_epoch_in_another_order():
-    found = orders(70, 32, 3, seed=5)
-    assert [[len(batch) for batch in epoch] for epoch in found] == [[32, 32, 6]] * 3
-    flat = [np.concatenate(epoch) for epoch in found]
+def test_every_epoch_has_each_example_once_in_another_order():
+    batches = epoch_batches(70, 32, 3, seed=5)
+    assert [[len(batch) for batch in epoch] for epoch in batches] == [[32, 32, 6]] * 3
+    flat = [np.concatenate(epoch) for epoch in batches]
     for order in flat:
         assert sorted(order) == list(range(70))
     assert not np.array_equal(flat[0], flat[1])
-    np.testing.assert_array_equal(flat[2], np.concatenate(orders(70, 32, 3, seed=5)[2]))
-    assert not np.array_equal(flat[0], np.concatenate(orders(70, 32, 3, seed=6)[0]))
+    np.testing.assert_array_equal(flat[2], np.concatenate(epoch_batches(70, 32, 3, seed=5)[2]))
+    assert not np.array_equal(flat[0], np.concatenate(epoch_batches(70, 32, 3, seed=6)[0]))
 
 
-def test_generation_is_greedy_and_from_the_window():
-    """Scores that name the character one further in the alphabet than the window's first, whatever else was written."""
-    program = Generator.of("abcdefghijkl")
+def test_generation_is_greedy_and_reads_the_last_window():
+    """The scores name the character one further in the alphabet than the window's first one."""
+    characters = "abcdefghijkl"
     read = []
 
     def scores(xs):
         window = xs.argmax(axis=-1)[:, 0]
-        read.append("".join(program.characters[n] for n in window))
-        found = np.full((1, 12), -1.0)
-        found[0, (window[0] + 1) % 12] = 0.5
-        found[0, 0] += 0.9  # the second best
-        return found
+        read.append("".join(characters[n] for n in window))
+        values = np.full((1, 12), -1.0)
+        values[0, (window[0] + 1) % 12] = 0.5
+        values[0, 0] += 0.9  # the second best
+        return values
 
-    written = program.generate(scores)
-    assert len(written) == 9 + 50
-    assert written.startswith("abcdefghi")
-    assert read == [written[place - 3 : place] for place in range(9, 59)]
-    assert all(ord(new) == ord(first) + 1 for first, new in zip(written[6:], written[9:], strict=False) if new != "a")
-    assert written[9] == "h"
+    text = generator(characters).evaluate(scores)["generated"]
+    assert len(text) == 9 + 50
+    assert text.startswith("abcdefghi")
+    assert read == [text[place - 3 : place] for place in range(9, 59)]
+    assert all(ord(new) == ord(first) + 1 for first, new in zip(text[6:], text[9:], strict=False) if new != "a")
+    assert text[9] == "h"
 
 
-def test_random_sequences_are_of_the_seed_and_the_fresh_ones_are_others():
-    one, again, other = SequenceClassifier.drawn(3), SequenceClassifier.drawn(3), SequenceClassifier.drawn(4)
+def test_random_sequences_follow_from_the_seed():
+    one, again, other = classifier(3), classifier(3), classifier(4)
     np.testing.assert_array_equal(one.xs, again.xs)
     np.testing.assert_array_equal(one.labels, again.labels)
     assert not np.array_equal(one.xs, other.xs)
     assert one.xs.dtype == np.float32
-    assert np.mean(one.fresh_xs == one.xs) < 0.01
-    for xs, labels in ((one.xs, one.labels), (one.fresh_xs, one.fresh_labels)):
+
+
+def test_fresh_sequences_have_the_same_distribution_and_are_others():
+    program, fresh = classifier(3), []
+    program.evaluate(lambda xs: fresh.append(xs) or np.zeros((1000, 2)))
+    (fresh_xs,) = fresh
+    share_of_zeros = program.evaluate(lambda xs: np.tile([1.0, 0.0], (1000, 1)))["fresh/accuracy"]
+    assert np.mean(fresh_xs == program.xs) < 0.01
+    for xs, mean in ((program.xs, program.labels.mean()), (fresh_xs, 1 - share_of_zeros)):
         assert xs.shape == (5, 1000, 10)
         assert abs(xs.mean()) < 5 / np.sqrt(xs.size)
         assert abs(xs.var() - 1) < 5 * np.sqrt(2 / xs.size)
-        assert abs(labels.mean() - 0.5) < 5 * 0.5 / np.sqrt(1000)
+        assert abs(mean - 0.5) < 5 * 0.5 / np.sqrt(1000)
 
 
-def test_accuracies_are_of_the_training_data_and_of_the_fresh():
-    program = SequenceClassifier.drawn(0)
-    known = {xs.tobytes(): label for xs, label in zip(np.swapaxes(program.xs, 0, 1), program.labels, strict=True)}
+def test_accuracies_are_those_of_the_training_data_and_of_fresh_data():
+    setup = plan("classifier")
+    sequences = np.swapaxes(setup.program.xs, 0, 1)
+    known = {xs.tobytes(): label for xs, label in zip(sequences, setup.program.labels, strict=True)}
+    fresh_known = []
 
-    def by_heart(xs):
+    def memorised(xs):
+        fresh_known.extend(x.tobytes() in known for x in np.swapaxes(xs, 0, 1))
         return np.eye(2)[[known.get(x.tobytes(), 1) for x in np.swapaxes(xs, 0, 1)]]
 
-    assert program.findings(by_heart) == {
-        "training/accuracy": 1.0,
-        "fresh/accuracy": pytest.approx(program.fresh_labels.mean()),
-    }
+    record = train(setup, Network(lambda xs, labels: 1.0, memorised))
+    ones = setup.program.evaluate(lambda xs: np.tile([0.0, 1.0], (1000, 1)))["fresh/accuracy"]
+    assert record["training/accuracy"] == 1.0
+    assert record["fresh/accuracy"] == pytest.approx(ones)
+    assert fresh_known == [True] * 1000 + [False] * 1000
 
 
 # Rounding: 1e-7 of a loss at every step, and up to 2e-5 of each of Adam's: 1 - 0.999^n has 32 bit here and in Keras, 64
 # in PyTorch. In 64 bit (tests/float64/test_teaching.py) the same curves are equal to 1e-13.
-SAME = 1.5e-6
+TOLERANCE = 1.5e-6
 
 
-@pytest.mark.usefixtures("ranks_promoted")
+@pytest.mark.peers
+@pytest.mark.usefixtures("rank_promotion")
 @pytest.mark.parametrize(
     ("name", "library"), [("generator", "PyTorch"), ("classifier", "PyTorch"), ("classifier", "Keras")]
 )
-def test_the_same_weights_give_the_same_curve(name, library):
-    same, written = forms(library)
-    steps = 10
-    made = lesson(name)
-    wanted, ours = curve(made, Ours(), steps)
-    got, theirs = curve(made, same, steps)
-    np.testing.assert_allclose(got, wanted, rtol=SAME)
-    xs, _ = made.program.batch(np.arange(20))
+def test_same_weights_give_the_same_curve(name, library):
+    forms, steps, setup = find_forms(library), 10, plan(name)
+    expected, ours = curve(setup, measurement.create, steps)
+    losses, theirs = curve(setup, forms[library], steps)
+    np.testing.assert_allclose(losses, expected, rtol=TOLERANCE)
+    xs = setup.program.xs[:, :20]
     np.testing.assert_array_equal(ours.scores(xs).argmax(axis=-1), theirs.scores(xs).argmax(axis=-1))
-    as_written, _ = curve(made, written, steps)
-    np.testing.assert_allclose(as_written[0], wanted[0], rtol=SAME)
-    assert np.max(np.abs(as_written / wanted - 1)) > 5 * SAME  # what the docstrings say of it is there
+    as_written, _ = curve(setup, forms[f"{library}, as written"], steps)
+    np.testing.assert_allclose(as_written[0], expected[0], rtol=TOLERANCE)
+    assert np.max(np.abs(as_written / expected - 1)) > 5 * TOLERANCE  # the difference that its docstring documents
 
 
-def test_ours_learns_the_sentence():
-    made = lesson("generator", epochs=40)
-    outcome = measure(made, Ours(), training.Session())
-    assert len(outcome.losses) == 80
-    assert outcome.losses[-2:].mean() < 0.7 * outcome.losses[:2].mean()
-    assert outcome.findings["training/accuracy"] > 0.4
-    assert outcome.findings["generated"].startswith("This is G")
+def test_rnn_jax_learns_the_sentence():
+    setup, curves = plan("generator", epochs=40), {}
+    record = measure(setup, "rnn_jax", measurement.create(setup), curves, training.Session())
+    losses = curves["rnn_jax"]
+    assert len(losses) == 80
+    assert losses[-2:].mean() < 0.7 * losses[:2].mean()
+    assert record["training/accuracy"] > 0.4
+    assert record["generated"].startswith("This is G")
+    assert (record["diverged"], record["diverged_at"]) == (False, None)
 
 
-def test_a_stopped_training_ends_without_an_outcome():
+def test_a_stopped_training_has_no_record():
     stop = threading.Event()
     stop.set()
-    assert measure(lesson("generator"), Ours(), training.Session(stop=stop)) is None
+    setup = plan("generator")
+    assert train(setup, measurement.create(setup), stop=stop) is None
 
 
-def test_of_a_gru_the_second_bias_is_free_at_the_candidate_alone():
-    installed("PyTorch")
+@pytest.mark.peers
+def test_second_bias_of_a_gru_is_trained_at_the_candidate_alone():
+    find_forms("PyTorch")
     import torch
 
     from experiments.teaching.peers import pytorch
 
     recurrent = torch.nn.GRU(2, 3, batch_first=True)
-    pytorch._hold_second_biases(recurrent)
+    pytorch.hold_second_biases(recurrent)
     recurrent(torch.ones(1, 4, 2))[0].square().sum().backward()
     gradient = recurrent.bias_hh_l0.grad
     assert bool((gradient[:6] == 0).all())
@@ -207,88 +217,111 @@ def test_of_a_gru_the_second_bias_is_free_at_the_candidate_alone():
     assert bool((recurrent.bias_ih_l0.grad != 0).all())
 
 
-def test_a_library_without_the_cell_is_left_out():
-    installed("Keras", "PyTorch")
-    found, _ = peers.find()
+@pytest.mark.peers
+@pytest.mark.usefixtures("rank_promotion")
+def test_libraries_refuse_cells_that_they_lack():
+    forms = find_forms("Keras", "PyTorch")
 
-    def told(*cells):
-        cell = cells[0] if len(cells) == 1 else Stack(cells)
-        trainer = training.Trainer(Classifier(cell, 2), 1, training.Adam(1e-3), None)
-        params = ClassifierParams((), cell.init(jax.random.key(0)), None)
-        made = Lesson(None, trainer, training.TrainState(params, *[None] * 7), [])
-        return summary.refusals([made, made], [Ours(), *found])
+    def refusals(*cells):
+        model = Classifier(cells[0] if len(cells) == 1 else Stack(cells), 2)
+        trainer = training.Trainer(model, 1, training.Adam(1e-3), None)
+        states = training.init(trainer, jax.random.key(0)[None])
+        setup = Setup(classifier(0), trainer, jax.tree.map(lambda leaf: leaf[0], states), [])
+        messages = {}
+        for form, create in {"rnn_jax": measurement.create, **forms}.items():
+            try:
+                create(setup)
+            except Unsupported as error:
+                messages[form] = str(error)
+        return messages
 
-    assert told(VanillaRNN(2, 2)) == told(LSTM(2, 2), LSTM(2, 2)) == []
-    assert told(GRU(2, 3)) == [
-        "Keras; Keras, as written: left out: Keras's layers with one bias a gate are VanillaRNN, LSTM, "
-        "GRUResetBefore here, not GRU"
-    ]
-    assert told(LSTM(2, 2), GRUResetBefore(2, 2)) == [
-        "PyTorch; PyTorch, as written: left out: PyTorch's layers are VanillaRNN, LSTM, GRU here, not GRUResetBefore"
-    ]
-    both = told(LRU(2, 2))
-    assert [line.split(": ")[0] for line in both] == ["Keras; Keras, as written", "PyTorch; PyTorch, as written"]
-    (sine,) = told(VanillaRNN(2, 2, jnp.sin))
-    assert "PyTorch's nn.RNN has jnp.tanh and jax.nn.relu for its activation" in sine
-
-
-def test_differences_are_to_the_reference():
-    difference = Difference.between(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.3, 0.0]))
-    np.testing.assert_allclose(difference.absolute, [0, 0, 0.3, 4])
-    assert difference.relative[2] == pytest.approx(1 / 11)
-    assert difference.relative[3] > 1e30
-    assert [difference.first_above(level) for level in (0.01, 0.1, 1e60)] == [3, 4, None]
-
-
-def test_an_epoch_is_the_median_without_the_first_and_its_loss_the_mean_over_examples():
-    outcome = Outcome(np.array([9.0, 9.0, 1.0, 4.0]), np.array([50.0, 1.0, 2.0, 9.0]), {})
-    assert outcome.seconds_per_epoch == 2
-    assert Outcome(np.zeros(1), np.array([50.0]), {}).seconds_per_epoch == 50
-    made = types.SimpleNamespace(batches=[[np.arange(2), np.arange(1)]] * 2)
-    assert summary.last_epoch(made, outcome) == pytest.approx(2)
+    assert refusals(VanillaRNN(10, 2)) == refusals(LSTM(10, 2), LSTM(2, 2)) == {}
+    assert refusals(GRU(10, 3)) == dict.fromkeys(
+        ("Keras", "Keras, as written"),
+        "Keras's layers with one bias a gate are VanillaRNN, LSTM, GRUResetBefore here, not GRU",
+    )
+    assert refusals(LSTM(10, 2), GRUResetBefore(2, 2)) == dict.fromkeys(
+        ("PyTorch", "PyTorch, as written"), "PyTorch's layers are VanillaRNN, LSTM, GRU here, not GRUResetBefore"
+    )
+    assert list(refusals(LRU(10, 2))) == ["Keras", "Keras, as written", "PyTorch", "PyTorch, as written"]
+    sine = refusals(VanillaRNN(10, 2, jnp.sin))
+    assert list(sine) == ["PyTorch", "PyTorch, as written"]
+    assert all("PyTorch's nn.RNN must be jnp.tanh or jax.nn.relu" in message for message in sine.values())
 
 
-def test_a_missing_library_is_told_and_ours_runs(tmp_path, monkeypatch, capsys, few):
+def test_differences_are_relative_to_the_reference():
+    absolute, relative = measurement.differences(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.3, 0.0]))
+    np.testing.assert_allclose(absolute, [0, 0, 0.3, 4])
+    assert relative[2] == pytest.approx(1 / 11)
+    assert relative[3] > 1e30
+    assert [measurement.first_step(relative > level) for level in (0.01, 0.1, 1e60)] == [3, 4, None]
+
+
+@pytest.mark.parametrize(("epochs", "median"), [(4, 2), (1, 50)])
+def test_epoch_time_is_the_median_without_the_first_and_loss_counts_each_example_once(epochs, median, monkeypatch):
+    times = iter([0, 50, 50, 51, 51, 53, 53, 62])
+    monkeypatch.setattr(measurement, "time", types.SimpleNamespace(perf_counter=lambda: next(times)))
+    setup = dataclasses.replace(plan("generator"), batches=[[np.arange(2), np.arange(1)]] * epochs)
+    losses = iter([9.0, 9.0] * (epochs - 1) + [1.0, 4.0])
+    record = train(setup, Network(lambda xs, labels: next(losses), lambda xs: np.zeros((xs.shape[1], 17))))
+    assert record["seconds_per_epoch"] == median
+    assert record["loss/last_epoch"] == pytest.approx(2)
+
+
+def test_a_loss_that_is_not_finite_is_recorded_as_divergence():
+    setup = plan("generator")
+    losses = iter([1.0, 1.0, np.nan, *[1.0] * 7])
+    record = train(setup, Network(lambda xs, labels: next(losses), lambda xs: np.zeros((xs.shape[1], 17))))
+    assert (record["diverged"], record["diverged_at"]) == (True, 3)
+    assert summary.findings([record])[-1] == "Diverged: generator, rnn_jax at step 3."
+
+
+def test_a_missing_library_is_reported_and_rnn_jax_runs(tmp_path, monkeypatch, capsys, few_examples):
     for module, distribution in peers.LIBRARIES.values():
         monkeypatch.setitem(sys.modules, distribution, None)
         monkeypatch.delitem(sys.modules, f"experiments.teaching.peers.{module}", raising=False)
     teaching.run(teaching.Config(epochs=1), str(tmp_path))
-    shown = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     content = json.loads((tmp_path / "results.json").read_text())
     assert [record["form"] for record in content["results"]] == ["rnn_jax", "rnn_jax"]
     assert len(content["left_out"]) == 2
     for name, distribution in (("Keras", "keras"), ("PyTorch", "torch")):
         (line,) = (line for line in content["left_out"] if line.startswith(f"{name} is missing"))
-        assert f'to have it: pip install {distribution}, or both by pip install ".[peers]"' in line
-        assert line in shown
+        assert f'pip install {distribution}, or both libraries: pip install ".[peers]"' in line
+        assert line in output
         assert line.replace('"', "&quot;") in (tmp_path / "summary.html").read_text()
 
 
-def test_a_form_that_refuses_does_not_begin(tmp_path, monkeypatch, capsys):
-    refusing = types.SimpleNamespace(name="Other", refusal=lambda lesson: "no such cell")  # has no begin
-    monkeypatch.setattr(peers, "find", lambda: ([refusing], {}))
+def test_a_form_that_refuses_is_left_out(tmp_path, monkeypatch, capsys):
+    def refuse(setup):
+        raise Unsupported("no such cell")
+
+    monkeypatch.setattr(peers, "find", lambda: ({"Other": refuse}, {}, {}))
     teaching.run(teaching.Config(programs=("generator",), epochs=1), str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["left_out"] == ["Other: left out: no such cell"]
+    assert content["left_out"] == ["Other is left out: no such cell"]
     assert [record["form"] for record in content["results"]] == ["rnn_jax"]
-    assert "Other: left out: no such cell" in capsys.readouterr().out
+    assert "Other is left out: no such cell" in capsys.readouterr().out
 
 
-def test_keras_on_another_backend_is_told(monkeypatch):
-    installed("Keras")
+@pytest.mark.peers
+def test_keras_on_another_backend_is_reported(monkeypatch):
+    find_forms("Keras")
+    monkeypatch.delitem(sys.modules, "experiments.teaching.peers.keras")
     monkeypatch.setattr("keras.backend.backend", lambda: "torch")
-    _, missing = peers.find()
+    _, _, missing = peers.find()
     assert missing["Keras"] == "keras was imported with KERAS_BACKEND=torch before"
 
 
-@pytest.mark.usefixtures("ranks_promoted")
-def test_a_tiny_run_writes_its_files(tmp_path, monkeypatch, few):
-    installed("Keras", "PyTorch")
+@pytest.mark.peers
+@pytest.mark.usefixtures("rank_promotion")
+def test_a_tiny_run_writes_its_files(tmp_path, monkeypatch, few_examples):
+    find_forms("Keras", "PyTorch")
     drawn = {}
     monkeypatch.setattr(
-        figures,
+        summary,
         "loss_figure",
-        lambda made, outcomes, real=figures.loss_figure: drawn.setdefault(made.program.name, real(made, outcomes)),
+        lambda setup, curves, real=summary.loss_figure: drawn.setdefault(setup.program.name, real(setup, curves)),
     )
     text = tmp_path / "text.txt"
     text.write_text("abc [bold]abd[/] abe\nabc", encoding="utf-8")
@@ -306,7 +339,8 @@ def test_a_tiny_run_writes_its_files(tmp_path, monkeypatch, few):
     assert [(r["run"], r["form"]) for r in records] == [
         (run, form) for run in ("generator", "classifier") for form in order
     ]
-    arrays = np.load(folder / "arrays.npz")
+    with np.load(folder / "arrays.npz") as content:
+        arrays = dict(content)
     for record in records:
         losses = arrays[f"{record['run']}/{record['form']}"]
         assert (len(losses), losses[0]) == (record["steps"], record["loss/first_step"])
@@ -315,23 +349,23 @@ def test_a_tiny_run_writes_its_files(tmp_path, monkeypatch, few):
         assert ("generated" in record, "fresh/accuracy" in record) == (
             (True, False) if record["run"] == "generator" else (False, True)
         )
-        ours = arrays[f"{record['run']}/rnn_jax"]
+        reference = arrays[f"{record['run']}/rnn_jax"]
         if record["form"] == "rnn_jax":
             assert not any(key.startswith("difference") for key in record)
         else:
-            assert (record["difference/relative"] < SAME) == (record["form"] in ("Keras", "PyTorch"))
-            assert record["difference/absolute"] == np.max(np.abs(losses - ours))
-            assert record["difference/relative_at_step"] == 1 + np.argmax(np.abs(losses - ours) / ours)
+            assert (record["difference/relative"] < TOLERANCE) == (record["form"] in ("Keras", "PyTorch"))
+            assert record["difference/absolute"] == np.max(np.abs(losses - reference))
+            assert record["difference/relative_at_step"] == 1 + np.argmax(np.abs(losses - reference) / reference)
             assert (record["difference/first_step_above_1e-05"] is None) == (record["difference/relative"] <= 1e-5)
     assert all(record["generated"].startswith("abc [bold") for record in records[:5])
 
 
 BAD = [
-    ({"programs": ("generator", "translator")}, "--programs: unknown program 'translator', known are generator, class"),
-    ({"programs": ()}, "--programs must be names, each once, got ''"),
-    ({"programs": ("generator", "generator")}, "--programs must be names, each once, got 'generator,generator'"),
+    ({"programs": ("generator", "translator")}, "--programs: unknown 'translator': known are generator, classifier"),
+    ({"programs": ()}, "--programs must name at least one and none twice, got ''"),
+    ({"programs": ("generator",) * 2}, "--programs must name at least one and none twice, got 'generator,generator'"),
     ({"epochs": 0}, "--epochs must be positive, got 0"),
-    ({"seed": -1}, "--seed must not be negative, got -1"),
+    ({"seed": -1}, "--seed must be at least 0, got -1"),
     ({"cell": "nope"}, "unknown cell 'nope'"),
     ({"cell": "nope:Cell"}, "cannot import module 'nope'"),
     ({"text": "nowhere.txt"}, "--text: nowhere.txt: cannot be read"),
@@ -355,7 +389,7 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, tm
         (b"aaaaaa", "must have two different characters, got 'a' alone"),
     ],
 )
-def test_a_text_that_cannot_be_learnt_is_refused(content, message, tmp_path):
+def test_a_text_without_windows_or_choice_is_refused(content, message, tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"^--text: .*{re.escape(message)}"):

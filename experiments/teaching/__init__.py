@@ -1,89 +1,75 @@
-"""Do the two programs that courses begin with compute the same here as in Keras and PyTorch, step by step?
+"""Do the two programs that courses start with compute the same here as in Keras and PyTorch, step by step?
 
-The character generator: 50 ReLU units read three characters of "This is GeeksforGeeks a software training institute",
-one-hot, and a softmax says the next one; 100 epochs, then 50 characters written greedily after "This is G". The
-classifier: two LSTM layers of 50 units read 5 steps of 10 numbers, and the last step of the upper one is told which of
-two classes it was; 20 epochs of 1,000 random sequences. Both by cross-entropy and Adam, 1e-3, in batches of 32. The
-classifier's labels are random, as the originals have them: it can only learn them by heart.
+Character generator: 50 ReLU units read three one-hot characters of "This is GeeksforGeeks a software training
+institute", and a softmax predicts the next one; 100 epochs, then 50 characters written greedily after "This is G".
+Sequence classifier: two LSTM layers of 50 units read 1,000 random sequences of 5 x 10 numbers; 20 epochs. Its labels
+are random, as in the originals, so it can only memorise them. Both: cross-entropy, Adam with 1e-3, batches of 32.
 
-All begin with the same parameters, handed over by `rnn_jax.interop`, and read the same batches in the same order;
-Adam's epsilon is 1e-8 for all. Two things then keep the originals from being one program, and "as written" shows what
-they make: Keras's Adam has another epsilon, in another place, and PyTorch has two biases where the others have one,
-each with Adam's whole step. Without these two (`peers/keras.py`, `peers/pytorch.py`) only rounding is left.
+All libraries start from the same parameters and read the same batches. Two differences are left: Keras's Adam adds
+another epsilon elsewhere (`peers/keras.py`), and PyTorch trains two biases in place of one (`peers/pytorch.py`). "As
+written" has them; without them only rounding differs.
 
     python -m experiments.teaching                         # a minute
-    JAX_ENABLE_X64=1 python -m experiments.teaching        # in 64 bit: no rounding to speak of
+    JAX_ENABLE_X64=1 python -m experiments.teaching        # in 64 bit, with hardly any rounding
     python -m experiments.teaching --programs=generator --text=FILE
-    python -m experiments.teaching --cell=gru              # a library that has not the cell is left out
+    python -m experiments.teaching --cell=gru              # libraries without the cell are left out
     python -m experiments.teaching --quick                 # the generator alone, under 30 seconds
 
-Keras and PyTorch are optional: `pip install ".[peers]"`; whichever is missing is told, and the rest runs.
+Keras and PyTorch are optional, `pip install ".[peers]"`; a missing one is reported, and the rest runs.
 
-To expect of the greatest difference of a batch's loss from ours, as a share of it, seeds 0 to 2: Keras 1e-6 in the
-generator and 4e-6 to 8e-6 in the classifier; PyTorch 2e-5 to 1.5e-3 and 3e-5 to 7e-5, as it computes Adam's 1 - 0.999^n
-in 64 bit, where optax and Keras are 1e-5 off, and a ReLU near zero then falls to the other side. As written: Keras 4e-3
-to 6e-3 and 5e-3 to 1.3e-2, PyTorch 7e-2 to 8e-2 and 0.3 to 0.4. In 64 bit PyTorch has 6e-16 and 5e-15. All three write
-the same 50 characters; PyTorch as written writes others for two of the seeds. The classifier gets 99 % of its training
-data right, by heart, and fresh data at chance.
+Expected greatest relative difference of a batch's loss from rnn_jax's: Keras 1e-6 (generator) and 8e-6 (classifier), as
+written 5e-3 and 1e-2; PyTorch 1e-3 and 7e-5 (in 64 bit 6e-16 and 5e-15), as written 8e-2 and 0.4. All generate the same
+text, except PyTorch as written for some seeds. The classifier gets 99 % of its training data right, fresh data at
+chance. Every seed and the reasons: experiments/results/teaching/README.md.
 """
 
 import functools
-from typing import Any
+import itertools
 
-from experiments.common import parallel
-from experiments.common.run_folder import RunFolder
+import numpy as np
+
+from experiments.common.run_folder import Report, RunFolder, Table
+from experiments.common.runner import Job, run_jobs
 from experiments.common.settings import Settings
-from experiments.teaching import figures, peers, summary
+from experiments.teaching import measurement, peers, summary
 from experiments.teaching.config import QUICK, Config, plan
-from experiments.teaching.measurement import Outcome, measure
-from experiments.teaching.ours import Ours
-from rnn_jax import report, training
+from experiments.teaching.measurement import REFERENCE, Unsupported
+from experiments.teaching.programs import Setup
+from rnn_jax import report
 
 __all__ = ["QUICK", "Config", "run"]
 
 
 def run(config: Config, workdir: str) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, a figure a program and summary.html.
+    """Runs the experiment and writes config.json, results.json, arrays.npz, one figure per program and summary.html.
 
-    `results.json` is written anew as soon as a training has ended, so that what is interrupted keeps what it has.
+    It does not resume; results.json keeps the trainings that ended before an interruption.
 
     Raises:
-      UserError: where the config cannot be run, `workdir` cannot be written, or another process has it.
+      UserError: if the config cannot be run, `workdir` cannot be written, or another process uses it.
     """
-    lessons = plan(config)
-    others, missing = peers.find()
-    forms = [Ours(), *others]
-    pairs = [(lesson, form) for lesson in lessons for form in forms if form.refusal(lesson) is None]
-    left_out = [f"{name} is missing: {why}" for name, why in missing.items()] + summary.refusals(lessons, forms)
-    environment = report.environment() | peers.versions(missing)
-    folder = RunFolder(config, workdir, Settings(resume=False), {"environment": environment, "left_out": left_out})
-    for sentence in left_out:
-        folder.console.print(sentence, markup=False, highlight=False)
-    found: dict[str, dict[str, Outcome]] = {lesson.program.name: {} for lesson in lessons}
-    records: list[dict[str, Any]] = []
-
-    def finished(place: int, outcome: Outcome) -> None:
-        lesson, form = pairs[place]
-        outcomes = found[lesson.program.name]
-        outcomes[form.name] = outcome
-        records.append(summary.record(lesson, config.seed, form.name, outcomes))
-        folder.results(records)
-
-    jobs = [functools.partial(measure, lesson, form) for lesson, form in pairs]
-    # One at a time, in order: ours is what the others are compared with, and their times would be of each other.
-    parallel.run(
-        jobs, [training.Session()] * len(jobs), [lesson.work for lesson, _ in pairs], 1, folder.console, finished
-    )
-    folder.arrays(summary.arrays(found))
-    pngs = {lesson.program.name: figures.loss_figure(lesson, found[lesson.program.name]) for lesson in lessons}
-    for name, png in pngs.items():
-        folder.file(f"{name}.png", png)
-    sections = {summary.title(lesson): summary.rows(lesson, found[lesson.program.name]) for lesson in lessons}
-    words = [word for lesson in lessons for word in summary.sentences(lesson, found[lesson.program.name])]
-    table = report.html_table(summary.COLUMNS, sections, summary.CAPTION)
-    shown = {lesson.program.title: pngs[lesson.program.name] for lesson in lessons}
-    folder.file(
-        "summary.html", report.page("Two teaching programs", [*left_out, *words], [table], shown, folder.header)
-    )
-    summary.show(folder.console, sections, words)
-    folder.print_written()
+    setups = plan(config)
+    forms, versions, missing = peers.find()
+    left_out = {name: f"is missing: {reason}" for name, reason in missing.items()}
+    curves: dict[Setup, dict[str, np.ndarray]] = {setup: {} for setup in setups}
+    jobs = []
+    for setup, (form, create) in itertools.product(setups, {REFERENCE: measurement.create, **forms}.items()):
+        try:
+            network = create(setup)
+        except Unsupported as error:
+            left_out[form.removesuffix(", as written")] = f"is left out: {error}"
+            continue
+        measured = functools.partial(measurement.measure, setup, form, network, curves[setup])
+        jobs.append(Job(f"{setup.program.name}/{form}", setup.steps, measured, lambda record: [record]))
+    notices = [f"{name} {reason}" for name, reason in left_out.items()]
+    header = {"environment": report.environment() | versions, "left_out": notices}
+    folder = RunFolder(config, workdir, Settings(resume=False), header)
+    for notice in notices:
+        folder.print(notice)
+    # One at a time, in order: rnn_jax is the reference of the others, and parallel trainings would slow each other.
+    records = run_jobs(folder, jobs, at_a_time=1)
+    folder.arrays({f"{s.program.name}/{form}": losses for s, each in curves.items() for form, losses in each.items()})
+    sections = {summary.title(s): [row for row in records if row["run"] == s.program.name] for s in setups}
+    figures = {f"{s.program.name}.png": (s.program.title, summary.loss_figure(s, curves[s])) for s in setups}
+    table = Table(summary.COLUMNS, sections, summary.CAPTION)
+    folder.show(Report("Two teaching programs", [*notices, *summary.findings(records)], [table], figures))

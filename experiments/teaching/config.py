@@ -1,105 +1,70 @@
-"""What is run: the config, its flags' meaning, and what follows from it, checked before anything is run."""
+"""Config, flags and the setups that they make, checked before anything is run."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from experiments.common import networks, parallel
+from experiments.common import flags, networks
 from experiments.common.flags import UserError, setting
-from experiments.teaching.classifier import SequenceClassifier
-from experiments.teaching.generator import TEXT, Generator
-from experiments.teaching.program import Lesson, Program, orders
-from rnn_jax import Cell, Stack, cells, training
+from experiments.common.runner import init_state
+from experiments.teaching.programs import TEXT, Program, Setup, classifier, epoch_batches, generator
+from rnn_jax import Cell, VanillaRNN, training
 from rnn_jax.data import read_text
 from rnn_jax.models import Classifier
 
-LEARNING_RATE = 1e-3  # Adam's; what Keras, PyTorch and both originals have
-BATCH_SIZE = 32
-HIDDEN_SIZE = 50
+LEARNING_RATE, BATCH_SIZE, HIDDEN_SIZE = 1e-3, 32, 50  # of both originals
+PROGRAMS = ("generator", "classifier")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is run; every field is a flag."""
+    """What to run; every field is a flag."""
 
-    programs: tuple[str, ...] = setting(("generator", "classifier"), "Comma list of generator, classifier.")
-    text: str | None = setting(None, "A UTF-8 text for the generator; by default the original's sentence.")
+    programs: tuple[str, ...] = setting(PROGRAMS, f"Comma list of {', '.join(PROGRAMS)}.", choices=PROGRAMS)
+    text: str | None = setting(None, "UTF-8 text file for the generator; by default the original's sentence.")
     cell: str | None = setting(
         None,
-        f"One of {', '.join([*cells.CELLS, *networks.VARIANTS])}, or your own as module:Class, for both programs; by "
-        "default the originals': a ReLU network and an LSTM. A library that has it not is left out.",
+        f"{networks.CELL_HELP} By default the originals': a ReLU network and an LSTM. Libraries without the cell are "
+        "left out.",
     )
-    epochs: int | None = setting(None, "Times that each program's data is read; by default the originals': 100 and 20.")
-    seed: int = setting(0, "From which every random number follows.")
+    epochs: int | None = setting(None, "Epochs of each program; by default the originals': 100 and 20.")
+    seed: int = setting(0, "Seed from which every random number follows.", least=0)
 
 
 QUICK = Config(programs=("generator",), epochs=30)
 
 
-@dataclasses.dataclass(frozen=True)
-class Original:
-    """A program as the notes have it."""
-
-    made: Callable[[Config], Program]
-    cell: Callable[[int, int], Cell]  # of input size and units
-    layers: int
-    epochs: int
-
-
-def _generator(config: Config) -> Program:
-    try:
-        return Generator.of(TEXT if config.text is None else read_text(config.text))
-    except ValueError as error:
-        raise UserError(f"--text: {error}") from error
-
-
-ORIGINALS = {
-    "generator": Original(_generator, lambda d, h: cells.VanillaRNN(d, h, jax.nn.relu), layers=1, epochs=100),
-    "classifier": Original(lambda config: SequenceClassifier.drawn(config.seed), cells.LSTM, layers=2, epochs=20),
-}
-
-
-def plan(config: Config) -> list[Lesson]:
-    """All that a config asks for.
+def plan(config: Config) -> list[Setup]:
+    """Returns the setup of every program.
 
     Raises:
-      UserError: where a flag's value cannot be run.
+      UserError: if a flag's value cannot be run.
     """
-    if unknown := [name for name in config.programs if name not in ORIGINALS]:
-        raise UserError(f"--programs: unknown program {unknown[0]!r}, known are {', '.join(ORIGINALS)}")
-    if not config.programs or len(set(config.programs)) < len(config.programs):
-        raise UserError(f"--programs must be names, each once, got {','.join(config.programs)!r}")
+    flags.check(config)
     if config.text is not None and "generator" not in config.programs:
         raise UserError("--text is read by the generator, which is not among --programs")
-    if config.epochs is not None and config.epochs < 1:
-        raise UserError(f"--epochs must be positive, got {config.epochs}")
-    if config.seed < 0:
-        raise UserError(f"--seed must not be negative, got {config.seed}")
-    return [_lesson(config, ORIGINALS[name]) for name in config.programs]
-
-
-def _lesson(config: Config, original: Original) -> Lesson:
-    program = original.made(config)
-    size, steps, features, classes = program.sizes
-    if config.cell is None:
-        found = tuple(original.cell(features if n == 0 else HIDDEN_SIZE, HIDDEN_SIZE) for n in range(original.layers))
-    else:
-        found = networks.make_cells(config.cell, features, HIDDEN_SIZE, steps, original.layers)
-    model = Classifier(found[0] if len(found) == 1 else Stack(found), classes)
-    trainer = training.Trainer(model, BATCH_SIZE, training.Adam(LEARNING_RATE), clip=None)
-    keys = jax.random.key(config.seed)[None]
-
-    def use(keys: jax.Array) -> jax.Array:
-        params = jax.tree.map(lambda leaf: leaf[0], training.init(trainer, keys).params)
-        loss = jax.value_and_grad(model.loss)
-        return loss(params, jnp.zeros((steps, 2, features)), jnp.zeros(2, int))[0]
-
     try:
-        jax.eval_shape(use, keys)
-    except Exception as error:  # a user's own code
-        raise UserError(f"--cell={config.cell} cannot be used: {type(error).__name__}: {error}") from error
-    state = jax.tree.map(lambda leaf: leaf[0], parallel.begin(trainer, keys))
-    epochs = original.epochs if config.epochs is None else config.epochs
-    return Lesson(program, trainer, state, orders(size, BATCH_SIZE, epochs, config.seed))
+        text = TEXT if config.text is None else read_text(config.text)
+        programs = [generator(text) if name == "generator" else classifier(config.seed) for name in config.programs]
+    except ValueError as error:
+        raise UserError(f"--text: {error}") from error
+    return [_setup(config, program) for program in programs]
+
+
+def _setup(config: Config, program: Program) -> Setup:
+    steps, size, features = program.xs.shape
+    if config.cell is None and program.name == "generator":
+        cell: Cell = VanillaRNN(features, HIDDEN_SIZE, jax.nn.relu)
+    else:
+        cell = networks.make_stack(config.cell or "lstm", features, HIDDEN_SIZE, steps, program.layers)
+    model = Classifier(cell, program.classes)
+
+    def use(key: jax.Array) -> jax.Array:
+        return jax.grad(model.loss)(model.init(key), jnp.zeros((steps, 2, features)), jnp.zeros(2, int))
+
+    networks.probe(f"--cell={config.cell}", use)
+    trainer = training.Trainer(model, BATCH_SIZE, training.Adam(LEARNING_RATE), clip=None)
+    states = init_state(trainer, jax.random.key(config.seed)[None])
+    batches = epoch_batches(size, BATCH_SIZE, config.epochs or program.epochs, config.seed)
+    return Setup(program, trainer, jax.tree.map(lambda leaf: leaf[0], states), batches)

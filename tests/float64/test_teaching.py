@@ -1,4 +1,4 @@
-"""The teaching programs in 64 bit: what 32 bit leaves between the curves is rounding, as here nothing is left."""
+"""The teaching programs in 64 bit: the differences that remain between curves in 32 bit are rounding."""
 
 import itertools
 
@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from experiments import teaching
-from experiments.teaching import config, peers
-from experiments.teaching.ours import Ours
+from experiments.teaching import config, measurement, peers
 
 STEPS = 20
 
 
 @pytest.fixture(autouse=True)
-def ranks_promoted():
-    """Keras promotes ranks."""
+def rank_promotion():
+    """Allows rank promotion, which Keras needs."""
     with jax.numpy_rank_promotion("allow"):
         yield
 
@@ -30,16 +29,16 @@ def ranks_promoted():
         ("Keras", "classifier", None, 1, 1e-7),  # its tanh computes in 32 bit
     ],
 )
-def test_the_same_weights_give_the_same_curve(library, name, cell, epochs, tolerance):
+def test_same_weights_give_the_same_curve(library, name, cell, epochs, tolerance):
     module, _ = peers.LIBRARIES[library]
     pytest.importorskip(f"experiments.teaching.peers.{module}", exc_type=ImportError)
-    (lesson,) = config.plan(teaching.Config(programs=(name,), cell=cell, epochs=epochs))
-    found, _ = peers.find()
-    (form,) = (form for form in found if form.name == library)
-    ours, theirs = Ours().begin(lesson), form.begin(lesson)
-    batches = [lesson.program.batch(places) for places in itertools.chain(*lesson.batches)][:STEPS]
-    wanted, got = (np.array([learner.step(*batch) for batch in batches]) for learner in (ours, theirs))
-    assert wanted.dtype == np.float64
-    np.testing.assert_allclose(got, wanted, rtol=tolerance)
+    (setup,) = config.plan(teaching.Config(programs=(name,), cell=cell, epochs=epochs))
+    forms, _, _ = peers.find()
+    ours, theirs = measurement.create(setup), forms[library](setup)
+    xs, labels = setup.program.xs, setup.program.labels
+    batches = [(xs[:, n], labels[n]) for n in itertools.islice(itertools.chain(*setup.batches), STEPS)]
+    expected, losses = (np.array([network.step(*batch) for batch in batches]) for network in (ours, theirs))
+    assert expected.dtype == np.float64
+    np.testing.assert_allclose(losses, expected, rtol=tolerance)
     xs, _ = batches[0]
     np.testing.assert_array_equal(ours.scores(xs).argmax(axis=-1), theirs.scores(xs).argmax(axis=-1))

@@ -1,36 +1,35 @@
-"""The libraries that the programs were written in: who is there, and who is missing and how to install it."""
+"""The programs in the libraries that they were written for, as far as these are installed."""
 
+import functools
 import importlib
 import importlib.metadata
-from collections.abc import Collection
+from collections.abc import Callable
 
-from experiments.teaching.program import Form
+from experiments.teaching.measurement import Network
+from experiments.teaching.programs import Setup
 
-# Module here, which has FORMS, and the distribution to install.
-LIBRARIES = {"Keras": ("keras", "keras"), "PyTorch": ("pytorch", "torch")}
-
-EPSILON = 1e-8  # of Adam, for all: optax's and PyTorch's own
-
-
-class Unavailable(Exception):
-    """A library is there and cannot take part; the message says why."""
+LIBRARIES = {"Keras": ("keras", "keras"), "PyTorch": ("pytorch", "torch")}  # module here, distribution
+Forms = dict[str, Callable[[Setup], Network]]
+EPSILON = 1e-8  # of Adam in every library, as in optax and PyTorch
 
 
-def find() -> tuple[list[Form], dict[str, str]]:
-    """What the libraries have written, the forms of each, and why one of them cannot take part."""
-    found: list[Form] = []
-    missing: dict[str, str] = {}
+def find() -> tuple[Forms, dict[str, str], dict[str, str]]:
+    """Imports every library that is installed.
+
+    Returns:
+      Functions that create a network, by form; they raise Unsupported if the library has no such network. Then the
+      libraries' versions by distribution, and why others cannot be used.
+    """
+    forms: Forms = {}
+    versions, missing = dict[str, str](), dict[str, str]()
     for name, (module, distribution) in LIBRARIES.items():
         try:
-            found += importlib.import_module(f"{__name__}.{module}").forms()
+            create = importlib.import_module(f"{__name__}.{module}").create
         except ImportError as error:
-            missing[name] = f'{error}; to have it: pip install {distribution}, or both by pip install ".[peers]"'
-        except Unavailable as error:
-            missing[name] = str(error)
-    return found, missing
-
-
-def versions(missing: Collection[str]) -> dict[str, str]:
-    """Of the libraries that take part, by distribution."""
-    distributions = [distribution for name, (_, distribution) in LIBRARIES.items() if name not in missing]
-    return {distribution: importlib.metadata.version(distribution) for distribution in distributions}
+            hint = f'; pip install {distribution}, or both libraries: pip install ".[peers]"'
+            missing[name] = f"{error}{hint if isinstance(error, ModuleNotFoundError) else ''}"
+            continue
+        versions[distribution] = importlib.metadata.version(distribution)
+        forms[name] = functools.partial(create, as_written=False)
+        forms[f"{name}, as written"] = functools.partial(create, as_written=True)
+    return forms, versions, missing

@@ -1,18 +1,21 @@
-"""The programs in PyTorch: `nn.RNN` or `nn.LSTM` and `nn.Linear` in a module, `nn.CrossEntropyLoss`, Adam.
+"""The programs in PyTorch: `nn.RNN`, `nn.LSTM` or `nn.GRU` and `nn.Linear`, cross-entropy, Adam.
 
-PyTorch has two biases where others have one, b_ih and b_hh, that act as their sum. Their gradients are equal, and Adam
-makes a step of its own of each: the sum moves twice as fast. To be the same program, b_hh stays what it is.
+PyTorch has two biases, b_ih and b_hh, where others have their sum. Their gradients are equal and Adam updates each, so
+the sum moves twice as fast. The same program as in other libraries therefore leaves b_hh as it is.
 """
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 import torch
 
+from experiments.teaching.config import LEARNING_RATE
+from experiments.teaching.measurement import Network, Unsupported
 from experiments.teaching.peers import EPSILON
-from experiments.teaching.program import Form, Learner, Lesson
+from experiments.teaching.programs import Setup
 from rnn_jax import Cell, cells, interop
+
+torch.set_num_threads(1)  # products this small gain nothing from more
 
 MODULES: dict[type[Cell], Any] = {
     cells.VanillaRNN: torch.nn.RNN,
@@ -21,92 +24,52 @@ MODULES: dict[type[Cell], Any] = {
 }
 
 
-class Network(torch.nn.Module):
-    """The recurrent layers, and a linear one that reads the last step of the top one."""
+def create(setup: Setup, as_written: bool) -> Network:
+    """Creates the network, batch first and eager; as written it trains both biases.
 
-    def __init__(self, recurrent: torch.nn.RNNBase, classes: int):
-        super().__init__()
-        self.recurrent = recurrent
-        self.fc = torch.nn.Linear(recurrent.hidden_size, classes)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out, _ = self.recurrent(x)  # from a state of zeros
-        scores: torch.Tensor = self.fc(out[:, -1, :])
-        return scores
-
-
-@dataclasses.dataclass(frozen=True)
-class PyTorch:
-    """PyTorch, batch first, eager.
-
-    Args:
-      name: in the tables.
-      as_written: with both biases trained.
+    Raises:
+      Unsupported: if PyTorch has no such module.
     """
+    for cell, _ in setup.layers:
+        if type(cell) not in MODULES:
+            names = ", ".join(kind.__name__ for kind in MODULES)
+            raise Unsupported(f"PyTorch's layers are {names} here, not {type(cell).__name__}")
+    try:
+        exported = interop.to_pytorch(setup.trainer.model.cell, setup.state.params.cell)
+    except ValueError as error:  # such as another activation
+        raise Unsupported(str(error)) from error
+    (cell, _), (kernel, bias) = setup.layers[0], setup.dense
+    options = {"nonlinearity": cell.activation.__name__} if isinstance(cell, cells.VanillaRNN) else {}
+    recurrent = MODULES[type(cell)](
+        cell.input_size, cell.hidden_size, num_layers=len(setup.layers), batch_first=True, **options
+    )
+    readout = torch.nn.Linear(*kernel.shape)
+    model = torch.nn.ModuleList([recurrent, readout]).to(torch.from_numpy(kernel).dtype)
+    recurrent.load_state_dict({name: torch.tensor(np.array(array)) for name, array in exported.items()})
+    readout.load_state_dict({"weight": torch.tensor(kernel.T), "bias": torch.tensor(bias)})
+    if not as_written:
+        hold_second_biases(recurrent)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, eps=EPSILON)
 
-    name: str
-    as_written: bool = False
+    def logits(xs: np.ndarray) -> torch.Tensor:
+        outputs, _ = recurrent(torch.tensor(np.swapaxes(xs, 0, 1).copy(), dtype=readout.weight.dtype))
+        return readout(outputs[:, -1, :])
 
-    def refusal(self, lesson: Lesson) -> str | None:
-        for cell, _ in lesson.layers:
-            if type(cell) not in MODULES:
-                return (
-                    f"PyTorch's layers are {', '.join(kind.__name__ for kind in MODULES)} here, "
-                    f"not {type(cell).__name__}"
-                )
-        try:
-            interop.to_pytorch(lesson.trainer.model.cell, lesson.state.params.cell)
-        except ValueError as error:  # such as another activation
-            return str(error)
-        return None
+    def step(xs: np.ndarray, labels: np.ndarray) -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits(xs), torch.tensor(labels, dtype=torch.int64))
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
 
-    def begin(self, lesson: Lesson) -> Learner:
-        _, _, features, classes = lesson.program.sizes
-        lowest, _ = lesson.layers[0]
-        options: dict[str, Any] = {"num_layers": len(lesson.layers), "batch_first": True}
-        if isinstance(lowest, cells.VanillaRNN):
-            options["nonlinearity"] = lowest.activation.__name__
-        kernel, bias = lesson.dense
-        dtype = torch.from_numpy(kernel).dtype
-        recurrent = MODULES[type(lowest)](features, lowest.hidden_size, **options)
-        model = Network(recurrent, classes).to(dtype)
-        exported = interop.to_pytorch(lesson.trainer.model.cell, lesson.state.params.cell)
-        recurrent.load_state_dict({name: torch.tensor(np.array(array)) for name, array in exported.items()})
-        model.fc.load_state_dict({"weight": torch.tensor(kernel.T), "bias": torch.tensor(bias)})
-        if not self.as_written:
-            _hold_second_biases(recurrent)
-        criterion = torch.nn.CrossEntropyLoss()
-        optimizer = torch.optim.Adam(model.parameters(), lr=lesson.learning_rate, eps=EPSILON)
-
-        def tensor(xs: np.ndarray) -> torch.Tensor:
-            return torch.tensor(np.swapaxes(xs, 0, 1).copy(), dtype=dtype)
-
-        def step(xs: np.ndarray, labels: np.ndarray) -> float:
-            optimizer.zero_grad()
-            loss = criterion(model(tensor(xs)), torch.tensor(labels, dtype=torch.int64))
-            loss.backward()
-            optimizer.step()
-            return float(loss.item())
-
-        def scores(xs: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                found: np.ndarray = model(tensor(xs)).numpy()
-            return found
-
-        return Learner(step, scores)
+    return Network(step, lambda xs: logits(xs).detach().numpy())
 
 
-def _hold_second_biases(recurrent: torch.nn.RNNBase) -> None:
-    """No gradient for b_hh; the GRU's, at its candidate, stands inside the reset product and is no second one."""
+def hold_second_biases(recurrent: torch.nn.RNNBase) -> None:
+    """Sets the gradient of b_hh to zero, except at a GRU's candidate, which adds it inside the reset product."""
     for name, parameter in recurrent.named_parameters():
         if name.startswith("bias_hh"):
-            free = torch.zeros_like(parameter)
+            mask = torch.zeros_like(parameter)
             if isinstance(recurrent, torch.nn.GRU):
-                free[2 * recurrent.hidden_size :] = 1
-            parameter.register_hook(lambda gradient, free=free: gradient * free)
-
-
-def forms() -> list[Form]:
-    """PyTorch with one thread: products as small as these gain nothing by more, which wait for each other."""
-    torch.set_num_threads(1)
-    return [PyTorch("PyTorch"), PyTorch("PyTorch, as written", as_written=True)]
+                mask[2 * recurrent.hidden_size :] = 1
+            parameter.register_hook(lambda gradient, mask=mask: gradient * mask)
