@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from experiments.common import flags, networks, not_finite, splits
 from experiments.common.flags import UserError, setting
-from rnn_jax import Cell, Dropout, RecurrentDropout, Stack, training
+from rnn_jax import Cell, RecurrentDropout, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
 
@@ -102,15 +102,12 @@ def _streams(source: str, split: str, corpus: Corpus, count: int, segment: int) 
 def _model(config: Config, size: int) -> LanguageModel:
     """Returns the model; with one-hot characters, the lowest layer's input matrix is their embedding."""
 
+    def wrap(cell: Cell) -> Cell:
+        return RecurrentDropout(cell, config.dropout) if config.dropout else cell
+
     def make() -> LanguageModel:
-        rate, layers = config.dropout, list[Cell]()
-        for _ in range(config.layers):
-            width = layers[-1].output_size if layers else size
-            cell = networks.make_cell(config.cell, width, config.hidden_size, config.segment)
-            if rate:
-                cell = RecurrentDropout(cell, rate)
-            layers.append(Dropout(cell, rate) if rate and layers else cell)
-        return LanguageModel(OneHot(size), layers[0] if len(layers) == 1 else Stack(tuple(layers)))
+        shape = (size, config.hidden_size, config.segment, config.layers)
+        return LanguageModel(OneHot(size), networks.make_stack(config.cell, *shape, wrap, config.dropout))
 
     def use(key: jax.Array) -> Any:
         model = make()

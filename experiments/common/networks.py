@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.flags import UserError
-from rnn_jax import Cell, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
+from rnn_jax import Cell, Dropout, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
 from rnn_jax.data import Examples
 from rnn_jax.training.example_source import ExampleLoss
 
@@ -49,6 +49,7 @@ def make_stack(
     lag: int,
     layers: int = 1,
     wrap: Callable[[Cell], Cell] = lambda cell: cell,
+    dropout: float = 0.0,
 ) -> Cell:
     """Returns the cell called `name`, or a `Stack` if there are several layers.
 
@@ -59,13 +60,15 @@ def make_stack(
       lag: longest lag of the task.
       layers: number of layers.
       wrap: function applied to the cell of each layer, such as one that adds dropout.
+      dropout: share dropped of the inputs of each layer except the first.
 
     Raises:
       UserError: as `make_model`.
     """
     stack: list[Cell] = []
     for _ in range(layers):
-        stack.append(wrap(make_cell(name, stack[-1].output_size if stack else input_size, hidden_size, lag)))
+        layer = wrap(make_cell(name, stack[-1].output_size if stack else input_size, hidden_size, lag))
+        stack.append(Dropout(layer, dropout) if stack and dropout else layer)
     return stack[0] if layers == 1 else Stack(tuple(stack))
 
 

@@ -1,101 +1,111 @@
-"""Trains a network, the validation part choosing its epoch; the test part is heard once, at the end."""
+"""Recordings as examples, training, and the digits that a network predicts."""
 
-import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import parallel
-from experiments.speech import opponents
-from experiments.speech.config import Problem
-from experiments.speech.errors import label_error_rate
-from experiments.speech.frames import Part
+from experiments.baselines import support_vector_machine
+from experiments.common import fitting
+from experiments.common.flags import FitConfig
+from experiments.common.runner import Job, init_state
+from experiments.common.transcripts import Transcripts
 from rnn_jax import training
-from rnn_jax.data import Examples, unpad
+from rnn_jax.data import Buckets, Examples, pad, spec_augment, unpad
 from rnn_jax.models import CTC, Classifier
 
-HEARD_AT_A_TIME = 64  # recordings, where nothing is learnt
+QUESTIONS = {
+    "digits": "One digit, known speakers",
+    "speakers": "One digit, unknown speaker",
+    "joined": "3 to 7 digits in a row, known speakers",
+}
+EVALUATED = 64  # recordings at a time
+
+Outcome = fitting.Outcome[Transcripts]
+Baseline = fitting.Baseline[Transcripts]
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of a problem; parameters of the epoch that was best on the validation part."""
+class Split(NamedTuple):
+    """Recordings, bucket after bucket; `frames` and `digits` are in this order."""
 
-    problem: Problem
-    fit: training.Fit  # its scores are label error rates of the validation part; of single digits the share wrong
-    read: list[list[list[int]]]  # [seeds][recordings of the test part]: what was read
-    opponent: list[list[int]]  # [recordings]: by the support vector machine
+    buckets: list[Examples]  # steps: frames [T, N, bands], digits [D, N]; whole: lengths [N], numbers of digits [N]
+    frames: list[np.ndarray]  # [T, bands] each
+    digits: list[list[int]]
+
+    @classmethod
+    def of(cls, frames: Sequence[np.ndarray], digits: Sequence[list[int]], lengths: Buckets) -> "Split":
+        """Pads recordings to the lengths of their buckets: splits with equal buckets share programs."""
+        labels, most = [np.array(each, np.int32) for each in digits], max(map(len, digits))
+        buckets, order = list[Examples](), list[int]()
+        for length, members in zip(lengths.lengths, lengths.members(list(map(len, frames))), strict=True):
+            if len(members):
+                padded = pad([frames[i] for i in members], length), pad([labels[i] for i in members], most)
+                buckets.append(Examples(*(tuple(map(jnp.asarray, each)) for each in zip(*padded, strict=True))))
+                order += members.tolist()
+        return cls(buckets, [frames[i] for i in order], [digits[i] for i in order])
 
 
-def measure(problem: Problem, key: jax.Array, session: training.Session) -> Outcome | None:
-    """Trains all seeds of a problem's network, and the opponent.
+class Problem(NamedTuple):
+    """A question about one split of the recordings, and the network that is to answer it."""
 
-    Args:
-      problem: what to do.
-      key: of which every seed's follows.
-      session: who is told, what ends it, where it is kept.
+    question: str
+    network: fitting.Network
+    seeds: int
+    splits: dict[str, Split]
+    singles: dict[str, tuple[list[np.ndarray], np.ndarray]]  # frames and labels of single digits, by split
 
-    Returns:
-      The outcome; None where it was stopped.
-    """
-    model, validation = problem.trainer.model, problem.parts["validation"]
-    buckets, _ = problem.parts["training"].examples
 
-    def errors(params: Any) -> list[float]:
-        return [label_error_rate(each, validation.digits) for each in hear(model, params, validation)]
+def baseline(problem: Problem) -> Baseline:
+    """Returns the support vector machine fitted to single digits."""
+    read = {name: (split.frames, split.digits) for name, split in problem.splits.items()}
+    cuts = problem.question == "joined"
+    return support_vector_machine.baseline(f"{problem.network.name}, SVM", problem.singles, read, cuts)
 
-    fit = training.fit(
-        problem.trainer,
-        problem.loss,
-        buckets,
-        parallel.begin(problem.trainer, jax.random.split(key, problem.seeds)),
-        problem.epochs,
-        errors,
-        session=session,
+
+def job(config: FitConfig, problem: Problem, key: jax.Array, records: Callable[..., Any]) -> Job[Outcome]:
+    """Returns the job that trains all seeds of a network and tests it."""
+    trainer = problem.network.trainer
+
+    def transcripts(split: Split, params: Any) -> Transcripts:
+        return Transcripts(split.digits, predict(trainer.model, params, split.buckets))
+
+    return fitting.fit_job(
+        problem.network,
+        config,
+        loss,
+        problem.splits["training"].buckets,
+        score=lambda params: transcripts(problem.splits["validation"], params).label_error_rate,
+        test=functools.partial(transcripts, problem.splits["test"]),
+        records=functools.partial(records, problem),
+        init=lambda: init_state(trainer, jax.random.split(key, problem.seeds)),
     )
-    if fit is None:
-        return None
-    return Outcome(problem, fit, hear(model, fit.params, problem.parts["test"]), _opponent(problem))
 
 
-def hear(model: Classifier | CTC, params: Any, part: Part) -> list[list[list[int]]]:
-    """What every seed reads of a part's recordings, in their order."""
-    seeds = len(jax.tree.leaves(params)[0])
-    found: list[list[list[int]]] = [[[] for _ in part.frames] for _ in range(seeds)]
-    for examples, places in zip(*part.examples, strict=True):
-        labels, sizes = training.predict(model, _read, params, examples, HEARD_AT_A_TIME)
-        for seed in range(seeds):
-            for place, digits in zip(places, unpad(labels[seed].T, sizes[seed]), strict=True):
-                found[seed][place] = digits.tolist()
-    return found
+def loss(model: Classifier | CTC, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
+    """Returns the loss of a batch, for `training.fit`; digit d is CTC's label d + 1."""
+    (frames, digits), (lengths, counts) = batch
+    key_frames, key_model = jax.random.split(key)
+    frames = spec_augment(frames, lengths, key_frames)
+    if isinstance(model, Classifier):
+        return model.loss(params, frames, digits[0], lengths, key=key_model)
+    return model.loss(params, frames, lengths, digits + 1, counts, key=key_model)
 
 
-def _read(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax.Array, jax.Array]:
-    """Digits [B, N] and how many [B]."""
+def predict(model: Classifier | CTC, params: Any, buckets: Sequence[Examples]) -> list[list[list[int]]]:
+    """Returns the predicted digits of each recording, for each seed."""
+    outputs = [training.predict(model, _predict, params, examples, EVALUATED) for examples in buckets]
+    seeds = range(len(outputs[0][1]))
+    return [[d.tolist() for labels, counts in outputs for d in unpad(labels[s].T, counts[s])] for s in seeds]
+
+
+def _predict(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax.Array, jax.Array]:
+    """Returns the predicted digits of a batch [B, N], and their numbers [B]."""
     (frames, _), (lengths, _) = batch
     if isinstance(model, Classifier):
         best = jnp.argmax(model.apply(params, frames, lengths), axis=-1)
         return best[:, None], jnp.ones_like(best)
-    labels, sizes = model.decode(params, frames, lengths)
-    return (labels - 1).T, sizes
-
-
-def _opponent(problem: Problem) -> list[list[int]]:
-    """What the support vector machine reads of the test part, its settings those best on the validation part."""
-    learnt, validated = (problem.singles[part] for part in ("training", "validation"))
-    machine = opponents.fit(learnt.frames, _first(learnt), validated.frames, _first(validated))
-    test = problem.parts["test"]
-    if problem.question != "joined":
-        return [[digit] for digit in machine.predict(opponents.features(test.frames)).tolist()]
-    validation = problem.parts["validation"]
-    quiet = min(
-        opponents.QUIETEST,
-        key=lambda share: label_error_rate(opponents.read(machine, validation.frames, share), validation.digits),
-    )
-    return opponents.read(machine, test.frames, quiet)
-
-
-def _first(part: Part) -> np.ndarray:
-    return np.array([digits[0] for digits in part.digits])
+    labels, counts = model.decode(params, frames, lengths)
+    return (labels - 1).T, counts

@@ -1,120 +1,88 @@
-"""What a run leaves behind and shows: records, table, findings in words."""
+"""Records, table, figures and findings."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from experiments.speech.config import Plan
-from experiments.speech.errors import label_error_rate, wrong
-from experiments.speech.measurement import Outcome
-from rnn_jax import report
+from experiments.common import figures, fitting
+from experiments.common.run_folder import Report, Table
+from experiments.speech.measurement import QUESTIONS, Baseline, Outcome, Problem
+from rnn_jax import plotting, report
+from rnn_jax.data import LogMel
 
-
-class Row(NamedTuple):
-    """Of the table; shares of the test part."""
-
-    name: str
-    recordings: int
-    errors: np.ndarray  # [seeds], of labels
-    wrong: np.ndarray  # [seeds], of recordings
-    opponent_errors: float
-    opponent_wrong: float
-
-
-def records(outcome: Outcome, seed: int) -> list[dict[str, Any]]:
-    """A flat record a seed."""
-    problem, fit = outcome.problem, outcome.fit
-    row = row_of(outcome)
-    shared = {
-        "question": problem.question,
-        "network": problem.name,
-        "definition": problem.trainer.model,
-        "parameters": problem.trainer.parameters,
-        "optimizer": repr(problem.trainer.optimizer),
-        "epochs": problem.epochs,
-        **{f"{part}/recordings": len(each.frames) for part, each in problem.parts.items()},
-        "opponent/label_error_rate": row.opponent_errors,
-        "opponent/wrong": row.opponent_wrong,
-        "seconds": fit.seconds,
-        "diverged": fit.diverged,
-    }
-    return [
-        {
-            "seed": seed + index,
-            **shared,
-            "best_epoch": int(fit.best[index]),
-            "validation/label_error_rate": float(np.nanmin(fit.scores[index])),
-            "test/label_error_rate": float(row.errors[index]),
-            "test/wrong": float(row.wrong[index]),
-        }
-        for index in range(problem.seeds)
-    ]
-
-
-def row_of(outcome: Outcome) -> Row:
-    """An outcome's row of the table."""
-    wanted = outcome.problem.parts["test"].digits
-    return Row(
-        outcome.problem.name,
-        len(wanted),
-        np.array([label_error_rate(read, wanted) for read in outcome.read]),
-        np.array([wrong(read, wanted) for read in outcome.read]),
-        label_error_rate(outcome.opponent, wanted),
-        wrong(outcome.opponent, wanted),
-    )
-
-
+DRAWN = 3  # recordings of digits in a row
 COLUMNS = [
-    report.Column("network", lambda row: row.name, right=False),
-    report.Column("tested", lambda row: f"{row.recordings:,}"),
-    report.Column("digits wrong, %", lambda row: report.percent(row.errors)),
-    report.Column("recordings, %", lambda row: report.percent(row.wrong)),
-    report.Column("SVM: digits", lambda row: f"{100 * row.opponent_errors:.1f}"),
-    report.Column("recordings", lambda row: f"{100 * row.opponent_wrong:.1f}"),
+    report.Column("model", lambda row: row.title, right=False),
+    fitting.PARAMETERS,
+    report.Column("digits wrong, %", lambda row: report.percent(row.test.label_error_rate)),
+    report.Column("recordings, %", lambda row: report.percent(row.test.wrong)),
+    fitting.MINUTES,
 ]
-
-
-SECTIONS = {
-    "digits": "One digit, of speakers that were heard in training",
-    "speakers": "One digit, of a speaker never heard",
-    "joined": "Three to seven digits in a recording",
-}
-
-
-def sections(outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
-    """The tables, by their titles."""
-    found: dict[str, list[Row]] = {}
-    for outcome in outcomes:
-        found.setdefault(SECTIONS[outcome.problem.question], []).append(row_of(outcome))
-    return found
-
-
-def source(plan: Plan) -> str:
-    """What was heard."""
-    return f"{plan.count:,} recordings of {len(plan.speakers)} speakers: {plan.source}."
-
-
 CAPTION = (
-    "On the test part: medians over seeds, their range in brackets. Digits wrong: put in, left out or replaced, of "
-    "those said; recordings: not read exactly. SVM: a support vector machine on recordings brought to 16 frames, "
-    "joined ones cut where it is quiet."
+    "Test set, median (range) over seeds: digits inserted, deleted or replaced, of those said; recordings not read "
+    "exactly. min: minutes of training for each seed. SVM: support vector machine on 16 frames of each digit; digits "
+    "in a row are cut where it is quiet."
 )
 
 
-def sentences(outcomes: Sequence[Outcome]) -> list[str]:
-    """What was found; computed from the measurements."""
-    found = []
-    for question, what in SECTIONS.items():
-        rows = [row_of(outcome) for outcome in outcomes if outcome.problem.question == question]
-        if not rows:
-            continue
-        network = float(np.mean([np.median(row.wrong) for row in rows]))
-        opponent = float(np.mean([row.opponent_wrong for row in rows]))
-        better = "more" if network < opponent else "not more"
-        mean = f", the mean of {len(rows)}" if len(rows) > 1 else ""
-        found.append(
-            f"{what}{mean}: the network reads {100 * (1 - network):.1f} % of the recordings rightly, {better} than the "
-            f"support vector machine, {100 * (1 - opponent):.1f} %."
-        )
-    return found + [f"{o.problem.name}: {told}" for o in outcomes for told in o.fit.diverged]
+def records(problem: Problem, row: Baseline | Outcome) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network, or the one of a baseline."""
+    sizes = {f"{name}/recordings": len(split.digits) for name, split in problem.splits.items()}
+    test = {"label_error_rate": row.test.label_error_rate, "wrong": row.test.wrong}
+    return fitting.fit_records(row, {"label_error_rate": row.validation}, test, question=problem.question, **sizes)
+
+
+def summarize(
+    source: str, problems: Sequence[Problem], baselines: Sequence[Baseline], outcomes: Sequence[Outcome]
+) -> Report:
+    """Returns findings, table and figures."""
+    top = 110 * max(float(np.max(row.validation)) for row in (*baselines, *outcomes))
+    label = "digits wrong, validation set (%)"
+    errors = fitting.validation_figure(baselines, outcomes, label, lambda errors: 100 * errors, ylim=(0, top))
+    pngs = {"errors.png": ("Validation errors during training", errors)}
+    sections: dict[str, list[Baseline | Outcome]] = {}
+    confusions: dict[str, np.ndarray] = {}
+    for problem, baseline, outcome in zip(problems, baselines, outcomes, strict=True):
+        title, test = QUESTIONS[problem.question], outcome.test
+        sections[title] = [*sections.get(title, []), baseline, outcome]
+        if problem.question == "joined":
+            pngs["joined.png"] = ("Digits in a row", _joined_figure(problem, outcome))
+        else:
+            counts = figures.confusion(np.array(test.labels)[:, 0], np.array(test.predicted)[..., 0], 10)
+            confusions[title] = counts + confusions.get(title, 0)
+    if confusions:
+        png = figures.confusion_figure(confusions, list("0123456789"), ylabel="digit said")
+        pngs["confusion.png"] = ("Which digit is taken for which", png)
+    findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
+    return Report("Spoken digits", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)
+
+
+def _finding(title: str, rows: Sequence[Baseline | Outcome]) -> str:
+    """Returns the networks beside their baselines; rows are a baseline and its network, one pair for each split."""
+    svm, network = (100 - 100 * np.mean([np.median(row.test.wrong) for row in rows[i::2]]) for i in range(2))
+    mean = f", mean of {len(rows) // 2}" if len(rows) > 2 else ""
+    return f"{title}{mean}: the network reads {network:.1f} % of the recordings exactly, the SVM {svm:.1f} %."
+
+
+def _joined_figure(problem: Problem, outcome: Outcome) -> bytes:
+    """Draws frames of a few joined recordings, and below them the probabilities by the network's first seed."""
+    model, params = outcome.network.trainer.model, jax.tree.map(lambda leaf: leaf[0], outcome.fit.params)
+    figure = plotting.figure((11, 3.1 * DRAWN))
+    axes = figure.subplots(2 * DRAWN, 1).reshape(DRAWN, 2)
+    examples = zip(axes, problem.splits["test"].frames, outcome.test.labels, outcome.test.predicted[0], strict=False)
+    for (above, below), frames, *digits in examples:
+        said, predicted = (" ".join(map(str, each)) for each in digits)
+        seconds, end = LogMel.hop * np.arange(len(frames)), LogMel.hop * len(frames)
+        above.imshow(frames.T, origin="lower", aspect="auto", cmap="magma", extent=(0, end, 0, frames.shape[1]))
+        above.set(ylabel="mel band", title=f"said {said}; predicted {predicted}", xticks=[])
+        logits = model.apply(params, jnp.asarray(frames[:, None]), jnp.array([len(frames)]))
+        shares = np.asarray(jax.nn.softmax(logits[:, 0]))
+        below.plot(seconds, shares[:, 0], color="0.7", lw=1, label="blank")
+        for digit in np.flatnonzero(shares[:, 1:].max(axis=0) > 0.1):
+            below.plot(seconds, shares[:, digit + 1], color=f"C{digit}", label=str(digit))
+        below.set(xlim=(0, end), ylim=(0, 1.05), ylabel="probability", xlabel="time (s)")
+        below.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return plotting.png(figure)

@@ -1,6 +1,6 @@
 """Files to arrays: readers, vocabularies, padded and bucketed batches, and the encoders in front of a cell."""
 
-from rnn_jax.data.audio import LogMel, read_wav
+from rnn_jax.data.audio import LogMel, SpokenDigit, read_spoken_digits, read_wav, spec_augment
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
 from rnn_jax.data.conllu import Sentence, read_conllu
 from rnn_jax.data.delay_equation import mackey_glass
@@ -39,6 +39,7 @@ __all__ = [
     "Sentence",
     "Series",
     "SplitEnds",
+    "SpokenDigit",
     "Streams",
     "Transform",
     "Vocabulary",
@@ -52,9 +53,11 @@ __all__ = [
     "read_pairs",
     "read_piano_rolls",
     "read_series",
+    "read_spoken_digits",
     "read_text",
     "read_wav",
     "sentence",
+    "spec_augment",
     "spell",
     "split",
     "split_by_source",

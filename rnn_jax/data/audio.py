@@ -1,14 +1,19 @@
-"""WAV files to log-mel frames, the usual input of recurrent speech recognisers."""
+"""WAV files to augmented log-mel frames, the usual input of recurrent speech recognisers."""
 
 import dataclasses
 import functools
+import re
 from pathlib import Path
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import checks
 
 FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
+_SPOKEN_DIGIT = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
 
 
 def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
@@ -60,6 +65,38 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int
     if not np.all(np.isfinite(samples)):
         raise ValueError(f"{path}: samples must be finite, got NaN or infinity")
     return samples.astype(np.float32), file_rate
+
+
+class SpokenDigit(NamedTuple):
+    """A recording of one digit."""
+
+    digit: int
+    speaker: str
+    number: int  # among the speaker's recordings of this digit
+    samples: np.ndarray  # float32 [n]
+
+
+def read_spoken_digits(folder: str | Path) -> tuple[list[SpokenDigit], int]:
+    """Reads the files {digit}_{speaker}_{number}.wav of a folder, such as those of the Free Spoken Digit Dataset.
+
+    Returns:
+      The recordings, and their sampling rate in hertz.
+
+    Raises:
+      ValueError: with the path, if there is no such folder or file, or a file has another name or another rate than the
+        first, or `read_wav` rejects it.
+    """
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    recordings, rate = [], None
+    for path in sorted(Path(folder).glob("*.wav")):
+        if (name := _SPOKEN_DIGIT.fullmatch(path.name)) is None:
+            raise ValueError(f"{path}: must be named {{digit}}_{{speaker}}_{{number}}.wav, as 7_theo_12.wav")
+        samples, rate = read_wav(path, rate)
+        recordings.append(SpokenDigit(int(name[1]), name[2], int(name[3]), samples))
+    if rate is None:
+        raise ValueError(f"{folder}: must hold files {{digit}}_{{speaker}}_{{number}}.wav, got none")
+    return recordings, rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,3 +177,45 @@ class LogMel:
         rising = (frequencies[:, None] - below) / (centre - below)
         falling = (above - frequencies[:, None]) / (above - centre)
         return np.maximum(0, np.minimum(rising, falling))
+
+
+def spec_augment(
+    frames: jax.Array, lengths: jax.Array, key: jax.Array, gain: float = 0.5, bands: float = 0.2, steps: int = 8
+) -> jax.Array:
+    """Adds a random loudness to each recording, and sets a random interval of bands and one of steps to 0.
+
+    The intervals are those of Park et al. 2019, "SpecAugment" (arXiv:1904.08779). Frames must be standardised: 0 is
+    then the mean of a band, and 1 its standard deviation.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from rnn_jax import data
+    >>> frames, lengths = jnp.ones((50, 2, 40)), jnp.array([50, 30])  # two recordings, one of them padded
+    >>> augmented = data.spec_augment(frames, lengths, jax.random.key(0), gain=0.0)
+    >>> [int(each) for each in (augmented == 0).all(axis=0).sum(axis=-1)]  # bands set to 0
+    []
+
+    Args:
+      frames: standardised frames [T, B, F].
+      lengths: number of frames of each recording [B].
+      key: random key.
+      gain: standard deviation of the added loudness.
+      bands: share of the bands set to 0 at most.
+      steps: number of steps set to 0 at most.
+
+    Returns:
+      The frames, changed [T, B, F].
+    """
+    size, batch_size, features = frames.shape
+    key_gain, key_bands, key_steps = jax.random.split(key, 3)
+    gains = gain * jax.random.normal(key_gain, (1, batch_size, 1))
+    in_bands = _intervals(key_bands, features, jnp.full(batch_size, features), round(bands * features))
+    in_steps = _intervals(key_steps, size, lengths, steps)
+    return jnp.where(in_bands[None] | in_steps.T[..., None], 0, frames + gains)
+
+
+def _intervals(key: jax.Array, size: int, ends: jax.Array, widest: int) -> jax.Array:
+    """Returns masks [B, size] of intervals that start before `ends` [B] and are at most `widest` wide."""
+    key_start, key_width = jax.random.split(key)
+    starts = jnp.floor(jax.random.uniform(key_start, ends.shape) * ends)
+    stops = starts + jnp.floor(jax.random.uniform(key_width, ends.shape) * (widest + 1))
+    return (jnp.arange(size) >= starts[:, None]) & (jnp.arange(size) < stops[:, None])
