@@ -1,13 +1,15 @@
-"""WAV files and log-mel frames."""
+"""WAV files, folders of spoken digits, log-mel frames, and their augmentation."""
 
 import struct
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from rnn_jax.data import LogMel, read_wav
+from rnn_jax.data import LogMel, read_spoken_digits, read_wav, spec_augment
 
 RATE = 8000
 
@@ -111,3 +113,33 @@ def test_settings_without_frames_are_refused(arguments: dict, message: str) -> N
 def test_samples_with_channels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"samples must be \[n\], got shape \[3, 2\]"):
         LogMel(RATE)(np.zeros((3, 2)))
+
+
+def test_a_folder_of_spoken_digits_is_read_by_its_file_names(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such folder"):
+        read_spoken_digits(tmp_path / "none")
+    with pytest.raises(ValueError, match="must hold files"):
+        read_spoken_digits(tmp_path)
+    wavfile.write(tmp_path / "7_theo_12.wav", 8000, np.arange(5, dtype=np.int16))
+    ((recording,), rate) = read_spoken_digits(tmp_path)
+    assert (recording.digit, recording.speaker, recording.number, rate) == (7, "theo", 12, 8000)
+    wavfile.write(tmp_path / "8_theo_1.wav", 16000, np.arange(5, dtype=np.int16))
+    with pytest.raises(ValueError, match=r"8_theo_1\.wav: must have 8000 samples a second, got 16000"):
+        read_spoken_digits(tmp_path)
+    (tmp_path / "8_theo_1.wav").rename(tmp_path / "eight.wav")
+    with pytest.raises(ValueError, match=r"eight\.wav: must be named \{digit\}_\{speaker\}_\{number\}\.wav"):
+        read_spoken_digits(tmp_path)
+
+
+def test_hidden_bands_and_steps_are_few_and_differ_between_recordings() -> None:
+    frames, lengths = jnp.ones((30, 200, 20)), jnp.full(200, 30)
+    augmented = np.asarray(spec_augment(frames, lengths, jax.random.key(0)))
+    hidden = augmented == 0
+    bands, steps = hidden.all(axis=0).sum(axis=1), hidden.all(axis=2).sum(axis=0)
+    assert bands.max() == round(0.2 * 20)
+    assert steps.max() == 8
+    assert bands.min() == steps.min() == 0
+    gains = augmented.max(axis=(0, 2)) - 1
+    assert 0.4 < gains.std() < 0.6
+    # What is not hidden is louder or softer as a whole.
+    assert all(len(np.unique(augmented[:, i][augmented[:, i] != 0].round(5))) == 1 for i in range(200))

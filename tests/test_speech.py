@@ -1,178 +1,186 @@
-"""Spoken digits: files, splits, joined recordings, the opponent, errors, augmentation, the experiment."""
+"""The speech experiment: splits, joined recordings, baseline, errors, the files of a run, rejected flags."""
 
 import dataclasses
 import json
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.io import wavfile
 
 from experiments import speech
+from experiments.baselines import support_vector_machine
 from experiments.common.flags import UserError
-from experiments.speech import augmentation, opponents, recordings, synthetic
-from experiments.speech.errors import distance, label_error_rate, wrong
-from experiments.speech.frames import Part, Scale
-from experiments.speech.recordings import Recording
-from rnn_jax.data import Buckets, LogMel
+from experiments.common.transcripts import Transcripts, edit_distance
+from experiments.speech import measurement, recordings
+from experiments.speech.measurement import Split
+from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, read_spoken_digits
 
-SPOKEN = Path(__file__).parents[2] / "shared" / "data" / "spoken_digits"
+DATASET = Path(__file__).parents[2] / "shared" / "data" / "spoken_digits"
 TINY = dataclasses.replace(speech.QUICK, hidden_size=4, bands=8, recordings=12, joined=12, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def made() -> list[Recording]:
-    return synthetic.recordings(12, np.random.default_rng(0))
+def synthetic() -> list[SpokenDigit]:
+    return recordings.synthetic(12, np.random.default_rng(0))
 
 
-def test_no_recording_is_in_two_parts_and_none_is_lost(made: list[Recording]) -> None:
-    parts = recordings.by_number(made)
-    assert [len(part) for part in parts] == [80, 200, 200]
-    assert {r.number for r in parts.test} == {0, 1, 2, 3, 4}
-    seen = [(r.digit, r.speaker, r.number) for part in parts for r in part]
-    assert len(seen) == len(set(seen)) == len(made)
+def test_splits_are_disjoint_and_complete(synthetic: list[SpokenDigit]) -> None:
+    splits = recordings.split(synthetic)
+    assert {name: len(split) for name, split in splits.items()} == {"training": 80, "validation": 200, "test": 200}
+    assert {r.number for r in splits["test"]} == {0, 1, 2, 3, 4}
+    keys = [(r.digit, r.speaker, r.number) for split in splits.values() for r in split]
+    assert len(keys) == len(set(keys)) == len(synthetic)
 
 
-def test_a_speaker_that_is_tested_is_never_heard_before(made: list[Recording]) -> None:
-    parts = recordings.by_speaker(made, "ben")
-    assert {r.speaker for r in parts.test} == {"ben"}
-    assert "ben" not in {r.speaker for r in (*parts.training, *parts.validation)}
-    assert sum(len(part) for part in parts) == len(made)
+def test_an_unknown_speaker_is_in_the_test_set_only(synthetic: list[SpokenDigit]) -> None:
+    splits = recordings.split(synthetic, "ben")
+    assert {r.speaker for r in splits["test"]} == {"ben"}
+    assert "ben" not in {r.speaker for r in (*splits["training"], *splits["validation"])}
+    assert sum(len(split) for split in splits.values()) == len(synthetic)
 
 
 def test_joined_recordings_are_of_one_speaker_and_hold_their_digits() -> None:
     loud = {digit: np.full(50, 0.1 * (digit + 1), np.float32) for digit in range(10)}
-    own = [Recording(d, s, 0, loud[d] if s == "a" else -loud[d]) for d in range(10) for s in "ab"]
-    for joined in recordings.join(own, 20, 1000, np.random.default_rng(0)):
-        assert 3 <= len(joined.digits) <= 7
-        sounding = joined.samples[np.abs(joined.samples) > 0.05]
+    singles = [SpokenDigit(d, s, 0, loud[d] if s == "a" else -loud[d]) for d in range(10) for s in "ab"]
+    joined = recordings.join(singles, 20, 1000, np.random.default_rng(0))
+    assert len(joined) == 20
+    for digits, samples in joined:
+        assert 3 <= len(digits) <= 7
+        sounding = samples[np.abs(samples) > 0.05]
         assert np.all(sounding > 0) or np.all(sounding < 0)
-        np.testing.assert_allclose(
-            np.abs(sounding).reshape(-1, 50).mean(axis=1), [0.1 * (d + 1) for d in joined.digits], atol=0.01
-        )
+        means = np.abs(sounding).reshape(-1, 50).mean(axis=1)
+        np.testing.assert_allclose(means, [0.1 * (digit + 1) for digit in digits], atol=0.01)
 
 
-def test_files_of_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such folder"):
-        recordings.read_folder(tmp_path / "none")
-    with pytest.raises(ValueError, match="must hold files"):
-        recordings.read_folder(tmp_path)
-    wavfile.write(tmp_path / "7_theo_12.wav", 8000, np.arange(5, dtype=np.int16))
-    ((recording,), rate) = recordings.read_folder(tmp_path)
-    assert (recording.digit, recording.speaker, recording.number, rate) == (7, "theo", 12, 8000)
-    wavfile.write(tmp_path / "8_theo_1.wav", 16000, np.arange(5, dtype=np.int16))
-    with pytest.raises(ValueError, match=r"8_theo_1\.wav: must have 8000 samples a second, got 16000"):
-        recordings.read_folder(tmp_path)
-    (tmp_path / "8_theo_1.wav").rename(tmp_path / "eight.wav")
-    with pytest.raises(ValueError, match=r"eight\.wav: must be named \{digit\}_\{speaker\}_\{number\}\.wav"):
-        recordings.read_folder(tmp_path)
+@pytest.mark.skipif(not DATASET.is_dir(), reason="the spoken digits are not in ../shared/data/spoken_digits")
+def test_the_dataset_has_its_prescribed_test_set() -> None:
+    every, rate = read_spoken_digits(DATASET)
+    assert (len(every), rate) == (3000, 8000)
+    assert [len(split) for split in recordings.split(every).values()] == [2400, 300, 300]
 
 
-@pytest.mark.skipif(not SPOKEN.is_dir(), reason="the spoken digits are not in ../shared/data/spoken_digits")
-def test_the_real_recordings_split_as_their_makers_say() -> None:
-    found, rate = recordings.read_folder(SPOKEN)
-    parts = recordings.by_number(found)
-    assert (len(found), rate) == (3000, 8000)
-    assert [len(part) for part in parts] == [2400, 300, 300]
+def test_edit_distance_is_the_least_number_of_edits() -> None:
+    assert edit_distance([1, 2, 3], [1, 2, 3]) == 0
+    assert edit_distance([], [1, 2]) == 2
+    assert edit_distance([1, 2], []) == 2
+    assert edit_distance([1, 3], [1, 2, 3]) == 1
+    assert edit_distance([1, 9, 3], [1, 2, 3]) == 1
+    assert edit_distance([2, 3, 4, 5], [1, 2, 3, 4]) == 2
 
 
-def test_distance_is_the_least_number_of_edits() -> None:
-    assert distance([1, 2, 3], [1, 2, 3]) == 0
-    assert distance([], [1, 2]) == 2
-    assert distance([1, 2], []) == 2
-    assert distance([1, 3], [1, 2, 3]) == 1
-    assert distance([1, 9, 3], [1, 2, 3]) == 1
-    assert distance([2, 3, 4, 5], [1, 2, 3, 4]) == 2
-    assert label_error_rate([[1], [2, 2]], [[1, 1], [2, 2]]) == pytest.approx(1 / 4)
-    assert wrong([[1], [2, 2]], [[1, 1], [2, 2]]) == 0.5
+def test_errors_are_counted_for_each_seed() -> None:
+    transcripts = Transcripts([[1, 1], [2, 2]], [[[1], [2, 2]], [[1, 1], [2, 2]]])
+    np.testing.assert_allclose(transcripts.label_error_rate, [1 / 4, 0])
+    np.testing.assert_allclose(transcripts.wrong, [1 / 2, 0])
 
 
-def test_a_part_in_buckets_gives_every_recording_with_its_digits() -> None:
+@pytest.fixture(scope="module")
+def bucketed() -> tuple[list[np.ndarray], list[list[int]], Split]:
     rng = np.random.default_rng(0)
-    frames = [rng.normal(size=(n, 3)) for n in (4, 9, 2, 7, 4)]
+    frames = [rng.normal(size=(n, 3)).astype(np.float32) for n in (4, 9, 2, 7, 4)]
     digits = [[1], [2, 3], [4], [5, 6, 7], [8]]
-    found, members = Part(frames, digits, Buckets((4, 6, 9))).examples
-    assert [examples.steps[0].shape for examples in found] == [(4, 3, 3), (9, 2, 3)]
-    assert sorted(np.concatenate(members).tolist()) == [0, 1, 2, 3, 4]
-    for examples, places in zip(found, members, strict=True):
+    return frames, digits, Split.of(frames, digits, Buckets((4, 6, 9)))
+
+
+def test_buckets_hold_every_recording_with_its_digits(bucketed: tuple[list, list, Split]) -> None:
+    frames, digits, split = bucketed
+    assert [examples.steps[0].shape for examples in split.buckets] == [(4, 3, 3), (9, 2, 3)]
+    assert sorted(split.digits) == sorted(digits)
+    columns = [(examples, column) for examples in split.buckets for column in range(len(examples.whole[0]))]
+    assert len(columns) == len(frames)
+    for (examples, column), in_order, spoken in zip(columns, split.frames, split.digits, strict=True):
         (xs, labels), (lengths, counts) = examples
-        for column, place in enumerate(places):
-            np.testing.assert_allclose(xs[: lengths[column], column], frames[place], rtol=1e-6)
-            assert labels[: counts[column], column].tolist() == digits[place]
+        assert np.array_equal(in_order, frames[digits.index(spoken)])
+        np.testing.assert_array_equal(xs[: lengths[column], column], in_order)
+        assert labels[: counts[column], column].tolist() == spoken
 
 
-def test_the_scale_is_that_of_the_frames_it_was_made_of() -> None:
-    frames = [np.random.default_rng(i).normal(3, 2, (50, 4)) for i in range(3)]
-    together = np.concatenate([Scale.of(frames)(each) for each in frames])
-    np.testing.assert_allclose(together.mean(axis=0), 0, atol=1e-9)
-    np.testing.assert_allclose(together.std(axis=0), 1, rtol=1e-5)
+def test_predictions_are_in_the_order_of_the_split(
+    bucketed: tuple[list, list, Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, split = bucketed
+    monkeypatch.setattr(measurement, "_predict", _labels)
+    assert measurement.predict(None, np.zeros((2, 1)), split.buckets) == [split.digits, split.digits]
 
 
-def test_hidden_bands_and_steps_are_few_and_each_recordings_own() -> None:
-    frames, lengths = jnp.ones((30, 200, 20)), jnp.full(200, 30)
-    found = np.asarray(augmentation.augmented(frames, lengths, jax.random.key(0)))
-    hidden = found == 0
-    bands, steps = hidden.all(axis=0).sum(axis=1), hidden.all(axis=2).sum(axis=0)
-    assert bands.max() == round(augmentation.BANDS * 20)
-    assert steps.max() == augmentation.STEPS
-    assert bands.min() == steps.min() == 0
-    gains = found.max(axis=(0, 2)) - 1
-    assert 0.4 < gains.std() < 0.6
-    # What is not hidden is louder or softer as a whole.
-    assert all(len(np.unique(found[:, i][found[:, i] != 0].round(5))) == 1 for i in range(200))
+def _labels(model: None, params: np.ndarray, batch: Examples) -> tuple:
+    del model, params
+    return batch.steps[1].T, batch.whole[1]
 
 
-def test_the_opponent_cuts_at_pauses() -> None:
+def test_the_baseline_cuts_at_pauses() -> None:
     loud, quiet = np.ones((10, 4)), np.zeros((5, 4))
-    pieces = opponents.cut(np.concatenate([quiet, loud, quiet, loud, quiet[:2], loud, quiet]), 0.3)
-    assert [len(piece) for piece in pieces] == [10, 22]  # two frames are no pause
-    assert [len(piece) for piece in opponents.cut(np.concatenate([quiet, loud[:5], quiet]), 0.3)] == []
+    frames = np.concatenate([quiet, loud, quiet, loud, quiet[:2], loud, quiet])
+    assert [len(segment) for segment in support_vector_machine.cut(frames, 0.3)] == [10, 22]  # two frames are no pause
+    assert support_vector_machine.cut(np.concatenate([quiet, loud[:5], quiet]), 0.3) == []
 
 
-def test_the_opponent_reads_what_is_said_clearly(made: list[Recording]) -> None:
-    mel, parts = LogMel(synthetic.RATE, 20), recordings.by_number(made)
-    frames = [[mel(r.samples) for r in part] for part in parts]
-    labels = [np.array([r.digit for r in part]) for part in parts]
-    machine = opponents.fit(frames[0], labels[0], frames[1], labels[1])
-    assert machine.score(opponents.features(frames[2]), labels[2]) > 0.9
+def test_the_baseline_reads_clear_digits(synthetic: list[SpokenDigit]) -> None:
+    mel, splits = LogMel(recordings.RATE, 20), recordings.split(synthetic)
+    frames = {name: [mel(r.samples) for r in split] for name, split in splits.items()}
+    labels = {name: np.array([r.digit for r in split]) for name, split in splits.items()}
+    machine = support_vector_machine.fit(
+        frames["training"], labels["training"], frames["validation"], labels["validation"]
+    )
+    assert machine.score(support_vector_machine.features(frames["test"]), labels["test"]) > 0.9
+
+
+@pytest.fixture(scope="module")
+def problems() -> list[measurement.Problem]:
+    return speech.plan(dataclasses.replace(TINY, questions=("speakers", "joined")))[1]
+
+
+def test_every_speaker_is_unknown_once(problems: list[measurement.Problem]) -> None:
+    *speakers, joined = problems
+    assert [problem.network.name for problem in speakers] == [f"speaker {name}" for name in recordings.SPEAKERS]
+    assert [len(problem.splits["test"].frames) for problem in speakers] == [120] * 4
+    assert joined.network.name == "joined"
+
+
+def test_frames_are_standardised_on_the_training_set(problems: list[measurement.Problem]) -> None:
+    for problem in problems:
+        frames = np.concatenate(problem.splits["training"].frames).astype(float)
+        np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(frames.std(axis=0), 1, rtol=1e-4)
+    # The baseline is fitted to single digits in the scale of the recordings that it reads.
+    split, (frames, labels) = problems[0].splits["test"], problems[0].singles["test"]
+    assert labels.tolist() == [digits[0] for digits in split.digits]  # one bucket: in the same order
+    assert all(np.array_equal(a, b) for a, b in zip(frames, split.frames, strict=True))
 
 
 @pytest.mark.usefixtures("unoptimized")
-def test_two_tiny_steps(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     speech.run(TINY, str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text())
-    assert [r["question"] for r in content["results"]] == ["digits", "joined"]
-    assert all(0 <= r["test/wrong"] <= 1 and 0 <= r["opponent/wrong"] <= 1 for r in content["results"])
-    for name in ("config.json", "errors.png", "confusion.png", "joined.png", "summary.html"):
+    runs = ["digits, SVM", "joined, SVM", "digits", "joined"]
+    assert [(r["run"], r["question"], r["seed"]) for r in content["results"]] == [(r, r.split(",")[0], 0) for r in runs]
+    assert all(0 <= r["test/wrong"] <= 1 and r["validation/label_error_rate"] >= 0 for r in content["results"])
+    for name in ("config.json", "arrays.npz", "errors.png", "confusion.png", "joined.png", "summary.html"):
         assert (tmp_path / name).stat().st_size > 100
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        curves = {run: arrays[f"{run}/validation/label_error_rate"] for run in ("digits", "joined")}
+    for record in content["results"][2:]:
+        assert record["validation/label_error_rate"] == curves[record["run"]].min()
     printed = capsys.readouterr().out
-    assert "Three to seven digits in a recording" in printed
+    assert "3 to 7 digits in a row" in printed
     assert max(len(line) for line in printed.splitlines()) <= 100
-
-
-def test_every_speaker_is_once_the_one_never_heard() -> None:
-    problems = speech.plan(dataclasses.replace(TINY, questions=("speakers",))).problems
-    assert [problem.name for problem in problems] == list(synthetic.SPEAKERS)
-    assert [len(problem.parts["test"].frames) for problem in problems] == [120] * 4
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"questions": ("digit",)}, "--questions must be some of digits, speakers, joined, got 'digit'"),
-        ({"questions": ()}, "--questions must be some of"),
+        ({"questions": ("digit",)}, "--questions: unknown 'digit': known are digits, speakers, joined"),
+        ({"questions": ()}, "--questions must name at least one and none twice"),
         ({"epochs": 0}, "--epochs must be positive, got 0"),
         ({"learning_rate": float("nan")}, "--learning_rate must be a positive number"),
         ({"dropout": 1.0}, "--dropout must be from 0 to below 1"),
         ({"bands": 200}, "--bands=200: LogMel: 200 bands are too many"),
         ({"cell": "gruu"}, "gruu"),
         ({"data": "/nowhere"}, "--data: /nowhere: no such folder"),
-        ({"recordings": 8}, "the split leaves no recording to the training part"),
+        ({"recordings": 8}, "no recording for the training set"),
     ],
 )
-def test_what_cannot_be_run_is_told_in_one_line(changes: dict, message: str, tmp_path: Path) -> None:
+def test_bad_flags_are_rejected_before_anything_is_written(changes: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         speech.run(dataclasses.replace(TINY, **changes), str(tmp_path))
     assert not list(tmp_path.iterdir())

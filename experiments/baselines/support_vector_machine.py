@@ -1,4 +1,4 @@
-"""Support vector machine on recordings resampled to one length; digits in a row are cut where it is quiet."""
+"""Support vector machine on recordings resampled to one length; digits in a row are cut at pauses."""
 
 from collections.abc import Mapping, Sequence
 

@@ -2,7 +2,7 @@
 
 Bidirectional recurrent networks on log-mel frames: a classifier of single digits (many-to-one), and connectionist
 temporal classification (CTC) of digits in a row, without their times. Baseline: a support vector machine on 16 frames
-of each digit; digits in a row are cut where it is quiet.
+of each digit; digits in a row are cut at pauses.
 
     python -m experiments.speech --data=FOLDER     # files {digit}_{speaker}_{number}.wav; numbers 0 to 4 are tested
     python -m experiments.speech                   # synthetic digits of two gliding formants

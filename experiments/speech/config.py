@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, UserError, setting
+from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from experiments.speech import recordings
 from experiments.speech.measurement import QUESTIONS, Problem, Split, loss
 from rnn_jax import Bidirectional
@@ -25,7 +25,7 @@ class Config(FitConfig):
     data: str | None = setting(None, "Folder of {digit}_{speaker}_{number}.wav; by default synthetic digits.")
     questions: tuple[str, ...] = setting(
         tuple(QUESTIONS),
-        "Comma list of digits, speakers (each unknown once), joined (in a row).",
+        "Comma list of digits, speakers (digits of unknown speakers), joined (digits in a row).",
         choices=tuple(QUESTIONS),
     )
     cell: str = setting("gru", networks.CELL_HELP)
@@ -62,33 +62,24 @@ def plan(config: Config) -> tuple[str, list[Problem]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    source, every, rate = _recordings(config)
-    try:
+    if config.data is None:
+        source, rate = "two gliding formants", recordings.RATE
+        every = recordings.synthetic(config.recordings, np.random.default_rng(config.seed))
+    else:
+        with user_errors("--data"):
+            source, (every, rate) = config.data, read_spoken_digits(config.data)
+    with user_errors(f"--bands={config.bands}"):
         mel = LogMel(rate, config.bands)
-    except ValueError as error:
-        raise UserError(f"--bands={config.bands}: {error}") from error
     speakers = sorted({recording.speaker for recording in every})
     if "speakers" in config.questions and len(speakers) < 2:
         raise UserError(f"--questions=speakers needs recordings of two speakers, got only {speakers[0]} in {source}")
     problems = []
-    try:
-        for question in [each for each in QUESTIONS if each in config.questions]:
-            for unknown in speakers if question == "speakers" else [None]:
-                problems.append(_problem(config, question, unknown, recordings.split(every, unknown), mel))
-    except ValueError as error:
-        raise UserError(f"{source}: {error}") from error
+    for question in (each for each in QUESTIONS if each in config.questions):
+        for unknown in speakers if question == "speakers" else [None]:
+            with user_errors(source):
+                splits = recordings.split(every, unknown)
+            problems.append(_problem(config, question, unknown, splits, mel))
     return f"{len(every):,} recordings of {len(speakers)} speakers: {source}", problems
-
-
-def _recordings(config: Config) -> tuple[str, list[SpokenDigit], int]:
-    """Returns the recordings, with their source before and their sampling rate after them."""
-    if config.data is None:
-        rng = np.random.default_rng(config.seed)
-        return "two gliding formants", recordings.synthetic(config.recordings, rng), recordings.RATE
-    try:
-        return config.data, *read_spoken_digits(config.data)
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
 
 
 def _problem(
@@ -112,12 +103,8 @@ def _problem(
     labelled = {n: (scaled(mel(d.samples) for d in s), np.array([d.digit for d in s])) for n, s in singles.items()}
     model = _model(config, question)
     networks.probe_loss(f"--cell={config.cell}", model, loss, splits["training"].buckets)
-    name = f"speaker {unknown}" if unknown else question
-    network = Network(
-        name,
-        config.trainer(model, splits["training"].buckets),
-        f"{name}, {'CTC' if isinstance(model, CTC) else 'classifier'}",
-    )
+    name, kind = f"speaker {unknown}" if unknown else question, "CTC" if question == "joined" else "classifier"
+    network = Network(name, config.trainer(model, splits["training"].buckets), f"{unknown or question}, {kind}")
     return Problem(question, network, 1 if unknown else config.seeds, splits, labelled)
 
 

@@ -29,7 +29,7 @@ FORMANTS = np.array(
     ]
 )
 
-Said = tuple[list[int], np.ndarray]  # digits and samples of a recording
+Spoken = tuple[list[int], np.ndarray]  # digits and samples of a recording
 
 
 def synthetic(count: int, rng: np.random.Generator) -> list[SpokenDigit]:
@@ -70,7 +70,7 @@ def split(recordings: Sequence[SpokenDigit], speaker: str | None = None) -> dict
     return splits
 
 
-def join(recordings: Sequence[SpokenDigit], count: int, rate: int, rng: np.random.Generator) -> list[Said]:
+def join(recordings: Sequence[SpokenDigit], count: int, rate: int, rng: np.random.Generator) -> list[Spoken]:
     """Returns `count` recordings of 3 to 7 digits by one speaker, with pauses up to 0.15 s and faint noise."""
     speakers, longest, joined = sorted({each.speaker for each in recordings}), round(PAUSE * rate), []
     for _ in range(count):

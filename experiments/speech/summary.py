@@ -22,9 +22,9 @@ COLUMNS = [
     fitting.MINUTES,
 ]
 CAPTION = (
-    "Test set, median (range) over seeds: digits inserted, deleted or replaced, of those said; recordings not read "
+    "Test set, median (range) over seeds: digits inserted, deleted or replaced, of those spoken; recordings not read "
     "exactly. min: minutes of training for each seed. SVM: support vector machine on 16 frames of each digit; digits "
-    "in a row are cut where it is quiet."
+    "in a row are cut at pauses."
 )
 
 
@@ -39,9 +39,9 @@ def summarize(
     source: str, problems: Sequence[Problem], baselines: Sequence[Baseline], outcomes: Sequence[Outcome]
 ) -> Report:
     """Returns findings, table and figures."""
-    top = 110 * max(float(np.max(row.validation)) for row in (*baselines, *outcomes))
+    top = max(1.0, *(110 * float(np.max(outcome.validation)) for outcome in outcomes))
     label = "digits wrong, validation set (%)"
-    errors = fitting.validation_figure(baselines, outcomes, label, lambda errors: 100 * errors, ylim=(0, top))
+    errors = fitting.validation_figure([], outcomes, label, lambda errors: 100 * errors, ylim=(0, top))
     pngs = {"errors.png": ("Validation errors during training", errors)}
     sections: dict[str, list[Baseline | Outcome]] = {}
     confusions: dict[str, np.ndarray] = {}
@@ -54,7 +54,7 @@ def summarize(
             counts = figures.confusion(np.array(test.labels)[:, 0], np.array(test.predicted)[..., 0], 10)
             confusions[title] = counts + confusions.get(title, 0)
     if confusions:
-        png = figures.confusion_figure(confusions, list("0123456789"), ylabel="digit said")
+        png = figures.confusion_figure(confusions, list("0123456789"), ylabel="spoken digit")
         pngs["confusion.png"] = ("Which digit is taken for which", png)
     findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
     return Report("Spoken digits", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)
@@ -74,10 +74,10 @@ def _joined_figure(problem: Problem, outcome: Outcome) -> bytes:
     axes = figure.subplots(2 * DRAWN, 1).reshape(DRAWN, 2)
     examples = zip(axes, problem.splits["test"].frames, outcome.test.labels, outcome.test.predicted[0], strict=False)
     for (above, below), frames, *digits in examples:
-        said, predicted = (" ".join(map(str, each)) for each in digits)
+        spoken, predicted = (" ".join(map(str, each)) for each in digits)
         seconds, end = LogMel.hop * np.arange(len(frames)), LogMel.hop * len(frames)
         above.imshow(frames.T, origin="lower", aspect="auto", cmap="magma", extent=(0, end, 0, frames.shape[1]))
-        above.set(ylabel="mel band", title=f"said {said}; predicted {predicted}", xticks=[])
+        above.set(ylabel="mel band", title=f"spoken {spoken}; predicted {predicted}", xticks=[])
         logits = model.apply(params, jnp.asarray(frames[:, None]), jnp.array([len(frames)]))
         shares = np.asarray(jax.nn.softmax(logits[:, 0]))
         below.plot(seconds, shares[:, 0], color="0.7", lw=1, label="blank")

@@ -79,6 +79,9 @@ class SpokenDigit(NamedTuple):
 def read_spoken_digits(folder: str | Path) -> tuple[list[SpokenDigit], int]:
     """Reads the files {digit}_{speaker}_{number}.wav of a folder, such as those of the Free Spoken Digit Dataset.
 
+    Args:
+      folder: path of the folder.
+
     Returns:
       The recordings, and their sampling rate in hertz.
 
@@ -191,8 +194,10 @@ def spec_augment(
     >>> from rnn_jax import data
     >>> frames, lengths = jnp.ones((50, 2, 40)), jnp.array([50, 30])  # two recordings, one of them padded
     >>> augmented = data.spec_augment(frames, lengths, jax.random.key(0), gain=0.0)
-    >>> [int(each) for each in (augmented == 0).all(axis=0).sum(axis=-1)]  # bands set to 0
-    []
+    >>> (augmented == 0).all(axis=0).sum(axis=1).tolist()  # bands set to 0
+    [0, 3]
+    >>> (augmented == 0).all(axis=2).sum(axis=0).tolist()  # steps set to 0
+    [6, 3]
 
     Args:
       frames: standardised frames [T, B, F].
@@ -218,4 +223,5 @@ def _intervals(key: jax.Array, size: int, ends: jax.Array, widest: int) -> jax.A
     key_start, key_width = jax.random.split(key)
     starts = jnp.floor(jax.random.uniform(key_start, ends.shape) * ends)
     stops = starts + jnp.floor(jax.random.uniform(key_width, ends.shape) * (widest + 1))
-    return (jnp.arange(size) >= starts[:, None]) & (jnp.arange(size) < stops[:, None])
+    places = jnp.arange(size)[None]
+    return (places >= starts[:, None]) & (places < stops[:, None])
