@@ -128,19 +128,3 @@ class FitConfig(TrainConfig):
         steps = self.epochs * training.epoch_steps(buckets, self.batch_size)
         optimizer = training.CosineDecay(training.Adam(self.learning_rate), steps)
         return training.Trainer(model, self.batch_size, optimizer, training.ClipByNorm(self.clip_norm))
-
-
-def check_positive(config: Any, *names: str) -> None:
-    """Temporary: for experiments whose fields do not state what they allow."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not 0 < value < math.inf:
-            kind = "a positive number" if isinstance(value, float) else "positive"
-            raise UserError(f"--{name} must be {kind}, got {value}")
-
-
-def check_shares(config: Any, *names: str) -> None:
-    """Temporary: likewise."""
-    for name in names:
-        if not 0 <= getattr(config, name) < 1:
-            raise UserError(f"--{name} must be from 0 to below 1, got {getattr(config, name)}")

@@ -72,14 +72,6 @@ def make_stack(
     return stack[0] if layers == 1 else Stack(tuple(stack))
 
 
-def make_cells(name: str, input_size: int, hidden_size: int, lag: int, layers: int) -> tuple[Cell, ...]:
-    """Temporary: `make_stack` replaces it."""
-    stack = [make_cell(name, input_size, hidden_size, lag)]
-    for _ in range(layers - 1):
-        stack.append(make_cell(name, stack[-1].output_size, hidden_size, lag))
-    return tuple(stack)
-
-
 def make_cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:
     """Returns the cell called `name`; arguments and errors as `make_model`."""
     if ":" not in name and name not in cells.CELLS and name not in VARIANTS:

@@ -167,10 +167,6 @@ class RunFolder:
             self.print(f"- {sentence}")
         self.print_written()
 
-    def show_parts(self, title: str, words: Any, tables: Any, figures: Any) -> None:
-        """Temporary: `show` for experiments that do not build a `Report` yet."""
-        self.show(Report(title, words, [Table(*table) for table in tables], figures))
-
     def print_written(self) -> None:
         """Prints the names of all files written."""
         self.print(f"{self.path}: {', '.join(self._written)}")
