@@ -19,9 +19,9 @@ from experiments.common import text_classification as classification
 from experiments.common.flags import UserError
 from experiments.common.numbers import mean_sd
 from experiments.common.texts import load
-from experiments.sentiment.reviews import BAD as BLAME
-from experiments.sentiment.reviews import GOOD as PRAISE
-from experiments.sentiment.reviews import NEGATIONS, reviews, words
+from experiments.sentiment.grammar import BAD as BLAME
+from experiments.sentiment.grammar import GOOD as PRAISE
+from experiments.sentiment.grammar import NEGATIONS, reviews, words
 from rnn_jax import GRU, Bidirectional, training
 from rnn_jax.data import Embedding, Examples, Labelled, Vocabulary
 from rnn_jax.models import Classifier

@@ -7,7 +7,7 @@ from experiments.common.fitting import Network
 from experiments.common.flags import setting
 from experiments.common.text_classification import WordDropout, make_networks
 from experiments.common.texts import TextConfig, Texts, load
-from experiments.sentiment.reviews import reviews, words
+from experiments.sentiment.grammar import reviews, words
 from rnn_jax.data import Embedding
 from rnn_jax.models import LastStep, MaxPool, MeanPool, Pooling
 
