@@ -80,7 +80,7 @@ def check(config: Any) -> None:
             if not 0 <= value < 1:
                 raise UserError(f"--{field.name} must be from 0 to below 1, got {value}")
         elif rule["least"] is not None:
-            if value < rule["least"]:
+            if not value >= rule["least"]:
                 raise UserError(f"--{field.name} must be at least {rule['least']}, got {value}")
         elif isinstance(value, int | float):
             if not 0 < value < math.inf:

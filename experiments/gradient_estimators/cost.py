@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.gradient_estimators.config import Config, Problem
-from experiments.throughput import timing
+from experiments.common import timing
 from rnn_jax import machine
 from rnn_jax.gradients import Estimator
 

@@ -1,9 +1,8 @@
-"""Is a recurrence in rnn_jax as fast as the hardware lets it be, and how does it compare with every peer?
+"""Is a recurrence in rnn_jax as fast as the hardware allows, and how does it compare with other libraries?
 
 The claim tested: the same cell and the same call take no more time than in PyTorch and less than in the other JAX
-libraries, and memory, compile time and time per seed grow as slowly as each engine says. Measured in one run on one
-machine, all that is compared in turn, medians; every library has the same weights and inputs, and what it computes is
-checked first.
+libraries, and memory, compile time and time per seed grow as slowly as each engine's documentation says. Everything
+that is compared runs interleaved, on the same weights and inputs; outputs and gradients are compared first.
 
     python -m experiments.throughput                                      # 20 minutes on two cores
     python -m experiments.throughput --quick                              # under a minute
@@ -16,100 +15,69 @@ same in a plain PyTorch loop), `memory` (of each engine over T, and of truncated
 T, over layers), `seeds` (time per seed in one program), `loop` (what logging and checkpoints add to the steps),
 `floor` (the matrix products alone).
 
-To expect, at T 16 times longer: 16 times the memory with `Scan`, 3.9 times with `Checkpointed`, the same with truncated
+Expected when T grows 16 times: 16 times the memory with `Scan`, 3.9 times with `Checkpointed`, the same with truncated
 backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
 """
 
 import os
-from typing import Any
 
 import jax
-from rich import progress
-from rich.console import Console
+from rich.progress import Progress
 
-from experiments.common.command_line import writable
-from experiments.throughput import (
-    compilation,
-    figures,
-    floor,
-    layers,
-    lengths,
-    loop,
-    memory,
-    peers,
-    recipes,
-    seeds,
-    summary,
-    training,
-)
-from experiments.throughput.config import PARTS, QUICK, Config, check
-from experiments.throughput.job import Record
+from experiments.common import flags
+from experiments.common.run_folder import Report, RunFolder
+from experiments.common.settings import Settings
+from experiments.throughput import peers
+from experiments.throughput.config import PARTS, QUICK, Config
+from experiments.throughput.part import Record, select
 from experiments.throughput.problem import PRECISION
-from rnn_jax import files, report
+from rnn_jax import plotting
 
 __all__ = ["QUICK", "Config", "run"]
 
-MODULES: dict[str, Any] = {
-    "layers": layers,
-    "lengths": lengths,
-    "training": training,
-    "recipes": recipes,
-    "memory": memory,
-    "compilation": compilation,
-    "seeds": seeds,
-    "loop": loop,
-    "floor": floor,
-}
-
 
 def run(config: Config, workdir: str) -> None:
-    """Runs the benchmark and writes config.json, results.json, a figure a part and summary.html.
+    """Runs the benchmark and writes config.json, results.json, one figure for most parts and summary.html.
 
-    `results.json` is written anew after every comparison, so that what is interrupted keeps what it has.
+    `results.json` is rewritten after every comparison: an interrupted run keeps what it has, but does not resume.
 
     Raises:
-      UserError: where the config cannot be run or `workdir` cannot be written.
-      RuntimeError: where a library computes something else than it should.
+      UserError: if the config cannot be run or `workdir` cannot be written.
+      RuntimeError: if a library computes something else than `Scan`.
     """
-    check(config)
-    folder = writable(workdir)
-    # PyTorch works on the same GPU: JAX must not take most of its memory at the start.
+    flags.check(config)
+    config.problem_shapes()
+    # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # A cache on disk would leave nothing to measure.
-    jax.config.update("jax_enable_compilation_cache", False)
-    console = Console()
+    jax.config.update("jax_enable_compilation_cache", False)  # compile time is measured
+    folder = RunFolder(config, workdir, Settings(resume=False))
     contestants, missing = peers.find()
-    for name, why in missing.items():
-        console.print(f"{name} does not take part: {why}", style="yellow", markup=False)
-    environment = report.environment()
-    versions = {name: environment[name] for name in ("jax", "jaxlib")} | peers.versions([c.name for c in contestants])
-    header = {"config": config, "environment": environment, "versions": versions, "missing": missing}
-    report.write_json(folder / "config.json", config)
+    for name, reason in missing.items():
+        folder.console.print(f"{name} does not take part: {reason}", style="yellow", markup=False)
+    environment = folder.header["environment"]
+    versions = {n: environment[n] for n in ("jax", "jaxlib")} | peers.versions([c.name for c in contestants])
+    folder.header |= {"versions": versions, "missing": missing}
 
-    jobs = [(part, job) for part in PARTS if part in config.parts for job in MODULES[part].jobs(config, contestants)]
+    chosen = [part for part in PARTS.values() if part.name in config.parts]
+    jobs = [(part, title, job) for part in chosen for title, job in part.jobs(config, contestants).items()]
     records: list[Record] = []
-    with _progress(console) as bars, jax.default_matmul_precision(PRECISION):
+    # Without auto_refresh, because its thread would take time from what is measured.
+    with Progress(console=folder.console, auto_refresh=False) as bars, jax.default_matmul_precision(PRECISION):
         bar = bars.add_task("", total=len(jobs))
-        for part, job in jobs:
-            bars.update(bar, description=f"{part}: {job.title}", refresh=True)
-            records += job.run()
-            report.write_json(folder / "results.json", {**header, "results": records})
+        for part, title, job in jobs:
+            bars.update(bar, description=f"{part.name}: {title}", refresh=True)
+            records += [{"part": part.name, **record} for record in job()]
+            folder.results(records)
             bars.update(bar, advance=1, refresh=True)
-    pngs = figures.figures(records)
-    for name, png in pngs.items():
-        files.write(folder / f"{name}.png", png)
-    files.write(folder / "summary.html", summary.page(records, pngs, header))
-    summary.show(console, records, header)
-    told = ", ".join(["config.json", "results.json", *(f"{name}.png" for name in pngs), "summary.html"])
-    console.print(f"{folder}: {told}")
 
-
-def _progress(console: Console) -> progress.Progress:
-    return progress.Progress(
-        progress.MofNCompleteColumn(),
-        progress.BarColumn(bar_width=20),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("{task.description}"),
-        console=console,
-        auto_refresh=False,  # by a thread, which would take its time from what is measured
+    folder.print(", ".join(f"{name} {value}" for name, value in (environment | versions).items()))
+    parts = [(part, select(records, part=part.name)) for part in chosen]
+    figures = {f"{part.name}.png": part.figure(found) for part, found in parts if part.figure}
+    folder.show(
+        Report(
+            "How fast is a recurrence, beside other libraries?",
+            [sentence for part, found in parts for sentence in part.findings(found)],
+            [part.table(found) for part, found in parts],
+            {name: (figure.get_suptitle(), plotting.png(figure)) for name, figure in figures.items()},
+        )
     )

@@ -1,4 +1,4 @@
-"""The command line of the experiment."""
+"""Command line of the experiment."""
 
 from experiments import throughput
 from experiments.common import command_line

@@ -1,50 +1,41 @@
 """Time to compile forward and backward over T, and over layers: traced and lowered by JAX, then compiled by XLA."""
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from matplotlib.figure import Figure
 
 import rnn_jax
-from experiments.throughput import timing
-from experiments.throughput.config import Config
-from experiments.throughput.job import Job, Record
-from experiments.throughput.peers.contestant import Contestant
+from experiments.common import timing
+from experiments.common.run_folder import Table
+from experiments.throughput import part
+from experiments.throughput.part import Options, Record
 
 STEPS, LAYERS = (100, 1000, 10_000), (1, 2, 4, 8)
 BATCH, SIZE = 32, 64
-REPEATS = 3  # at most
+MAX_REPEATS = 3
 
 
-def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
-    """Both sweeps; no other library takes part."""
-    del peers
-    over_steps = {steps: (steps, 1) for steps in config.lengths(*STEPS)}
-    over_layers = {layers: (STEPS[0], layers) for layers in LAYERS}
-    return [
-        Job("over T", lambda: _measure(config, "steps", over_steps)),
-        Job("over layers", lambda: _measure(config, "layers", over_layers)),
-    ]
-
-
-def _measure(config: Config, over: str, sizes: dict[int, tuple[int, int]]) -> list[Record]:
-    times: dict[int, list[tuple[float, float]]] = {value: [] for value in sizes}
-    for number in range(min(REPEATS, config.repeats)):
-        for value in (int(name) for name in timing.turns([str(v) for v in sizes], number)):
-            times[value].append(seconds(*sizes[value]))
+def _measure(options: Options, over: str) -> list[Record]:
+    sizes = [(n, 1) for n in options.lengths(*STEPS)] if over == "steps" else [(STEPS[0], n) for n in LAYERS]
+    times: dict[tuple[int, int], list[tuple[float, float]]] = {each: [] for each in sizes}
+    for repeat in range(min(MAX_REPEATS, options.repeats)):
+        for each in timing.round_order(sizes, repeat):
+            times[each].append(seconds(*each))
     records = []
-    for value, found in times.items():
-        for stage, of_stage in zip(("lower", "compile"), zip(*found, strict=True), strict=True):
-            steps, layers = sizes[value]
-            record = {"part": "compilation", "over": over, "steps": steps, "layers": layers, "stage": stage}
-            records.append({**record, "batch": BATCH, "size": SIZE, **timing.statistics(of_stage)})
+    for (steps, layers), pairs in times.items():
+        for stage, stage_times in zip(("lower", "compile"), zip(*pairs, strict=True), strict=True):
+            record = {"over": over, "steps": steps, "layers": layers, "stage": stage, "batch": BATCH, "size": SIZE}
+            records.append({**record, **timing.statistics(stage_times)})
     return records
 
 
 def seconds(steps: int, layers: int) -> tuple[float, float]:
-    """Time to trace and lower, and time to compile, with nothing kept of an earlier time."""
+    """Returns the time to trace and lower, and the time to compile, without anything cached."""
     jax.clear_caches()
     cell = rnn_jax.Stack((rnn_jax.LSTM(SIZE, SIZE),) * layers)
     params = jax.eval_shape(cell.init, jax.random.key(0))
@@ -59,3 +50,23 @@ def seconds(steps: int, layers: int) -> tuple[float, float]:
     middle = time.perf_counter()
     lowered.compile()
     return middle - start, time.perf_counter() - middle
+
+
+def _table(records: Sequence[Record]) -> Table:
+    title = "time to compile over {over}: LSTM, B = {batch}, D = H = {size}, forward and backward"
+    columns = {"T": "steps", "layers": "layers", "{}, s": ("median_ms", 1e-3)}
+    caption = "lower: trace and lower. Caches are cleared before each compilation."
+    return part.table(records, title, columns, caption, by="stage")
+
+
+def _figure(records: Sequence[Record]) -> Figure:
+    panels = {over: part.select(records, over=over) for over in ("steps", "layers")}
+    title = "Time to trace and lower, and to compile, forward and backward of an LSTM"
+    return part.curve_figure(panels, "stage", "median_ms", title, "median time (s)", scale=1e-3, log=False)
+
+
+def _jobs(options: Options, _: object) -> part.Jobs:
+    return {f"over {over}": functools.partial(_measure, options, over) for over in ("steps", "layers")}
+
+
+COMPILATION = part.Part("compilation", _jobs, _table, _figure)

@@ -1,10 +1,10 @@
-"""The floor: the matrix products of a layer's forward and backward pass alone, as a share of the time of all of it.
+"""The floor: time of the matrix products of a layer's forward and backward pass alone.
 
     a step:        h_{t-1} W_h + x_t W_i;      backward:  dz_t W_h^T
     after it:      dW_h = sum h_{t-1}^T dz_t,  dW_i = sum x_t^T dz_t,  dx = dz W_i^T, one large product each
 
-with dz the gradient by the gates' pre-activations [B, G], G = H, 3 H, 4 H for RNN, GRU, LSTM; no gate, nothing kept.
-Who is faster than that has arranged the products in another way, as x_t W_i of all steps in one.
+with dz the gradient of the gates' pre-activations [B, G], G = H, 3 H, 4 H for RNN, GRU, LSTM; no gates, nothing kept.
+A faster program arranges the products differently, as x_t W_i of all steps in one.
 """
 
 import functools
@@ -14,49 +14,40 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.throughput import timing
-from experiments.throughput.config import Config
-from experiments.throughput.job import Job, Record
-from experiments.throughput.peers import ours
-from experiments.throughput.peers.contestant import Contestant
+from experiments.common import timing
+from experiments.common.run_folder import Table
+from experiments.throughput import part
+from experiments.throughput.part import Options, Record
+from experiments.throughput.peers.contestant import DEFAULT
 from experiments.throughput.problem import Problem, Shape
 
-FLOOR = "floor"
+NAME = "floor"
 
 
-def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
-    """A comparison a cell and shape, with our default only."""
-    del peers
-    problems = [Problem(c, shape) for shape in config.problem_shapes() for c in config.cells]
-    return [Job(f"{p.cell_name} {p.shape}", functools.partial(_compare, config, p)) for p in problems]
-
-
-def _compare(config: Config, problem: Problem) -> list[Record]:
-    data = problem.draw(config.seed)
+def _measure(options: Options, problem: Problem) -> list[Record]:
+    data = problem.draw(options.seed)
     gates = data.params.w_h.shape[1]
-    key_h, key_z = jax.random.split(jax.random.key(config.seed))
+    key_h, key_z = jax.random.split(jax.random.key(options.seed))
     steps, batch = problem.shape.steps, problem.shape.batch
     hs = jax.random.normal(key_h, (steps, batch, problem.shape.hidden_size))
     dzs = jax.random.normal(key_z, (steps, batch, gates))
     compiled = jax.jit(products)
     calls = {
-        ours.DEFAULT: ours.Ours(ours.DEFAULT).prepare(problem, data).forward_backward,
-        FLOOR: lambda: jax.block_until_ready(compiled(data.params.w_i, data.params.w_h, data.xs, hs, dzs)),
+        DEFAULT.name: DEFAULT.prepare(problem, data).forward_backward,
+        NAME: lambda: jax.block_until_ready(compiled(data.params.w_i, data.params.w_h, data.xs, hs, dzs)),
     }
-    times = timing.interleave(calls, config.repeats, config.seconds)
     records = []
-    for name, seconds in times.items():
-        found = timing.statistics(seconds)
-        giga = flops(problem.shape, gates) / found["median_ms"] / 1e6
-        record = {"part": "floor", **problem.record(), "contestant": name, "gigaflops_a_second": giga}
-        records.append({**record, **found})
+    for name, statistics in timing.compare(calls, options.repeats, options.seconds).items():
+        giga = flops(problem.shape, gates) / statistics["median_ms"] / 1e6
+        records.append({**problem.record(), "contestant": name, "gigaflops_a_second": giga, **statistics})
     return records
 
 
 def products(w_i: jax.Array, w_h: jax.Array, xs: jax.Array, hs: jax.Array, dzs: jax.Array) -> Any:
-    """The products of xs [T, B, D] with given hs [T, B, H] and dzs [T, B, G]; the results mean nothing.
+    """Computes the products of xs [T, B, D] with given hs [T, B, H] and dzs [T, B, G]; the results mean nothing.
 
-    Each loop carries one block that the next product reads, so that no step can start before the last has ended.
+    Each loop carries one block that the next product reads, so that no step can start before the previous one has
+    ended.
     """
     hidden = w_h.shape[0]
 
@@ -74,6 +65,27 @@ def products(w_i: jax.Array, w_h: jax.Array, xs: jax.Array, hs: jax.Array, dzs: 
 
 
 def flops(shape: Shape, gates: int) -> int:
-    """Floating-point operations of `products`, an addition and a multiplication for each term."""
-    # Forward, by the inputs (backward: the states), by the weights: each takes as many.
+    """Returns the floating-point operations of `products`: an addition and a multiplication for each term."""
+    # Forward, backward to inputs (or states), backward to weights: each takes as many.
     return 3 * 2 * shape.steps * shape.batch * gates * (shape.hidden_size + shape.input_size)
+
+
+def _table(records: Sequence[Record]) -> Table:
+    ratio = part.ratios(records, "cell", "shape", contestant=NAME)
+    columns = {
+        "cell": "cell",
+        "BxTxDxH": "shape",
+        "{}, ms": ("median_ms", 1),
+        "{}, GFLOP/s": ("gigaflops_a_second", 1),
+        "share, %": lambda record: f"{100 / ratio(record):.0f}",
+    }
+    title, caption = "the floor: the matrix products of forward and backward alone", f"share: of {DEFAULT.name}'s time."
+    return part.table(records, title, columns, caption, by="contestant")
+
+
+def _jobs(options: Options, _: object) -> part.Jobs:
+    problems = [Problem(cell, shape) for shape in options.problem_shapes() for cell in options.cells]
+    return {f"{p.cell_name} {p.shape}": functools.partial(_measure, options, p) for p in problems}
+
+
+FLOOR = part.Part("floor", _jobs, _table)

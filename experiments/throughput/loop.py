@@ -1,7 +1,7 @@
-"""What the loop of a whole training adds to its compiled steps: log points, metrics.jsonl, progress bar, checkpoints.
+"""What the training loop adds to its compiled steps: log points, metrics.jsonl, progress bar, checkpoints.
 
-bare       `training.run`, stretch after stretch
-logged     `training.train` with a folder and a bar, no checkpoint before its end
+bare       `training.run`, chunk after chunk
+logged     `training.train` with a folder and a progress bar, no checkpoint before its end
 saved      the same with a checkpoint at every log point
 """
 
@@ -16,72 +16,52 @@ import jax
 from rich.console import Console
 from rich.progress import Progress
 
-from experiments.throughput import timing
-from experiments.throughput.config import Config
-from experiments.throughput.job import Job, Record
-from experiments.throughput.peers.contestant import Contestant
+from experiments.common import timing
+from experiments.common.numbers import number
+from experiments.common.run_folder import Table
+from experiments.throughput import part
+from experiments.throughput.part import Options, Record
 from rnn_jax import LSTM, Adding, ReadoutModel, tasks, training
 
 HIDDEN, BATCH = 64, 20
 LOG_EVERY, LOG_POINTS = 100, 10
-BETWEEN = 30.0  # seconds between two checkpoints, by default
+CHECKPOINT_SECONDS = 30.0  # between two checkpoints, by default
 
 
-def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
-    """The three ways in turn; no other library takes part."""
-    del peers
-    return [Job("lstm on adding", lambda: _compare(config))]
-
-
-def _compare(config: Config) -> list[Record]:
-    task = Adding(min(100, config.longest))
+def _measure(options: Options) -> list[Record]:
+    task = Adding(min(100, options.longest))
     trainer = training.Trainer(ReadoutModel(LSTM(2, HIDDEN), 1), BATCH, training.Adam(1e-3), training.ClipByNorm(1.0))
-    log_every = min(LOG_EVERY, config.longest)
-    taken: dict[str, list[float]] = {"logged": [], "saved": []}
+    log_every = min(LOG_EVERY, options.longest)
+    steps = log_every * LOG_POINTS
+    trained: dict[str, list[float]] = {"logged": [], "saved": []}
     with tempfile.TemporaryDirectory() as folder, Progress(console=Console(quiet=True)) as bars:
         numbers = itertools.count()
 
-        def whole(way: str, seconds: float) -> None:
-            bar = bars.add_task("", total=log_every * LOG_POINTS)
-            session = training.Session(
-                Path(folder) / str(next(numbers)),
-                checkpoint_seconds=seconds,
-                advance=functools.partial(bars.advance, bar),
-            )
-            begun = training.init(trainer, jax.random.key(config.seed)[None])
-            progress = training.train(
-                trainer, task, begun, log_every * LOG_POINTS, log_every=log_every, session=session
-            )
+        def train(way: str, checkpoint_seconds: float) -> None:
+            advance = functools.partial(bars.advance, bars.add_task("", total=steps))
+            path = Path(folder) / str(next(numbers))
+            session = training.Session(path, checkpoint_seconds=checkpoint_seconds, advance=advance)
+            state = training.init(trainer, jax.random.key(options.seed)[None])
+            progress = training.train(trainer, task, state, steps, log_every=log_every, session=session)
             assert progress is not None
-            # From its first step to its last log point: what it costs to begin and to end is not the loop's.
-            taken[way].append(progress.seconds)
+            trained[way].append(progress.seconds)  # from the first step to the last log point: no start, no end
 
         calls: dict[str, timing.Call] = {
-            "bare": functools.partial(_bare, trainer, task, config.seed, log_every),
-            "logged": functools.partial(whole, "logged", math.inf),
-            "saved": functools.partial(whole, "saved", 0.0),
+            "bare": functools.partial(_bare, trainer, task, options.seed, log_every),
+            "logged": functools.partial(train, "logged", math.inf),
+            "saved": functools.partial(train, "saved", 0.0),
         }
-        times = timing.interleave(calls, config.repeats, config.seconds)
-    rounds = len(times["bare"])
-    times |= {way: seconds[-rounds:] for way, seconds in taken.items()}
-    found = {way: timing.statistics(seconds) for way, seconds in times.items()}
-    bare, logged, saved = (found[way]["median_ms"] for way in ("bare", "logged", "saved"))
-    a_save = max(0.0, saved - logged) / (LOG_POINTS - 1)  # the last one is begun after its end
-    overhead = logged / bare - 1 + a_save / (1e3 * BETWEEN)
+        times = timing.interleave(calls, options.repeats, options.seconds)
+    times |= {way: seconds[-len(times["bare"]) :] for way, seconds in trained.items()}
+    statistics = {way: timing.statistics(seconds) for way, seconds in times.items()}
+    bare, logged, saved = (each["median_ms"] for each in statistics.values())
+    checkpoint_ms = max(0.0, saved - logged) / (LOG_POINTS - 1)  # the last one starts after the last log point
+    overhead = logged / bare - 1 + checkpoint_ms / (1e3 * CHECKPOINT_SECONDS)
     sizes = {"steps": task.length, "batch": BATCH, "hidden_size": HIDDEN, "log_every": log_every}
-    derived = {"ms_a_checkpoint": a_save, "overhead": overhead}
-    steps = log_every * LOG_POINTS
+    derived = {"ms_a_checkpoint": checkpoint_ms, "overhead": overhead}
     return [
-        {
-            "part": "loop",
-            "task": "adding",
-            **sizes,
-            "way": way,
-            **each,
-            "ms_a_step": each["median_ms"] / steps,
-            **derived,
-        }
-        for way, each in found.items()
+        {"task": "adding", **sizes, "way": way, **each, "ms_a_step": each["median_ms"] / steps, **derived}
+        for way, each in statistics.items()
     ]
 
 
@@ -90,3 +70,18 @@ def _bare(trainer: training.Trainer, task: tasks.Task, seed: int, log_every: int
     for _ in range(LOG_POINTS):
         state, metrics = training.run(trainer, task, state, log_every)
     jax.block_until_ready((state, metrics))
+
+
+def _table(records: Sequence[Record]) -> Table:
+    ratio, first = part.ratios(records, way="bare"), records[0]
+    columns = {"way": "way", "step, ms": ("ms_a_step", 1), "added, %": lambda r: f"{100 * (ratio(r) - 1):+.1f}"}
+    title = "the loop: LSTM on {task}, T = {steps}, a log point every {log_every} steps"
+    caption = (
+        "bare: compiled steps alone. logged: metrics.jsonl and progress bar. saved: a checkpoint at every log point, "
+        f"{number(first['ms_a_checkpoint'], 3)} ms each; with one every {CHECKPOINT_SECONDS:.0f} s the loop adds "
+        f"{first['overhead']:.1%}."
+    )
+    return part.table(records, title, columns, caption)
+
+
+LOOP = part.Part("loop", lambda options, _: {"lstm on adding": lambda: _measure(options)}, _table)

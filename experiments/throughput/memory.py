@@ -1,7 +1,7 @@
 """Temporary memory of a gradient over T: of each engine, and of truncated backpropagation through time.
 
-The gradient of a loss on the final state by the parameters. What is counted is what the program needs beside
-its arguments, of which the inputs are the largest part: 4 T B D bytes, the same for all.
+The gradient of a loss on the final state with respect to the parameters. Counted is what the program needs besides its
+results and its arguments, of which the inputs are the largest: 4 T B D bytes in every row.
 """
 
 import concurrent.futures
@@ -12,18 +12,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from matplotlib.figure import Figure
 
 import rnn_jax
-from experiments.throughput.config import Config
-from experiments.throughput.job import Job, Record
-from experiments.throughput.peers.contestant import Contestant
+from experiments.common.run_folder import Table
+from experiments.throughput import part
+from experiments.throughput.part import Options, Record
 
 STEPS = (100, 400, 1600, 6400)
 BATCH, LSTM = 32, rnn_jax.LSTM(16, 64)
-SEGMENT = 100  # of truncated backpropagation
+SEGMENT_LENGTH = 100  # of truncated backpropagation
 LEARNING_RATE = 1e-3
 
-TRUNCATED = f"truncated, {SEGMENT} steps"
+TRUNCATED = f"truncated, {SEGMENT_LENGTH} steps"
 WAYS: dict[str, tuple[rnn_jax.Cell, rnn_jax.engines.Engine]] = {
     "Scan": (LSTM, rnn_jax.Scan()),
     "Hoisted": (LSTM, rnn_jax.Hoisted()),
@@ -34,33 +35,30 @@ WAYS: dict[str, tuple[rnn_jax.Cell, rnn_jax.engines.Engine]] = {
 }
 
 
-def jobs(config: Config, peers: Sequence[Contestant]) -> list[Job]:
-    """A program a way and length; no other library takes part."""
-    del peers
-    lengths = config.lengths(*STEPS)
-    return [Job(f"{way}, T = {n}", functools.partial(_measure, way, n)) for way in WAYS for n in lengths]
-
-
 def _measure(way: str, steps: int) -> list[Record]:
     cell = WAYS[way][0]
-    sizes = {"batch": BATCH, "input_size": cell.input_size, "hidden_size": cell.hidden_size}
-    of_arguments = [a.size * a.dtype.itemsize for a in jax.tree.leaves(arguments(way, steps))]
-    counted = {
+    sizes = {"steps": steps, "batch": BATCH, "input_size": cell.input_size, "hidden_size": cell.hidden_size}
+    peak = None
+    if jax.default_backend() == "gpu":
+        # In a new process, because an allocator's peak is that of its whole life.
+        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            peak = pool.submit(allocator_peak_bytes, way, steps).result()
+    memory = {
         "temporary_bytes": temporary_bytes(way, steps),
-        "argument_bytes": sum(of_arguments),
-        "allocator_peak_bytes": _in_a_process(way, steps) if jax.default_backend() == "gpu" else None,
+        "argument_bytes": sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(arguments(way, steps))),
+        "allocator_peak_bytes": peak,
     }
-    return [{"part": "memory", "way": way, "cell": type(cell).__name__, "steps": steps, **sizes, **counted}]
+    return [{"way": way, "cell": type(cell).__name__, **sizes, **memory}]
 
 
 def temporary_bytes(way: str, steps: int) -> int:
-    """What the compiler has planned for, beside arguments and results."""
+    """Returns the memory that the compiler has planned besides arguments and results."""
     analysis: Any = jax.jit(program(way)).lower(*arguments(way, steps)).compile().memory_analysis()
     return analysis.temp_size_in_bytes
 
 
 def program(way: str) -> Callable[..., Any]:
-    """(params, xs) -> the gradient, or after truncated backpropagation the new parameters."""
+    """Returns a function of (params, xs): the gradient, or with truncated backpropagation (new params, final state)."""
     cell, engine = WAYS[way]
 
     def loss(params: Any, state: Any, xs: jax.Array) -> tuple[jax.Array, Any]:
@@ -74,36 +72,55 @@ def program(way: str) -> Callable[..., Any]:
         params, state = carry
         gradients, final = jax.grad(loss, has_aux=True)(params, state, xs)
         params = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, params, gradients)
-        return (params, final), None  # no gradient goes back through `final`: it was taken already
+        return (params, final), None  # no gradient goes back through `final`: its segment's is already computed
 
     def truncated(params: Any, xs: jax.Array) -> Any:
-        segments = jnp.reshape(xs, (-1, SEGMENT, *xs.shape[1:]))
+        segments = jnp.reshape(xs, (-1, SEGMENT_LENGTH, *xs.shape[1:]))
         return jax.lax.scan(one_segment, (params, cell.initial_state(params, (BATCH,))), segments)[0]
 
     return truncated
 
 
 def arguments(way: str, steps: int) -> Any:
-    """Shapes of (params, xs)."""
+    """Returns the shapes of (params, xs)."""
     cell, _ = WAYS[way]
     params = jax.eval_shape(cell.init, jax.random.key(0))
     return params, jax.ShapeDtypeStruct((steps, BATCH, cell.input_size), jnp.float32)
 
 
-def _in_a_process(way: str, steps: int) -> int | None:
-    """`allocator_peak_bytes` in a process of its own: an allocator's peak is of its whole life."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(allocator_peak_bytes, way, steps).result()
-
-
 def allocator_peak_bytes(way: str, steps: int) -> int | None:
-    """The most that the device's allocator held while the program ran, less its arguments; None: it does not count."""
-    values = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), arguments(way, steps))
-    compiled = jax.jit(program(way)).lower(*values).compile()
+    """Returns the most that the device's allocator holds during a run, less arguments; None if it does not count."""
+    arrays = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), arguments(way, steps))
+    compiled = jax.jit(program(way)).lower(*arrays).compile()
     before = jax.devices()[0].memory_stats()
-    jax.block_until_ready(compiled(*values))
+    jax.block_until_ready(compiled(*arrays))
     after = jax.devices()[0].memory_stats()
     if not before or not after:
         return None
     return after["peak_bytes_in_use"] - before["bytes_in_use"]
+
+
+def _table(records: Sequence[Record]) -> Table:
+    columns = {"": "way", "T={}": ("temporary_bytes", 1e-6)}
+    if any(record["allocator_peak_bytes"] is not None for record in records):
+        columns["peak T={}"] = ("allocator_peak_bytes", 1e-6)
+    title = "temporary memory of a gradient, MB: B = {batch}, D = {input_size}, H = {hidden_size}"
+    caption = (
+        "Gradient of a loss on the final state with respect to an LSTM's parameters; memory of the compiled program "
+        "besides arguments (inputs) and results. truncated: one gradient step per segment, the state carried on. peak: "
+        "of the device's allocator, less arguments."
+    )
+    return part.table(records, title, columns, caption, by="steps")
+
+
+def _figure(records: Sequence[Record]) -> Figure:
+    labels = ("Gradient of a loss on the final state", "temporary memory (MB)")
+    return part.curve_figure({"steps": records}, "way", "temporary_bytes", *labels, scale=1e-6)
+
+
+def _jobs(options: Options, _: object) -> part.Jobs:
+    pairs = [(way, steps) for way in WAYS for steps in options.lengths(*STEPS)]
+    return {f"{way}, T = {steps}": functools.partial(_measure, way, steps) for way, steps in pairs}
+
+
+MEMORY = part.Part("memory", _jobs, _table, _figure)

@@ -1,4 +1,4 @@
-"""What the contestants of a comparison have in common: a cell, sizes, one set of weights, inputs and a loss."""
+"""What all contestants of a comparison share: a cell, sizes, one set of weights, inputs and a loss."""
 
 import dataclasses
 import re
@@ -12,7 +12,16 @@ from experiments.common.flags import UserError
 
 CELLS = ("rnn", "lstm", "gru")  # tanh; with one forget gate; with the reset after the product
 DTYPES = ("float32", "bfloat16")
-PRECISION = "highest"  # of float32 products in JAX: float32, on every device
+SHAPES = (
+    "32x100x128x128",
+    "64x200x64x256",
+    "128x784x1x128",  # an image pixel by pixel
+    "20x500x10x64",
+    "1x1000x64x128",  # one sequence: no work to spread over the batch
+    "256x50x256x512",  # nearly all of it matrix products
+)
+TASKS = {"adding": 200, "copying": 100, "temporal_order_6a": 100, "digits": 0}  # T; images have their own
+PRECISION = "highest"  # JAX's float32 products are float32 on every device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Shape:
 
     @classmethod
     def parse(cls, text: str) -> "Shape":
-        """A shape from "32x100x128x128"."""
+        """Returns the shape of "32x100x128x128"."""
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){3}", text):
             raise UserError(f"--shapes: a shape is BATCHxSTEPSxINPUTSxHIDDEN as in 32x100x128x128, got {text!r}")
         return cls(*map(int, text.split("x")))
@@ -36,7 +45,7 @@ class Shape:
 
 
 class Data(NamedTuple):
-    """Drawn once a problem; every contestant gets copies in its own layout, of the problem's dtype."""
+    """Arrays of a problem, in its dtype; every contestant gets copies in its own layout."""
 
     params: Any  # of the problem's cell
     xs: jax.Array  # [T, B, D], standard normal
@@ -45,7 +54,7 @@ class Data(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A cell at a size, in a dtype."""
+    """A cell with sizes and a dtype."""
 
     cell_name: str
     shape: Shape
@@ -56,7 +65,7 @@ class Problem:
         return rnn_jax.CELLS[self.cell_name](self.shape.input_size, self.shape.hidden_size)
 
     def draw(self, seed: int | jax.Array) -> Data:
-        """Weights as `cell.init` draws them, with random biases; those that not every library has (b_hn) stay zero."""
+        """Draws weights by `cell.init`, with random biases; biases that not every library has (b_hn) stay zero."""
         key_params, key_biases, key_xs, key_weights = jax.random.split(jax.random.key(seed), 4)
         params = self.cell.init(key_params)
         params = params._replace(b=params.b + 0.1 * jax.random.normal(key_biases, params.b.shape))
@@ -66,5 +75,5 @@ class Problem:
         return jax.tree.map(lambda a: a.astype(jnp.dtype(self.dtype)), Data(params, xs, loss_weights))
 
     def record(self) -> dict[str, Any]:
-        """Its fields in a flat record."""
+        """Returns its fields of a flat record."""
         return {"cell": self.cell_name, "shape": str(self.shape), **dataclasses.asdict(self.shape), "dtype": self.dtype}

@@ -1,82 +1,84 @@
-"""What a library must offer to be compared: one layer of a cell, run forward, and forward and backward."""
+"""What a library must offer to be compared (one layer of a cell, forward and backward), and rnn_jax's own engines."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import rnn_jax
+from experiments.common.timing import Call
 from experiments.throughput.problem import Data, Problem
-from experiments.throughput.timing import Call
-from rnn_jax import Cell
 
 
 class Programs(NamedTuple):
-    """One problem in one library: its calls as they are timed, and what they compute as NumPy arrays, time-major."""
+    """The calls of a problem in one library."""
 
-    forward: Call  # all outputs
-    forward_backward: Call  # the loss, and its gradients by parameters and by inputs
-    outputs: Callable[[], np.ndarray]  # [T, B, H]
-    input_gradients: Callable[[], np.ndarray]  # [T, B, D]
+    forward: Call  # returns all outputs
+    forward_backward: Call  # returns gradients of the loss: of the parameters, and last of the inputs
+    numpy: Callable[[Any], np.ndarray]  # converts outputs, or gradients of the inputs, to time-major float32
+
+    def outputs(self) -> np.ndarray:
+        return self.numpy(self.forward())
+
+    def input_gradients(self) -> np.ndarray:
+        return self.numpy(self.forward_backward()[-1])
 
 
-class Contestant(Protocol):
-    """A library, or one of our engines.
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A library, or an engine of rnn_jax."""
 
-    Attributes:
-      name: in tables and records.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    def prepare(self, problem: Problem, data: Data) -> Programs:
-        """The programs of a problem, with the weights and inputs of `data` in the library's own layout."""
-        ...
-
-    def function(self, problem: Problem, data: Data) -> tuple[Cell, Any]:
-        """The cell, and its parameters, that `prepare` computes: the problem's, but where the library has another."""
-        ...
+    name: str  # in tables and records
+    prepare: Callable[[Problem, Data], Programs]  # weights and inputs are converted to the library's layout
+    # Cell that `prepare` computes, and its parameters: the problem's, except in libraries with another one.
+    function: Callable[[Problem, Data], tuple[rnn_jax.Cell, Any]] = lambda problem, data: (problem.cell, data.params)
 
 
 class Unavailable(Exception):
-    """A library that is there cannot take part; the message says why and what to do."""
-
-
-def same_function(problem: Problem, data: Data) -> tuple[Cell, Any]:
-    """`Contestant.function` of a library that has the problem's cell."""
-    return problem.cell, data.params
+    """An installed library cannot take part; the message says why and what to do."""
 
 
 def jax_programs(apply: Callable[[Any, jax.Array], jax.Array], params: Any, data: Data, batch_first: bool) -> Programs:
-    """The programs of a library that computes by JAX.
+    """Returns the programs of a library that uses JAX.
 
     Args:
-      apply: (params, xs) -> outputs; pure.
-      params: as `apply` takes them.
-      data: the inputs and the loss.
-      batch_first: `apply` takes [B, T, D] and gives [B, T, H]; they are turned outside of what is timed.
+      apply: pure function of (params, xs) that returns the outputs.
+      params: parameters of `apply`.
+      data: inputs, and weights of the loss.
+      batch_first: whether `apply` maps [B, T, D] to [B, T, H]; transposing is not timed.
     """
 
-    def turn(a: jax.Array) -> jax.Array:
+    def transpose(a: jax.Array) -> jax.Array:
         return jnp.swapaxes(a, 0, 1) if batch_first else a
 
     def loss(params: Any, xs: jax.Array, loss_weights: jax.Array) -> jax.Array:
         return jnp.sum(apply(params, xs) * loss_weights)
 
-    xs, loss_weights = turn(data.xs), turn(data.loss_weights)
-    forward, forward_backward = jax.jit(apply), jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
-
-    def run_forward() -> Any:
-        return jax.block_until_ready(forward(params, xs))
-
-    def run_forward_backward() -> Any:
-        return jax.block_until_ready(forward_backward(params, xs, loss_weights))
-
+    xs, loss_weights = transpose(data.xs), transpose(data.loss_weights)
+    forward, gradient = jax.jit(apply), jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
     return Programs(
-        run_forward,
-        run_forward_backward,
-        lambda: np.asarray(turn(run_forward()), np.float32),
-        lambda: np.asarray(turn(run_forward_backward()[1][1]), np.float32),
+        lambda: jax.block_until_ready(forward(params, xs)),
+        lambda: jax.block_until_ready(gradient(params, xs, loss_weights))[1],
+        lambda a: np.asarray(transpose(a), np.float32),
     )
+
+
+def cell_programs(cell: rnn_jax.Cell, params: Any, data: Data, **options: Any) -> Programs:
+    """Returns the programs of `unroll(cell, ..., **options)`, in float32 even if the data was rounded."""
+    params, data = jax.tree.map(lambda a: a.astype(jnp.float32), (params, data))
+    return jax_programs(lambda p, xs: rnn_jax.unroll(cell, p, xs, **options)[1], params, data, batch_first=False)
+
+
+def unroll_programs(problem: Problem, data: Data, **options: Any) -> Programs:
+    """Returns the programs of a problem in rnn_jax."""
+    cell = problem.cell if problem.dtype == "float32" else rnn_jax.MixedPrecision(problem.cell)
+    return cell_programs(cell, data.params, data, **options)
+
+
+DEFAULT = Contestant("rnn_jax", unroll_programs)
+SCAN = Contestant("Scan", functools.partial(unroll_programs, engine=rnn_jax.Scan()))
+CHECKPOINTED = Contestant("Checkpointed", functools.partial(unroll_programs, engine=rnn_jax.Checkpointed()))

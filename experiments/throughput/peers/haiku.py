@@ -1,10 +1,9 @@
-"""dm-haiku: `hk.dynamic_unroll` of `VanillaRNN`, `LSTM` and `GRU`.
+"""dm-haiku: `hk.dynamic_unroll` of `VanillaRNN`, `LSTM` and `GRU`, time first.
 
-Two of them are other functions. Its VanillaRNN has ReLU for tanh. Its GRU's reset acts before the product, and its z is
-the share replaced: 1 - sigmoid(a) = sigmoid(-a), so it gets the update gate's weights with the other sign.
+Two of them are other functions. Its VanillaRNN has ReLU in place of tanh. Its GRU's reset acts before the product, and
+its z is the share replaced: 1 - sigmoid(a) = sigmoid(-a), so it gets the update gate's weights with the other sign.
 """
 
-import dataclasses
 from typing import Any
 
 import haiku as hk
@@ -12,63 +11,57 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
-from experiments.throughput.peers.contestant import Programs, jax_programs, same_function
+from experiments.throughput.peers.contestant import Contestant, Programs, jax_programs
 from experiments.throughput.problem import Data, Problem
 from rnn_jax.cells.gru import GRUResetBeforeParams
 
-CORES: dict[str, Any] = {"rnn": hk.VanillaRNN, "lstm": hk.LSTM, "gru": hk.GRU}
+
+def function(problem: Problem, data: Data) -> tuple[rnn_jax.Cell, Any]:
+    """Returns the cell that Haiku computes, and its parameters."""
+    sizes = (problem.shape.input_size, problem.shape.hidden_size)
+    if problem.cell_name == "rnn":
+        return rnn_jax.VanillaRNN(*sizes, activation=jax.nn.relu), data.params
+    if problem.cell_name == "gru":
+        return rnn_jax.GRUResetBefore(*sizes), GRUResetBeforeParams(*data.params[:3])
+    return problem.cell, data.params
 
 
-@dataclasses.dataclass(frozen=True)
-class Haiku:
-    """Time first."""
+def prepare(problem: Problem, data: Data) -> Programs:
+    """Returns the programs of a problem."""
+    core_class, to_haiku = CORES[problem.cell_name]
 
-    name: str = "haiku"
+    def unroll(xs: jax.Array) -> jax.Array:
+        core = core_class(problem.shape.hidden_size)
+        # Its initial states are always float32.
+        state = jax.tree.map(lambda s: s.astype(xs.dtype), core.initial_state(problem.shape.batch))
+        return hk.dynamic_unroll(core, xs, state)[0]
 
-    def function(self, problem: Problem, data: Data) -> tuple[rnn_jax.Cell, Any]:
-        sizes = (problem.shape.input_size, problem.shape.hidden_size)
-        if problem.cell_name == "rnn":
-            return rnn_jax.VanillaRNN(*sizes, activation=jax.nn.relu), data.params
-        if problem.cell_name == "gru":
-            return rnn_jax.GRUResetBefore(*sizes), GRUResetBeforeParams(*data.params[:3])
-        return same_function(problem, data)
-
-    def prepare(self, problem: Problem, data: Data) -> Programs:
-        def unroll(xs: jax.Array) -> jax.Array:
-            core = CORES[problem.cell_name](problem.shape.hidden_size)
-            # Its initial states are float32 always.
-            state = jax.tree.map(lambda s: s.astype(xs.dtype), core.initial_state(problem.shape.batch))
-            return hk.dynamic_unroll(core, xs, state)[0]
-
-        transformed: Any = hk.without_apply_rng(hk.transform(unroll))
-        return jax_programs(transformed.apply, PARAMS[problem.cell_name](data.params), data, batch_first=False)
+    transformed: Any = hk.without_apply_rng(hk.transform(unroll))
+    return jax_programs(transformed.apply, to_haiku(*data.params[:3]), data, batch_first=False)
 
 
-def _rnn(params: Any) -> Any:
-    return {
-        "vanilla_rnn/linear": {"w": params.w_i, "b": params.b},
-        "vanilla_rnn/linear_1": {"w": params.w_h, "b": jnp.zeros_like(params.b)},
-    }
+def _rnn(w_i: jax.Array, w_h: jax.Array, b: jax.Array) -> Any:
+    return {"vanilla_rnn/linear": {"w": w_i, "b": b}, "vanilla_rnn/linear_1": {"w": w_h, "b": jnp.zeros_like(b)}}
 
 
-def _lstm(params: Any) -> Any:
-    def order(a: jax.Array) -> jax.Array:
+def _lstm(w_i: jax.Array, w_h: jax.Array, b: jax.Array) -> Any:
+    def order(a: jax.Array, added: float = 0) -> jax.Array:
         i, f, g, o = jnp.split(a, 4, axis=-1)
-        return jnp.concatenate([i, g, f, o], axis=-1)
+        return jnp.concatenate([i, g, f - added, o], axis=-1)
 
-    i, f, g, o = jnp.split(params.b, 4)
-    biases = jnp.concatenate([i, f - 1, g, o])  # it adds 1 itself
-    return {"lstm/linear": {"w": order(jnp.concatenate([params.w_i, params.w_h])), "b": order(biases)}}
-
-
-def _gru(params: Any) -> Any:
-    def order(a: jax.Array) -> jax.Array:
-        r, z, n = jnp.split(a, 3, axis=-1)
-        return jnp.concatenate([-z, r, n], axis=-1)
-
-    return {"gru": {"w_i": order(params.w_i), "w_h": order(params.w_h), "b": order(params.b)}}
+    # Haiku adds 1 to the forget gate itself.
+    return {"lstm/linear": {"w": order(jnp.concatenate([w_i, w_h])), "b": order(b, added=1)}}
 
 
-PARAMS = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}
+def _gru(*arrays: jax.Array) -> Any:
+    gates = [jnp.split(a, 3, axis=-1) for a in arrays]
+    ordered = [jnp.concatenate([-z, r, n], axis=-1) for r, z, n in gates]
+    return {"gru": dict(zip(("w_i", "w_h", "b"), ordered, strict=True))}
 
-make = Haiku
+
+CORES: dict[str, Any] = {"rnn": (hk.VanillaRNN, _rnn), "lstm": (hk.LSTM, _lstm), "gru": (hk.GRU, _gru)}
+
+
+def make(name: str) -> Contestant:
+    """Returns Haiku."""
+    return Contestant(name, prepare, function)

@@ -1,0 +1,183 @@
+"""Training in rnn_jax and in a plain PyTorch loop: data, loss, gradient, clipping by the global norm, Adam.
+
+`training`   one optimization step of an LSTM on adding, with 1 and with 8 seeds
+`recipes`    trainings of the long-dependency benchmark: all cells and seeds of a task
+
+In rnn_jax the seeds of a cell are one program, and as many programs run in parallel as there are cores, as in
+`experiments.long_dependency`. The PyTorch loop runs one cell and seed after the other, with one thread per core.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.common import networks, runner, timing
+from experiments.common.figures import grouped_bars
+from experiments.common.numbers import number
+from experiments.common.run_folder import Table
+from experiments.throughput import part
+from experiments.throughput.part import Options, Record
+from experiments.throughput.peers import REFERENCE
+from experiments.throughput.peers.contestant import DEFAULT, Contestant
+from experiments.throughput.problem import PRECISION, TASKS
+from rnn_jax import initializers, plotting, tasks, training
+
+HIDDEN, CLIP = 64, training.ClipByNorm(1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a call trains."""
+
+    batch: int
+    optimizer: training.Adam
+    seeds: tuple[int, ...]  # numbers of seeds that are compared
+    steps: int  # optimization steps in a call
+    timed_steps: int  # optimization steps whose time is recorded
+
+
+STEP = Setup(32, training.Adam(1e-3), seeds=(1, 8), steps=10, timed_steps=1)
+RECIPE = Setup(20, training.Adam(2e-3), seeds=(5,), steps=20, timed_steps=20)
+
+
+def jax_loop(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int) -> timing.Call:
+    """Returns a call that makes `steps` more steps of all seeds in one program, in any thread, and returns the losses.
+
+    Compiled once it has been called.
+    """
+    state = training.start(trainer, task, training.init(trainer, jax.random.split(jax.random.key(seed), seeds)))
+    trainer = initializers.without_initializers(trainer)  # as in the experiments
+
+    def run() -> np.ndarray:
+        nonlocal state
+        with jax.default_matmul_precision(PRECISION):  # a new thread starts with JAX's default
+            state, metrics = training.run(trainer, task, state, steps)
+        return np.asarray(metrics.loss[:, -1])
+
+    return run
+
+
+def torch_loop(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int) -> timing.Call:
+    """Returns the same call in PyTorch, one seed after the other."""
+    from experiments.throughput.peers import pytorch, pytorch_training  # only if torch is installed
+
+    loops = [pytorch_training.loop(pytorch.device(), seed + n, task, trainer, steps) for n in range(seeds)]
+    return lambda: [loop() for loop in loops]
+
+
+def _train_all(library: str, loops: Sequence[timing.Call]) -> float:
+    """Makes the calls of all cells, those of rnn_jax in parallel, and returns their mean loss."""
+    if library != DEFAULT.name or len(loops) == 1:
+        return float(np.mean([loop() for loop in loops]))  # in this thread, to which PyTorch's own threads belong
+    with concurrent.futures.ThreadPoolExecutor(runner.parallel_programs()) as pool:
+        return float(np.mean(list(pool.map(lambda loop: loop(), loops))))
+
+
+def _measure(
+    options: Options, peers: Sequence[Contestant], setup: Setup, name: str, cells: Sequence[str]
+) -> list[Record]:
+    task = tasks.find(name, min(TASKS[name], options.longest))
+    models = [networks.make_model(cell, task, HIDDEN) for cell in cells]
+    trainers = [training.Trainer(model, setup.batch, setup.optimizer, CLIP) for model in models]
+    makers = {DEFAULT.name: jax_loop} | {peer.name: torch_loop for peer in peers if peer.name == REFERENCE}
+    calls: dict[tuple[str, int], timing.Call] = {}
+    first_ms = {}
+    for key in [(library, seeds) for library in makers for seeds in setup.seeds]:
+        start = time.perf_counter()
+        loops = [makers[key[0]](task, trainer, key[1], options.seed, setup.steps) for trainer in trainers]
+        calls[key] = functools.partial(_train_all, key[0], loops)
+        calls[key]()
+        first_ms[key] = (time.perf_counter() - start) * 1e3
+    times = timing.interleave(calls, options.repeats, options.seconds)
+    records = []
+    for (library, seeds), call in calls.items():
+        share = setup.timed_steps / setup.steps
+        statistics = timing.statistics([seconds * share for seconds in times[library, seeds]])
+        sequences = len(cells) * seeds * setup.timed_steps * setup.batch
+        records.append(
+            {
+                "task": name,
+                "steps": task.length,
+                "batch": setup.batch,
+                "hidden_size": HIDDEN,
+                "cells": ",".join(cells),
+                "seeds": seeds,
+                "steps_a_call": setup.steps,
+                "programs_at_a_time": runner.parallel_programs() if library == DEFAULT.name else 1,
+                "contestant": library,
+                **statistics,
+                "median_ms_a_seed": statistics["median_ms"] / seeds,
+                "first_call_ms": first_ms[library, seeds],
+                "sequences_per_second": sequences / statistics["median_ms"] * 1e3,
+                "baseline": task.baseline,
+                "loss_after": call(),
+            }
+        )
+    return records
+
+
+def _table(title: str, caption: str, records: Sequence[Record]) -> Table:
+    ratio = part.ratios(records, "task", "seeds", contestant=REFERENCE)
+    columns = {
+        "task": "task",
+        "T": "steps",
+        "program": "contestant",
+        "seeds": "seeds",
+        "ms": ("median_ms", 1),
+        "ms/seed": ("median_ms_a_seed", 1),
+        "ratio": lambda record: number(ratio(record), 3),
+        "sequences/s": ("sequences_per_second", 1),
+        "first, s": ("first_call_ms", 1e-3),
+        "loss": lambda record: f"{record['loss_after'] / record['baseline']:.2f}",
+    }
+    caption += (
+        " ratio: to torch's time. first: first call, with initialisation and compilation. loss: afterwards, mean, over "
+        "the baseline's. torch: one cell and seed after the other."
+    )
+    return part.table(records, title + ": {cells}, B = {batch}, H = {hidden_size}", columns, caption)
+
+
+def _findings(records: Sequence[Record]) -> list[str]:
+    multiples = part.against(records, DEFAULT.name, [REFERENCE], "task")
+    return part.won_and_lost(f"trainings, {DEFAULT.name} against {REFERENCE}", multiples)
+
+
+def _figure(records: Sequence[Record]) -> Figure:
+    figure = plotting.figure((7.5, 4.2))
+    axis, names = figure.subplots(), part.values(records, "contestant")
+    groups = dict.fromkeys(f"{r['task']}\nT = {r['steps']}" for r in records)
+    bars = {name: [r["sequences_per_second"] for r in part.select(records, contestant=name)] for name in names}
+    grouped_bars(axis, list(groups), bars)
+    multiples = part.against(records, DEFAULT.name, [REFERENCE], "task").values()
+    labels: Any = [f"in {number(value, 3)} of the time" for value in multiples] or [""] * len(groups)
+    axis.bar_label(axis.containers[0], labels, fontsize=8)
+    axis.set(ylabel="training sequences (1/s)")
+    axis.margins(y=0.12)
+    axis.legend(frameon=False)
+    figure.suptitle("Trainings of the long-dependency benchmark: {cells}, {seeds} seeds each".format(**records[0]))
+    return figure
+
+
+TRAINING = part.Part(
+    "training",
+    lambda options, peers: {"adding": lambda: _measure(options, peers, STEP, "adding", ["lstm"])},
+    functools.partial(_table, "an optimization step", "ms: one step."),
+)
+RECIPES = part.Part(
+    "recipes",
+    lambda options, peers: {
+        name: functools.partial(_measure, options, peers, RECIPE, name, options.cells)
+        for name in TASKS
+        if name in options.tasks
+    },
+    functools.partial(_table, "trainings", f"ms: {RECIPE.steps} optimization steps of every cell and seed."),
+    _figure,
+    _findings,
+)
