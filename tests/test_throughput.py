@@ -1,11 +1,10 @@
-"""The benchmark: a tiny run from end to end, the order of turns, that unequal results are no comparison, refusals."""
+"""The benchmark: a tiny run end to end, the order of rounds, refused comparisons, refused flags."""
 
 import dataclasses
 import json
 import re
 import sys
 import time
-import types
 
 import jax
 import jax.extend
@@ -15,25 +14,12 @@ import pytest
 
 import rnn_jax
 from experiments import throughput
+from experiments.common import timing
 from experiments.common.flags import UserError
-from experiments.throughput import (
-    compilation,
-    figures,
-    floor,
-    layers,
-    lengths,
-    loop,
-    memory,
-    peers,
-    quantities,
-    recipes,
-    seeds,
-    tables,
-    timing,
-    training,
-)
-from experiments.throughput.job import Job
-from experiments.throughput.peers import ours
+from experiments.throughput import compilation, floor, layers, loop, memory, part, peers, seeds, trainings
+from experiments.throughput.config import PARTS
+from experiments.throughput.peers import contestant
+from experiments.throughput.peers.contestant import DEFAULT, SCAN
 from experiments.throughput.problem import Problem, Shape
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -42,120 +28,165 @@ TINY = throughput.Config(cells=("gru",), shapes=("2x5x3x4",), repeats=2, seconds
 SMALL = Problem("lstm", Shape(2, 5, 3, 4))
 
 
-def test_a_tiny_run_from_end_to_end(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(ours, "ENGINES", (ours.Ours(ours.DEFAULT), ours.SCAN))
-    monkeypatch.setattr(lengths, "STEPS", (7, 20_000))  # the second is longer than --longest
-    monkeypatch.setattr(training, "LENGTH", 10)
-    monkeypatch.setattr(training, "SEEDS", (1, 2))
-    monkeypatch.setattr(training, "STEPS", 2)
-    monkeypatch.setattr(recipes, "RECIPES", (recipes.Recipe("adding", 10),))
-    monkeypatch.setattr(recipes, "SEEDS", 3)  # not to be spread over two devices, in programs side by side
-    monkeypatch.setattr(recipes, "STEPS", 2)
+# Flax is always there; the others are compared in an environment that has them all.
+LIBRARIES = [("linen", "nnx"), pytest.param(tuple(peers.LIBRARIES), marks=pytest.mark.peers)]
+
+
+@pytest.fixture(params=LIBRARIES, ids=" ".join)
+def names(request, monkeypatch):
+    """Returns the names of the other libraries that take part."""
+    monkeypatch.setattr(peers, "LIBRARIES", {name: peers.LIBRARIES[name] for name in request.param})
+    _, missing = peers.find()
+    if missing:
+        pytest.skip("; ".join(missing.values()))
+    return set(request.param)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(layers, "STEPS", (7, 20_000))  # the second is longer than --longest
+    monkeypatch.setattr(trainings, "TASKS", {"adding": 10})
+    monkeypatch.setattr(trainings, "STEP", dataclasses.replace(trainings.STEP, seeds=(1, 2), steps=2))
+    # Three seeds cannot be spread over two devices by programs that run in parallel.
+    monkeypatch.setattr(trainings, "RECIPE", dataclasses.replace(trainings.RECIPE, seeds=(3,), steps=2, timed_steps=2))
     monkeypatch.setattr(memory, "STEPS", (100,))
     monkeypatch.setattr(compilation, "STEPS", (5, 10))
     monkeypatch.setattr(compilation, "LAYERS", (1, 2))
-    monkeypatch.setattr(seeds, "SEEDS", (1, 2))
+    monkeypatch.setattr(seeds, "COUNTS", (1, 2))
     monkeypatch.setattr(loop, "LOG_EVERY", 2)
     monkeypatch.setattr(loop, "LOG_POINTS", 2)
-    with jax.numpy_rank_promotion("allow"):  # Flax and Haiku promote ranks
-        throughput.run(TINY, str(tmp_path))
 
-    pngs = {"layers.png", "lengths.png", "recipes.png", "memory.png", "compilation.png", "seeds.png"}
+
+@pytest.mark.usefixtures("tiny")
+def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
+    # The other parts compare with no other library.
+    parts = ("layers", "lengths", "training", "recipes") if "torch" in names else tuple(PARTS)
+    with jax.numpy_rank_promotion("allow"):  # Flax and Haiku promote ranks
+        throughput.run(dataclasses.replace(TINY, parts=parts), str(tmp_path))
+
+    pngs = {f"{name}.png" for name in parts if PARTS[name].figure}
+    assert pngs >= {"layers.png", "lengths.png", "recipes.png"}
     assert {p.name for p in tmp_path.iterdir() if p.is_file()} == pngs | {"config.json", "results.json", "summary.html"}
     content = json.loads((tmp_path / "results.json").read_text())
     assert set(content) == {"config", "environment", "versions", "missing", "results"}
-    records = content["results"]
-    found, _ = peers.find()
-    names = {contestant.name for contestant in found}
-    of_layers = quantities.select(records, part="layers")
-    assert len(of_layers) == 2 * (2 + len(names))
-    assert {r["contestant"] for r in of_layers} == {ours.DEFAULT, "Scan"} | names
-    assert {r["rounds"] for r in of_layers} == {2}
-    others = {(r["contestant"], r["cell"], r["function"]) for r in of_layers if not r["same_function"]}
+    assert not content["missing"]
+    records = {name: part.select(content["results"], part=name) for name in parts}
+
+    assert len(records["layers"]) == 2 * (2 + len(names))
+    assert {r["contestant"] for r in records["layers"]} == {DEFAULT.name, "Scan"} | names
+    assert {r["rounds"] for r in records["layers"]} == {2}
+    others = {(r["contestant"], r["cell"], r["function"]) for r in records["layers"] if not r["same_function"]}
     assert others == ({("haiku", "gru", "GRUResetBefore")} if "haiku" in names else set())
-    for record in of_layers:
+    for record in records["layers"]:
         assert record["lower_quartile_ms"] <= record["median_ms"] <= record["upper_quartile_ms"]
         assert record["outputs_difference"] < 1e-5
-    assert {r["steps"] for r in quantities.select(records, part="lengths")} == {7}
-    assert [r["seeds"] for r in quantities.select(records, part="training", contestant=ours.DEFAULT)] == [1, 2]
-    of_recipes = quantities.select(records, part="recipes")
-    assert [r["contestant"] for r in of_recipes] == [ours.DEFAULT, *names & {"torch"}]
-    for record in of_recipes:
+    assert {r["steps"] for r in records["lengths"]} == {7}
+    assert [r["seeds"] for r in part.select(records["training"], contestant=DEFAULT.name)] == [1, 2]
+    assert [r["contestant"] for r in records["recipes"]] == [DEFAULT.name, *names & {"torch"}]
+    for record in records["recipes"]:
         # One cell, 3 seeds, 2 steps of 20 sequences.
         assert record["sequences_per_second"] * record["median_ms"] == pytest.approx(120 * 1e3)
-    assert set(quantities.recipe_ratios(records)) == ({"adding"} if "torch" in names else set())
-    assert [r["way"] for r in quantities.select(records, part="memory")] == list(memory.WAYS)
-    assert len(quantities.select(records, part="compilation")) == (2 + 2) * 2
-    of_loop = quantities.select(records, part="loop")
-    assert [r["way"] for r in of_loop] == ["bare", "logged", "saved"]
-    median = {r["way"]: r["median_ms"] for r in of_loop}
-    a_save = max(0, median["saved"] - median["logged"])  # one of two is saved before the end
-    for record in of_loop:
-        assert record["ms_a_step"] == pytest.approx(record["median_ms"] / 4)
-        assert record["ms_a_checkpoint"] == pytest.approx(a_save)
-        assert record["overhead"] == pytest.approx(median["logged"] / median["bare"] - 1 + a_save / 30_000)
-    of_seeds = quantities.select(records, part="seeds")
-    assert [(r["way"], r["seeds"]) for r in of_seeds] == [
-        ("vmap", 1),
-        ("over_seeds", 1),
-        ("vmap", 2),
-        ("over_seeds", 2),
-    ]
-    assert len(quantities.select(records, part="floor")) == 2
+    assert len(PARTS["recipes"].findings(records["recipes"])) == len(names & {"torch"})
+    if "memory" in parts:
+        check_other_parts(records)
 
-    told = capsys.readouterr().out
-    assert max(map(len, told.splitlines())) <= 80
-    assert "…" not in told
-    assert content["environment"]["processor"] in " ".join(told.split())
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "…" not in printed
+    assert content["environment"]["processor"] in " ".join(printed.split())
     for version in content["versions"].values():
-        assert version in told
+        assert version in printed
     page = (tmp_path / "summary.html").read_text()
     assert page.count("data:image/png;base64,") == len(pngs)
     assert not re.search(r'(src|href)="(?!data:)', page)
-    # The file alone tells the tables, and without PyTorch there is another reference.
-    made = tables.tables(records)
-    assert list(made) == list(throughput.MODULES)
-    without = [r for r in records if r.get("contestant") != "torch"]
-    assert tables.tables(without)["layers"].columns[2].header == "Scan ms"
-    assert not quantities.recipe_ratios(without)
-    assert "recipes" in figures.figures(quantities.select(without, part="recipes"))
 
 
-def test_in_bfloat16_every_library_is_near_float32_and_ours_is_nearest():
+def check_other_parts(records):
+    """Checks the records of the parts in which no other library takes part."""
+    assert [r["way"] for r in records["memory"]] == list(memory.WAYS)
+    assert len(records["compilation"]) == (2 + 2) * 2
+    assert [r["way"] for r in records["loop"]] == ["bare", "logged", "saved"]
+    median = {r["way"]: r["median_ms"] for r in records["loop"]}
+    checkpoint = max(0, median["saved"] - median["logged"])  # one of two is saved before the end
+    for record in records["loop"]:
+        assert record["ms_a_step"] == pytest.approx(record["median_ms"] / 4)
+        assert record["ms_a_checkpoint"] == pytest.approx(checkpoint)
+        assert record["overhead"] == pytest.approx(median["logged"] / median["bare"] - 1 + checkpoint / 30_000)
+    ways = [("vmap", 1), ("over_seeds", 1), ("vmap", 2), ("over_seeds", 2)]
+    assert [(r["way"], r["seeds"]) for r in records["seeds"]] == ways
+    assert len(records["floor"]) == 2
+
+
+def layer_records(**medians):
+    """Returns records of `layers` with the given times of the contestants, all equal functions."""
+    fields = {"mode": "forward", "cell": "lstm", "shape": "2x5x3x4", "same_function": True, "rounds": 2}
+    fields |= {"outputs_difference": 0.0, "input_gradients_difference": 0.0}
+    return [{**fields, "contestant": name, "median_ms": ms} for name, ms in medians.items()]
+
+
+def texts(records):
+    """Returns the only row of the table of `layers`, by header."""
+    table = PARTS["layers"].table(records)
+    ((row,),) = table.sections.values()
+    return {column.header: column.text(row) for column in table.columns}
+
+
+def test_times_are_multiples_of_torch_or_else_of_scan():
+    records = layer_records(rnn_jax=1.0, Scan=4.0, torch=2.0, linen=3.0)
+    row = {"cell": "lstm", "BxTxDxH": "2x5x3x4", "rnn_jax": "0.5", "Scan": "2", "torch": "2 ms", "linen": "1.5"}
+    assert texts(records) == row
+    assert texts([r for r in records if r["contestant"] != "torch"])["rnn_jax"] == "0.25"
+    records[3]["same_function"] = False
+    assert texts(records)["linen"] == "1.5*"
+
+
+def test_findings_compare_with_torch_and_with_the_fastest_other_jax_library():
+    against_torch, against_best = PARTS["layers"].findings(
+        layer_records(rnn_jax=1.0, Scan=4.0, torch=2.0, linen=0.8, nnx=5.0)
+    )
+    assert against_torch.startswith(
+        "forward, rnn_jax against torch: 0.5 times its time (geometric mean of 1), faster in 1"
+    )
+    assert against_best.endswith("slower in 1, at worst 1.25 (lstm 2x5x3x4).")
+
+
+def test_in_bfloat16_every_library_is_near_float32_and_rnn_jax_is_nearest(names):
     problem = dataclasses.replace(SMALL, dtype="bfloat16")
-    found, _ = peers.find()
     with jax.numpy_rank_promotion("allow"):
-        records = layers.compare("layers", TINY, problem, [ours.Ours(ours.DEFAULT), *found], ("forward_backward",))
+        records = layers.compare(TINY, [DEFAULT, *peers.find()[0]], ("forward_backward",), problem)
     differences = {r["contestant"]: r["input_gradients_difference"] for r in records}
-    assert 1e-5 < differences[ours.DEFAULT] < 0.01
-    assert min(differences, key=differences.get) == ours.DEFAULT
+    assert set(differences) == {DEFAULT.name} | names
+    assert 1e-5 < differences[DEFAULT.name] < 0.01
+    assert min(differences, key=differences.get) == DEFAULT.name
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])  # the tiny run has the third
-def test_every_library_is_given_the_same_function(cell):
+def test_every_library_computes_the_same_function(cell, names):
     problem = dataclasses.replace(SMALL, cell_name=cell)
     data = problem.draw(0)
-    found, _ = peers.find()
-    for contestant in found:
-        ours_alike = ours.run_cell(*contestant.function(problem, data), data, rnn_jax.Scan())
+    libraries, missing = peers.find()
+    assert {each.name for each in libraries} == names
+    assert not missing
+    for library in libraries:
+        expected = contestant.cell_programs(*library.function(problem, data), data, engine=rnn_jax.Scan()).outputs()
         with jax.numpy_rank_promotion("allow"):
-            outputs = contestant.prepare(problem, data).outputs()
-        np.testing.assert_allclose(outputs, ours_alike.outputs(), rtol=1e-5, atol=1e-6, err_msg=contestant.name)
+            outputs = library.prepare(problem, data).outputs()
+        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6, err_msg=library.name)
 
 
-def test_every_call_has_its_turn_in_every_round():
+def test_every_call_runs_in_every_round():
     made = []
     calls = {name: (lambda name=name: made.append(name)) for name in "abc"}
     times = timing.interleave(calls, rounds=4, seconds=0)
-    assert {name: len(of_call) for name, of_call in times.items()} == {"a": 4, "b": 4, "c": 4}
+    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4, "c": 4}
     assert made[:6] == [*"abc", *"abc"]  # compiled and warmed up
-    # Short calls: each turn is one untimed and one timed.
+    # Short calls: each runs once untimed and once timed.
     assert made[6::2] == made[7::2] == [*"abc", *"cba", *"bca", *"acb"]
-    first = {name: sum(timing.turns("abc", n)[0] == name for n in range(6)) for name in "abc"}
+    first = {name: sum(timing.round_order("abc", n)[0] == name for n in range(6)) for name in "abc"}
     assert first == {"a": 2, "b": 2, "c": 2}
 
 
-def test_a_long_call_is_made_once_a_turn_and_the_time_is_its_own(monkeypatch):
+def test_a_long_call_runs_once_a_round_and_the_time_is_its_own(monkeypatch):
     monkeypatch.setattr(timing, "SHORT", 0.01)
     made = []
     calls = {"long": lambda: (made.append("long"), time.sleep(0.02)), "short": lambda: made.append("short")}
@@ -167,59 +198,52 @@ def test_a_long_call_is_made_once_a_turn_and_the_time_is_its_own(monkeypatch):
 
 def test_there_are_more_rounds_while_there_is_time():
     times = timing.interleave({"a": lambda: time.sleep(0.001)}, rounds=1, seconds=0.05)
-    assert 1 < len(times["a"]) <= timing.MOST_ROUNDS
-    assert len(timing.interleave({"a": lambda: None}, rounds=1, seconds=60)["a"]) == timing.MOST_ROUNDS
+    assert 1 < len(times["a"]) <= timing.MAX_ROUNDS
+    assert len(timing.interleave({"a": lambda: None}, rounds=1, seconds=60)["a"]) == timing.MAX_ROUNDS
 
 
 def test_statistics_are_of_milliseconds():
-    found = timing.statistics([0.001, 0.002, 0.003, 0.004, 0.1])
-    assert found == {"median_ms": 3, "lower_quartile_ms": 2, "upper_quartile_ms": 4, "rounds": 5}
-
-
-class Spoilt(ours.Ours):
-    """Loads other weights than it is given."""
-
-    def prepare(self, problem, data):
-        return super().prepare(problem, data._replace(params=self.spoil(data.params)))
+    statistics = timing.statistics([0.001, 0.002, 0.003, 0.004, 0.1])
+    assert statistics == {"median_ms": 3, "lower_quartile_ms": 2, "upper_quartile_ms": 4, "rounds": 5}
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"),
+    "spoil",
     [
-        (lambda params: params._replace(w_h=params.w_h * 1.001), "outputs differ"),
-        (lambda params: params._replace(b=params.b.at[3].set(jnp.nan)), "outputs differ"),
+        lambda params: params._replace(w_h=params.w_h * 1.001),
+        lambda params: params._replace(b=params.b.at[3].set(jnp.nan)),
     ],
 )
-def test_other_weights_are_no_comparison(spoil, what, monkeypatch):
-    monkeypatch.setattr(Spoilt, "spoil", staticmethod(spoil), raising=False)
-    with pytest.raises(RuntimeError, match=f"spoilt computes something else for lstm 2x5x3x4 float32: {what}"):
-        layers.compare("layers", TINY, SMALL, [ours.SCAN, Spoilt("spoilt")], layers.MODES)
+def test_other_weights_are_no_comparison(spoil):
+    spoilt = contestant.Contestant(
+        "spoilt", lambda problem, data: SCAN.prepare(problem, data._replace(params=spoil(data.params)))
+    )
+    with pytest.raises(RuntimeError, match="spoilt computes something else for lstm 2x5x3x4 float32: outputs differ"):
+        layers.compare(TINY, [SCAN, spoilt], layers.MODES, SMALL)
 
 
 def test_other_gradients_are_no_comparison():
-    data = SMALL.draw(0)
-    right = ours.SCAN.prepare(SMALL, data)
-    wrong = right._replace(input_gradients=lambda: 1.001 * right.input_gradients())
+    right = SCAN.prepare(SMALL, SMALL.draw(0))
+    wrong = right._replace(forward_backward=lambda: (1.001 * right.forward_backward()[-1],))
     assert layers.differences("x", SMALL, right, right) == {"outputs_difference": 0, "input_gradients_difference": 0}
     with pytest.raises(RuntimeError, match=r"input_gradients differ from Scan's by 1\.0e-03"):
         layers.differences("x", SMALL, wrong, right)
 
 
-def test_a_missing_library_is_told_and_a_stopped_run_keeps_what_it_has(tmp_path, monkeypatch, capsys):
+def test_a_missing_library_is_reported_and_a_stopped_run_keeps_its_records(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "experiments.throughput.peers.pytorch", raising=False)
     monkeypatch.setattr(peers, "LIBRARIES", {"torch": peers.LIBRARIES["torch"]})
-    record = {"part": "other", "seeds": 1}
 
     def stop():
         raise KeyboardInterrupt
 
-    jobs = [Job("first", lambda: [record]), Job("second", stop)]
-    monkeypatch.setitem(throughput.MODULES, "seeds", types.SimpleNamespace(jobs=lambda config, found: jobs))
+    jobs = {"first": lambda: [{"seeds": 1}], "second": stop}
+    monkeypatch.setitem(PARTS, "seeds", dataclasses.replace(PARTS["seeds"], jobs=lambda options, libraries: jobs))
     with pytest.raises(KeyboardInterrupt):
         throughput.run(throughput.Config(parts=("seeds",)), str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["results"] == [record]
+    assert content["results"] == [{"part": "seeds", "seeds": 1}]
     assert "pip install torch" in content["missing"]["torch"]
     assert "torch does not take part: import of torch halted" in " ".join(capsys.readouterr().out.split())
 
@@ -251,11 +275,11 @@ def test_the_floor_runs_every_step_in_order():
     data = SMALL.draw(0)
     hs, dzs = jnp.ones((5, 2, 4)), jnp.ones((5, 2, 16))
 
-    def of_ends(w_h):
+    def last_blocks(w_h):
         h, dz, *_ = floor.products(data.params.w_i, w_h, data.xs, hs, dzs)
         return h, dz
 
-    doubled, plain = of_ends(2 * data.params.w_h), of_ends(data.params.w_h)
+    doubled, plain = last_blocks(2 * data.params.w_h), last_blocks(data.params.w_h)
     zero = jnp.zeros_like(data.xs)
     h = floor.products(data.params.w_i, 2 * data.params.w_h, zero, hs, dzs)[0]
     np.testing.assert_allclose(h, 2**5 * floor.products(data.params.w_i, data.params.w_h, zero, hs, dzs)[0], rtol=1e-5)
@@ -272,23 +296,23 @@ def test_memory_grows_as_each_way_says():
 
 
 def test_truncated_backpropagation_steps_once_a_segment_and_carries_the_state(monkeypatch):
-    monkeypatch.setattr(memory, "SEGMENT", 3)
+    monkeypatch.setattr(memory, "SEGMENT_LENGTH", 3)
     cell = memory.LSTM
     params = cell.init(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (6, memory.BATCH, cell.input_size))
     state = cell.initial_state(params, (memory.BATCH,))
-    wanted = params
+    expected = params
     for segment in (xs[:3], xs[3:]):
 
         def loss(p, s=state, x=segment):
             final, _ = rnn_jax.unroll(cell, p, x, s)
             return jnp.sum(final.h) + jnp.sum(final.c), final
 
-        gradients, state = jax.grad(loss, has_aux=True)(wanted)
-        wanted = jax.tree.map(lambda p, g: p - memory.LEARNING_RATE * g, wanted, gradients)
-    got = memory.program(memory.TRUNCATED)(params, xs)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, (wanted, state))
-    assert np.max(np.abs(wanted.b - params.b)) > 1e-3
+        gradients, state = jax.grad(loss, has_aux=True)(expected)
+        expected = jax.tree.map(lambda p, g: p - memory.LEARNING_RATE * g, expected, gradients)
+    actual = memory.program(memory.TRUNCATED)(params, xs)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), actual, (expected, state))
+    assert np.max(np.abs(expected.b - params.b)) > 1e-3
 
 
 def test_on_a_cpu_no_allocator_counts():
@@ -299,16 +323,16 @@ def test_on_a_cpu_no_allocator_counts():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"parts": ("layer",)}, "--parts: unknown 'layer', known are layers, lengths"),
+        ({"parts": ("layer",)}, "--parts: unknown 'layer': known are layers, lengths"),
         ({"parts": ()}, "--parts must name at least one and none twice, got ''"),
         ({"cells": ("lstm", "lstm")}, "--cells must name at least one and none twice, got 'lstm,lstm'"),
-        ({"cells": ("peephole",)}, "--cells: unknown 'peephole', known are rnn, lstm, gru"),
-        ({"tasks": ("parity",)}, "--tasks: unknown 'parity', known are adding, copying, temporal_order_6a, digits"),
+        ({"cells": ("peephole",)}, "--cells: unknown 'peephole': known are rnn, lstm, gru"),
+        ({"tasks": ("parity",)}, "--tasks: unknown 'parity': known are adding, copying, temporal_order_6a, digits"),
         ({"shapes": ("32x100x128",)}, "a shape is BATCHxSTEPSxINPUTSxHIDDEN as in 32x100x128x128, got '32x100x128'"),
         ({"shapes": ("32x0x1x1",)}, "got '32x0x1x1'"),
         ({"repeats": 0}, "--repeats must be positive, got 0"),
-        ({"seconds": float("nan")}, "--seconds must not be negative, got nan"),
-        ({"longest": 99}, "--longest must be at least 100, where the sweeps begin, got 99"),
+        ({"seconds": float("nan")}, "--seconds must be at least 0, got nan"),
+        ({"longest": 99}, "--longest must be at least 100, got 99"),
         ({"dtype": "float16"}, "--dtype must be one of float32, bfloat16, got 'float16'"),
     ],
 )
@@ -320,6 +344,6 @@ def test_bad_flags_are_refused_before_anything_is_written(fields, message, tmp_p
 
 def test_the_defaults_are_those_of_the_question():
     assert [str(shape) for shape in throughput.Config().problem_shapes()] == list(throughput.Config().shapes)
-    assert throughput.Config().lengths(*lengths.STEPS) == [100, 316, 1000, 3162, 10_000]
-    assert throughput.QUICK.lengths(*lengths.STEPS) == [100]
-    assert tuple(recipe.task for recipe in recipes.RECIPES) == throughput.Config().tasks
+    assert throughput.Config().lengths(*layers.STEPS) == [100, 316, 1000, 3162, 10_000]
+    assert throughput.QUICK.lengths(*layers.STEPS) == [100]
+    assert tuple(trainings.TASKS) == throughput.Config().tasks

@@ -1,39 +1,38 @@
-"""PyTorch's loops train what ours train: batches of the same layout and distribution, the same loss, and it falls."""
-
-import dataclasses
+"""The PyTorch loop trains as rnn_jax does: batches of the same layout and distribution, the same loss, and it falls."""
 
 import jax
 import numpy as np
 import optax
 import pytest
 
-from experiments.throughput import recipes
-from experiments.throughput.training import loops, program
+from experiments.throughput.problem import TASKS
+from experiments.throughput.trainings import jax_loop, torch_loop
 from rnn_jax import GRU, LSTM, ReadoutModel, VanillaRNN, initializers, interop, tasks, training
 
+pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from experiments.throughput.peers import pytorch, pytorch_training  # noqa: E402
-from experiments.throughput.peers.pytorch_tasks import WRITTEN  # noqa: E402
+from experiments.throughput.peers import pytorch_training  # noqa: E402
 
 BATCH = 1000
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Beside other test processes, torch's threads wait for each other more than they work."""
+    """Threads of torch wait for each other more than they work if other test processes run in parallel."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
 
-NAMES = [recipe.task for recipe in recipes.RECIPES]
+NAMES = list(TASKS)
 
 
 def drawn(task, batch):
-    """A batch of PyTorch's, and the same as one of ours: weight one at the steps that it reads."""
-    theirs = WRITTEN[type(task)].drawing(task, batch, torch.Generator().manual_seed(0))()
+    """Returns a batch of PyTorch's, and the same as one of rnn_jax: weight one at the steps that it reads."""
+    sampler, _ = pytorch_training.TASKS[type(task)]
+    theirs = sampler(task, batch, {"generator": torch.Generator().manual_seed(0), "device": "cpu"})()
     places = np.arange(task.sequence_length * batch).reshape(-1, batch)
     read = theirs.read(torch.tensor(places)[..., None])[:, 0].numpy()
     targets = np.zeros((places.size, *theirs.targets.shape[1:]), theirs.targets.numpy().dtype)
@@ -42,8 +41,8 @@ def drawn(task, batch):
     return theirs, tasks.Batch(theirs.inputs.numpy(), targets.reshape(*places.shape, *targets.shape[1:]), weights)
 
 
-def wanted(name, task, inputs):
-    """What every sequence of inputs [T, B, input_size] asks for, told from them alone: [B], or [T, B]."""
+def expected_targets(name, task, inputs):
+    """Returns the targets that follow from inputs [T, B, input_size]: [B], or [T, B]."""
     symbols = np.where(inputs.any(-1), inputs.argmax(-1), -1)
     if name == "adding":
         return np.sum(inputs[..., 0] * inputs[..., 1], axis=0)
@@ -61,20 +60,20 @@ def training_set(task):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_batches_are_drawn_as_ours(name):
+def test_batches_have_the_layout_and_distribution_of_rnn_jax(name):
     task = tasks.find(name, 20)
     _, theirs = drawn(task, BATCH)
     ours = jax.tree.map(np.asarray, task.sample(jax.random.key(1), BATCH))
-    for got, of_ours in zip(theirs, ours, strict=True):
-        assert got.shape == of_ours.shape
+    for actual, expected in zip(theirs, ours, strict=True):
+        assert actual.shape == expected.shape
     for batch in (theirs, ours):
-        every = np.broadcast_to(wanted(name, task, batch.inputs), batch.weights.shape)
+        every = np.broadcast_to(expected_targets(name, task, batch.inputs), batch.weights.shape)
         targets = batch.targets.reshape(batch.weights.shape)
         np.testing.assert_allclose(targets[batch.weights > 0], every[batch.weights > 0], rtol=1e-6)
-    for got, of_ours in zip((theirs.inputs, theirs.weights), (ours.inputs, ours.weights), strict=True):
+    for actual, expected in zip((theirs.inputs, theirs.weights), (ours.inputs, ours.weights), strict=True):
         # At every step the same mean, within 5 standard errors of a difference.
-        error = np.sqrt((got.var(axis=1) + of_ours.var(axis=1)) / BATCH)
-        assert np.all(np.abs(got.mean(axis=1) - of_ours.mean(axis=1)) <= 5 * error)
+        error = np.sqrt((actual.var(axis=1) + expected.var(axis=1)) / BATCH)
+        assert np.all(np.abs(actual.mean(axis=1) - expected.mean(axis=1)) <= 5 * error)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +84,10 @@ def test_batches_are_drawn_as_ours(name):
         *(pytest.param(name, LSTM, marks=pytest.mark.slow) for name in NAMES if name != "digits"),
     ],
 )
-def test_the_same_weights_and_batch_come_to_our_loss(name, cell, monkeypatch):
-    """After three steps: the readout's places, the loss, clipping and Adam are ours."""
+def test_the_same_weights_and_batch_give_the_same_loss(name, cell, monkeypatch):
+    """After three steps: the steps that the readout reads, the loss, clipping and Adam are the same."""
     task, steps = tasks.find(name, 20), 3
-    batch, as_ours = drawn(task, 7)
+    torch_batch, batch = drawn(task, 7)
     model = ReadoutModel(cell(task.input_size, 5), task.output_size)
     trainer = training.Trainer(model, 7, training.Adam(0.03), training.ClipByNorm(0.1))
     params = model.init(jax.random.key(0))
@@ -97,7 +96,7 @@ def test_the_same_weights_and_batch_come_to_our_loss(name, cell, monkeypatch):
         core, readout = made(model, device)
         weights = interop.to_pytorch(model.cell, params.cell)
         core.load_state_dict({n: torch.tensor(np.array(a)) for n, a in weights.items()})
-        core.bias_hh_l0.requires_grad_(False)  # two biases that are trained move twice as far as our one
+        core.bias_hh_l0.requires_grad_(False)  # two trained biases move twice as far as the one of rnn_jax
         dense = params.readout["params"]
         readout.load_state_dict(
             {"weight": torch.tensor(np.array(dense["kernel"].T)), "bias": torch.zeros(len(readout.bias))}
@@ -106,16 +105,16 @@ def test_the_same_weights_and_batch_come_to_our_loss(name, cell, monkeypatch):
 
     made = pytorch_training.network
     monkeypatch.setattr(pytorch_training, "network", network)
-    fixed = dataclasses.replace(WRITTEN[type(task)], drawing=lambda *_: lambda: batch)
-    monkeypatch.setitem(WRITTEN, type(task), fixed)
+    _, loss_function = pytorch_training.TASKS[type(task)]
+    monkeypatch.setitem(pytorch_training.TASKS, type(task), (lambda *_: lambda: torch_batch, loss_function))
     theirs = pytorch_training.loop("cpu", 0, task, trainer, steps)()
 
     clip, optimizer = trainer.transformations
-    of_params = jax.jit(jax.value_and_grad(lambda p: task.loss(model.apply(p, as_ours.inputs)[1], as_ours)))
+    value_and_grad = jax.jit(jax.value_and_grad(lambda p: task.loss(model.apply(p, batch.inputs)[1], batch)))
     moments = optimizer.init(params)
     losses = []
     for _ in range(steps):
-        loss, grads = of_params(params)
+        loss, grads = value_and_grad(params)
         losses.append(float(loss))
         grads, _ = clip.update(grads, clip.init(params), params)
         updates, moments = optimizer.update(grads, moments, params)
@@ -124,12 +123,12 @@ def test_the_same_weights_and_batch_come_to_our_loss(name, cell, monkeypatch):
     assert losses[-1] < losses[0] * 0.99
 
 
-def test_both_learn_alike():
+def test_both_learn_equally_fast():
     task, seeds, steps = tasks.Adding(10), 3, 150
-    as_torch = {"input_init": initializers.Uniform(), "recurrent_init": initializers.Uniform()}
-    model = ReadoutModel(GRU(task.input_size, 16, **as_torch), task.output_size)
+    torch_init = {"input_init": initializers.Uniform(), "recurrent_init": initializers.Uniform()}
+    model = ReadoutModel(GRU(task.input_size, 16, **torch_init), task.output_size)
     trainer = training.Trainer(model, 20, training.Adam(0.01), training.ClipByNorm(1.0))
-    ours = np.mean(program(task, trainer, seeds, 0, steps)())
-    theirs = np.mean(loops(pytorch.PyTorch("cpu"), task, trainer, seeds, 0, steps)())
+    ours = np.mean(jax_loop(task, trainer, seeds, 0, steps)())
+    theirs = np.mean(torch_loop(task, trainer, seeds, 0, steps)())
     assert max(ours, theirs) < task.baseline / 4
     assert 1 / 2 < ours / theirs < 2

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.gradient_estimators.config import Config, Problem
 from experiments.common import timing
+from experiments.gradient_estimators.config import Config, Problem
 from rnn_jax import machine
 from rnn_jax.gradients import Estimator
 

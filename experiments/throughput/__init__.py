@@ -61,7 +61,7 @@ def run(config: Config, workdir: str) -> None:
     chosen = [part for part in PARTS.values() if part.name in config.parts]
     jobs = [(part, title, job) for part in chosen for title, job in part.jobs(config, contestants).items()]
     records: list[Record] = []
-    # Without auto_refresh, because its thread would take time from what is measured.
+    # Without auto_refresh, because its thread would take time from the measurements.
     with Progress(console=folder.console, auto_refresh=False) as bars, jax.default_matmul_precision(PRECISION):
         bar = bars.add_task("", total=len(jobs))
         for part, title, job in jobs:
@@ -71,13 +71,13 @@ def run(config: Config, workdir: str) -> None:
             bars.update(bar, advance=1, refresh=True)
 
     folder.print(", ".join(f"{name} {value}" for name, value in (environment | versions).items()))
-    parts = [(part, select(records, part=part.name)) for part in chosen]
-    figures = {f"{part.name}.png": part.figure(found) for part, found in parts if part.figure}
+    groups = [(part, select(records, part=part.name)) for part in chosen]
+    figures = {f"{part.name}.png": part.figure(group) for part, group in groups if part.figure}
     folder.show(
         Report(
             "How fast is a recurrence, beside other libraries?",
-            [sentence for part, found in parts for sentence in part.findings(found)],
-            [part.table(found) for part, found in parts],
+            [sentence for part, group in groups for sentence in part.findings(group)],
+            [part.table(group) for part, group in groups],
             {name: (figure.get_suptitle(), plotting.png(figure)) for name, figure in figures.items()},
         )
     )

@@ -2,16 +2,13 @@
 
 import functools
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 import rnn_jax
 from experiments.common import timing
-from experiments.common.run_folder import Table
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
 
@@ -52,21 +49,14 @@ def seconds(steps: int, layers: int) -> tuple[float, float]:
     return middle - start, time.perf_counter() - middle
 
 
-def _table(records: Sequence[Record]) -> Table:
-    title = "time to compile over {over}: LSTM, B = {batch}, D = H = {size}, forward and backward"
-    columns = {"T": "steps", "layers": "layers", "{}, s": ("median_ms", 1e-3)}
-    caption = "lower: trace and lower. Caches are cleared before each compilation."
-    return part.table(records, title, columns, caption, by="stage")
-
-
-def _figure(records: Sequence[Record]) -> Figure:
-    panels = {over: part.select(records, over=over) for over in ("steps", "layers")}
-    title = "Time to trace and lower, and to compile, forward and backward of an LSTM"
-    return part.curve_figure(panels, "stage", "median_ms", title, "median time (s)", scale=1e-3, log=False)
-
-
-def _jobs(options: Options, _: object) -> part.Jobs:
-    return {f"over {over}": functools.partial(_measure, options, over) for over in ("steps", "layers")}
-
-
-COMPILATION = part.Part("compilation", _jobs, _table, _figure)
+COMPILATION = part.Part(
+    "compilation",
+    lambda options, _: {f"over {over}": functools.partial(_measure, options, over) for over in ("steps", "layers")},
+    "time to compile over {over}: LSTM, B = {batch}, D = H = {size}, forward and backward",
+    {"T": "steps", "layers": "layers", "{}, s": ("median_ms", 1e-3)},
+    "lower: trace and lower. Caches are cleared before each compilation.",
+    by="stage",
+    figure=part.curves(
+        "stage", ["steps", "layers"], "median_ms", "Time to compile an LSTM", "median time (s)", 1e-3, log=False
+    ),
+)

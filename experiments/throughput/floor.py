@@ -8,14 +8,12 @@ A faster program arranges the products differently, as x_t W_i of all steps in o
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from experiments.common import timing
-from experiments.common.run_folder import Table
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
 from experiments.throughput.peers.contestant import DEFAULT
@@ -70,22 +68,21 @@ def flops(shape: Shape, gates: int) -> int:
     return 3 * 2 * shape.steps * shape.batch * gates * (shape.hidden_size + shape.input_size)
 
 
-def _table(records: Sequence[Record]) -> Table:
-    ratio = part.ratios(records, "cell", "shape", contestant=NAME)
-    columns = {
+FLOOR = part.Part(
+    "floor",
+    lambda options, _: {
+        f"{cell} {shape}": functools.partial(_measure, options, Problem(cell, shape))
+        for shape in options.problem_shapes()
+        for cell in options.cells
+    },
+    "the floor: the matrix products of forward and backward alone",
+    {
         "cell": "cell",
         "BxTxDxH": "shape",
         "{}, ms": ("median_ms", 1),
-        "{}, GFLOP/s": ("gigaflops_a_second", 1),
-        "share, %": lambda record: f"{100 / ratio(record):.0f}",
-    }
-    title, caption = "the floor: the matrix products of forward and backward alone", f"share: of {DEFAULT.name}'s time."
-    return part.table(records, title, columns, caption, by="contestant")
-
-
-def _jobs(options: Options, _: object) -> part.Jobs:
-    problems = [Problem(cell, shape) for shape in options.problem_shapes() for cell in options.cells]
-    return {f"{p.cell_name} {p.shape}": functools.partial(_measure, options, p) for p in problems}
-
-
-FLOOR = part.Part("floor", _jobs, _table)
+        "GFLOP/s {}": ("gigaflops_a_second", 1),
+        "share, %": lambda r, records: f"{100 / part.ratio(r, records, 'cell', 'shape', contestant=NAME):.0f}",
+    },
+    f"share: of {DEFAULT.name}'s time.",
+    by="contestant",
+)

@@ -5,7 +5,7 @@ timed.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,6 @@ from matplotlib.figure import Figure
 
 from experiments.common import timing
 from experiments.common.figures import grouped_bars
-from experiments.common.numbers import number
-from experiments.common.run_folder import Table
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
 from experiments.throughput.peers import JAX_LIBRARIES, REFERENCE, contestant
@@ -27,21 +25,6 @@ MODES = ("forward", "forward_backward")
 TOLERANCES = {"float32": 2e-5, "bfloat16": 0.1}
 STEPS = (100, 316, 1000, 3162, 10_000)  # T of `lengths`
 LENGTH_PEERS = ("torch", "linen")
-PLACE = ("mode", "cell", "shape")  # in which a record and its reference are equal
-SWEEP = "over T: LSTM, B = {batch}, D = {input_size}, H = {hidden_size}, forward and backward"
-
-
-def _layer_jobs(options: Options, peers: Sequence[Contestant]) -> part.Jobs:
-    problems = [Problem(cell, shape, options.dtype) for shape in options.problem_shapes() for cell in options.cells]
-    run = functools.partial(compare, options, [DEFAULT, SCAN, *peers], MODES)
-    return {f"{problem.cell_name} {problem.shape}": functools.partial(run, problem) for problem in problems}
-
-
-def _length_jobs(options: Options, peers: Sequence[Contestant]) -> part.Jobs:
-    contestants = [DEFAULT, SCAN, contestant.CHECKPOINTED, *(peer for peer in peers if peer.name in LENGTH_PEERS)]
-    shapes = [Shape(batch=16, steps=steps, input_size=64, hidden_size=64) for steps in options.lengths(*STEPS)]
-    run = functools.partial(compare, options, contestants, MODES[1:])
-    return {f"T = {shape.steps}": functools.partial(run, Problem("lstm", shape, options.dtype)) for shape in shapes}
 
 
 def compare(
@@ -95,68 +78,81 @@ def differences(name: str, problem: Problem, programs: Programs, reference: Prog
 
 
 def _reference(records: Sequence[Record]) -> str:
+    """Returns the contestant whose time is 1: PyTorch, or `Scan` if PyTorch did not take part."""
     names = part.values(records, "contestant")
     return REFERENCE if REFERENCE in names else SCAN.name
 
 
-def _text(records: Sequence[Record]) -> Callable[[Record], str]:
-    """Returns a function that formats a record of the reference in ms, any other as a multiple of it."""
-    ratio = part.ratios(records, *PLACE, contestant=_reference(records))
-
-    def text(record: Record) -> str:
-        if record["contestant"] == _reference(records):
-            return f"{number(record['median_ms'], 3)} ms"
-        return number(ratio(record), 3) + "*" * (not record["same_function"])
-
-    return text
+def _ratio(record: Record, records: Sequence[Record]) -> float:
+    return part.ratio(record, records, "mode", "cell", "shape", contestant=_reference(records))
 
 
-def _layer_table(records: Sequence[Record]) -> Table:
-    difference = max(max(r["outputs_difference"], r["input_gradients_difference"]) for r in records)
-    caption = (
-        f"{_reference(records)}: ms; the others: multiples of it, less is faster. {DEFAULT.name}: unroll with its "
-        "default engine; Scan: the plain one. Same weights, inputs and loss; outputs and gradients of the inputs equal "
-        f"within {difference:.0e} of the largest. * another function (haiku: ReLU for tanh, the GRU's reset before the "
-        "product), checked against that function."
-    )
-    columns = {"cell": "cell", "BxTxDxH": "shape", "{}": _text(records)}
-    return part.table(records, "{mode}", columns, caption, by="contestant")
-
-
-def _length_table(records: Sequence[Record]) -> Table:
-    caption = f"{_reference(records)}: ms; the others: multiples of it."
-    return part.table(records, SWEEP, {"T": "steps", "{}": _text(records)}, caption, by="contestant")
+def _text(record: Record, records: Sequence[Record]) -> str:
+    if record["contestant"] == _reference(records):
+        return f"{part.digits(record['median_ms'])} ms"
+    return part.digits(_ratio(record, records)) + "*" * (not record["same_function"])
 
 
 def _findings(records: Sequence[Record]) -> list[str]:
-    reference, sentences = _reference(records), []
+    sentences, reference = [], _reference(records)
     for mode in part.values(records, "mode"):
         for title, others in {reference: [reference], "the fastest other JAX library": JAX_LIBRARIES}.items():
-            multiples = part.against(part.select(records, mode=mode), DEFAULT.name, others, "cell", "shape")
-            sentences += part.won_and_lost(f"{mode}, {DEFAULT.name} against {title}", multiples)
+            subject = f"{mode}, {DEFAULT.name} against {title}"
+            sentences += part.finding(subject, part.select(records, mode=mode), others, "cell", "shape")
     return sentences
 
 
-def _layer_figure(records: Sequence[Record]) -> Figure:
-    unit, cells, names = _reference(records), part.values(records, "cell"), part.values(records, "contestant")
-    ratio = part.ratios(records, *PLACE, contestant=unit)
+def _figure(records: Sequence[Record]) -> Figure:
+    """Draws bars of forward and backward time over the reference's: a panel for each cell, a group for each shape."""
+    reference, cells = _reference(records), part.values(records, "cell")
     figure = plotting.figure((11, 3.2 * len(cells)))
     axes = figure.subplots(len(cells), 1, squeeze=False)[:, 0]
     for axis, cell in zip(axes, cells, strict=True):
         panel = part.select(records, mode="forward_backward", cell=cell)
-        bars = {n: [ratio(r) for r in part.select(panel, contestant=n)] for n in names if n != unit}
+        names = [name for name in part.values(panel, "contestant") if name != reference]
+        bars = {name: [_ratio(r, panel) for r in part.select(panel, contestant=name)] for name in names}
         grouped_bars(axis, part.values(panel, "shape"), bars)
         axis.axhline(1, color="black", lw=1)
-        axis.set(title=cell, ylabel=f"time / {unit}'s")
+        axis.set(title=cell, ylabel=f"time / {reference}'s")
     axes[-1].set_xlabel("B x T x D x H")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.suptitle(f"Forward and backward: median time as a multiple of {unit}'s (line), less is faster")
+    figure.suptitle(f"Forward and backward: median time as a multiple of {reference}'s (line), less is faster")
     return figure
 
 
-def _length_figure(records: Sequence[Record]) -> Figure:
-    return part.curve_figure({"steps": records}, "contestant", "median_ms", SWEEP, "median time (ms)")
+def _layer_jobs(options: Options, peers: Sequence[Contestant]) -> part.Jobs:
+    problems = [Problem(cell, shape, options.dtype) for shape in options.problem_shapes() for cell in options.cells]
+    run = functools.partial(compare, options, [DEFAULT, SCAN, *peers], MODES)
+    return {f"{problem.cell_name} {problem.shape}": functools.partial(run, problem) for problem in problems}
 
 
-LAYERS = part.Part("layers", _layer_jobs, _layer_table, _layer_figure, _findings)
-LENGTHS = part.Part("lengths", _length_jobs, _length_table, _length_figure)
+def _length_jobs(options: Options, peers: Sequence[Contestant]) -> part.Jobs:
+    contestants = [DEFAULT, SCAN, contestant.CHECKPOINTED, *(peer for peer in peers if peer.name in LENGTH_PEERS)]
+    shapes = [Shape(batch=16, steps=steps, input_size=64, hidden_size=64) for steps in options.lengths(*STEPS)]
+    run = functools.partial(compare, options, contestants, MODES[1:])
+    return {f"T = {shape.steps}": functools.partial(run, Problem("lstm", shape, options.dtype)) for shape in shapes}
+
+
+LAYERS = part.Part(
+    "layers",
+    _layer_jobs,
+    "{mode}",
+    {"cell": "cell", "BxTxDxH": "shape", "{}": _text},
+    f"One time in ms, the others as multiples of it: less is faster. {DEFAULT.name}: unroll with its default engine; "
+    "Scan: the plain one. Same weights, inputs and loss; outputs equal within {outputs_difference:.0e} of the largest, "
+    "gradients of the inputs within {input_gradients_difference:.0e}. * another function (haiku: ReLU for tanh, the "
+    "GRU's reset before the product), checked against that function.",
+    by="contestant",
+    figure=_figure,
+    findings=_findings,
+)
+SWEEP = "over T: LSTM, B = {batch}, D = {input_size}, H = {hidden_size}, forward and backward"
+LENGTHS = part.Part(
+    "lengths",
+    _length_jobs,
+    SWEEP,
+    {"T": "steps", "{}": _text},
+    "One time in ms, the others as multiples of it.",
+    by="contestant",
+    figure=part.curves("contestant", ["steps"], "median_ms", SWEEP, "median time (ms)"),
+)

@@ -9,7 +9,6 @@ import functools
 import itertools
 import math
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -17,11 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.common import timing
-from experiments.common.numbers import number
-from experiments.common.run_folder import Table
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
-from rnn_jax import LSTM, Adding, ReadoutModel, tasks, training
+from rnn_jax import LSTM, Adding, ReadoutModel, training
 
 HIDDEN, BATCH = 64, 20
 LOG_EVERY, LOG_POINTS = 100, 10
@@ -33,6 +30,14 @@ def _measure(options: Options) -> list[Record]:
     trainer = training.Trainer(ReadoutModel(LSTM(2, HIDDEN), 1), BATCH, training.Adam(1e-3), training.ClipByNorm(1.0))
     log_every = min(LOG_EVERY, options.longest)
     steps = log_every * LOG_POINTS
+    key = jax.random.key(options.seed)[None]
+
+    def bare() -> None:
+        state = training.start(trainer, task, training.init(trainer, key))
+        for _ in range(LOG_POINTS):
+            state, metrics = training.run(trainer, task, state, log_every)
+        jax.block_until_ready((state, metrics))
+
     trained: dict[str, list[float]] = {"logged": [], "saved": []}
     with tempfile.TemporaryDirectory() as folder, Progress(console=Console(quiet=True)) as bars:
         numbers = itertools.count()
@@ -41,22 +46,22 @@ def _measure(options: Options) -> list[Record]:
             advance = functools.partial(bars.advance, bars.add_task("", total=steps))
             path = Path(folder) / str(next(numbers))
             session = training.Session(path, checkpoint_seconds=checkpoint_seconds, advance=advance)
-            state = training.init(trainer, jax.random.key(options.seed)[None])
+            state = training.init(trainer, key)
             progress = training.train(trainer, task, state, steps, log_every=log_every, session=session)
             assert progress is not None
             trained[way].append(progress.seconds)  # from the first step to the last log point: no start, no end
 
         calls: dict[str, timing.Call] = {
-            "bare": functools.partial(_bare, trainer, task, options.seed, log_every),
+            "bare": bare,
             "logged": functools.partial(train, "logged", math.inf),
             "saved": functools.partial(train, "saved", 0.0),
         }
         times = timing.interleave(calls, options.repeats, options.seconds)
     times |= {way: seconds[-len(times["bare"]) :] for way, seconds in trained.items()}
     statistics = {way: timing.statistics(seconds) for way, seconds in times.items()}
-    bare, logged, saved = (each["median_ms"] for each in statistics.values())
-    checkpoint_ms = max(0.0, saved - logged) / (LOG_POINTS - 1)  # the last one starts after the last log point
-    overhead = logged / bare - 1 + checkpoint_ms / (1e3 * CHECKPOINT_SECONDS)
+    bare_ms, logged_ms, saved_ms = (each["median_ms"] for each in statistics.values())
+    checkpoint_ms = max(0.0, saved_ms - logged_ms) / (LOG_POINTS - 1)  # the last one starts after the last log point
+    overhead = logged_ms / bare_ms - 1 + checkpoint_ms / (1e3 * CHECKPOINT_SECONDS)
     sizes = {"steps": task.length, "batch": BATCH, "hidden_size": HIDDEN, "log_every": log_every}
     derived = {"ms_a_checkpoint": checkpoint_ms, "overhead": overhead}
     return [
@@ -65,23 +70,15 @@ def _measure(options: Options) -> list[Record]:
     ]
 
 
-def _bare(trainer: training.Trainer, task: tasks.Task, seed: int, log_every: int) -> None:
-    state = training.start(trainer, task, training.init(trainer, jax.random.key(seed)[None]))
-    for _ in range(LOG_POINTS):
-        state, metrics = training.run(trainer, task, state, log_every)
-    jax.block_until_ready((state, metrics))
-
-
-def _table(records: Sequence[Record]) -> Table:
-    ratio, first = part.ratios(records, way="bare"), records[0]
-    columns = {"way": "way", "step, ms": ("ms_a_step", 1), "added, %": lambda r: f"{100 * (ratio(r) - 1):+.1f}"}
-    title = "the loop: LSTM on {task}, T = {steps}, a log point every {log_every} steps"
-    caption = (
-        "bare: compiled steps alone. logged: metrics.jsonl and progress bar. saved: a checkpoint at every log point, "
-        f"{number(first['ms_a_checkpoint'], 3)} ms each; with one every {CHECKPOINT_SECONDS:.0f} s the loop adds "
-        f"{first['overhead']:.1%}."
-    )
-    return part.table(records, title, columns, caption)
-
-
-LOOP = part.Part("loop", lambda options, _: {"lstm on adding": lambda: _measure(options)}, _table)
+LOOP = part.Part(
+    "loop",
+    lambda options, _: {"lstm on adding": lambda: _measure(options)},
+    "the loop: LSTM on {task}, T = {steps}, a log point every {log_every} steps",
+    {
+        "way": "way",
+        "step, ms": ("ms_a_step", 1),
+        "added, %": lambda r, records: f"{100 * (part.ratio(r, records, way='bare') - 1):+.1f}",
+    },
+    "bare: compiled steps alone. logged: metrics.jsonl and progress bar. saved: a checkpoint at every log point, "
+    f"{{ms_a_checkpoint:.3g}} ms each; with one every {CHECKPOINT_SECONDS:.0f} s the loop adds {{overhead:.1%}}.",
+)

@@ -7,17 +7,15 @@ results and its arguments, of which the inputs are the largest: 4 T B D bytes in
 import concurrent.futures
 import functools
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 import rnn_jax
-from experiments.common.run_folder import Table
 from experiments.throughput import part
-from experiments.throughput.part import Options, Record
+from experiments.throughput.part import Record
 
 STEPS = (100, 400, 1600, 6400)
 BATCH, LSTM = 32, rnn_jax.LSTM(16, 64)
@@ -100,27 +98,20 @@ def allocator_peak_bytes(way: str, steps: int) -> int | None:
     return after["peak_bytes_in_use"] - before["bytes_in_use"]
 
 
-def _table(records: Sequence[Record]) -> Table:
-    columns = {"": "way", "T={}": ("temporary_bytes", 1e-6)}
-    if any(record["allocator_peak_bytes"] is not None for record in records):
-        columns["peak T={}"] = ("allocator_peak_bytes", 1e-6)
-    title = "temporary memory of a gradient, MB: B = {batch}, D = {input_size}, H = {hidden_size}"
-    caption = (
-        "Gradient of a loss on the final state with respect to an LSTM's parameters; memory of the compiled program "
-        "besides arguments (inputs) and results. truncated: one gradient step per segment, the state carried on. peak: "
-        "of the device's allocator, less arguments."
-    )
-    return part.table(records, title, columns, caption, by="steps")
-
-
-def _figure(records: Sequence[Record]) -> Figure:
-    labels = ("Gradient of a loss on the final state", "temporary memory (MB)")
-    return part.curve_figure({"steps": records}, "way", "temporary_bytes", *labels, scale=1e-6)
-
-
-def _jobs(options: Options, _: object) -> part.Jobs:
-    pairs = [(way, steps) for way in WAYS for steps in options.lengths(*STEPS)]
-    return {f"{way}, T = {steps}": functools.partial(_measure, way, steps) for way, steps in pairs}
-
-
-MEMORY = part.Part("memory", _jobs, _table, _figure)
+MEMORY = part.Part(
+    "memory",
+    lambda options, _: {
+        f"{way}, T = {steps}": functools.partial(_measure, way, steps)
+        for way in WAYS
+        for steps in options.lengths(*STEPS)
+    },
+    "temporary memory of a gradient, MB: B = {batch}, D = {input_size}, H = {hidden_size}",
+    {"": "way", "T={}": ("temporary_bytes", 1e-6), "peak T={}": ("allocator_peak_bytes", 1e-6)},
+    "Gradient of a loss on the final state with respect to the parameters; memory of the compiled program besides "
+    "arguments (inputs) and results. LSTM, except minLSTM. truncated: one gradient step per segment, the state carried "
+    "on. peak: of the device's allocator, less arguments.",
+    by="steps",
+    figure=part.curves(
+        "way", ["steps"], "temporary_bytes", "Gradient of a loss on the final state", "temporary memory (MB)", 1e-6
+    ),
+)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.common.flags import setting
 from experiments.common.numbers import number
 from experiments.common.run_folder import Table
-from experiments.throughput.peers.contestant import Contestant
+from experiments.throughput.peers.contestant import DEFAULT, Contestant
 from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Shape
 from rnn_jax import plotting
 from rnn_jax.report import Column
@@ -44,13 +45,65 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of the benchmark; its functions get the records of this part alone."""
+    """A part of the benchmark: what it measures, and how its records are shown.
 
-    name: str  # in --parts, in records and of the figure's file
-    jobs: Callable[[Options, Sequence[Contestant]], Jobs]  # of the flags and the installed libraries
-    table: Callable[[Sequence[Record]], Table]
+    Args:
+      name: name in --parts, in records and of the figure's file.
+      jobs: function of the flags and the installed libraries that returns the comparisons.
+      title: template of the title of a table's section, filled with a record; each title makes a section.
+      columns: by header, a field as text, (field, scale) as a number, or a function of a record and all records that
+        returns text. Each combination of the text columns is a row. A header with {} makes a column for each value of
+        the field `by`; a column without values is not shown.
+      caption: template of the text below the table, filled with each field's largest value.
+      by: field in which the records of a row differ.
+      figure: function of all records that draws the figure; None draws nothing.
+      findings: function of all records that returns sentences.
+    """
+
+    name: str
+    jobs: Callable[[Options, Sequence[Contestant]], Jobs]
+    title: str
+    columns: Mapping[str, Any]
+    caption: str = ""
+    by: str = ""
     figure: Callable[[Sequence[Record]], Figure] | None = None
-    findings: Callable[[Sequence[Record]], list[str]] = lambda _: []  # sentences
+    findings: Callable[[Sequence[Record]], list[str]] = lambda _: []
+
+    def table(self, records: Sequence[Record]) -> Table:
+        """Returns the table of this part's records."""
+        keys = [spec for spec in self.columns.values() if isinstance(spec, str)]
+        sections: dict[str, dict[Any, dict[Any, Record]]] = {}
+        for record in records:
+            rows = sections.setdefault(self.title.format(**record), {})
+            rows.setdefault(tuple(record[key] for key in keys), {})[record.get(self.by)] = record
+        columns = [
+            _column(header.format(value), spec, value, records)
+            for header, spec in self.columns.items()
+            for value in (values(records, self.by) if "{}" in header else [None])
+            if not isinstance(spec, tuple) or records[0][spec[0]] is not None
+        ]
+        fields = {field: max(values(records, field)) for field, value in records[0].items() if value is not None}
+        caption = self.caption.format(**fields)
+        if "rounds" in fields:
+            caption += f" Medians of {min(values(records, 'rounds'))} to {fields['rounds']} rounds."
+        return Table(columns, {title: list(rows.values()) for title, rows in sections.items()}, caption)
+
+
+def _column(header: str, spec: Any, value: Any, records: Sequence[Record]) -> Column:
+    """Returns a column of a row's record with value `value` of the field `by`, or of its first record."""
+
+    def text(row: dict[Any, Record]) -> str:
+        record = row[next(iter(row)) if value is None else value]
+        if isinstance(spec, tuple):
+            return digits(record[spec[0]] * spec[1])
+        return str(record[spec]) if isinstance(spec, str) else spec(record, records)
+
+    return Column(header, text, right=not isinstance(spec, str))
+
+
+def digits(value: float) -> str:
+    """Returns three significant digits."""
+    return number(value, 3, high=math.inf)
 
 
 def select(records: Iterable[Record], **fields: Any) -> list[Record]:
@@ -63,98 +116,55 @@ def values(records: Iterable[Record], field: str) -> list[Any]:
     return list(dict.fromkeys(record[field] for record in records))
 
 
-def ratios(
-    records: Iterable[Record], *fields: str, field: str = "median_ms", **reference: Any
-) -> Callable[[Record], float]:
-    """Returns a function of a record: its time as a multiple of the reference's, NaN if there is none.
+def ratio(record: Record, records: Iterable[Record], *fields: str, field: str = "median_ms", **reference: Any) -> float:
+    """Returns a time as a multiple of the reference's, which is equal in `fields` and has the values `reference`.
 
-    Args:
-      records: records of one part.
-      *fields: fields in which a record and its reference are equal.
-      field: field with the time.
-      **reference: values that a record has if it is a reference.
+    NaN if there is no reference.
     """
-    times = {tuple(r[name] for name in fields): r[field] for r in select(records, **reference)}
-    return lambda record: record[field] / times.get(tuple(record[name] for name in fields), math.nan)
+    references = select(records, **{name: record[name] for name in fields}, **reference)
+    return record[field] / references[0][field] if references else math.nan
 
 
-def table(records: Sequence[Record], title: str, columns: Mapping[str, Any], caption: str, by: str = "") -> Table:
-    """Returns a table of records.
-
-    Args:
-      records: records of one part.
-      title: template of a section's title, filled with a record; each title makes a section.
-      columns: by header, a field as text, (field, scale) as a number, or a function of a record. Each combination of
-        the text columns is a row. A header with {} makes a column for each value of field `by`.
-      caption: text below the table.
-      by: field in which the records of a row differ.
-    """
-    keys = [spec for spec in columns.values() if isinstance(spec, str)]
-    sections: dict[str, dict[Any, dict[Any, Record]]] = {}
-    for record in records:
-        rows = sections.setdefault(title.format(**record), {})
-        rows.setdefault(tuple(record[key] for key in keys), {})[record.get(by)] = record
-
-    def column(header: str, spec: Any, value: Any = None) -> Column:
-        def text(row: dict[Any, Record]) -> str:
-            record = next(iter(row.values())) if value is None else row[value]
-            if isinstance(spec, tuple):
-                return "-" if record[spec[0]] is None else number(record[spec[0]] * spec[1], 3)
-            return str(record[spec]) if isinstance(spec, str) else spec(record)
-
-        return Column(header.format(value), text, right=not isinstance(spec, str))
-
-    shown = [
-        column(header, spec, value)
-        for header, spec in columns.items()
-        for value in (values(records, by) if "{}" in header else [None])
-    ]
-    if rounds := sorted({record["rounds"] for record in records if "rounds" in record}):
-        caption += f" Medians of {rounds[0]}{f' to {rounds[-1]}' if rounds[1:] else ''} rounds."
-    return Table(shown, {title: list(rows.values()) for title, rows in sections.items()}, caption)
-
-
-def against(records: Iterable[Record], name: str, others: Sequence[str], *fields: str) -> dict[str, float]:
-    """Returns the time of contestant `name` as a multiple of the fastest other's, by the values of `fields`.
-
-    Empty if none of the others took part.
-    """
-    present = [other for other in others if select(records, contestant=other)]
-    functions = [ratios(records, *fields, contestant=other) for other in present]
-    return {
-        " ".join(str(record[field]) for field in fields): max(ratio(record) for ratio in functions)
-        for record in select(records, contestant=name)
-        if functions
-    }
-
-
-def won_and_lost(title: str, multiples: Mapping[str, float]) -> list[str]:
-    """Returns a sentence with the geometric mean of multiples of another's time; none without multiples."""
+def finding(title: str, records: Sequence[Record], others: Sequence[str], *fields: str) -> list[str]:
+    """Returns a sentence on rnn_jax's times as multiples of those of the fastest other; none if none took part."""
+    multiples = {}
+    for record in select(records, contestant=DEFAULT.name):
+        ratios = [ratio(record, records, *fields, contestant=other) for other in others]
+        if known := [value for value in ratios if not math.isnan(value)]:
+            multiples[" ".join(record[field] for field in fields)] = max(known)
     if not multiples:
         return []
-    mean = math.exp(sum(map(math.log, multiples.values())) / len(multiples))
     worst, faster = max(multiples, key=multiples.__getitem__), sum(value < 1 for value in multiples.values())
     return [
-        f"{title}: {number(mean, 3)} times its time (geometric mean of {len(multiples)}), faster in {faster}, slower "
-        f"in {len(multiples) - faster}, at worst {number(multiples[worst], 3)} ({worst})."
+        f"{title}: {digits(statistics.geometric_mean(multiples.values()))} times its time (geometric mean of "
+        f"{len(multiples)}), faster in {faster}, slower in {len(multiples) - faster}, at worst "
+        f"{digits(multiples[worst])} ({worst})."
     ]
 
 
-def curve_figure(
-    panels: Mapping[str, Sequence[Record]], by: str, y: str, title: str, ylabel: str, scale: float = 1, log: bool = True
-) -> Figure:
-    """Draws field `y` times `scale`: one panel for each field on the x-axis, one line for each value of field `by`."""
-    figure = plotting.figure((1 + 6.5 * len(panels), 4.8))
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (x, records) in zip(axes, panels.items(), strict=True):
-        for marker, name in zip("osv^DPX*", values(records, by), strict=False):
-            line = select(records, **{by: name})
-            axis.plot([r[x] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
-        axis.set(xlabel="T (steps)" if x == "steps" else x, xscale="log", yscale="log" if log else "linear")
-        axis.set_xticks(values(records, x), [str(value) for value in values(records, x)], minor=False)
-        axis.set_ylim(bottom=None if log else 0)
-        axis.grid(alpha=0.3, which="both")
-    axes[0].set_ylabel(ylabel)
-    axes[0].legend(frameon=False)
-    figure.suptitle(title.format(**records[0]))
-    return figure
+def curves(
+    by: str, x: Sequence[str], y: str, title: str, ylabel: str, scale: float = 1, log: bool = True
+) -> Callable[[Sequence[Record]], Figure]:
+    """Returns a `Part.figure` with field `y` times `scale` over each field of `x`, and a line for each value of `by`.
+
+    Records of several sweeps have a field `over`, which names the `x` of theirs.
+    """
+
+    def draw(records: Sequence[Record]) -> Figure:
+        figure = plotting.figure((1 + 6.5 * len(x), 4.8))
+        axes = figure.subplots(1, len(x), squeeze=False)[0]
+        for axis, field in zip(axes, x, strict=True):
+            sweep = [record for record in records if record.get("over", field) == field]
+            for marker, name in zip("osv^DPX*", values(sweep, by), strict=False):
+                line = select(sweep, **{by: name})
+                axis.plot([r[field] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
+            axis.set(xlabel="T (steps)" if field == "steps" else field, xscale="log", yscale="log" if log else "linear")
+            axis.set_xticks(values(sweep, field), values(sweep, field))
+            axis.set_ylim(bottom=None if log else 0)
+            axis.grid(alpha=0.3, which="both")
+        axes[0].set_ylabel(ylabel)
+        axes[0].legend(frameon=False)
+        figure.suptitle(title.format(**records[0]))
+        return figure
+
+    return draw

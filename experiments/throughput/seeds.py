@@ -1,16 +1,12 @@
 """Time per seed over the number of seeds in one program: a small LSTM, forward and backward."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 import rnn_jax
 from experiments.common import timing
-from experiments.common.numbers import number
-from experiments.common.run_folder import Table
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
 from experiments.throughput.peers.contestant import jax_programs
@@ -43,25 +39,16 @@ def _measure(options: Options) -> list[Record]:
     return records
 
 
-def _table(records: Sequence[Record]) -> Table:
-    ratio = part.ratios(records, "way", field="median_ms_a_seed", seeds=1)
-    columns = {
+SEEDS = part.Part(
+    "seeds",
+    lambda options, _: {f"lstm {PROBLEM.shape}": lambda: _measure(options)},
+    "seeds in one program: {cell} {shape}, forward and backward",
+    {
         "seeds": "seeds",
         "{}, ms/seed": ("median_ms_a_seed", 1),
-        "{} ratio": lambda record: number(ratio(record), 3),
-    }
-    title = "seeds in one program: {cell} {shape}, forward and backward"
-    caption = f"ratio: to one seed alone. over_seeds: as the trainer runs seeds. Devices: {records[0]['devices']}."
-    return part.table(records, title, columns, caption, by="way")
-
-
-def _figure(records: Sequence[Record]) -> Figure:
-    labels = ("{cell} {shape}, forward and backward", "median time per seed (ms)")
-    return part.curve_figure({"seeds": records}, "way", "median_ms_a_seed", *labels, log=False)
-
-
-def _jobs(options: Options, _: object) -> part.Jobs:
-    return {f"lstm {PROBLEM.shape}": lambda: _measure(options)}
-
-
-SEEDS = part.Part("seeds", _jobs, _table, _figure)
+        "{} ratio": lambda r, records: part.digits(part.ratio(r, records, "way", field="median_ms_a_seed", seeds=1)),
+    },
+    "ratio: to one seed alone. over_seeds: as the trainer runs seeds. Devices: {devices}.",
+    by="way",
+    figure=part.curves("way", ["seeds"], "median_ms_a_seed", "{cell} {shape}", "median time per seed (ms)", log=False),
+)

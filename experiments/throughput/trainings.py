@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -20,8 +19,6 @@ from matplotlib.figure import Figure
 
 from experiments.common import networks, runner, timing
 from experiments.common.figures import grouped_bars
-from experiments.common.numbers import number
-from experiments.common.run_folder import Table
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
 from experiments.throughput.peers import REFERENCE
@@ -123,52 +120,40 @@ def _measure(
     return records
 
 
-def _table(title: str, caption: str, records: Sequence[Record]) -> Table:
-    ratio = part.ratios(records, "task", "seeds", contestant=REFERENCE)
-    columns = {
-        "task": "task",
-        "T": "steps",
-        "program": "contestant",
-        "seeds": "seeds",
-        "ms": ("median_ms", 1),
-        "ms/seed": ("median_ms_a_seed", 1),
-        "ratio": lambda record: number(ratio(record), 3),
-        "sequences/s": ("sequences_per_second", 1),
-        "first, s": ("first_call_ms", 1e-3),
-        "loss": lambda record: f"{record['loss_after'] / record['baseline']:.2f}",
-    }
-    caption += (
-        " ratio: to torch's time. first: first call, with initialisation and compilation. loss: afterwards, mean, over "
-        "the baseline's. torch: one cell and seed after the other."
-    )
-    return part.table(records, title + ": {cells}, B = {batch}, H = {hidden_size}", columns, caption)
-
-
-def _findings(records: Sequence[Record]) -> list[str]:
-    multiples = part.against(records, DEFAULT.name, [REFERENCE], "task")
-    return part.won_and_lost(f"trainings, {DEFAULT.name} against {REFERENCE}", multiples)
-
-
 def _figure(records: Sequence[Record]) -> Figure:
     figure = plotting.figure((7.5, 4.2))
     axis, names = figure.subplots(), part.values(records, "contestant")
     groups = dict.fromkeys(f"{r['task']}\nT = {r['steps']}" for r in records)
     bars = {name: [r["sequences_per_second"] for r in part.select(records, contestant=name)] for name in names}
     grouped_bars(axis, list(groups), bars)
-    multiples = part.against(records, DEFAULT.name, [REFERENCE], "task").values()
-    labels: Any = [f"in {number(value, 3)} of the time" for value in multiples] or [""] * len(groups)
-    axis.bar_label(axis.containers[0], labels, fontsize=8)
     axis.set(ylabel="training sequences (1/s)")
-    axis.margins(y=0.12)
     axis.legend(frameon=False)
     figure.suptitle("Trainings of the long-dependency benchmark: {cells}, {seeds} seeds each".format(**records[0]))
     return figure
 
 
+COLUMNS = {
+    "task": "task",
+    "T": "steps",
+    "program": "contestant",
+    "seeds": "seeds",
+    "ms": ("median_ms", 1),
+    "ms/seed": ("median_ms_a_seed", 1),
+    "ratio": lambda r, records: part.digits(part.ratio(r, records, "task", "seeds", contestant=REFERENCE)),
+    "sequences/s": ("sequences_per_second", 1),
+    "first, s": ("first_call_ms", 1e-3),
+    "loss": lambda r, _: f"{r['loss_after'] / r['baseline']:.2f}",
+}
+CAPTION = (
+    "ms: of {timed} of all cells and seeds. ratio: to torch's time. first: first call, with initialisation and "
+    "compilation. loss: afterwards, mean, over the baseline's. torch: one cell and seed after the other."
+)
 TRAINING = part.Part(
     "training",
     lambda options, peers: {"adding": lambda: _measure(options, peers, STEP, "adding", ["lstm"])},
-    functools.partial(_table, "an optimization step", "ms: one step."),
+    "an optimization step: {cells}, B = {batch}, H = {hidden_size}",
+    COLUMNS,
+    CAPTION.format(timed="one step"),
 )
 RECIPES = part.Part(
     "recipes",
@@ -177,7 +162,9 @@ RECIPES = part.Part(
         for name in TASKS
         if name in options.tasks
     },
-    functools.partial(_table, "trainings", f"ms: {RECIPE.steps} optimization steps of every cell and seed."),
-    _figure,
-    _findings,
+    "trainings: {cells}, B = {batch}, H = {hidden_size}",
+    COLUMNS,
+    CAPTION.format(timed="{steps_a_call} steps"),
+    figure=_figure,
+    findings=lambda records: part.finding(f"trainings, rnn_jax against {REFERENCE}", records, [REFERENCE], "task"),
 )

@@ -43,14 +43,7 @@ class Unavailable(Exception):
 
 
 def jax_programs(apply: Callable[[Any, jax.Array], jax.Array], params: Any, data: Data, batch_first: bool) -> Programs:
-    """Returns the programs of a library that uses JAX.
-
-    Args:
-      apply: pure function of (params, xs) that returns the outputs.
-      params: parameters of `apply`.
-      data: inputs, and weights of the loss.
-      batch_first: whether `apply` maps [B, T, D] to [B, T, H]; transposing is not timed.
-    """
+    """Returns the programs of a pure function from (params, xs) to outputs; transposing to batch first is not timed."""
 
     def transpose(a: jax.Array) -> jax.Array:
         return jnp.swapaxes(a, 0, 1) if batch_first else a
