@@ -28,19 +28,22 @@ ENGINES = [
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # cells that `Associative` accepts
 # Engines that differ from another one by an option; with most cells they are marked slow.
 OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True)]
+# Engines that the plain run tests with every cell, and the cells that it tests with every engine.
+EVERY_CELL = [Scan(), Hoisted(keep=True), Associative()]
 COMMON = ["lstm", "gru"]
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
-def with_engines(engines):
+def marks(name, engine, every_cell):
+    if name in COMMON or engine in every_cell:
+        return ()
+    return pytest.mark.slow if engine in OPTIONS else pytest.mark.extended
+
+
+def with_engines(engines, every_cell=EVERY_CELL):
     pairs = [
-        pytest.param(
-            cell,
-            engine,
-            id=f"{engine}-{name}",
-            marks=pytest.mark.slow if engine in OPTIONS and name not in COMMON else (),
-        )
+        pytest.param(cell, engine, id=f"{engine}-{name}", marks=marks(name, engine, every_cell))
         for engine in engines
         for name, cell in CELLS.items()
         if engine != Associative() or name in LINEAR
@@ -195,7 +198,7 @@ def test_a_step_depends_on_its_arguments_alone(cell):
     assert_close(all_states, jax.tree.map(lambda *s: jnp.stack(s), *states))
 
 
-@every_cell_and_engine
+@with_engines(ENGINES, every_cell=[Scan()])
 def test_jit_equals_eager(cell, engine):
     params, xs, state = params_of(cell), inputs(T, B), state_of(cell, B)
     # Layer normalisation divides by a deviation that may be small, which magnifies rounding errors.

@@ -56,6 +56,7 @@ def test_logits_and_loss_equal_numpys(pooling):
     assert float(model.loss(params, IDS, LABELS, LENGTHS)) == pytest.approx(nats, rel=1e-5)
 
 
+@pytest.mark.peers
 def test_last_step_equals_pytorchs_final_states():
     torch = pytest.importorskip("torch")
     layer = torch.nn.LSTM(3, 2, bidirectional=True)

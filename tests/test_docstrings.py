@@ -18,13 +18,19 @@ MODULES = {
     for path in sorted((ROOT / "rnn_jax").rglob("*.py"))
     if ">>> " in (text := path.read_text(encoding="utf-8"))
 }
-OPTIONAL = ("flax", "haiku", "keras", "tensorboardX", "torch")
+PEERS = {"haiku", "keras", "torch"}
+OPTIONAL = {"flax", "tensorboardX"} | PEERS
 
 
-@pytest.mark.parametrize("module", MODULES)
+def imports(module):
+    return set(re.findall(r"^ *>>> (?:import|from) (\w+)", MODULES[module], re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "module", [pytest.param(name, marks=[pytest.mark.peers] if imports(name) & PEERS else []) for name in MODULES]
+)
 def test_examples_run_and_print_what_they_show(module):
-    imported = set(re.findall(r"^ *>>> (?:import|from) (\w+)", MODULES[module], re.MULTILINE))
-    for name in imported & set(OPTIONAL):
+    for name in imports(module) & OPTIONAL:
         if not importlib.util.find_spec(name):
             pytest.skip(f"{name} is not installed")
     with jax.numpy_rank_promotion("allow"):  # a reader's session

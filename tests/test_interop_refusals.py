@@ -199,6 +199,7 @@ def test_arrays_that_are_not_floating_point_are_refused(value):
         from_pytorch(LSTM(3, 4), state_dict)
 
 
+@pytest.mark.peers
 def test_torch_tensors_that_numpy_cannot_read_are_refused():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     module = torch.nn.LSTM(3, 4)

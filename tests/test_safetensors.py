@@ -60,6 +60,7 @@ def test_nested_names_are_dotted(tmp_path):
     chex.assert_trees_all_equal(from_flax_linen(LSTM(3, 4), read), params)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_files_of_pytorch_are_read(tmp_path, dtype):
     torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -75,6 +76,7 @@ def test_files_of_pytorch_are_read(tmp_path, dtype):
     chex.assert_trees_all_equal(w_i, state_dict["weight_ih_l1_reverse"].T)
 
 
+@pytest.mark.peers
 def test_pytorch_reads_the_files(tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     load_file = pytest.importorskip("safetensors.torch").load_file

@@ -62,6 +62,7 @@ def test_word_without_characters_is_zero_and_words_are_independent():
     assert ENCODER.apply(params, np.stack([ids, ids])).shape == (2, 3, ENCODER.features)
 
 
+@pytest.mark.peers
 def test_tagger_equals_pytorchs():
     torch = pytest.importorskip("torch")
     params, (words, _, _) = init(BARE), batch(BARE)
