@@ -1,6 +1,7 @@
 """Settings of every test process."""
 
 import os
+import tempfile
 
 import jax
 import pytest
@@ -13,6 +14,14 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 # `XLA_FLAGS= python -m pytest`. Later versions may not know the flag (openxla/xla#48001), and end a process for that.
 if jax.__version_info__ < (0, 11):
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
+# The tests do little but compile, and often the same program: all processes of a run share what is compiled.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    FOLDER = tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True)  # removed by its process
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = FOLDER.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_compilation_cache_dir", FOLDER.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 pytest.register_assert_rewrite("tests.drawing")  # a failure there shows the values, as it does in a test
 

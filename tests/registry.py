@@ -1,4 +1,4 @@
-"""The registered cells as parameters of a test: those that are variants of another are slow ones."""
+"""The registered cells as parameters of a test: those that are variants of another are slow or extended ones."""
 
 import pytest
 
@@ -15,6 +15,10 @@ VARIANTS = [
     "lstm_layer_norm",
     "linear",
 ]
+
+
+# The names of all cells, those of variants extended.
+NAMES = [pytest.param(name, marks=pytest.mark.extended if name in VARIANTS else ()) for name in CELLS]
 
 
 def cells(input_size, hidden_size):

@@ -49,6 +49,7 @@ def _corrupt_every_file(ended: Path, tmp_path: Path, corruptions: list[Callable[
     return sum("is corrupt" in message for message in messages)
 
 
+@pytest.mark.extended
 def test_the_checkpoint_before_a_truncated_one_is_restored(ended: Path, tmp_path: Path) -> None:
     assert _corrupt_every_file(ended, tmp_path, [_truncated]) >= 5
 

@@ -80,7 +80,7 @@ def wait_for(condition, seconds):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("lost", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.extended), pytest.param(0, marks=pytest.mark.slow)])
 def test_if_one_is_killed_the_other_stops_with_a_message(lost, start):
     running, output = start(2, "data:2", 10_000)
     wait_for(lambda: "run 3 done" in output(0) and "run 3 done" in output(1), 120)

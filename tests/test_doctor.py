@@ -160,7 +160,9 @@ def findings(name):
     return diagnostics.doctor(BROKEN[name][0]())
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.extended if n.startswith("plateau") else ()) for n in BROKEN]
+)
 def test_a_broken_run_gets_its_own_cause(name):
     diagnosis = findings(name)
     assert [f.cause for f in diagnosis if f.follows is None] == [BROKEN[name][1]]
@@ -168,7 +170,10 @@ def test_a_broken_run_gets_its_own_cause(name):
     assert all(f.remedy and f.evidence for f in diagnosis)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "solved" in n else ()) for n in HEALTHY])
+LONGER = {"GRU, adding solved": pytest.mark.slow} | dict.fromkeys(["LSTM, chrono", "fresh GRU"], pytest.mark.extended)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=LONGER.get(n, ())) for n in HEALTHY])
 def test_a_healthy_run_gets_no_finding(name):
     evidence = HEALTHY[name]()
     assert evidence.has_measurements

@@ -51,14 +51,16 @@ def encoded(name, sharp=1.0):
     return model.decoder, start.params, start.state
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", ["luong", "same state", *(pytest.param(n, marks=pytest.mark.extended) for n in ("bahdanau", "bridged"))]
+)
 def test_loss_equals_that_of_stepping_through_the_targets(name):
     model, params = ready(name)
     loss = model.loss(params, SOURCE, SOURCE_LENGTHS, TARGETS, TARGET_LENGTHS)
     decoder, decoder_params, state = encoded(name)
-    token, total = np.full(3, Vocabulary.BEGIN), 0.0
+    token, total, step = np.full(3, Vocabulary.BEGIN), 0.0, jax.jit(decoder.step)
     for t in range(len(TARGETS)):
-        state, logits = decoder.step(decoder_params, state, token)
+        state, logits = step(decoder_params, state, token)
         token = TARGETS[t]
         nats = -np.asarray(jax.nn.log_softmax(logits))[np.arange(3), token]
         total += np.sum(nats * (t < TARGET_LENGTHS))
@@ -183,13 +185,13 @@ def test_dropout_needs_a_key_and_uses_it():
 
 def exhaustive(decoder, params, state, b, max_length, alpha):
     """Returns the best score and tokens among all sequences that end, for column b."""
-    best = (-np.inf, None)
+    best, step = (-np.inf, None), jax.jit(decoder.step)
     alive = [((), jax.tree.map(lambda leaf: leaf[None], state), 0.0)]
     for length in range(1, max_length + 1):
         new = []
         for tokens, token_state, log_p in alive:
             last = jnp.full((1, 3), tokens[-1] if tokens else Vocabulary.BEGIN)
-            token_state, logits = decoder.step(params, token_state, last)
+            token_state, logits = step(params, token_state, last)
             gains = np.asarray(jax.nn.log_softmax(logits))[0, b]
             ended = (log_p + gains[Vocabulary.END]) / ((5 + length) / 6) ** alpha
             best = max(best, (ended, (*tokens, Vocabulary.END)), key=lambda pair: pair[0])
@@ -236,7 +238,7 @@ def test_wider_beam_is_no_worse_and_sequences_are_independent():
         np.testing.assert_allclose(single.weights[0], batched.weights[b], atol=1e-5)
 
 
-@pytest.mark.parametrize("search", ["greedy", "beam"])
+@pytest.mark.parametrize("search", [pytest.param("greedy", marks=pytest.mark.extended), "beam"])
 def test_scores_and_weights_belong_to_the_tokens(search):
     """For several networks, so that hypotheses are reordered in the beam."""
     model = NETWORKS["luong"]

@@ -1,5 +1,6 @@
 """Memory and compiled programs of the engines; test_cell_contract.py and float64/test_sequences.py compare values."""
 
+import functools
 import re
 
 import jax
@@ -32,19 +33,34 @@ def temporary_bytes(cell, engine, steps):
     [LSTM(1, H), pytest.param(rnn_jax.GRUResetBefore(1, H), marks=pytest.mark.slow)],
     ids=["lstm", "gru_reset_before"],
 )
-@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize("recursive", [False, pytest.param(True, marks=pytest.mark.extended)])
 def test_checkpointing_memory_grows_with_the_square_root(cell, recursive):
     short, long = (temporary_bytes(cell, Checkpointed(recursive=recursive), steps) for steps in (100, 1600))
     assert long <= 4.5 * short
     assert temporary_bytes(cell, Scan(), 1600) > 10 * long
 
 
+@pytest.mark.extended
 def test_recursive_checkpointing_takes_less_than_segments():
     segments, halves = (temporary_bytes(LSTM(1, H), Checkpointed(recursive=r), 1600) for r in (False, True))
     assert halves < segments / 2
 
 
-@pytest.mark.parametrize("steps", [0, 1, 7, 53, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 12, 25))])
+@functools.partial(jax.jit, static_argnums=2)
+@functools.partial(jax.grad, argnums=(0, 1), has_aux=True)
+def gradient_and_results(params, xs, engine):
+    results = rnn_jax.unroll(LSTM(2, 3), params, xs, engine=engine)
+    return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(results)), results
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        *(0, 1, 7),
+        pytest.param(53, marks=pytest.mark.extended),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 12, 25)),
+    ],
+)
 @pytest.mark.parametrize(
     "engine",
     [
@@ -60,15 +76,8 @@ def test_recursive_checkpointing_takes_less_than_segments():
     ids=str,
 )
 def test_any_number_of_steps(engine, steps):
-    cell = LSTM(2, 3)
-    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (steps, 2, 2))
-
-    def loss(params, xs, engine):
-        results = rnn_jax.unroll(cell, params, xs, engine=engine)
-        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(results)), results
-
-    gradient = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True), static_argnums=2)
-    got, expected = gradient(params, xs, engine), gradient(params, xs, Scan())
+    params, xs = LSTM(2, 3).init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (steps, 2, 2))
+    got, expected = gradient_and_results(params, xs, engine), gradient_and_results(params, xs, Scan())
     jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), got, expected)
 
 
@@ -100,7 +109,7 @@ def test_the_recurrent_weights_gradient_is_one_product_after_the_loop():
 @pytest.mark.parametrize("around", [lambda cell: cell, LearnedInitialState, lambda cell: Zoneout(cell, 0.1)])
 def test_which_cells_keep_one_array_for_two(name, only_the_sum, around):
     cell = around(TYPES[name])
-    params = cell.init(jax.random.key(0))
+    params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), jax.eval_shape(cell.init, jax.random.key(0)))
     state, drive = cell.initial_state(params, (B,)), cell.project(params, jnp.ones((B, D)))
     r = cell.recurrent(params, cell.enter(params, state, drive))
     assert decisions.reads_only_sum(cell, params, state, drive, r) == only_the_sum

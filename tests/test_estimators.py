@@ -25,7 +25,11 @@ def call(estimator, model, params, batch, key):
     return estimator(model.cell, task_loss(model, TASK, batch), params, carry, batch.inputs, batch)
 
 
-@pytest.mark.parametrize("estimator", [BPTT(), TBPTT(4, 10), SnAp(1), UORO()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "estimator",
+    [BPTT(), UORO(), *(pytest.param(e, marks=pytest.mark.extended) for e in (TBPTT(4, 10), SnAp(1)))],
+    ids=lambda e: type(e).__name__,
+)
 def test_task_loss_is_the_loss_of_the_task_and_seeds_can_be_vmapped(estimator):
     keys = jax.random.split(jax.random.key(0), 2)
     params = jax.vmap(MODEL.init)(keys)
@@ -58,6 +62,7 @@ def test_only_bptt_needs_memory_for_the_whole_sequence():
         assert temporary_bytes(estimator, 2048) - temporary_bytes(estimator, 128) < state_bytes / 2, estimator
 
 
+@pytest.mark.extended
 def test_an_influence_has_the_documented_size():
     # P = 4 H (D + H + 1), S = 2 H; a batch of 3.
     cell = rnn_jax.LSTM(2, 16)
@@ -96,8 +101,9 @@ def test_wrong_numbers_are_refused_by_name(make, message):
         make()
 
 
+@functools.cache
 def _arguments(model):
-    return model.init(jax.random.key(0)), TASK.sample(jax.random.key(1), 3)
+    return jax.jit(model.init)(jax.random.key(0)), TASK.sample(jax.random.key(1), 3)
 
 
 @pytest.mark.parametrize("estimator", EVERY[1:], ids=lambda e: type(e).__name__)

@@ -10,11 +10,12 @@ from jax import export
 import rnn_jax
 from rnn_jax import diagnostics, training
 from rnn_jax.training import task_source
+from tests import registry
 
 PLATFORMS = ["cpu", "cuda", "tpu"]
 TASK = rnn_jax.Adding(5)
 
-every_cell = pytest.mark.parametrize("make", rnn_jax.CELLS.values(), ids=rnn_jax.CELLS)
+every_cell = pytest.mark.parametrize("name", registry.NAMES)
 
 
 def assert_lowers_everywhere(exported, results):
@@ -23,8 +24,8 @@ def assert_lowers_everywhere(exported, results):
 
 
 @every_cell
-def test_a_training_step_lowers_for_every_platform(make):
-    model = rnn_jax.ReadoutModel(make(TASK.input_size, 3), TASK.output_size)
+def test_a_training_step_lowers_for_every_platform(name):
+    model = rnn_jax.ReadoutModel(rnn_jax.CELLS[name](TASK.input_size, 3), TASK.output_size)
     trainer = training.Trainer(model, 2, training.Adam(1e-3), training.ClipByNorm(1.0))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     state = jax.eval_shape(functools.partial(training.init, trainer), keys)
@@ -38,8 +39,8 @@ def test_a_training_step_lowers_for_every_platform(make):
 
 
 @every_cell
-def test_the_lag_gradients_lower_for_every_platform(make):
-    cell = make(TASK.input_size, 3)
+def test_the_lag_gradients_lower_for_every_platform(name):
+    cell = rnn_jax.CELLS[name](TASK.input_size, 3)
 
     @jax.jit
     def measure(params, xs):

@@ -91,6 +91,7 @@ def _first(model: _Counter, params: _Counts, batch: Examples, key: jax.Array) ->
     return -params.seen[batch.whole[0]]
 
 
+@pytest.mark.extended
 def test_it_learns_and_seeds_equal_seeds_run_alone() -> None:
     keys = jax.random.split(jax.random.key(1), 2)
     examples, validation = _sequences(256, 5), _sequences(128, 5, seed=1)

@@ -11,22 +11,20 @@ import pytest
 FOLDER = pathlib.Path(__file__).parent / "float64"
 FILES = sorted(path.name for path in FOLDER.glob("test_*.py"))
 SLOW = [name for name in FILES if "mark.slow" in (FOLDER / name).read_text(encoding="utf-8")]
-EXTENDED = [name for name in FILES if "mark.extended" in (FOLDER / name).read_text(encoding="utf-8")]
 PEERS = ["test_interop_torch.py", "test_keras_haiku_parity.py", "test_torch_parity.py"]
 PEERS_SLOW = ["test_teaching.py", "test_interop_keras.py"]  # the tests in 32 bit show the same, less sharply
-ALONE = ["test_estimators.py", "test_gradients.py", "test_oracles.py", "test_sequences.py"]  # the rest share a process
-SHARED = [name for name in FILES if name not in [*PEERS, *PEERS_SLOW, *ALONE]]
-DEFAULT = "not (slow or extended)"
+OTHERS = [name for name in FILES if name not in [*PEERS, *PEERS_SLOW]]
+HALVES = [OTHERS[::2], OTHERS[1::2]]  # each in a process
+DEFAULT, EXTENDED = "not (slow or extended)", "extended and not slow"
 
 
 @pytest.mark.parametrize(
     ("names", "marked"),
     [
-        *(([name], DEFAULT) for name in ALONE),
-        (SHARED, DEFAULT),
-        pytest.param(PEERS, DEFAULT, marks=pytest.mark.peers),
-        *(pytest.param([name], "extended", marks=pytest.mark.extended) for name in EXTENDED),
-        *(pytest.param([name], DEFAULT, marks=[pytest.mark.slow, pytest.mark.peers]) for name in PEERS_SLOW),
+        *((names, DEFAULT) for names in HALVES),
+        pytest.param(PEERS, "not slow", marks=pytest.mark.peers),
+        *(pytest.param(names, EXTENDED, marks=pytest.mark.extended) for names in HALVES),
+        *(pytest.param([name], "not slow", marks=[pytest.mark.slow, pytest.mark.peers]) for name in PEERS_SLOW),
         *(pytest.param([name], "slow", marks=pytest.mark.slow) for name in SLOW),
     ],
     ids=str,

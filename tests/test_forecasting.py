@@ -211,6 +211,7 @@ def test_targets_of_direct_models_are_invertible(plan):
     np.testing.assert_allclose(forecasters.accumulated(data, noise).std(axis=0), 1, atol=0.05)
 
 
+@pytest.mark.extended
 def test_networks_are_initialised_as_the_autoregression(data):
     """After steps of no size, the forecasts of both heads are those of least squares."""
     config = with_(data, learning_rate=1e-12, transform="level-1", paths=400, taps=5)
@@ -354,6 +355,7 @@ def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
         forecasting.plan(with_(str(path)))
 
 
+@pytest.mark.extended
 def test_bad_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("day,x\na,1\nb,two\nc,3\n")

@@ -214,10 +214,10 @@ def test_a_workdir_that_cannot_be_made_is_refused() -> None:
     ("flag", "message"),
     [
         ("--cells=rnm", "error: unknown cell 'rnm'"),
-        ("--workdir=/dev/null/run", "cannot be written"),
+        pytest.param("--workdir=/dev/null/run", "cannot be written", marks=pytest.mark.extended),
         ("--hiden_size=3", "Unknown command line flag 'hiden_size'"),
-        ("--seeds=five", "five"),
-        ("adding", "unexpected argument 'adding'"),
+        pytest.param("--seeds=five", "five", marks=pytest.mark.extended),
+        pytest.param("adding", "unexpected argument 'adding'", marks=pytest.mark.extended),
     ],
 )
 def test_the_command_line_tells_a_typo_in_words(flag: str, message: str, tmp_path: Path) -> None:

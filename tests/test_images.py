@@ -217,6 +217,7 @@ def test_only_a_cell_depends_on_the_order_of_frames():
         assert np.allclose(one, other, atol=1e-5) is alike, cell
 
 
+@pytest.mark.extended
 def test_video_without_labelled_frames_has_a_finite_gradient():
     model = video(GRU(6, 4))
     grads = jax.grad(model.loss)(model.init(jax.random.key(0)), CLIPS, np.full((3, 5), -1), CLIP_LABELS)

@@ -4,6 +4,7 @@ import re
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -24,8 +25,10 @@ from rnn_jax.layers import Bidirectional, Residual, Stack, Zoneout
 
 
 def make_params(layer):
-    """Returns parameters without zeros."""
-    return jax.tree.map(lambda leaf: leaf + 1, layer.init(jax.random.key(0)))
+    """Returns random parameters without zeros."""
+    rng = np.random.default_rng(0)
+    like = jax.eval_shape(layer.init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(1, 2, leaf.shape), leaf.dtype), like)
 
 
 def torch_names(layer):

@@ -62,6 +62,7 @@ def _check(kind: str, tmp_path: Path, kills: int) -> int:
     return saving
 
 
+@pytest.mark.extended
 def test_a_killed_training_with_seeds_resumes_to_the_same_result(tmp_path: Path) -> None:
     assert _check("seeds", tmp_path, 1) == 1
 

@@ -263,6 +263,7 @@ def test_seeds_are_vmapped_over_a_layer():
         close(jax.tree.map(lambda leaf, s=seed: leaf[s], together), alone)
 
 
+@pytest.mark.extended
 def test_training_draws_noise_and_evaluation_does_not():
     task, keys = rnn_jax.Adding(5), jax.random.split(jax.random.key(0), 2)
     losses, metrics = [], []

@@ -50,6 +50,7 @@ def test_ten_thousand_steps_in_single_precision(cell):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5 * scale)
 
 
+@pytest.mark.extended
 def test_eigenvalues_start_on_the_ring():
     cell = LRU(D, 4000, r_min=0.4, r_max=0.9, max_phase=1.5)
     params = cell.init(jax.random.key(0))
@@ -109,6 +110,7 @@ def test_the_radius_of_linear_cells_is_that_of_their_transitions():
     np.testing.assert_allclose(diagnostics.spectral_radius(rnn, rnn.init(jax.random.key(0))), 1, rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_the_linearised_reach_of_an_lru_is_its_reach():
     cell = LRU(D, 5, r_min=0.5, r_max=0.9)
     params = cell.init(jax.random.key(0))

@@ -325,6 +325,7 @@ def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subp
     )
 
 
+@pytest.mark.extended
 def test_a_user_defined_cell_is_on_the_board(tmp_path: Path) -> None:
     (tmp_path / "my_module.py").write_text(
         "import rnn_jax\n\ndef MyCell(input_size, hidden_size):\n    return rnn_jax.LSTM(input_size, hidden_size)\n"

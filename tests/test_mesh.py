@@ -62,7 +62,14 @@ def test_a_mesh_with_other_axes_is_ignored():
         assert mesh.current() is None
 
 
-@pytest.mark.parametrize("marked", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "not (slow or extended)",
+        pytest.param("extended and not slow", marks=pytest.mark.extended),
+        pytest.param("slow", marks=pytest.mark.slow),
+    ],
+)
 def test_eight_devices(marked):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/many_devices", "-m", marked, "-q", "-n0", "-p", "no:cacheprovider"],

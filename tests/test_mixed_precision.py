@@ -315,6 +315,7 @@ def test_sizes_are_free(sizes, engine):
     assert distance(mixed, compiled(functools.partial(results_of, cell, Scan()))(params_of(cell), xs)) < NEAR
 
 
+@pytest.mark.extended
 def test_forward_mode():
     cell = MixedPrecision(GRU(D, H))
     params, xs = params_of(cell), inputs(T, B, D)
@@ -345,6 +346,7 @@ def test_all_seeds_in_one_program_are_the_seeds_run_alone():
     assert distance(whole, jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)) < 2.0**-8
 
 
+@pytest.mark.extended
 def test_it_learns_as_float32_does():
     task = rnn_jax.Adding(4)
     plain = VanillaRNN(2, 16, recurrent_init=initializers.Uniform())  # compiles faster than an orthogonal matrix

@@ -252,6 +252,7 @@ def test_records_hold_each_seed_and_agree_with_the_curves(finished):
             assert record["best_epoch"] == 1 + np.argmin(curve)
 
 
+@pytest.mark.extended
 def test_a_network_whose_seeds_all_diverge_is_reported(data, tmp_path, capsys):
     music.run(with_(data, cells=("rnn",), buckets=1, learning_rate=1e38), str(tmp_path))
     records = json.loads((tmp_path / "results.json").read_text())["results"]
@@ -284,6 +285,7 @@ def test_bad_flags_are_rejected_before_anything_is_written(fields, message, data
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 def test_a_file_that_is_not_matlabs_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "pieces.mat"
     path.write_text("no matrix")

@@ -79,6 +79,7 @@ def test_a_skipped_step_leaves_the_parameters_unchanged() -> None:
         np.testing.assert_array_equal(before[seed], after[seed])
 
 
+@pytest.mark.extended
 def test_with_skip_a_stream_continues_from_the_state_before() -> None:
     ids = np.random.default_rng(0).integers(0, 5, 90)
     streams = Streams.of(ids, 3, 4)
@@ -114,6 +115,7 @@ def test_roll_back_restores_a_seed_at_a_smaller_rate() -> None:
     assert np.all(np.asarray(state.rolled_back)[ended] == policy.limit)
 
 
+@pytest.mark.extended
 def test_the_smaller_rate_saves_a_rolled_back_seed() -> None:
     """At this rate training overflows, until roll backs have reduced it."""
     task = tasks.Adding(length=6)
@@ -131,6 +133,7 @@ def test_the_smaller_rate_saves_a_rolled_back_seed() -> None:
     assert np.all(saved.history.loss[:, -1] < 1)
 
 
+@pytest.mark.extended
 def test_a_rolled_back_run_resumes_to_the_same_end(tmp_path: Path) -> None:
     kind = _on_bursts(training.RollBack(0.5))
     straight = trainings.train(kind)

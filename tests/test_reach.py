@@ -55,6 +55,7 @@ def test_linearised_reach_of_a_gru_is_gate_plus_candidate() -> None:
     assert shares[10] > 10 * 0.5**10
 
 
+@pytest.mark.extended
 def test_an_lstm_keeps_more_than_its_forget_gate() -> None:
     def kept_per_step(**fields) -> float:
         _, by_loss = reach(LSTM(2, 32, **fields), Adding(60), seeds=4)

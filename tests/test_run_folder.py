@@ -117,6 +117,7 @@ def test_a_profile_is_one_that_perfetto_reads(tmp_path: Path) -> None:
     assert json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
 
 
+@pytest.mark.extended
 def test_a_terminated_command_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     subprocess.run(_command(straight), cwd=ROOT, capture_output=True, timeout=300, check=True)

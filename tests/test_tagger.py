@@ -1,6 +1,7 @@
 """The tagger and the word encoder against PyTorch and plain loops; padding, dropout, invalid input."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +32,19 @@ def batch(model, seed=0):
     return words, (characters if model.word_encoder else None), tags
 
 
+@functools.cache
 def init(model):
-    return model.init(jax.random.key(0))
+    return jax.jit(model.init)(jax.random.key(0))
+
+
+every_model = pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(BARE, id="words", marks=pytest.mark.extended),
+        pytest.param(WITH, id="characters"),
+        pytest.param(STACKED, id="stack", marks=pytest.mark.extended),
+    ],
+)
 
 
 def test_word_encoder_equals_a_loop_over_characters():
@@ -87,7 +99,7 @@ def test_tagger_equals_pytorchs():
         np.testing.assert_allclose(got[:length, column], expected[:length, column], atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [BARE, WITH, STACKED], ids=["words", "characters", "stack"])
+@every_model
 def test_loss_and_prediction_equal_numpys(model):
     params, (words, characters, tags) = init(model), batch(model)
     logits = np.asarray(model.apply(params, words, characters, lengths=LENGTHS), np.float64)
@@ -103,7 +115,7 @@ def test_loss_and_prediction_equal_numpys(model):
     np.testing.assert_array_equal(whole, np.argmax(model.apply(params, words, characters), axis=-1))
 
 
-@pytest.mark.parametrize("model", [BARE, WITH, STACKED], ids=["words", "characters", "stack"])
+@every_model
 def test_padding_and_other_sentences_have_no_effect(model):
     params, (words, characters, tags) = init(model), batch(model)
 

@@ -225,6 +225,7 @@ def test_the_roles_of_tokens(monkeypatch):
     assert len(roles("a = 1\nb\na = 1\nc = (\n", monkeypatch)) == 1  # too short, repeated, cut off
 
 
+@pytest.mark.extended
 def test_a_malformed_file_ends_the_program_without_a_traceback(data, tmp_path):
     for path in Path(data).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

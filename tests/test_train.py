@@ -13,7 +13,9 @@ from rnn_jax.training import sources
 from tests import trainings
 
 
-@pytest.mark.parametrize("name", list(trainings.KINDS))
+@pytest.mark.parametrize(
+    "name", ["task", *(pytest.param(n, marks=pytest.mark.extended) for n in ("stream", "examples"))]
+)
 def test_an_interrupted_training_resumes_to_the_same_end(name: str, tmp_path: Path) -> None:
     kind = trainings.KINDS[name]()
     straight = trainings.train(kind, trainings.session(tmp_path / "straight"))

@@ -113,6 +113,7 @@ def test_dates_are_distinct_and_well_formed():
         dates(80_000, np.random.default_rng(0))
 
 
+@pytest.mark.extended
 @needs_sacrebleu
 def test_a_corpus_of_sentences(file):
     corpus, _ = configs.plan(tiny(data=file, pairs=None, min_count=2, max_words=7))
@@ -232,6 +233,7 @@ def test_a_missing_sacrebleu_is_reported_with_the_command_to_install_it(file, mo
         configs.plan(tiny(data=file))
 
 
+@pytest.mark.extended
 def test_a_malformed_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "bad.txt"
     path.write_text("Hi.\tHallo!\nno tab\n")

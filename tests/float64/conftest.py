@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rnn_jax import CELLS, Cell, unroll
+from tests import registry
 
 # A test here is a short sequence compiled once and run once; optimizing the program takes longer than running it.
 jax.config.update("jax_disable_most_optimizations", True)
@@ -59,7 +60,7 @@ def make_problem():
     return _make_problem
 
 
-@pytest.fixture(params=CELLS)
+@pytest.fixture(params=registry.NAMES)
 def problem(request):
     """A `Problem` for every cell of the registry."""
     return _make_problem(CELLS[request.param](INPUTS, HIDDEN))

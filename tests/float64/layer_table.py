@@ -115,18 +115,25 @@ LAYERS = layers(D, H)
 CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
 NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
 
-# One of each kind of state, output and layer, and those that had bugs; the others are many and marked slow.
-REPRESENTATIVE = {
-    "rnn", "lstm", "gru_reset_before", "lstm_projected", "lru", "min_gru", "own", "learned own", "zoneout own",
-    "zoneout complex", "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional",
+# One of each kind of state and layer; then those of each kind of output or noise, and those that had bugs, marked
+# extended. The others are many and marked slow.
+REPRESENTATIVE = {"lstm", "lru", "own", "recurrent dropout", "stack, stepped", "encoded", "bidirectional"}
+EXTENDED = {
+    "rnn", "gru_reset_before", "lstm_projected", "min_gru", "learned own", "zoneout own", "zoneout complex", "dropout",
     "residual bidirectional",
 }  # fmt: skip
+
+
+def marks(name):
+    if name in REPRESENTATIVE:
+        return ()
+    return pytest.mark.extended if name in EXTENDED else pytest.mark.slow
 
 
 def each(layers, *more):
     """Returns the layers, with a test's further values for each, as parameters."""
     return [
-        pytest.param(layer, *values, id=name, marks=[] if name in REPRESENTATIVE else [pytest.mark.slow])
+        pytest.param(layer, *values, id=name, marks=marks(name))
         for (name, layer), *values in zip(layers.items(), *more, strict=True)
     ]
 

@@ -93,6 +93,7 @@ def test_segments_give_the_gradient_of_the_whole_sequence(estimator):
     assert_close(run(estimator, cell, *problem(cell), **RAGGED, segments=segments)[:2], whole[:2])
 
 
+@pytest.mark.extended
 def test_bptt_uses_any_engine_and_cuts_the_gradient_between_segments():
     cell = STACK
     assert_close(run(BPTT(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
@@ -135,7 +136,7 @@ def stop_gradient_reference(cell, segments):
     return total(params)
 
 
-@pytest.mark.parametrize("cell", [EVERY["gru"], STACK], ids=["gru", "stack"])
+@pytest.mark.parametrize("cell", [EVERY["gru"], pytest.param(STACK, marks=pytest.mark.extended)], ids=["gru", "stack"])
 def test_truncation_is_an_explicit_stop_gradient(cell):
     expected = stop_gradient_reference(cell, [(0, 3, 0), (3, 6, 3), (6, 9, 6), (9, 11, 9)])
     assert_close(run(TBPTT(3), cell, *problem(cell))[:2], expected)
@@ -143,6 +144,7 @@ def test_truncation_is_an_explicit_stop_gradient(cell):
     assert np.max(np.abs(flatten_util.ravel_pytree(expected[1])[0] - untruncated)) > 0.01
 
 
+@pytest.mark.extended
 def test_overlapping_windows_are_an_explicit_stop_gradient():
     cell = STACK
     # k = 3, w = 7: of 11 steps the first segment has 2.
@@ -217,6 +219,7 @@ def own_unit(cell, gates, components):
     return jnp.tile(jnp.arange(H), components)[:, None] == parameter_units[None]
 
 
+@pytest.mark.extended
 def test_snap_1_of_an_lstm_keeps_the_influence_within_a_unit():
     cell = EVERY["lstm"]
     # The output gate's weights do not reach c within one step: they are zero in F, and D maps h to c by W_h only.
@@ -262,6 +265,7 @@ class Leaky(SplitCell):
         return (1 - self.a) * state + self.a * jnp.tanh(drive + r)
 
 
+@pytest.mark.extended
 def test_eprop_of_a_leaky_network_equals_rflo():
     # Murray 2019, equations 4 and 5: p_t = (1 - a) p_{t-1} + a tanh'(u_t) h_{t-1}, one trace per weight, with the
     # readout's weights as feedback.
@@ -365,6 +369,7 @@ def test_the_key_determines_the_noise_of_value_and_gradient(estimator):
     np.testing.assert_allclose(values[0][1].readout["v"][0, 0], slope, rtol=1e-6)
 
 
+@pytest.mark.extended
 def test_a_window_of_the_whole_sequence_equals_bptt_with_the_same_noise():
     # Steps that are recomputed must have the noise that they had before.
     cell = Dropout(VanillaRNN(D, H), 0.5)

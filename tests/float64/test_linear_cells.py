@@ -59,6 +59,7 @@ def weighted(cell, engine, params, xs, state):
     return jnp.sum(weights * ys) + jnp.sum(jnp.abs(final) ** 2), ys
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("cell", [MinGRU(D, H), MinLSTM(D, H), LRU(D, H), LinearRNN(D, H)], ids=repr)
 def test_ten_thousand_steps_equal_those_of_the_loop(cell):
     """No product of coefficients overflows, and none is divided by: values and gradients are the loop's."""

@@ -57,16 +57,19 @@ def shared_by(tree, devices):
     return {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(tree)} == {devices}
 
 
-OFTEN = ("data:2", "data:8", "model:2", "model:8")  # of few devices and of many
-
-
 def device_counts(*counts):
-    """Returns the counts, those other than 2 and 8 marked as slow."""
-    return [pytest.param(n, marks=() if n in (2, 8) else pytest.mark.slow) for n in counts]
+    """Returns the counts: 8 is marked as extended, those other than 2 and 8 as slow."""
+    marks = {2: (), 8: pytest.mark.extended}
+    return [pytest.param(n, marks=marks.get(n, pytest.mark.slow)) for n in counts]
 
 
 @pytest.mark.parametrize(
-    "shape", [*OFTEN, *(pytest.param(shape, marks=pytest.mark.slow) for shape in ("data:4", "model:4"))]
+    "shape",
+    [
+        *("data:2", "model:2"),
+        *(pytest.param(shape, marks=pytest.mark.extended) for shape in ("data:8", "model:8")),
+        *(pytest.param(shape, marks=pytest.mark.slow) for shape in ("data:4", "model:4")),
+    ],
 )
 def test_one_seed_over_many_devices_is_one_device(shape):
     _, (state, metrics) = trained(shape)
@@ -91,6 +94,7 @@ def test_without_a_mesh_nothing_changes():
     assert_equal((state.training, metrics), trained("data:1")[1])
 
 
+@pytest.mark.extended
 def test_all_axes_together_by_the_public_door():
     trainer = dataclasses.replace(TRAINER, optimizer=training.Adam(1e-3))
 
@@ -162,7 +166,13 @@ def read_streams():
     return streams, (state.training, metrics), training.evaluate(model, streams, state.training.params)["loss"]
 
 
-@pytest.mark.parametrize("shape", ["data:8", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param("data:8", marks=pytest.mark.extended),
+        pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow),
+    ],
+)
 def test_streams_are_split_and_read_as_by_one_device(shape):
     _, expected, expected_loss = _streams_alone()
     with on(shape):
@@ -175,6 +185,7 @@ def test_streams_are_split_and_read_as_by_one_device(shape):
 _streams_alone = functools.cache(read_streams)
 
 
+@pytest.mark.extended
 def test_streams_cost_one_sum_a_segment():
     # A GRU, of which an engine on one device would keep nothing and sum by parts.
     model = models.ReadoutModel(rnn_jax.GRU(8, 16, recurrent_init=initializers.Uniform()), 8)
@@ -216,7 +227,13 @@ def read_examples():
 _examples_alone = functools.cache(read_examples)
 
 
-@pytest.mark.parametrize("shape", ["data:4", pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param("data:4", marks=pytest.mark.extended),
+        pytest.param("data:2,seeds:2,model:2", marks=pytest.mark.slow),
+    ],
+)
 def test_examples_are_read_as_by_one_device(shape):
     expected, expected_answers = _examples_alone()
     with on(shape):
@@ -274,6 +291,7 @@ def test_what_is_fetched_is_whole(shape):
         assert jax.tree.leaves(seeds.place(placed))[0].sharding == jax.tree.leaves(placed)[0].sharding
 
 
+@pytest.mark.extended
 def test_a_checkpoint_is_read_on_another_number_of_devices(tmp_path):
     state = jax.tree.map(lambda leaf: np.arange(leaf.size, dtype=np.float32).reshape(leaf.shape), costs.fresh(4).params)
     with ocp.StandardCheckpointer() as checkpointer:
