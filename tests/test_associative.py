@@ -65,7 +65,14 @@ def assert_close(got, expected, tolerance=1e-5):
 
 
 @every_cell
-@pytest.mark.parametrize("steps", [0, 1, 3, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4, 5, 13))])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        *(0, 3),
+        *(pytest.param(n, marks=pytest.mark.extended) for n in (1, 8)),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4, 5, 13)),
+    ],
+)
 def test_any_number_of_steps(cell, steps):
     assert_close(*both_ways(cell, steps))
 

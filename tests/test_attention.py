@@ -188,7 +188,7 @@ def test_every_engine_gives_the_same_values_and_gradients(name, engine):
         return jnp.sum(ys * jnp.cos(jnp.arange(ys.size).reshape(ys.shape))) + jnp.sum(jax.tree.leaves(final)[0] ** 2)
 
     plain = params._replace(memory=None)
-    run = jax.value_and_grad(total, argnums=(0, 1, 2))
+    run = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2)), static_argnums=3)
     expected, got = (run(plain, values, xs, e) for e in (Scan(), engine))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), expected, got)
     assert np.any(np.asarray(expected[1][1]) != 0)

@@ -43,9 +43,9 @@ def script(*flags: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("flags", "printed"),
     [
-        ([], "('a', 'b') 3 0.5 None here"),
+        pytest.param([], "('a', 'b') 3 0.5 None here", marks=pytest.mark.extended),
         (["--names=c", "--steps=7", "--workdir=there"], "('c',) 3 0.5 7 there"),
-        (["--quick"], "('a', 'b') 1 0.25 None here_quick"),
+        pytest.param(["--quick"], "('a', 'b') 1 0.25 None here_quick", marks=pytest.mark.extended),
         # What is given wins over what --quick changes, even where it is the default.
         (["--quick", "--size=3"], "('a', 'b') 3 0.25 None here_quick"),
     ],

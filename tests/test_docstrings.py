@@ -26,9 +26,15 @@ def imports(module):
     return set(re.findall(r"^ *>>> (?:import|from) (\w+)", MODULES[module], re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    "module", [pytest.param(name, marks=[pytest.mark.peers] if imports(name) & PEERS else []) for name in MODULES]
-)
+def marks(module):
+    """Returns the marks of a module's examples: those that train or take gradients compile for seconds each."""
+    if imports(module) & PEERS:
+        return pytest.mark.peers
+    package = module.removeprefix("rnn_jax.").split(".")[0]
+    return pytest.mark.extended if package in ("diagnostics", "gradients", "interop", "models", "training") else ()
+
+
+@pytest.mark.parametrize("module", [pytest.param(name, marks=marks(name)) for name in MODULES])
 def test_examples_run_and_print_what_they_show(module):
     for name in imports(module) & OPTIONAL:
         if not importlib.util.find_spec(name):

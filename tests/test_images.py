@@ -40,8 +40,8 @@ def with_biases(params):
     return jax.tree.map(lambda leaf: leaf + 0.05, params)
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 9), (8, 8)])
+@pytest.mark.parametrize("stride", [1, 2, pytest.param(3, marks=pytest.mark.extended)])
+@pytest.mark.parametrize("size", [(1, 1), pytest.param((2, 5), marks=pytest.mark.extended), (7, 9), (8, 8)])
 def test_product_and_its_gradients_equal_the_convolution(size, stride):
     x = jnp.asarray(RNG.normal(size=(3, *size, 2)), jnp.float32)
     kernel = jnp.asarray(RNG.normal(size=(3, 3, 2, 4)), jnp.float32)
@@ -125,8 +125,9 @@ def test_loss_equals_that_of_stepping_the_decoder(attends):
     targets, lengths = RNG.integers(4, 7, (4, 5)), np.array([4, 2, 3, 1, 4])
     start = model.encode(params, PICTURES)
     state, token, log_p = start.state, jnp.full(5, Vocabulary.BEGIN), np.zeros(5)
+    step_once = jax.jit(model.decoder.step)
     for step in range(4):
-        state, logits = model.decoder.step(start.params, state, token)
+        state, logits = step_once(start.params, state, token)
         chosen = np.asarray(jax.nn.log_softmax(logits))[np.arange(5), targets[step]]
         log_p += np.where(step < lengths, chosen, 0)
         token = jnp.asarray(targets[step])
@@ -138,8 +139,8 @@ def test_loss_equals_that_of_stepping_the_decoder(attends):
 def test_bridge_makes_any_cell_state(cell):
     """States of several leaves, and of complex numbers."""
     model = captioner(attends=False, cell=cell)
-    params = model.init(jax.random.key(3))
-    grads = jax.grad(model.loss)(params, PICTURES, np.full((2, 5), 4), np.full(5, 2))
+    params = jax.jit(model.init)(jax.random.key(3))
+    grads = jax.jit(jax.grad(lambda p: model.loss(p, PICTURES, np.full((2, 5), 4), np.full(5, 2))))(params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     assert all(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(grads.images))
 
@@ -217,10 +218,10 @@ def test_only_a_cell_depends_on_the_order_of_frames():
         assert np.allclose(one, other, atol=1e-5) is alike, cell
 
 
-@pytest.mark.extended
 def test_video_without_labelled_frames_has_a_finite_gradient():
     model = video(GRU(6, 4))
-    grads = jax.grad(model.loss)(model.init(jax.random.key(0)), CLIPS, np.full((3, 5), -1), CLIP_LABELS)
+    params = jax.jit(model.init)(jax.random.key(0))
+    grads = jax.jit(jax.grad(lambda p: model.loss(p, CLIPS, np.full((3, 5), -1), CLIP_LABELS)))(params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     assert not np.any(np.asarray(grads.frames["params"]["kernel"]))
 

@@ -147,7 +147,13 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(layer, id=name, marks=() if name in ("around", "product") else pytest.mark.extended)
+        for name, layer in LAYERS.items()
+    ],
+)
 def test_it_nests_with_layers_and_wrappers(layer):
     mixed, plain = layer(MixedPrecision), layer(lambda cell: cell)
     assert 2.0**-12 < distance(run(mixed, Hoisted(), inside=plain), run(plain, Hoisted(), inside=plain)) < NEAR
@@ -306,7 +312,7 @@ def test_a_product_and_its_derivatives_by_their_definition(letters):
 
 
 @pytest.mark.parametrize("sizes", [(0, 2, 1, 1), (1, 1, 1, 1), (7, 5, 4, 6), (3, 1, 9, 2), (9, 2, 3)], ids=str)
-@pytest.mark.parametrize("engine", ENGINES[:2], ids=str)
+@pytest.mark.parametrize("engine", [Hoisted(), pytest.param(Scan(), marks=pytest.mark.extended)], ids=str)
 def test_sizes_are_free(sizes, engine):
     # With XLA's optimizations: it may fail to run a product that it has rearranged.
     *leading, d, h = sizes

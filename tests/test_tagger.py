@@ -120,7 +120,8 @@ def test_padding_and_other_sentences_have_no_effect(model):
     params, (words, characters, tags) = init(model), batch(model)
 
     def value(words, characters, tags, lengths):
-        return jax.value_and_grad(lambda p: model.loss(p, words, tags, characters, lengths=lengths))(params)
+        run = jax.jit(jax.value_and_grad(lambda p: model.loss(p, words, tags, characters, lengths=lengths)))
+        return run(params)
 
     beyond = np.arange(T)[:, None] >= LENGTHS
     others = batch(model, seed=1)
@@ -141,7 +142,8 @@ def test_padding_and_other_sentences_have_no_effect(model):
 def test_empty_sentences_have_no_loss():
     params, (words, characters, tags) = init(WITH), batch(WITH)
     lengths = np.array([0, 0, 0])
-    loss, grads = jax.value_and_grad(lambda p: WITH.loss(p, words, tags, characters, lengths=lengths))(params)
+    run = jax.jit(jax.value_and_grad(lambda p: WITH.loss(p, words, tags, characters, lengths=lengths)))
+    loss, grads = run(params)
     assert loss == 0
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(grads))
 

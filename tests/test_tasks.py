@@ -34,6 +34,22 @@ MINIMA = {
 }
 
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+# Variants of another task, which are extended in the tests that compile most.
+VARIANTS = [
+    "adding_1997",
+    "copying_selective",
+    "copying_variable",
+    "temporal_order_6b",
+    "two_symbol_2b",
+    "two_symbol_2c",
+]
+each_kind_of_task = pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(task, id=name, marks=pytest.mark.extended if name in VARIANTS else ())
+        for name, task in TASKS.items()
+    ],
+)
 # Unoptimised: compiling the random generator takes seconds, running it milliseconds.
 fast = {"xla_backend_optimization_level": 0}
 SIZE = 10_000
@@ -89,7 +105,7 @@ def test_batches_have_the_documented_shapes_and_dtypes(task):
         assert (batch.targets.shape, batch.targets.dtype) == ((steps, 7), jnp.int32)
 
 
-@every_task
+@each_kind_of_task
 def test_a_batch_depends_on_its_key_and_its_sequences_differ(task):
     batch = large_batch(task)
     jax.tree.map(np.testing.assert_array_equal, batch, sample(task, jax.random.key(5)))
@@ -153,7 +169,7 @@ def test_predictions_of_nan_solve_no_task(task):
     assert not task.solved(metrics(task, jnp.full_like(perfect(task, batch), jnp.nan), batch))
 
 
-@every_task
+@each_kind_of_task
 def test_a_prediction_is_wrong_from_the_tolerance_on(task):
     batch, tolerance = large_batch(task), next(TOLERANCES[kind] for kind in type(task).mro() if kind in TOLERANCES)
 
@@ -180,7 +196,7 @@ def test_steps_of_weight_zero_do_not_affect_metrics(task):
     assert all(np.isfinite(value) for value in scores.values())
 
 
-@every_task
+@each_kind_of_task
 def test_the_test_set_ends_at_its_size(task):
     key = jax.random.key(9)
     batches = [draw_test(task, key, index) for index in range(4)]
