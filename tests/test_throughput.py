@@ -18,8 +18,7 @@ from experiments.common import timing
 from experiments.common.flags import UserError
 from experiments.throughput import compilation, floor, layers, loop, memory, part, peers, seeds, trainings
 from experiments.throughput.config import PARTS
-from experiments.throughput.peers import contestant
-from experiments.throughput.peers.contestant import DEFAULT, SCAN
+from experiments.throughput.peers import DEFAULT, SCAN
 from experiments.throughput.problem import Problem, Shape
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -168,7 +167,7 @@ def test_every_library_computes_the_same_function(cell, names):
     assert {each.name for each in libraries} == names
     assert not missing
     for library in libraries:
-        expected = contestant.cell_programs(*library.function(problem, data), data, engine=rnn_jax.Scan()).outputs()
+        expected = peers.cell_programs(*library.function(problem, data), data, engine=rnn_jax.Scan()).outputs()
         with jax.numpy_rank_promotion("allow"):
             outputs = library.prepare(problem, data).outputs()
         np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6, err_msg=library.name)
@@ -215,7 +214,7 @@ def test_statistics_are_of_milliseconds():
     ],
 )
 def test_other_weights_are_no_comparison(spoil):
-    spoilt = contestant.Contestant(
+    spoilt = peers.Contestant(
         "spoilt", lambda problem, data: SCAN.prepare(problem, data._replace(params=spoil(data.params)))
     )
     with pytest.raises(RuntimeError, match="spoilt computes something else for lstm 2x5x3x4 float32: outputs differ"):

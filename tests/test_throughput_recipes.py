@@ -1,18 +1,20 @@
 """The PyTorch loop trains as rnn_jax does: batches of the same layout and distribution, the same loss, and it falls."""
 
+import itertools
+
 import jax
 import numpy as np
 import optax
 import pytest
 
 from experiments.throughput.problem import TASKS
-from experiments.throughput.trainings import jax_loop, torch_loop
+from experiments.throughput.trainings import jax_losses, torch_losses
 from rnn_jax import GRU, LSTM, ReadoutModel, VanillaRNN, initializers, interop, tasks, training
 
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from experiments.throughput.peers import pytorch_training  # noqa: E402
+from experiments.throughput.peers import pytorch  # noqa: E402
 
 BATCH = 1000
 
@@ -31,8 +33,8 @@ NAMES = list(TASKS)
 
 def drawn(task, batch):
     """Returns a batch of PyTorch's, and the same as one of rnn_jax: weight one at the steps that it reads."""
-    sampler, _ = pytorch_training.TASKS[type(task)]
-    theirs = sampler(task, batch, {"generator": torch.Generator().manual_seed(0), "device": "cpu"})()
+    sampler, _ = pytorch.TASKS[type(task)]
+    theirs = next(sampler(task, batch, {"generator": torch.Generator().manual_seed(0), "device": "cpu"}))
     places = np.arange(task.sequence_length * batch).reshape(-1, batch)
     read = theirs.read(torch.tensor(places)[..., None])[:, 0].numpy()
     targets = np.zeros((places.size, *theirs.targets.shape[1:]), theirs.targets.numpy().dtype)
@@ -103,11 +105,11 @@ def test_the_same_weights_and_batch_give_the_same_loss(name, cell, monkeypatch):
         )
         return core, readout
 
-    made = pytorch_training.network
-    monkeypatch.setattr(pytorch_training, "network", network)
-    _, loss_function = pytorch_training.TASKS[type(task)]
-    monkeypatch.setitem(pytorch_training.TASKS, type(task), (lambda *_: lambda: torch_batch, loss_function))
-    theirs = pytorch_training.loop("cpu", 0, task, trainer, steps)()
+    made = pytorch.network
+    monkeypatch.setattr(pytorch, "network", network)
+    _, loss_function = pytorch.TASKS[type(task)]
+    monkeypatch.setitem(pytorch.TASKS, type(task), (lambda *_: itertools.repeat(torch_batch), loss_function))
+    theirs = next(pytorch.losses("cpu", 0, task, trainer, steps))
 
     clip, optimizer = trainer.transformations
     value_and_grad = jax.jit(jax.value_and_grad(lambda p: task.loss(model.apply(p, batch.inputs)[1], batch)))
@@ -128,7 +130,7 @@ def test_both_learn_equally_fast():
     torch_init = {"input_init": initializers.Uniform(), "recurrent_init": initializers.Uniform()}
     model = ReadoutModel(GRU(task.input_size, 16, **torch_init), task.output_size)
     trainer = training.Trainer(model, 20, training.Adam(0.01), training.ClipByNorm(1.0))
-    ours = np.mean(jax_loop(task, trainer, seeds, 0, steps)())
-    theirs = np.mean(torch_loop(task, trainer, seeds, 0, steps)())
+    ours = np.mean(next(jax_losses(task, trainer, seeds, 0, steps)))
+    theirs = np.mean(next(torch_losses(task, trainer, seeds, 0, steps)))
     assert max(ours, theirs) < task.baseline / 4
     assert 1 / 2 < ours / theirs < 2

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from experiments.common import timing
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
-from experiments.throughput.peers.contestant import DEFAULT
+from experiments.throughput.peers import DEFAULT
 from experiments.throughput.problem import Problem, Shape
 
 NAME = "floor"

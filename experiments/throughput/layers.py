@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 
 from experiments.common import timing
 from experiments.common.figures import grouped_bars
-from experiments.throughput import part
+from experiments.throughput import part, peers
 from experiments.throughput.part import Options, Record
-from experiments.throughput.peers import JAX_LIBRARIES, REFERENCE, contestant
-from experiments.throughput.peers.contestant import DEFAULT, SCAN, Contestant, Programs
+from experiments.throughput.peers import DEFAULT, REFERENCE, SCAN, Contestant, Programs
 from experiments.throughput.problem import Problem, Shape
 from rnn_jax import Cell, Scan, plotting
 
@@ -42,7 +41,7 @@ def compare(
     for each in contestants:
         cell, params = each.function(problem, data)
         if cell not in references:
-            references[cell] = contestant.cell_programs(cell, params, data, engine=Scan())
+            references[cell] = peers.cell_programs(cell, params, data, engine=Scan())
         programs[each.name] = each.prepare(problem, data)
         checks[each.name] = {
             "contestant": each.name,
@@ -96,7 +95,7 @@ def _text(record: Record, records: Sequence[Record]) -> str:
 def _findings(records: Sequence[Record]) -> list[str]:
     sentences, reference = [], _reference(records)
     for mode in part.values(records, "mode"):
-        for title, others in {reference: [reference], "the fastest other JAX library": JAX_LIBRARIES}.items():
+        for title, others in {reference: [reference], "the fastest other JAX library": peers.JAX_LIBRARIES}.items():
             subject = f"{mode}, {DEFAULT.name} against {title}"
             sentences += part.finding(subject, part.select(records, mode=mode), others, "cell", "shape")
     return sentences
@@ -120,14 +119,14 @@ def _figure(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def _layer_jobs(options: Options, peers: Sequence[Contestant]) -> part.Jobs:
+def _layer_jobs(options: Options, libraries: Sequence[Contestant]) -> part.Jobs:
     problems = [Problem(cell, shape, options.dtype) for shape in options.problem_shapes() for cell in options.cells]
-    run = functools.partial(compare, options, [DEFAULT, SCAN, *peers], MODES)
+    run = functools.partial(compare, options, [DEFAULT, SCAN, *libraries], MODES)
     return {f"{problem.cell_name} {problem.shape}": functools.partial(run, problem) for problem in problems}
 
 
-def _length_jobs(options: Options, peers: Sequence[Contestant]) -> part.Jobs:
-    contestants = [DEFAULT, SCAN, contestant.CHECKPOINTED, *(peer for peer in peers if peer.name in LENGTH_PEERS)]
+def _length_jobs(options: Options, libraries: Sequence[Contestant]) -> part.Jobs:
+    contestants = [DEFAULT, SCAN, peers.CHECKPOINTED, *(each for each in libraries if each.name in LENGTH_PEERS)]
     shapes = [Shape(batch=16, steps=steps, input_size=64, hidden_size=64) for steps in options.lengths(*STEPS)]
     run = functools.partial(compare, options, contestants, MODES[1:])
     return {f"T = {shape.steps}": functools.partial(run, Problem("lstm", shape, options.dtype)) for shape in shapes}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.common.flags import setting
 from experiments.common.numbers import number
 from experiments.common.run_folder import Table
-from experiments.throughput.peers.contestant import DEFAULT, Contestant
+from experiments.throughput.peers import DEFAULT, Contestant
 from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Shape
 from rnn_jax import plotting
 from rnn_jax.report import Column
@@ -47,27 +47,19 @@ class Options:
 class Part:
     """A part of the benchmark: what it measures, and how its records are shown.
 
-    Args:
-      name: name in --parts, in records and of the figure's file.
-      jobs: function of the flags and the installed libraries that returns the comparisons.
-      title: template of the title of a table's section, filled with a record; each title makes a section.
-      columns: by header, a field as text, (field, scale) as a number, or a function of a record and all records that
-        returns text. Each combination of the text columns is a row. A header with {} makes a column for each value of
-        the field `by`; a column without values is not shown.
-      caption: template of the text below the table, filled with each field's largest value.
-      by: field in which the records of a row differ.
-      figure: function of all records that draws the figure; None draws nothing.
-      findings: function of all records that returns sentences.
+    Columns of the table are, by header, a field as text, (field, scale) as a number, or a function of a record and all
+    records that returns text. Each combination of the text columns is a row. A header with {} makes a column for each
+    value of the field `by`, in which the records of a row differ; a column without values is not shown.
     """
 
-    name: str
-    jobs: Callable[[Options, Sequence[Contestant]], Jobs]
-    title: str
+    name: str  # in --parts, in records and of the figure's file
+    jobs: Callable[[Options, Sequence[Contestant]], Jobs]  # comparisons for flags and installed libraries
+    title: str  # template of the title of a table's section, filled with a record; each title makes a section
     columns: Mapping[str, Any]
-    caption: str = ""
+    caption: str = ""  # template of the text below the table, filled with each field's largest value
     by: str = ""
     figure: Callable[[Sequence[Record]], Figure] | None = None
-    findings: Callable[[Sequence[Record]], list[str]] = lambda _: []
+    findings: Callable[[Sequence[Record]], list[str]] = lambda _: []  # sentences
 
     def table(self, records: Sequence[Record]) -> Table:
         """Returns the table of this part's records."""

@@ -9,7 +9,7 @@ import rnn_jax
 from experiments.common import timing
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
-from experiments.throughput.peers.contestant import jax_programs
+from experiments.throughput.peers import jax_programs
 from experiments.throughput.problem import Problem, Shape
 from rnn_jax.seeds import over_seeds, place
 

@@ -11,7 +11,8 @@ import concurrent.futures
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,8 +22,7 @@ from experiments.common import networks, runner, timing
 from experiments.common.figures import grouped_bars
 from experiments.throughput import part
 from experiments.throughput.part import Options, Record
-from experiments.throughput.peers import REFERENCE
-from experiments.throughput.peers.contestant import DEFAULT, Contestant
+from experiments.throughput.peers import DEFAULT, REFERENCE, Contestant
 from experiments.throughput.problem import PRECISION, TASKS
 from rnn_jax import initializers, plotting, tasks, training
 
@@ -44,37 +44,31 @@ STEP = Setup(32, training.Adam(1e-3), seeds=(1, 8), steps=10, timed_steps=1)
 RECIPE = Setup(20, training.Adam(2e-3), seeds=(5,), steps=20, timed_steps=20)
 
 
-def jax_loop(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int) -> timing.Call:
-    """Returns a call that makes `steps` more steps of all seeds in one program, in any thread, and returns the losses.
-
-    Compiled once it has been called.
-    """
+def jax_losses(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int) -> Iterator[np.ndarray]:
+    """Trains all seeds in one program, in any thread, and yields their losses after every `steps` steps."""
     state = training.start(trainer, task, training.init(trainer, jax.random.split(jax.random.key(seed), seeds)))
     trainer = initializers.without_initializers(trainer)  # as in the experiments
-
-    def run() -> np.ndarray:
-        nonlocal state
+    while True:
         with jax.default_matmul_precision(PRECISION):  # a new thread starts with JAX's default
             state, metrics = training.run(trainer, task, state, steps)
-        return np.asarray(metrics.loss[:, -1])
-
-    return run
+        yield np.asarray(metrics.loss[:, -1])
 
 
-def torch_loop(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int) -> timing.Call:
-    """Returns the same call in PyTorch, one seed after the other."""
-    from experiments.throughput.peers import pytorch, pytorch_training  # only if torch is installed
+def torch_losses(
+    task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int
+) -> Iterator[tuple[float, ...]]:
+    """Does the same in PyTorch, one seed after the other."""
+    from experiments.throughput.peers import pytorch  # only if torch is installed
 
-    loops = [pytorch_training.loop(pytorch.device(), seed + n, task, trainer, steps) for n in range(seeds)]
-    return lambda: [loop() for loop in loops]
+    return zip(*(pytorch.losses(pytorch.device(), seed + n, task, trainer, steps) for n in range(seeds)), strict=True)
 
 
-def _train_all(library: str, loops: Sequence[timing.Call]) -> float:
-    """Makes the calls of all cells, those of rnn_jax in parallel, and returns their mean loss."""
-    if library != DEFAULT.name or len(loops) == 1:
-        return float(np.mean([loop() for loop in loops]))  # in this thread, to which PyTorch's own threads belong
+def _train_all(library: str, losses: Sequence[Iterator[Any]]) -> float:
+    """Trains all cells for some more steps, those of rnn_jax in parallel, and returns their mean loss."""
+    if library != DEFAULT.name or len(losses) == 1:
+        return float(np.mean([*map(next, losses)]))  # in this thread, to which PyTorch's own threads belong
     with concurrent.futures.ThreadPoolExecutor(runner.parallel_programs()) as pool:
-        return float(np.mean(list(pool.map(lambda loop: loop(), loops))))
+        return float(np.mean(list(pool.map(next, losses))))
 
 
 def _measure(
@@ -83,13 +77,14 @@ def _measure(
     task = tasks.find(name, min(TASKS[name], options.longest))
     models = [networks.make_model(cell, task, HIDDEN) for cell in cells]
     trainers = [training.Trainer(model, setup.batch, setup.optimizer, CLIP) for model in models]
-    makers = {DEFAULT.name: jax_loop} | {peer.name: torch_loop for peer in peers if peer.name == REFERENCE}
+    makers: dict[str, Any] = {DEFAULT.name: jax_losses}
+    makers |= {peer.name: torch_losses for peer in peers if peer.name == REFERENCE}
     calls: dict[tuple[str, int], timing.Call] = {}
     first_ms = {}
     for key in [(library, seeds) for library in makers for seeds in setup.seeds]:
         start = time.perf_counter()
-        loops = [makers[key[0]](task, trainer, key[1], options.seed, setup.steps) for trainer in trainers]
-        calls[key] = functools.partial(_train_all, key[0], loops)
+        losses = [makers[key[0]](task, trainer, key[1], options.seed, setup.steps) for trainer in trainers]
+        calls[key] = functools.partial(_train_all, key[0], losses)
         calls[key]()
         first_ms[key] = (time.perf_counter() - start) * 1e3
     times = timing.interleave(calls, options.repeats, options.seconds)
@@ -98,25 +93,13 @@ def _measure(
         share = setup.timed_steps / setup.steps
         statistics = timing.statistics([seconds * share for seconds in times[library, seeds]])
         sequences = len(cells) * seeds * setup.timed_steps * setup.batch
-        records.append(
-            {
-                "task": name,
-                "steps": task.length,
-                "batch": setup.batch,
-                "hidden_size": HIDDEN,
-                "cells": ",".join(cells),
-                "seeds": seeds,
-                "steps_a_call": setup.steps,
-                "programs_at_a_time": runner.parallel_programs() if library == DEFAULT.name else 1,
-                "contestant": library,
-                **statistics,
-                "median_ms_a_seed": statistics["median_ms"] / seeds,
-                "first_call_ms": first_ms[library, seeds],
-                "sequences_per_second": sequences / statistics["median_ms"] * 1e3,
-                "baseline": task.baseline,
-                "loss_after": call(),
-            }
-        )
+        programs = runner.parallel_programs() if library == DEFAULT.name else 1
+        sizes = {"batch": setup.batch, "hidden_size": HIDDEN, "cells": ",".join(cells), "seeds": seeds}
+        record = {"task": name, "steps": task.length, **sizes, "steps_a_call": setup.steps}
+        record |= {"programs_at_a_time": programs, "contestant": library, **statistics}
+        record |= {"median_ms_a_seed": statistics["median_ms"] / seeds, "first_call_ms": first_ms[library, seeds]}
+        record |= {"sequences_per_second": sequences / statistics["median_ms"] * 1e3}
+        records.append(record | {"baseline": task.baseline, "loss_after": call()})
     return records
 
 

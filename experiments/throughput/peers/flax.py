@@ -5,7 +5,7 @@ from typing import Any
 import jax
 from flax import linen, nnx
 
-from experiments.throughput.peers.contestant import Contestant, Programs, jax_programs
+from experiments.throughput.peers import Contestant, Programs, jax_programs
 from experiments.throughput.problem import Data, Problem
 from rnn_jax import interop
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
-from experiments.throughput.peers.contestant import Contestant, Programs, jax_programs
+from experiments.throughput.peers import Contestant, Programs, jax_programs
 from experiments.throughput.problem import Data, Problem
 from rnn_jax.cells.gru import GRUResetBeforeParams
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from experiments.throughput.peers.contestant import Contestant, Programs, Unavailable, jax_programs
+from experiments.throughput.peers import Contestant, Programs, Unavailable, jax_programs
 from experiments.throughput.problem import Data, Problem
 from rnn_jax import interop
 
