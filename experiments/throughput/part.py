@@ -77,7 +77,8 @@ class Part:
         fields = {field: max(values(records, field)) for field, value in records[0].items() if value is not None}
         caption = self.caption.format(**fields)
         if "rounds" in fields:
-            caption += f" Medians of {min(values(records, 'rounds'))} to {fields['rounds']} rounds."
+            counts = dict.fromkeys([min(values(records, "rounds")), fields["rounds"]])
+            caption += f" Medians of {' to '.join(map(str, counts))} rounds."
         return Table(columns, {title: list(rows.values()) for title, rows in sections.items()}, caption)
 
 
@@ -151,6 +152,7 @@ def curves(
                 line = select(sweep, **{by: name})
                 axis.plot([r[field] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
             axis.set(xlabel="T (steps)" if field == "steps" else field, xscale="log", yscale="log" if log else "linear")
+            axis.set_xticks([], minor=True)
             axis.set_xticks(values(sweep, field), values(sweep, field))
             axis.set_ylim(bottom=None if log else 0)
             axis.grid(alpha=0.3, which="both")

@@ -128,15 +128,16 @@ COLUMNS = {
     "loss": lambda r, _: f"{r['loss_after'] / r['baseline']:.2f}",
 }
 CAPTION = (
-    "ms: of {timed} of all cells and seeds. ratio: to torch's time. first: first call, with initialisation and "
-    "compilation. loss: afterwards, mean, over the baseline's. torch: one cell and seed after the other."
+    " of all cells and seeds. ratio: to torch's time. first: first call, with initialisation and compilation. loss: "
+    "afterwards, mean, over the baseline's. rnn_jax: {programs_at_a_time} cells in parallel; torch: one cell and seed "
+    "after the other."
 )
 TRAINING = part.Part(
     "training",
     lambda options, peers: {"adding": lambda: _measure(options, peers, STEP, "adding", ["lstm"])},
     "an optimization step: {cells}, B = {batch}, H = {hidden_size}",
     COLUMNS,
-    CAPTION.format(timed="one step"),
+    "ms: one step" + CAPTION,
 )
 RECIPES = part.Part(
     "recipes",
@@ -147,7 +148,7 @@ RECIPES = part.Part(
     },
     "trainings: {cells}, B = {batch}, H = {hidden_size}",
     COLUMNS,
-    CAPTION.format(timed="{steps_a_call} steps"),
+    "ms: {steps_a_call} steps" + CAPTION,
     figure=_figure,
     findings=lambda records: part.finding(f"trainings, rnn_jax against {REFERENCE}", records, [REFERENCE], "task"),
 )
