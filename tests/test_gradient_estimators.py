@@ -1,4 +1,4 @@
-"""The experiment on estimators: what it measures, what it leaves behind, what it refuses."""
+"""The experiment on gradient estimators: its records and files, bias and spread, the text task, rejected configs."""
 
 import dataclasses
 import json
@@ -11,7 +11,8 @@ import pytest
 
 from experiments import gradient_estimators
 from experiments.common.flags import UserError
-from experiments.gradient_estimators import cost, quality, text
+from experiments.baselines.bigram import bigram_entropy
+from experiments.gradient_estimators import characters, measurement
 from rnn_jax import BPTT, RTRL, TBPTT, UORO
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -30,16 +31,16 @@ TINY = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("estimators")
     gradient_estimators.run(TINY, str(folder))
     return folder
 
 
-def test_a_tiny_run_leaves_its_files_and_a_record_of_everything(ran):
-    results = json.loads((ran / "results.json").read_text())["results"]
+def test_a_tiny_run_writes_its_files_and_all_records(finished):
+    results = json.loads((finished / "results.json").read_text())["results"]
     names = ["BPTT", "TBPTT 5", "TBPTT 5, 10", "RTRL", "SnAp-1", "e-prop", "UORO"]
-    costs, qualities, learnt = (
+    costs, qualities, learning = (
         {
             (r["estimator"], r.get("steps") if part == "cost" else r.get("seed"), r.get("moment")): r
             for r in results
@@ -49,81 +50,86 @@ def test_a_tiny_run_leaves_its_files_and_a_record_of_everything(ran):
     )
     assert set(costs) == {(name, steps, None) for name in names for steps in (12,)}
     assert set(qualities) == {(n, seed, m) for n in names[1:] for seed in range(2) for m in ("before", "after")}
-    assert set(learnt) == {(name, seed, None) for name in names for seed in range(2)}
+    assert set(learning) == {(name, seed, None) for name in names for seed in range(2)}
     for (name, _, _), record in qualities.items():
         assert record["spread"] == 0 or name == "UORO"
         assert record["bias"] > 1e-3 or name in ("RTRL", "UORO")
         if name == "RTRL":
             assert record["cosine"] == pytest.approx(1, abs=1e-5)
             assert record["bias"] < 1e-5
-    curves = np.load(ran / "arrays.npz")
+    curves = np.load(finished / "arrays.npz")
     assert {key: curves[key].shape for key in curves} == {f"characters/rnn/{name}": (2, 6) for name in names}
-    for record in learnt.values():
+    for record in learning.values():
         tail = curves[f"characters/rnn/{record['estimator']}"][record["seed"], -1:]
         assert record["final_loss"] == pytest.approx(float(tail.mean()))
         assert 0 < record["baseline"] < record["final_loss"] < 2 * math.log(27)
-    assert (ran / "rnn.png").read_bytes().startswith(b"\x89PNG")
+    assert (finished / "rnn.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_bias_of_an_unbiased_estimate_is_only_chance_and_its_spread_is_not():
+def test_an_unbiased_estimate_has_spread_and_only_chance_bias():
     config = dataclasses.replace(TINY, tasks=("adding",))
-    (problem,) = gradient_estimators.plan(config)
-    params = jax.vmap(problem.model.init)(jax.random.split(jax.random.key(0), 1))
+    ((problem,), _) = gradient_estimators.plan(config)
+    trainer = problem.trainers["BPTT"]
+    params = jax.vmap(trainer.model.init)(jax.random.split(jax.random.key(0), 1))
     batch = problem.task.sample(jax.random.key(1), 4)
 
     def gradients(estimator, draws):
-        of = problem.task, params, batch, jax.random.key(2)
-        return np.asarray(quality.gradients(problem.model, estimator, draws, *of))
+        arguments = problem.task, params, batch, jax.random.key(2)
+        return np.asarray(measurement.gradients(dataclasses.replace(trainer, estimator=estimator), draws, *arguments))
 
     exact_gradient = gradients(BPTT(), 1)[:, 0]
 
-    def of(estimator, draws):
-        return quality.compare(gradients(estimator, draws), exact_gradient)
+    def quality(estimator, draws):
+        return measurement.compare(gradients(estimator, draws), exact_gradient)
 
-    random, exact, cut = of(UORO(), 256), of(RTRL(), 1), of(TBPTT(1), 1)
-    assert random.spread[0] > 0.3
-    assert random.bias[0] < 3 * random.spread[0] / math.sqrt(256)
-    assert exact.bias[0] < 1e-5 < 1e-3 < cut.bias[0]
+    random, exact, truncated = quality(UORO(), 256), quality(RTRL(), 1), quality(TBPTT(1), 1)
+    assert random["spread"][0] > 0.3
+    assert random["bias"][0] < 3 * random["spread"][0] / math.sqrt(256)
+    assert exact["bias"][0] < 1e-5 < 1e-3 < truncated["bias"][0]
 
 
 def test_text_is_folded_and_its_bigrams_counted():
-    task = text.Characters.of("Ab, aB!ab\nAB", 3)
-    assert "".join(text.SYMBOLS[c] for c in task.codes) == "ab ab ab ab"
-    # After a always b, after b always a space, after a space always a.
-    assert task.bigram == pytest.approx(0)
-    mixed = text.Characters.of("abacabac" * 100, 3)
-    # After a, b and c alike; after those a.
-    assert mixed.bigram == pytest.approx(math.log(2) / 2, rel=1e-2)
-    batch = task.piece(jnp.array(1), 3)
+    task = characters.Characters.create("Ab, aB!ab\nAB", 3)
+    assert "".join(characters.SYMBOLS[c] for c in task.codes) == "ab ab ab ab"
+    # b always follows a, a space always follows b, a always follows a space.
+    assert task.baseline == pytest.approx(0)
+    mixed = characters.Characters.create("abacabac" * 100, 3)
+    # b and c follow a equally often; a follows both.
+    assert mixed.baseline == pytest.approx(math.log(2) / 2, rel=1e-2)
+    assert mixed.baseline == bigram_entropy(np.asarray(mixed.codes), 27)
+    batch = task.window(jnp.array(1), 3)
     assert np.argmax(batch.inputs, axis=-1).tolist() == [2, 0, 1]
     assert batch.targets.tolist() == [0, 1, 2]
+    assert (task.input_size, task.output_size, task.sequence_length, task.dependency) == (27, 27, 3, 2)
 
 
-def test_memory_of_a_cost_is_the_programs(ran):
-    (problem,) = gradient_estimators.plan(TINY)
-    records = [r for r in json.loads((ran / "results.json").read_text())["results"] if r["part"] == "cost"]
-    lowered = cost._lower(problem, RTRL(), 12)
-    wanted = lowered.compile().memory_analysis().temp_size_in_bytes
-    assert [r["temporary_bytes"] for r in records if (r["estimator"], r["steps"]) == ("RTRL", 12)] == [wanted]
+def test_memory_of_a_cost_is_that_of_the_compiled_program(finished):
+    ((problem,), _) = gradient_estimators.plan(TINY)
+    records = [r for r in json.loads((finished / "results.json").read_text())["results"] if r["part"] == "cost"]
+    trainer, key = problem.trainers["RTRL"], jax.random.key(0)
+    program = measurement.cost_program(trainer, trainer.model.init(key), jnp.zeros((12, 8, 27)), key)
+    expected = program.memory_analysis().temp_size_in_bytes
+    memory = [r["temporary_bytes"] for r in records if (r["estimator"], r["steps"]) == ("RTRL", 12)]
+    assert memory == [expected]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"seeds": 0}, "--seeds must be positive, got 0"),
-        ({"learning_rate": float("nan")}, "--learning_rate must be positive, got nan"),
-        ({"tasks": ("chess",)}, "unknown task 'chess': known are adding, copying, characters"),
+        ({"learning_rate": float("nan")}, "--learning_rate must be a positive number, got nan"),
+        ({"tasks": ("chess",)}, "--tasks: unknown 'chess': known are adding, copying, characters"),
         ({"cells": ("rnn", "rnn")}, "--cells must name at least one and none twice, got 'rnn,rnn'"),
         ({"cells": ("lstn",)}, "lstn"),
         ({"segment": 11}, "--segment must be at most 10, got 11"),
         ({"lengths": ("9",)}, "--lengths must be numbers of at least 10 steps, got '9'"),
         ({"lengths": ("ten",)}, "--lengths must be numbers of at least 10 steps, got 'ten'"),
-        ({"text": "no/such/file"}, "--text 'no/such/file' cannot be read: "),
-        ({"steps": 10**6}, "characters; --batch_size streams of --steps times --segment want 10000002"),
+        ({"text": "no/such/file"}, "--text: no/such/file: cannot be read: "),
+        ({"steps": 10**6}, "characters; --batch_size x --segment x --steps and one more need 10000002"),
     ],
 )
-def test_wrong_flags_are_refused_by_name(changes, message, tmp_path):
-    with pytest.raises(UserError) as refused:
+def test_wrong_flags_are_rejected_by_name(changes, message, tmp_path):
+    with pytest.raises(UserError) as rejected:
         gradient_estimators.run(dataclasses.replace(TINY, **changes), str(tmp_path))
-    assert message in str(refused.value)
+    assert message in str(rejected.value)
     assert not list(tmp_path.iterdir())

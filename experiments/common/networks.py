@@ -95,6 +95,11 @@ def make_cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:
     return cell
 
 
+def short_name(name: str) -> str:
+    """Returns a network's name for tables: of `module:Class` the class."""
+    return name.rpartition(":")[2]
+
+
 def probe(description: str, use: Callable[[jax.Array], Any]) -> None:
     """Traces what an experiment does with a network, so that errors of user code show before anything is written.
 

@@ -76,7 +76,7 @@ class Run:
     @property
     def label(self) -> str:
         """Cell and initialisation; of module:Class the class."""
-        return f"{self.cell_name.rpartition(':')[2]}/{self.initialisation}"
+        return f"{networks.short_name(self.cell_name)}/{self.initialisation}"
 
 
 def plan(config: Config) -> list[Run]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import RenderableType
 
-from experiments.common import numbers
+from experiments.common import networks, numbers
 from experiments.long_dependency.presets import Plateau, Published
 from experiments.long_dependency.result import Result, by_length, by_task, ranked
 from rnn_jax import report
@@ -52,7 +52,7 @@ def _state(result: Result) -> str:
 
 
 COLUMNS = [
-    report.Column("cell", lambda r: r.cell.rpartition(":")[2], right=False),
+    report.Column("cell", lambda r: networks.short_name(r.cell), right=False),
     report.Column("solved", _state, right=False),
     report.Column("sequences", _sequences),
     report.Column("published", _published),
