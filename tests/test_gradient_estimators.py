@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from experiments import gradient_estimators
-from experiments.common.flags import UserError
 from experiments.baselines.bigram import bigram_entropy
+from experiments.common.flags import UserError
 from experiments.gradient_estimators import characters, measurement
 from rnn_jax import BPTT, RTRL, TBPTT, UORO
 

@@ -9,11 +9,11 @@ import numpy as np
 import optax
 from jax import flatten_util
 
+from experiments.common import timing
 from experiments.common.records import divergence_fields
 from experiments.common.runner import init_state
 from experiments.gradient_estimators.characters import Characters
 from experiments.gradient_estimators.config import Config, Problem
-from experiments.throughput import timing
 from rnn_jax import tasks, training
 from rnn_jax.gradients import ReadoutLoss, task_loss
 from rnn_jax.seeds import fetch, over_seeds, place
