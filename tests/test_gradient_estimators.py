@@ -125,7 +125,7 @@ def test_memory_of_a_cost_is_that_of_the_compiled_program(finished):
         ({"lengths": ("9",)}, "--lengths must be numbers of at least 10 steps, got '9'"),
         ({"lengths": ("ten",)}, "--lengths must be numbers of at least 10 steps, got 'ten'"),
         ({"text": "no/such/file"}, "--text: no/such/file: cannot be read: "),
-        ({"steps": 10**6}, "characters; --batch_size x --segment x --steps and one more need 10000002"),
+        ({"steps": 10**6}, "--text must have 10000002 characters for --batch_size, --segment and --steps, got "),
     ],
 )
 def test_wrong_flags_are_rejected_by_name(changes, message, tmp_path):

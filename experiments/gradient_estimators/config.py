@@ -85,7 +85,5 @@ def _characters(config: Config) -> Characters:
         raise UserError(f"--text: {error}") from error
     task = Characters.create(text, LENGTHS["characters"])
     if (count := len(task.codes)) < (required := config.batch_size * (config.segment * config.steps + 1)):
-        raise UserError(
-            f"--text has {count} characters; --batch_size x --segment x --steps and one more need {required}"
-        )
+        raise UserError(f"--text must have {required} characters for --batch_size, --segment and --steps, got {count}")
     return task

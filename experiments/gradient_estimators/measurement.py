@@ -136,12 +136,12 @@ def measure_cost(config: Config, problem: Problem, steps: int) -> Records:
     def call(name: str) -> timing.Call:
         return lambda: jax.block_until_ready(programs[name](*arguments))
 
-    times = timing.interleave({name: call(name) for name in programs}, ROUNDS, SECONDS)
+    times = timing.compare({name: call(name) for name in programs}, ROUNDS, SECONDS)
     records = []
     for name, program in programs.items():
         shared = {"part": "cost", "cell": problem.cell_name, "estimator": name, "steps": steps}
         memory = program.memory_analysis().temp_size_in_bytes  # in addition to inputs and results
-        records.append({**shared, **timing.statistics(times[name]), "temporary_bytes": memory})
+        records.append({**shared, **times[name], "temporary_bytes": memory})
     return records
 
 
