@@ -110,7 +110,9 @@ CELLS = {
 
 @pytest.mark.parametrize("engine", [Sweeps(), Loops()], ids=str)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-@pytest.mark.parametrize("lengths", [None, np.array([3, 0])], ids=["full", "lengths"])
+@pytest.mark.parametrize(
+    "lengths", [pytest.param(None, marks=pytest.mark.extended), np.array([3, 0])], ids=["full", "lengths"]
+)
 def test_gradient_follows_from_states_and_adjoints(engine, cell, lengths):
     rng = np.random.default_rng(0)
     params = cell.init(jax.random.key(0))

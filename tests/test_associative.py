@@ -124,7 +124,10 @@ def temporary_bytes(cell, engine, steps):
     return gradient.lower(params, xs).compile().memory_analysis().temp_size_in_bytes
 
 
-@every_cell
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, id=n, marks=() if n == "MinGRU" else pytest.mark.extended) for n, cell in CELLS.items()],
+)
 def test_memory_grows_with_time_as_that_of_the_loop(cell):
     short, long = (temporary_bytes(cell, Associative(), steps) for steps in (1024, 8192))
     assert long <= 8.2 * short  # 8 * 13 / 10 if an array were kept for every round
@@ -154,7 +157,13 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("layer", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(layer, id=name, marks=() if name in ("dropout", "zoneout", "stack") else pytest.mark.extended)
+        for name, layer in NESTED.items()
+    ],
+)
 def test_layers_with_noise_in_parallel(layer):
     options = {"lengths": np.array([7, 0, 1, 4]), "resets": np.random.default_rng(0).random((7, B)) < 0.3}
     assert_close(*both_ways(layer, **options, key=jax.random.key(3)))

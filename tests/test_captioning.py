@@ -223,6 +223,7 @@ def test_larger_images_are_reduced(tmp_path):
     np.testing.assert_array_equal(digits.validation.labels, labels[[11, 23]])
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("shape", "label", "message"),
     [

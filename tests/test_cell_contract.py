@@ -13,6 +13,7 @@ import pytest
 import rnn_jax
 from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, decisions
 from rnn_jax.unrolling import unroll
+from tests import registry
 
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
@@ -28,7 +29,7 @@ ENGINES = [
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # cells that `Associative` accepts
 # Engines that differ from another one by an option; with most cells they are marked slow.
 OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True)]
-# Engines that the plain run tests with every cell, and the cells that it tests with every engine.
+# Engines that the plain run tests with every cell that is no variant, and the cells that it tests with every engine.
 EVERY_CELL = [Scan(), Hoisted(keep=True), Associative()]
 COMMON = ["lstm", "gru"]
 
@@ -36,7 +37,7 @@ every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
 def marks(name, engine, every_cell):
-    if name in COMMON or engine in every_cell:
+    if name in COMMON or engine == Scan() or (engine in every_cell and name not in registry.VARIANTS):
         return ()
     return pytest.mark.slow if engine in OPTIONS else pytest.mark.extended
 

@@ -54,7 +54,7 @@ def start(tmp_path):
 @pytest.mark.parametrize(
     ("count", "shape", "held"),
     [
-        (2, "data:2", 4),
+        pytest.param(2, "data:2", 4, marks=pytest.mark.extended),
         pytest.param(2, "seeds:2", 8, marks=pytest.mark.slow),
         pytest.param(2, "model:2", 8, marks=pytest.mark.slow),
         pytest.param(4, "data:2,seeds:2", 4, marks=pytest.mark.slow),

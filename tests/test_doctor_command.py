@@ -134,6 +134,7 @@ def test_half_of_an_arrays_file_is_refused(finished, tmp_path):
             doctor.run(doctor.Config(), str(tmp_path))
 
 
+@pytest.mark.extended
 def test_the_command_line_reports_a_mistake_in_one_line():
     done = command("--workdir=/nowhere")
     assert (done.returncode, done.stderr) == (2, "error: --workdir '/nowhere': no such folder\n")

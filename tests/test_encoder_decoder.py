@@ -80,6 +80,7 @@ def test_padding_changes_nothing_and_gradients_are_finite(name):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(got))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["bahdanau"])
 def test_empty_sources_and_targets_leave_finite_gradients(name):
     model, params = ready(name)
@@ -144,6 +145,7 @@ def test_scheduled_sampling_reads_sampled_tokens(name):
     np.testing.assert_allclose(sampled[0], forced[0], rtol=1e-4, atol=0.1)
 
 
+@pytest.mark.extended
 def test_scheduled_sampling_depends_on_probability_and_key():
     decoder, params, state = encoded("luong")
     run = jax.jit(lambda p, key: decoder.apply(params, TARGETS, state, key=key, sampling_probability=p)[1])

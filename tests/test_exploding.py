@@ -154,6 +154,7 @@ def test_bad_configs_are_rejected_before_anything_is_written(fields: dict, messa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 def test_the_command_line_reports_a_bad_flag_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "experiments.exploding", "--gains=1,x", f"--workdir={tmp_path / 'run'}"]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

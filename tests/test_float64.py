@@ -1,5 +1,6 @@
 """Runs tests/float64 in processes of their own, because JAX takes its float width when it starts."""
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -14,22 +15,23 @@ SLOW = [name for name in FILES if "mark.slow" in (FOLDER / name).read_text(encod
 PEERS = ["test_interop_torch.py", "test_keras_haiku_parity.py", "test_torch_parity.py"]
 PEERS_SLOW = ["test_teaching.py", "test_interop_keras.py"]  # the tests in 32 bit show the same, less sharply
 OTHERS = [name for name in FILES if name not in [*PEERS, *PEERS_SLOW]]
-HALVES = [OTHERS[::2], OTHERS[1::2]]  # each in a process
 DEFAULT, EXTENDED = "not (slow or extended)", "extended and not slow"
 
 
 @pytest.mark.parametrize(
     ("names", "marked"),
     [
-        *((names, DEFAULT) for names in HALVES),
+        (OTHERS, DEFAULT),
         pytest.param(PEERS, "not slow", marks=pytest.mark.peers),
-        *(pytest.param(names, EXTENDED, marks=pytest.mark.extended) for names in HALVES),
+        pytest.param(OTHERS, EXTENDED, marks=pytest.mark.extended),
         *(pytest.param([name], "not slow", marks=[pytest.mark.slow, pytest.mark.peers]) for name in PEERS_SLOW),
         *(pytest.param([name], "slow", marks=pytest.mark.slow) for name in SLOW),
     ],
     ids=str,
 )
 def test_float64_suite_passes(names, marked):
+    if names == PEERS and not any(map(importlib.util.find_spec, ("haiku", "keras", "torch"))):
+        pytest.skip("neither haiku nor keras nor torch is installed")
     files = [f"tests/float64/{name}" for name in names]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", *files, "-m", marked, "-q", "-n0", "-p", "no:cacheprovider"],

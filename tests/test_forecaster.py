@@ -230,7 +230,11 @@ def test_equal_models_share_a_compiled_program():
     assert forecaster._sample._cache_size() == before
 
 
-@pytest.mark.parametrize("inner", [GRU(F, H), LSTM(F, H), rnn_jax.LRU(F, H)], ids=str)
+@pytest.mark.parametrize(
+    "inner",
+    [GRU(F, H), *(pytest.param(c, marks=pytest.mark.extended) for c in (LSTM(F, H), rnn_jax.LRU(F, H)))],
+    ids=str,
+)
 def test_a_delay_line_keeps_the_last_inputs(inner):
     cell, xs = DelayLine(inner, 3), draw(T, B, F)
     params = cell.init(jax.random.key(0))

@@ -37,6 +37,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.extended
 def test_a_tiny_run_writes_its_files_and_all_records(finished):
     results = json.loads((finished / "results.json").read_text())["results"]
     names = ["BPTT", "TBPTT 5", "TBPTT 5, 10", "RTRL", "SnAp-1", "e-prop", "UORO"]
@@ -103,6 +104,7 @@ def test_text_is_folded_and_its_bigrams_counted():
     assert (task.input_size, task.output_size, task.sequence_length, task.dependency) == (27, 27, 3, 2)
 
 
+@pytest.mark.extended
 def test_memory_of_a_cost_is_that_of_the_compiled_program(finished):
     ((problem,), _) = gradient_estimators.plan(TINY)
     records = [r for r in json.loads((finished / "results.json").read_text())["results"] if r["part"] == "cost"]

@@ -123,6 +123,7 @@ def test_summary_is_one_self_contained_page(finished: Path) -> None:
         assert words in page
 
 
+@pytest.mark.extended
 def test_prints_a_table_that_fits_a_terminal(tmp_path: Path) -> None:
     flags = ["--tasks=adding", "--cells=rnn", "--inits=default"]
     flags += ["--length=10", "--hidden_size=4", "--steps=2", "--seeds=2"]

@@ -130,6 +130,7 @@ def problems() -> list[measurement.Problem]:
     return speech.plan(dataclasses.replace(TINY, questions=("speakers", "joined")))[1]
 
 
+@pytest.mark.extended
 def test_every_speaker_is_unknown_once(problems: list[measurement.Problem]) -> None:
     *speakers, joined = problems
     assert [problem.network.name for problem in speakers] == [f"speaker {name}" for name in recordings.SPEAKERS]
@@ -137,6 +138,7 @@ def test_every_speaker_is_unknown_once(problems: list[measurement.Problem]) -> N
     assert joined.network.name == "joined"
 
 
+@pytest.mark.extended
 def test_frames_are_standardised_on_the_training_set(problems: list[measurement.Problem]) -> None:
     for problem in problems:
         frames = np.concatenate(problem.splits["training"].frames).astype(float)
@@ -148,6 +150,7 @@ def test_frames_are_standardised_on_the_training_set(problems: list[measurement.
     assert all(np.array_equal(a, b) for a, b in zip(frames, split.frames, strict=True))
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("unoptimized")
 def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     speech.run(TINY, str(tmp_path))

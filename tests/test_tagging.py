@@ -146,6 +146,7 @@ def finished(data, tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text())["results"]
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, _ = finished
     names = {"config.json", "results.json", "arrays.npz", "accuracy.png", "tags.png", "summary.html"}
@@ -154,6 +155,7 @@ def test_writes_its_files(finished):
     assert "most frequent tag, endings" in (folder / "summary.html").read_text()
 
 
+@pytest.mark.extended
 def test_records_hold_each_seed_and_agree_with_the_curves(finished):
     folder, records = finished
     assert [(r["run"], r["seed"]) for r in records] == [

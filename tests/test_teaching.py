@@ -396,6 +396,7 @@ def test_a_text_without_windows_or_choice_is_refused(content, message, tmp_path)
         configs.plan(teaching.Config(text=str(path)))
 
 
+@pytest.mark.extended
 def test_a_bad_flag_ends_the_program_without_a_traceback(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "experiments.teaching", "--quick", "--cell=xyz", f"--workdir={tmp_path / 'run'}"],

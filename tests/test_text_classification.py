@@ -307,6 +307,7 @@ def test_bad_settings_are_rejected_before_anything_is_written(fields, message, d
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 def test_the_command_line_reports_a_bad_file_without_a_traceback(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("label,words\na,b\n")

@@ -56,6 +56,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(loop, "LOG_POINTS", 2)
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("tiny")
 def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
     # The other parts compare with no other library.
@@ -149,6 +150,7 @@ def test_findings_compare_with_torch_and_with_the_fastest_other_jax_library():
     assert against_best.endswith("slower in 1, at worst 1.25 (lstm 2x5x3x4).")
 
 
+@pytest.mark.extended
 def test_in_bfloat16_every_library_is_near_float32_and_rnn_jax_is_nearest(names):
     problem = dataclasses.replace(SMALL, dtype="bfloat16")
     with jax.numpy_rank_promotion("allow"):
@@ -285,6 +287,7 @@ def test_the_floor_runs_every_step_in_order():
     assert not np.allclose(doubled[1], plain[1])
 
 
+@pytest.mark.extended
 def test_memory_grows_as_each_way_says():
     ways = ("Scan", "Checkpointed", memory.TRUNCATED)
     short, long = ({way: memory.temporary_bytes(way, steps) for way in ways} for steps in (100, 1600))
@@ -294,6 +297,7 @@ def test_memory_grows_as_each_way_says():
     assert growth["Scan"] > 12
 
 
+@pytest.mark.extended
 def test_truncated_backpropagation_steps_once_a_segment_and_carries_the_state(monkeypatch):
     monkeypatch.setattr(memory, "SEGMENT_LENGTH", 3)
     cell = memory.LSTM

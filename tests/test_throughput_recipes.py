@@ -12,6 +12,7 @@ from experiments.throughput.trainings import jax_losses, torch_losses
 from rnn_jax import GRU, LSTM, ReadoutModel, VanillaRNN, initializers, interop, tasks, training
 
 pytestmark = pytest.mark.peers
+pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from experiments.throughput.peers import pytorch  # noqa: E402

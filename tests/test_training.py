@@ -65,7 +65,7 @@ def test_a_chunk_has_a_metric_for_every_seed_and_step():
     assert len(np.unique(metrics.loss)) == SEEDS * STEPS
 
 
-@pytest.mark.parametrize("seeds", [SEEDS, 4])
+@pytest.mark.parametrize("seeds", [pytest.param(SEEDS, marks=pytest.mark.extended), 4])
 def test_seeds_in_one_program_equal_seeds_run_alone(seeds):
     # Bit for bit on a CPU, of which one device runs its seeds one after the other; 4 are spread over two.
     state, metrics = run(fresh(seeds))

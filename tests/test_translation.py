@@ -69,6 +69,7 @@ def finished(tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, results = finished
     names = {"config.json", "results.json", "arrays.npz", "loss.png", "length.png", "alignment.png", "summary.html"}
@@ -77,6 +78,7 @@ def test_writes_its_files(finished):
     assert set(results) == {"config", "environment", "results"}
 
 
+@pytest.mark.extended
 def test_the_records_describe_the_run(finished):
     folder, results = finished
     records = {(record["run"], record["seed"]): record for record in results["results"]}

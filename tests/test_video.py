@@ -108,6 +108,7 @@ def test_every_epoch_draws_new_paths():
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("unoptimized")
 def test_a_run_writes_files_and_records(tmp_path, capsys):
     video.run(tiny(), str(tmp_path))
