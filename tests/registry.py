@@ -17,13 +17,18 @@ VARIANTS = [
 ]
 
 
+EXTENDED = ["lstm_projected", "lru"]
 # The names of all cells, those of variants extended.
 NAMES = [pytest.param(name, marks=pytest.mark.extended if name in VARIANTS else ()) for name in CELLS]
 
 
+def marks(name):
+    """Returns the mark of a cell in tests that take time."""
+    if name in VARIANTS:
+        return pytest.mark.slow
+    return pytest.mark.extended if name in EXTENDED else ()
+
+
 def cells(input_size, hidden_size):
-    """Every cell by its name, the variants marked slow."""
-    return [
-        pytest.param(make(input_size, hidden_size), id=name, marks=pytest.mark.slow if name in VARIANTS else ())
-        for name, make in CELLS.items()
-    ]
+    """Every cell by its name, the variants marked slow, some others extended."""
+    return [pytest.param(make(input_size, hidden_size), id=name, marks=marks(name)) for name, make in CELLS.items()]

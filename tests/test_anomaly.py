@@ -201,6 +201,7 @@ def finished(data, tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text())["results"]
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, records = finished
     assert {p.name for p in folder.iterdir() if p.is_file()} == {
@@ -214,6 +215,7 @@ def test_writes_its_files(finished):
     assert np.load(folder / "arrays.npz")["rnn/validation/loss"].shape == (2, 1)
 
 
+@pytest.mark.extended
 def test_records_are_probabilities_and_counts(finished, plan):
     _, records = finished
     for record in records:

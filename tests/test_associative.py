@@ -259,6 +259,7 @@ def test_a_reset_stops_states_that_are_not_finite(cell):
         assert not np.any(np.isfinite(ys[:2]))
 
 
+@pytest.mark.extended
 def test_forward_mode_is_refused_and_forward_over_reverse_works():
     cell = MinGRU(D, H)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, D))

@@ -174,7 +174,11 @@ def test_outputs_follow_the_papers_equations(name):
 
 @pytest.mark.parametrize(
     ("name", "engine"),
-    [("bahdanau, lstm", Hoisted(keep=True)), ("luong, gru", Checkpointed(2)), ("luong, stack", Hoisted())],
+    [
+        ("bahdanau, lstm", Hoisted(keep=True)),
+        pytest.param("luong, gru", Checkpointed(2), marks=pytest.mark.extended),
+        pytest.param("luong, stack", Hoisted(), marks=pytest.mark.extended),
+    ],
     ids=repr,
 )
 def test_every_engine_gives_the_same_values_and_gradients(name, engine):

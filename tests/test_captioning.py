@@ -150,6 +150,7 @@ def test_scores_count_exact_captions_by_kind_and_by_form(data):
     np.testing.assert_allclose(scores["exact"], [1 - (1 - zeros) * row.mean(), 1])
 
 
+@pytest.mark.extended
 def test_a_training_scene_is_nearest_to_itself(data):
     whole = data.training.examples.whole
     keys = jax.random.split(jax.random.key(7), len(whole["kind"]))
@@ -160,6 +161,7 @@ def test_a_training_scene_is_nearest_to_itself(data):
     np.testing.assert_array_equal(baseline.test.scores["exact"], [1])
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("unoptimized")
 def test_a_run_writes_files_and_records(tmp_path, capsys):
     captioning.run(tiny(), str(tmp_path))

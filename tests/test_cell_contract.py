@@ -37,7 +37,7 @@ every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
 def marks(name, engine, every_cell):
-    if name in COMMON or engine == Scan() or (engine in every_cell and name not in registry.VARIANTS):
+    if name in COMMON or (engine in every_cell and name not in registry.VARIANTS):
         return ()
     return pytest.mark.slow if engine in OPTIONS else pytest.mark.extended
 

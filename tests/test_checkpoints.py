@@ -104,6 +104,7 @@ def test_one_in_another_format_is_rejected(ended: Path, tmp_path: Path, monkeypa
         trainings.train(trainings.on_task(), trainings.session(folder))
 
 
+@pytest.mark.extended
 def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
     progress = trainings.train(trainings.on_task(0.5), trainings.session(tmp_path, keep=2), steps=20)
     assert progress is not None

@@ -75,6 +75,7 @@ def test_best_path_collapses_the_most_probable_path() -> None:
     assert [tuple(labels.tolist()) for labels in decoded] == expected
 
 
+@pytest.mark.extended
 def test_it_learns_labels_without_their_times() -> None:
     """Pulses of random places and lengths; the labels give only their order."""
     rng = np.random.default_rng(0)

@@ -27,11 +27,11 @@ def imports(module):
 
 
 def marks(module):
-    """Returns the marks of a module's examples: those that train or take gradients compile for seconds each."""
+    """Returns the mark of a module's examples: all but the simplest compile for seconds."""
     if imports(module) & PEERS:
         return pytest.mark.peers
     package = module.removeprefix("rnn_jax.").split(".")[0]
-    return pytest.mark.extended if package in ("diagnostics", "gradients", "interop", "models", "training") else ()
+    return () if package in ("cell", "data", "initializers", "unrolling", "wrapper") else pytest.mark.extended
 
 
 @pytest.mark.parametrize("module", [pytest.param(name, marks=marks(name)) for name in MODULES])

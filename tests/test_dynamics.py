@@ -155,6 +155,7 @@ def test_lyapunov_spectrum_of_dead_units() -> None:
     assert exponents[0] < math.log(0.3) + 1e-5
 
 
+@pytest.mark.extended
 def test_chaos_starts_near_gain_one() -> None:
     # Sompolinsky, Crisanti & Sommers 1988: the autonomous network h = tanh(W h), W ~ N(0, g^2 / N).
     cell, n = VanillaRNN(1, 200), 200

@@ -65,9 +65,9 @@ def gradient_and_results(params, xs, engine):
     "engine",
     [
         Checkpointed(),
-        Checkpointed(3),
+        pytest.param(Checkpointed(3), marks=pytest.mark.extended),
         pytest.param(Checkpointed(100), marks=pytest.mark.slow),
-        Checkpointed(2, True),
+        pytest.param(Checkpointed(2, True), marks=pytest.mark.extended),
         Checkpointed(recursive=True),
         pytest.param(Hoisted(4), marks=pytest.mark.slow),
         Hoisted(keep=True),
@@ -200,6 +200,7 @@ def test_recomputing_saves_the_memory_of_the_arguments():
     assert with_it - without > 0.9 * 1600 * B * wide * 4
 
 
+@pytest.mark.extended
 def test_forward_mode_is_refused_and_forward_over_reverse_works():
     cell = GRU(2, 3)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))

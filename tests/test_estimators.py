@@ -143,6 +143,7 @@ def test_sequences_are_checked_as_in_unroll(estimator):
         estimator.init(MODEL.cell, params, batch.inputs, jnp.zeros((3, 4)), key)
 
 
+@pytest.mark.extended
 def test_lengths_work_outside_jit():
     params, batch = _arguments(MODEL)
     loss = task_loss(MODEL, TASK, batch)

@@ -284,6 +284,7 @@ def test_records_agree_with_arrays(finished):
     assert arrays["rnn/training/loss"].shape[0] == arrays["rnn/validation/loss"].shape[0] == 2
 
 
+@pytest.mark.extended
 def test_one_seed_has_no_ensemble_and_may_diverge(data, tmp_path):
     """A network whose only seed diverges is tested and reported like any other."""
     forecasting.run(with_(data, seeds=1, direct=(), learning_rate=1e30), str(tmp_path))

@@ -143,6 +143,7 @@ def test_same_seed_same_results(tmp_path: Path, finished: Path) -> None:
         np.testing.assert_array_equal(again[name], before[name], err_msg=name)
 
 
+@pytest.mark.extended
 def test_the_readmes_user_defined_cell_runs(tmp_path: Path) -> None:
     block = re.search(r"```python\n# my_module\.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block, "README.md shows no my_module.py"
@@ -216,7 +217,7 @@ def test_a_workdir_that_cannot_be_made_is_refused() -> None:
     [
         ("--cells=rnm", "error: unknown cell 'rnm'"),
         pytest.param("--workdir=/dev/null/run", "cannot be written", marks=pytest.mark.extended),
-        ("--hiden_size=3", "Unknown command line flag 'hiden_size'"),
+        pytest.param("--hiden_size=3", "Unknown command line flag 'hiden_size'", marks=pytest.mark.extended),
         pytest.param("--seeds=five", "five", marks=pytest.mark.extended),
         pytest.param("adding", "unexpected argument 'adding'", marks=pytest.mark.extended),
     ],

@@ -40,7 +40,9 @@ def with_biases(params):
     return jax.tree.map(lambda leaf: leaf + 0.05, params)
 
 
-@pytest.mark.parametrize("stride", [1, 2, pytest.param(3, marks=pytest.mark.extended)])
+@pytest.mark.parametrize(
+    "stride", [pytest.param(1, marks=pytest.mark.extended), 2, pytest.param(3, marks=pytest.mark.extended)]
+)
 @pytest.mark.parametrize("size", [(1, 1), pytest.param((2, 5), marks=pytest.mark.extended), (7, 9), (8, 8)])
 def test_product_and_its_gradients_equal_the_convolution(size, stride):
     x = jnp.asarray(RNG.normal(size=(3, *size, 2)), jnp.float32)
@@ -135,7 +137,7 @@ def test_loss_equals_that_of_stepping_the_decoder(attends):
     assert float(model.loss(params, PICTURES, targets, lengths)) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("cell", [LSTM, LRU])
+@pytest.mark.parametrize("cell", [LSTM, pytest.param(LRU, marks=pytest.mark.extended)])
 def test_bridge_makes_any_cell_state(cell):
     """States of several leaves, and of complex numbers."""
     model = captioner(attends=False, cell=cell)
@@ -180,7 +182,7 @@ FRAME_LABELS = np.array([[-1, 0, 1, 2, -1], [0, 1, 2, 0, -1], [2, 2, 2, 2, -1]])
 CLIP_LABELS = (np.array([0, 3, 1, 2, 2]), np.array([0, 1, 1, 0, 1]))
 
 
-@pytest.mark.parametrize("cell", [None, VanillaRNN(6, 4)])
+@pytest.mark.parametrize("cell", [pytest.param(None, marks=pytest.mark.extended), VanillaRNN(6, 4)])
 def test_logits_and_loss_of_a_video_equal_numpys(cell):
     model = video(cell)
     params = with_biases(model.init(jax.random.key(5)))
@@ -231,6 +233,7 @@ def _brightness_loss(model, params, batch, key):
     return model.loss(params, batch.whole["x"].swapaxes(0, 1), jnp.full((3, 4), -1), (batch.whole["y"],))
 
 
+@pytest.mark.extended
 def test_both_seeds_of_a_program_learn_the_brightness_of_clips():
     bright = RNG.uniform(size=(64, 3, 4, 4, 1)) * np.repeat([0.2, 1.0], 32)[:, None, None, None, None]
     data = Examples({}, {"x": jnp.asarray(bright, jnp.float32), "y": jnp.repeat(jnp.arange(2), 32)})

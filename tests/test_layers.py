@@ -282,7 +282,11 @@ def test_training_draws_noise_and_evaluation_does_not():
 
 
 @pytest.mark.parametrize(
-    "layer", [LAYERS["bidirectional"], Stack([GRU(D, H), Bidirectional(GRU(H, 2))])], ids=["bidirectional", "nested"]
+    "layer",
+    [
+        pytest.param(LAYERS["bidirectional"], id="bidirectional"),
+        pytest.param(Stack([GRU(D, H), Bidirectional(GRU(H, 2))]), id="nested", marks=pytest.mark.extended),
+    ],
 )
 def test_a_readout_works_over_any_layer(layer):
     model = rnn_jax.ReadoutModel(layer, 3)

@@ -121,7 +121,9 @@ def test_results_are_near_float32_and_of_its_types(cell):
 
 # Hoisted keeps a sum for the first, two arrays for the second; the third is not split.
 @pytest.mark.parametrize("cell", [CELLS[name] for name in ("lstm", "gru", "gru_reset_before")], ids=repr)
-@pytest.mark.parametrize("engine", ENGINES[1:], ids=str)
+@pytest.mark.parametrize(
+    "engine", [ENGINES[1], *(pytest.param(e, marks=pytest.mark.extended) for e in ENGINES[2:])], ids=str
+)
 def test_engines_round_as_scan(cell, engine):
     # The same products of the same operands: results differ by the order of sums and by rounding.
     mixed = MixedPrecision(cell)
@@ -170,7 +172,9 @@ def test_it_keeps_the_kind_of_its_cell_and_one_array_for_two():
     assert not MixedPrecision(GRUResetBefore(D, H)).is_split
 
 
-@pytest.mark.parametrize("engine", ENGINES[:3], ids=str)
+@pytest.mark.parametrize(
+    "engine", [Hoisted(), *(pytest.param(e, marks=pytest.mark.extended) for e in (Scan(), Checkpointed()))], ids=str
+)
 def test_gradients_add_up_over_time_in_float32(engine):
     # 1000 contributions of one sign: a sum in bfloat16 stops growing at 256 of them.
     cell = VanillaRNN(1, 4)
@@ -279,7 +283,9 @@ PRODUCTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("letters", PRODUCTS)
+@pytest.mark.parametrize(
+    "letters", [pytest.param(p, marks=pytest.mark.extended if n % 3 else ()) for n, p in enumerate(PRODUCTS)]
+)
 def test_a_product_and_its_derivatives_by_their_definition(letters):
     size = {"i": 5, "j": 9, "k": 2, "b": 3, "t": 4, "a": 2}
     x_axes, y_axes, z_axes = re.split(",|->", letters)

@@ -227,6 +227,7 @@ def finished(data, tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text())["results"]
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, _ = finished
     names = {"config.json", "results.json", "arrays.npz", "loss.png", "rolls.png", "summary.html"}
@@ -235,6 +236,7 @@ def test_writes_its_files(finished):
     assert "logistic regression" in (folder / "summary.html").read_text()
 
 
+@pytest.mark.extended
 def test_records_hold_each_seed_and_agree_with_the_curves(finished):
     folder, records = finished
     names = ["note frequencies", "repeat last chord, smoothed", "logistic regression, last chord"]

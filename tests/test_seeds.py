@@ -17,7 +17,7 @@ def weighted(one_seed, shared, scale):
     return {"sum": jnp.dot(one_seed["x"], shared) * scale, "key": jax.random.fold_in(one_seed["key"], 1)}
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+@pytest.mark.parametrize("seeds", [*(pytest.param(n, marks=pytest.mark.extended) for n in (1, 3)), 2, 4])
 @pytest.mark.parametrize("transform", [lambda f: f, lambda f: jax.jit(f, static_argnums=0)], ids=["eager", "jit"])
 def test_it_equals_vmap_over_as_many_devices_as_divide_the_seeds(seeds, transform):
     keys = jax.random.split(jax.random.key(0), seeds)

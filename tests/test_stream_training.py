@@ -148,6 +148,7 @@ def test_dropout_draws_anew_in_every_segment():
     assert np.all(np.abs(losses[3:] - losses[:3]) > 1e-6)
 
 
+@pytest.mark.extended
 def test_any_estimator_can_be_the_trainers():
     # RTRL carries its influence over segments: in an epoch's first it is BPTT, in the others it sees further back.
     trainer = dataclasses.replace(STILL, estimator=rnn_jax.RTRL())

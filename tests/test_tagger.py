@@ -148,6 +148,7 @@ def test_empty_sentences_have_no_loss():
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(grads))
 
 
+@pytest.mark.extended
 def test_word_dropout_makes_words_unknown_but_keeps_their_characters():
     _, (words, characters, _) = None, batch(WITH)
     certain = dataclasses.replace(WITH, word_dropout=0.999999)

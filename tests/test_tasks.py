@@ -116,7 +116,7 @@ def test_a_batch_depends_on_its_key_and_its_sequences_differ(task):
     assert len(np.unique(rows, axis=0)) >= distinct
 
 
-@every_task
+@each_kind_of_task
 def test_a_batch_is_well_formed(task):
     batch = jax.tree.map(np.asarray, large_batch(task))
     assert np.all(np.isfinite(batch.inputs))
@@ -145,7 +145,7 @@ def test_a_task_is_an_argument_without_arrays_and_equal_tasks_share_a_trace(task
     assert dataclasses.replace(task, length=T + 1) != task
 
 
-@every_task
+@each_kind_of_task
 def test_a_memoryless_prediction_has_the_loss_of_the_baseline_and_solves_no_task(task):
     batch = large_batch(task)
     scores = metrics(task, memoryless(task, batch), batch)
@@ -207,7 +207,7 @@ def test_the_test_set_ends_at_its_size(task):
     jax.tree.map(np.testing.assert_array_equal, batches[0], draw_test(task, key, 0))
 
 
-@pytest.mark.parametrize("name", ["adding_1997", "copying"])
+@pytest.mark.parametrize("name", [pytest.param("adding_1997", marks=pytest.mark.extended), "copying"])
 def test_evaluate_is_the_mean_over_the_whole_test_set(name):
     # 2,560 sequences in batches of 1,000: the last batch is partly padding, which must not count.
     task, key = TASKS[name], jax.random.key(9)

@@ -197,6 +197,7 @@ def finished(data, tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, _ = finished
     names = {"config.json", "results.json", "arrays.npz", "validation.png", "test.png", "summary.html"}
@@ -206,6 +207,7 @@ def test_writes_its_files(finished):
     assert "naive Bayes" in (folder / "summary.html").read_text()
 
 
+@pytest.mark.extended
 def test_records_describe_the_run(finished):
     folder, written = finished
     assert set(written) == {"config", "environment", "results"}

@@ -79,6 +79,7 @@ def test_one_move_does_not_show_the_path_and_one_position_not_the_move(drawn):
         assert np.abs(after.mean(axis=0) - middle).max() < 1.5
 
 
+@pytest.mark.extended
 def test_scores_compare_with_the_classes_of_the_clips(data):
     true, whole = data.test.classes, data.test.examples.whole
     for place in (0, 7):

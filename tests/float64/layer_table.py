@@ -117,10 +117,10 @@ NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) f
 
 # One of each kind of state and layer; then those of each kind of output or noise, and those that had bugs, marked
 # extended. The others are many and marked slow.
-REPRESENTATIVE = {"lstm", "own", "recurrent dropout", "bidirectional"}
+REPRESENTATIVE = {"lstm", "own", "bidirectional"}
 EXTENDED = {
     "rnn", "gru_reset_before", "lstm_projected", "lru", "min_gru", "learned own", "zoneout own", "zoneout complex",
-    "dropout", "stack, stepped", "encoded", "residual bidirectional",
+    "dropout", "recurrent dropout", "stack, stepped", "encoded", "residual bidirectional",
 }  # fmt: skip
 
 

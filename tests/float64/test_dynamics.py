@@ -92,7 +92,9 @@ def test_lyapunov_spectrum_of_a_linear_cell_is_its_eigenvalues():
     np.testing.assert_allclose(exponents, np.broadcast_to(np.log([1.2, 0.9, 0.5, 0.1]), (3, 4)), rtol=1e-10)
 
 
-@pytest.mark.parametrize("cell", [VanillaRNN(3, 4), GRU(3, 4)], ids=["rnn", "gru"])
+@pytest.mark.parametrize(
+    "cell", [VanillaRNN(3, 4), pytest.param(GRU(3, 4), marks=pytest.mark.extended)], ids=["rnn", "gru"]
+)
 def test_omega_and_its_immediate_gradient_match_finite_differences(cell, make_problem):
     _, params, _, xs = make_problem(cell)
     flat, back = jax.flatten_util.ravel_pytree(params)

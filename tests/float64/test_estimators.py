@@ -65,15 +65,10 @@ def exact(cell, ragged):
     return run(BPTT(Scan()), cell, *problem(cell), **(RAGGED if ragged else {}))[:2]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        if name in ("rnn", "lstm", "gru_reset_before", "lru", "stack")
-        else pytest.param(name, marks=pytest.mark.slow)
-        for name in EVERY
-    ],
-)
+MARKS = {"lstm": (), "lru": ()} | dict.fromkeys(["rnn", "gru_reset_before", "stack"], pytest.mark.extended)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS.get(n, pytest.mark.slow)) for n in EVERY])
 def test_rtrl_equals_bptt(name):
     cell = EVERY[name]
     assert_close(run(RTRL(), cell, *problem(cell), **RAGGED)[:2], exact(cell, True))
@@ -165,6 +160,7 @@ def test_all_segments_are_one_compiled_loop():
         assert size(10, estimator) == size(500, estimator)
 
 
+@pytest.mark.extended
 def test_a_given_state_is_the_initial_one_and_gets_no_gradient():
     cell = LearnedInitialState(VanillaRNN(D, H))
     params, xs, targets = problem(cell)
@@ -233,6 +229,7 @@ def test_snap_1_of_an_lstm_keeps_the_influence_within_a_unit():
     assert np.max(np.abs(gradient.w_h - exact(cell, False)[1].cell.w_h)) > 1e-3
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lru", "stack"))])
 def test_snap_2_of_a_dense_layer_equals_rtrl(name):
     assert_close(run(SnAp(2), EVERY[name], *problem(EVERY[name]), **RAGGED)[:2], exact(EVERY[name], True))

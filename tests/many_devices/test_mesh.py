@@ -80,7 +80,10 @@ def test_one_seed_over_many_devices_is_one_device(shape):
     assert parts == {int(devices) if axis == "model" else 1}
 
 
-@pytest.mark.parametrize("shape", [pytest.param("seeds:2", marks=pytest.mark.slow), "seeds:8"])
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param("seeds:2", marks=pytest.mark.slow), pytest.param("seeds:8", marks=pytest.mark.extended)],
+)
 def test_seeds_over_devices_are_one_device_bit_for_bit(shape):
     on_mesh, on_one = trained(shape, seeds=8), trained("seeds:1", seeds=8)
     assert_equal(on_mesh[1], on_one[1])
