@@ -108,7 +108,7 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", [Sweeps(), Loops()], ids=str)
+@pytest.mark.parametrize("engine", [Sweeps(), pytest.param(Loops(), marks=pytest.mark.extended)], ids=str)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize(
     "lengths", [pytest.param(None, marks=pytest.mark.extended), np.array([3, 0])], ids=["full", "lengths"]

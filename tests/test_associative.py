@@ -160,7 +160,7 @@ NESTED = {
 @pytest.mark.parametrize(
     "layer",
     [
-        pytest.param(layer, id=name, marks=() if name in ("dropout", "zoneout", "stack") else pytest.mark.extended)
+        pytest.param(layer, id=name, marks=() if name in ("dropout", "zoneout") else pytest.mark.extended)
         for name, layer in NESTED.items()
     ],
 )

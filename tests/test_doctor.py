@@ -176,7 +176,9 @@ def test_a_broken_run_gets_its_own_cause(name):
     assert all(f.remedy and f.evidence for f in diagnosis)
 
 
-LONGER = {"GRU, adding solved": pytest.mark.slow} | dict.fromkeys(["LSTM, chrono", "fresh GRU"], pytest.mark.extended)
+LONGER = {"GRU, adding solved": pytest.mark.slow} | dict.fromkeys(
+    ["LSTM, chrono", "RNN, orthogonal, short", "fresh GRU"], pytest.mark.extended
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=LONGER.get(n, ())) for n in HEALTHY])

@@ -52,7 +52,7 @@ def encoded(name, sharp=1.0):
 
 
 @pytest.mark.parametrize(
-    "name", ["luong", "same state", *(pytest.param(n, marks=pytest.mark.extended) for n in ("bahdanau", "bridged"))]
+    "name", ["luong", *(pytest.param(n, marks=pytest.mark.extended) for n in NETWORKS if n != "luong")]
 )
 def test_loss_equals_that_of_stepping_through_the_targets(name):
     model, params = ready(name)
@@ -127,7 +127,7 @@ def test_the_source_matters():
         assert changed.tolist() == [False, True, False], name
 
 
-@pytest.mark.parametrize("name", ["bahdanau", "bridged"])
+@pytest.mark.parametrize("name", ["bahdanau", pytest.param("bridged", marks=pytest.mark.extended)])
 def test_scheduled_sampling_reads_sampled_tokens(name):
     decoder, params, state = encoded(name, sharp=1e4)  # so sharp that every draw is the most probable token
     key = jax.random.key(0)
@@ -240,7 +240,8 @@ def test_wider_beam_is_no_worse_and_sequences_are_independent():
         np.testing.assert_allclose(single.weights[0], batched.weights[b], atol=1e-5)
 
 
-@pytest.mark.parametrize("search", [pytest.param("greedy", marks=pytest.mark.extended), "beam"])
+@pytest.mark.extended
+@pytest.mark.parametrize("search", ["greedy", "beam"])
 def test_scores_and_weights_belong_to_the_tokens(search):
     """For several networks, so that hypotheses are reordered in the beam."""
     model = NETWORKS["luong"]

@@ -122,6 +122,7 @@ class Doubled(rnn_jax.VanillaRNN):
         return self.activation(drive + r) + 0.1 * drive
 
 
+@pytest.mark.extended
 def test_a_cell_that_reads_the_drive_and_the_sum_keeps_both():
     cell = Doubled(D, H)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, B, D))
@@ -148,7 +149,11 @@ class Shifted(rnn_jax.wrapper.Wrapper):
         return jax.tree.map(lambda s: s + 1, self.cell.step(params, state, drive))
 
 
-@pytest.mark.parametrize("cell", [Halved(2, 3), Shifted(LSTM(2, 3)), Zoneout(Shifted(GRU(2, 3)), 0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "cell",
+    [Halved(2, 3), Shifted(LSTM(2, 3)), pytest.param(Zoneout(Shifted(GRU(2, 3)), 0.1), marks=pytest.mark.extended)],
+    ids=repr,
+)
 def test_every_engine_uses_a_user_defined_step(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2, 2))
     assert not cell.is_split

@@ -55,6 +55,7 @@ def temporary_bytes(estimator, steps):
     return memory.temp_size_in_bytes - sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(batch))
 
 
+@pytest.mark.extended
 def test_only_bptt_needs_memory_for_the_whole_sequence():
     state_bytes = 4 * 4 * (2048 - 128) * 4 * 2  # h and c of every step, which BPTT needs at least
     assert temporary_bytes(BPTT(), 2048) - temporary_bytes(BPTT(), 128) > state_bytes

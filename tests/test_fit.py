@@ -142,6 +142,7 @@ def test_predict_gives_every_example_one_result_in_order() -> None:
     np.testing.assert_array_equal(in_batches, at_once)
 
 
+@pytest.mark.extended
 def test_equal_shapes_are_one_program() -> None:
     traces = 0
 
@@ -175,6 +176,7 @@ def test_consecutive_chunks_equal_one_run_over_epochs_of_buckets() -> None:
         assert bool(jnp.all(one == other))
 
 
+@pytest.mark.extended
 def test_a_seed_that_diverges_keeps_its_last_finite_parameters() -> None:
     trainer = training.Trainer(_model(), 16, training.SGD(1e38), None)
     keys = jax.random.split(jax.random.key(0), 1)

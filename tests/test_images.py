@@ -159,6 +159,7 @@ def test_bridge_flattens_a_state_and_makes_another():
     np.testing.assert_allclose(made["y"], flat[:, 2:5] + 1j * flat[:, 5:8], rtol=1e-6)
 
 
+@pytest.mark.extended
 def test_captions_of_a_batch_are_independent():
     model = captioner(attends=True)
     params = model.init(jax.random.key(4))

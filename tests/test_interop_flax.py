@@ -59,8 +59,12 @@ def draw_xs():
     ("cell", "module"),
     [
         (VanillaRNN(INPUTS, HIDDEN), nn.SimpleCell(HIDDEN)),
-        (VanillaRNN(INPUTS, HIDDEN, jax.nn.relu), nn.SimpleCell(HIDDEN, activation_fn=jax.nn.relu)),
-        (LSTM(INPUTS, HIDDEN), nn.LSTMCell(HIDDEN)),
+        pytest.param(
+            VanillaRNN(INPUTS, HIDDEN, jax.nn.relu),
+            nn.SimpleCell(HIDDEN, activation_fn=jax.nn.relu),
+            marks=pytest.mark.extended,
+        ),
+        pytest.param(LSTM(INPUTS, HIDDEN), nn.LSTMCell(HIDDEN), marks=pytest.mark.extended),
         (LSTM(INPUTS, HIDDEN), nn.OptimizedLSTMCell(HIDDEN)),
         (GRU(INPUTS, HIDDEN), nn.GRUCell(HIDDEN)),
     ],
@@ -87,7 +91,7 @@ def test_flax_linen_residual_adds_an_identity_to_w_h():
     ("cell", "kind", "options"),
     [
         (VanillaRNN(INPUTS, HIDDEN), nnx.SimpleCell, {}),
-        (LSTM(INPUTS, HIDDEN), nnx.LSTMCell, {"optimized": False}),
+        pytest.param(LSTM(INPUTS, HIDDEN), nnx.LSTMCell, {"optimized": False}, marks=pytest.mark.extended),
         (LSTM(INPUTS, HIDDEN), nnx.OptimizedLSTMCell, {}),
         (GRU(INPUTS, HIDDEN), nnx.GRUCell, {}),
     ],

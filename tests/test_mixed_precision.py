@@ -152,7 +152,7 @@ LAYERS = {
 @pytest.mark.parametrize(
     "layer",
     [
-        pytest.param(layer, id=name, marks=() if name in ("around", "product") else pytest.mark.extended)
+        pytest.param(layer, id=name, marks=() if name == "around" else pytest.mark.extended)
         for name, layer in LAYERS.items()
     ],
 )

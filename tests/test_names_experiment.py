@@ -133,6 +133,7 @@ def finished(data, tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text())["results"], drawn[0]
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, _, _ = finished
     pngs = {"validation.png", "test.png", "confusion.png"}
@@ -142,6 +143,7 @@ def test_writes_its_files(finished):
     assert "generated names" in (folder / "summary.html").read_text()
 
 
+@pytest.mark.extended
 def test_records_describe_the_run(finished, plan):
     folder, records, _ = finished
     most, bayes, logistic, *classifiers, writer = records
@@ -193,6 +195,7 @@ def test_confusion_matrices_are_in_percent_of_their_rows(monkeypatch):
     np.testing.assert_allclose(image.get_array(), [[75, 25, 0], [0, 100, 0], [0, 0, 0]])
 
 
+@pytest.mark.extended
 def test_rows_of_the_confusion_figure_show_the_number_of_test_names(finished, plan):
     _, _, (_, classes, rows, _) = finished
     labels = plan.texts.splits["test"].labelled.labels

@@ -90,6 +90,7 @@ def test_lags_count_from_the_last_step_of_each_sequence() -> None:
     np.testing.assert_allclose(norms[:, known] / norms[:, :1], np.tile(0.5 ** np.arange(20), (2, 1)), rtol=1e-3)
 
 
+@pytest.mark.extended
 def test_the_reach_of_a_batch_is_the_mean_over_its_sequences() -> None:
     task, model = Copying(5), ReadoutModel(LSTM(10, 4), 9)
     params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))

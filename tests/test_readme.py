@@ -57,13 +57,13 @@ def python_blocks():
         fenced = [*blocks(text), ("", "", "")]
         for (section, language, code), (_, next_language, shown) in itertools.pairwise(fenced):
             if language == "python":
-                extended = () if name == "README.md" else pytest.mark.extended
+                plain = name == "README.md" and section not in ("Gradients", "Train and resume")
                 yield pytest.param(
                     name,
                     code,
                     shown if next_language == "text" else "",
                     id=f"{name}: {section}",
-                    marks=pytest.mark.peers if PEERS.search(code) else extended,
+                    marks=pytest.mark.peers if PEERS.search(code) else () if plain else pytest.mark.extended,
                 )
 
 

@@ -119,6 +119,7 @@ def test_evaluation_is_the_mean_over_every_target():
         assert float(got[seed]) == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.extended
 def test_seeds_in_one_program_equal_seeds_run_alone():
     all_seeds, metrics = run(initial(seeds=2), 6)
     for seed in range(2):

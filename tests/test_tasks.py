@@ -153,7 +153,7 @@ def test_a_memoryless_prediction_has_the_loss_of_the_baseline_and_solves_no_task
     assert not task.solved(scores)
 
 
-@every_task
+@each_kind_of_task
 def test_perfect_predictions_solve_every_task(task):
     batch = large_batch(task)
     scores = metrics(task, perfect(task, batch), batch)
@@ -163,7 +163,7 @@ def test_perfect_predictions_solve_every_task(task):
     assert task.solved(scores)
 
 
-@every_task
+@each_kind_of_task
 def test_predictions_of_nan_solve_no_task(task):
     batch = large_batch(task)
     assert not task.solved(metrics(task, jnp.full_like(perfect(task, batch), jnp.nan), batch))
@@ -186,7 +186,7 @@ def test_a_prediction_is_wrong_from_the_tolerance_on(task):
         assert beyond["error"] == pytest.approx(tolerance + 1e-3, rel=1e-3)
 
 
-@every_task
+@each_kind_of_task
 def test_steps_of_weight_zero_do_not_affect_metrics(task):
     batch = large_batch(task)
     outputs = perfect(task, batch)

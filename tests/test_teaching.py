@@ -276,6 +276,7 @@ def test_a_loss_that_is_not_finite_is_recorded_as_divergence():
     assert summary.findings([record])[-1] == "Diverged: generator, rnn_jax at step 3."
 
 
+@pytest.mark.extended
 def test_a_missing_library_is_reported_and_rnn_jax_runs(tmp_path, monkeypatch, capsys, few_examples):
     for module, distribution in peers.LIBRARIES.values():
         monkeypatch.setitem(sys.modules, distribution, None)

@@ -232,6 +232,7 @@ def test_records_describe_the_run(finished):
     assert by_run["most frequent class"][0]["test/accuracy"] == pytest.approx(0.5)
 
 
+@pytest.mark.extended
 def test_results_of_a_finished_network_survive_the_failure_of_the_next(data, tmp_path, monkeypatch):
     fit = fitting.training.fit
 

@@ -115,12 +115,12 @@ LAYERS = layers(D, H)
 CARRIED = {name: layer for name, layer in LAYERS.items() if "bidirectional" not in name and name != "nested"}
 NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) for w in ("Dropout", "Zoneout"))}
 
-# One of each kind of state and layer; then those of each kind of output or noise, and those that had bugs, marked
+# A cell and a user-defined one; then one of each kind of state, output and layer, and those that had bugs, marked
 # extended. The others are many and marked slow.
-REPRESENTATIVE = {"lstm", "own", "bidirectional"}
+REPRESENTATIVE = {"lstm", "own"}
 EXTENDED = {
     "rnn", "gru_reset_before", "lstm_projected", "lru", "min_gru", "learned own", "zoneout own", "zoneout complex",
-    "dropout", "recurrent dropout", "stack, stepped", "encoded", "residual bidirectional",
+    "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional", "residual bidirectional",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def test_unroll_against_finite_differences(problem, weigh, order, mode, engine):
     test_util.check_grads(run, (params, state, xs), order=order, modes=(mode,), eps=1e-6, atol=1e-7, rtol=1e-7)
 
 
+@pytest.mark.extended
 def test_state_gradient_is_that_of_a_restart(problem, weigh):
     cell, params, _, xs = problem
     xs = xs[:4]
