@@ -106,7 +106,9 @@ def loops(jaxpr):
 
 
 @every_cell
-@pytest.mark.parametrize("lengths", [None, np.full(B, 5)], ids=["full", "lengths"])
+@pytest.mark.parametrize(
+    "lengths", [pytest.param(None, marks=pytest.mark.extended), np.full(B, 5)], ids=["full", "lengths"]
+)
 def test_depth_of_the_gradient_program_is_logarithmic_in_time(cell, lengths):
     of = [gradient_jaxpr(cell, steps, lengths=lengths) for steps in (64, 128, 256)]
     assert not any(map(loops, of))

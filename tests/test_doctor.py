@@ -177,7 +177,7 @@ def test_a_broken_run_gets_its_own_cause(name):
 
 
 LONGER = {"GRU, adding solved": pytest.mark.slow} | dict.fromkeys(
-    ["LSTM, chrono", "RNN, orthogonal, short", "fresh GRU"], pytest.mark.extended
+    ["LSTM, chrono", "RNN, orthogonal, short", "fresh LSTM", "fresh GRU"], pytest.mark.extended
 )
 
 

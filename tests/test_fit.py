@@ -188,6 +188,7 @@ def test_a_seed_that_diverges_keeps_its_last_finite_parameters() -> None:
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(fit.params))
 
 
+@pytest.mark.extended
 def test_it_stops_at_the_next_log_point() -> None:
     stop, steps = threading.Event(), []
 

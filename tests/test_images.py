@@ -212,6 +212,7 @@ def test_logits_and_loss_of_a_video_equal_numpys(cell):
     assert float(model.loss(params, CLIPS, FRAME_LABELS, CLIP_LABELS)) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.extended
 def test_only_a_cell_depends_on_the_order_of_frames():
     reverse = CLIPS[::-1]
     for cell, alike in ((None, True), (GRU(6, 4), False), (Bidirectional(GRU(6, 4)), False)):

@@ -317,7 +317,14 @@ def test_a_product_and_its_derivatives_by_their_definition(letters):
     close(jax.vmap(product, (0, 0))(jnp.stack([x, dx]), jnp.stack([y, dy])), [z, np.einsum(letters, dx_, dy_)])
 
 
-@pytest.mark.parametrize("sizes", [(0, 2, 1, 1), (1, 1, 1, 1), (7, 5, 4, 6), (3, 1, 9, 2), (9, 2, 3)], ids=str)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        *((0, 2, 1, 1), (1, 1, 1, 1), (9, 2, 3)),
+        *(pytest.param(sizes, marks=pytest.mark.extended) for sizes in ((7, 5, 4, 6), (3, 1, 9, 2))),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("engine", [Hoisted(), pytest.param(Scan(), marks=pytest.mark.extended)], ids=str)
 def test_sizes_are_free(sizes, engine):
     # With XLA's optimizations: it may fail to run a product that it has rearranged.

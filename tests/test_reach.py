@@ -74,6 +74,7 @@ def test_an_lstm_keeps_more_than_its_forget_gate() -> None:
     assert 0.88 < whole < 0.95
 
 
+@pytest.mark.extended
 def test_a_loss_read_at_every_step_reaches_further_than_the_last_step() -> None:
     _, by_loss = reach(LSTM(10, 8), Copying(20))
     far = {loss: np.asarray(norms["total"])[:, 30] for loss, norms in by_loss.items()}

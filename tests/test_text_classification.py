@@ -154,6 +154,7 @@ def test_baselines_are_fitted_on_training_and_chosen_by_validation(texts):
     np.testing.assert_array_equal(with_wrong_labels("test").test.predicted, bayes.test.predicted)  # labels are not read
 
 
+@pytest.mark.extended
 def test_regularisation_depends_on_the_data_unless_it_is_given(data):
     def plan(path, **fields):
         _, loss, networks = sentiment.plan(with_(path, **fields))
