@@ -226,6 +226,7 @@ def test_beam_of_width_one_is_greedy(name):
             np.testing.assert_allclose(expected, got, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.extended
 def test_wider_beam_is_no_worse_and_sequences_are_independent():
     decoder, params, state = encoded("luong", sharp=3.0)
     scores = [beam_search(decoder, params, state, width=k, max_length=6, alpha=0.0).scores for k in (1, 40)]

@@ -161,7 +161,11 @@ def test_intervals_are_quantiles_of_the_paths():
     np.testing.assert_allclose(forecast.upper[0], np.quantile(paths, 0.75, axis=1), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("cell", [LSTM(F, H), DelayLine(Stack((GRU(F, H), LSTM(H, H))), 3)], ids=str)
+@pytest.mark.parametrize(
+    "cell",
+    [LSTM(F, H), pytest.param(DelayLine(Stack((GRU(F, H), LSTM(H, H))), 3), marks=pytest.mark.extended)],
+    ids=str,
+)
 def test_padding_and_other_sequences_have_no_effect(cell):
     model, params = made(cell)
     series, lengths = draw(T + 1, B, F), np.array([T, 4, 0])

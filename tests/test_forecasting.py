@@ -234,6 +234,7 @@ def test_networks_are_initialised_as_the_autoregression(data):
     np.testing.assert_allclose(direct.center[0], expected[0], atol=0.35)  # its median, not the mean
 
 
+@pytest.mark.extended
 def test_ensembles_pool_the_paths(plan):
     data, models = plan
     params = trained_params(TINY, data, models["rnn"])

@@ -1,5 +1,6 @@
 """Sampling strategies against their definitions, and generation against a loop over the growing sequence."""
 
+import functools
 import re
 
 import jax
@@ -121,26 +122,32 @@ def test_invalid_strategies_are_rejected(call, message):
 UNIFORM = initializers.Uniform()  # compiles faster than the orthogonal initialisation
 STACK = rnn_jax.Stack((rnn_jax.GRU(3, 4, recurrent_init=UNIFORM), rnn_jax.LSTM(4, 4, recurrent_init=UNIFORM)))
 MODEL = LanguageModel(Embedding(SIZE, 3), STACK)
-PARAMS = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1)))  # prefers some tokens
 KEY = jax.random.key(2)
 PROMPTS = pad([np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 1, 2])])
 LENGTH = 16
 
 
-def write(strategy, key=KEY, prompts=PROMPTS.values, lengths=PROMPTS.lengths, params=PARAMS, count=6, end=None):
+@functools.cache
+def sharp_params():
+    """Returns parameters that prefer some tokens."""
+    return jax.tree.map(lambda leaf: 3 * leaf, jax.jit(MODEL.init)(jax.random.key(1)))
+
+
+def write(strategy, key=KEY, prompts=PROMPTS.values, lengths=PROMPTS.lengths, params=None, count=6, end=None):
+    params = sharp_params() if params is None else params
     generated = generate(MODEL, params, strategy, key, prompts, lengths, count=count, end=end, max_length=LENGTH)
     assert np.all(np.asarray(generated.tokens)[np.arange(LENGTH)[:, None] >= np.asarray(generated.lengths)] == 0)
     return [sequence.tolist() for sequence in unpad(*generated)]
 
 
 @jax.jit
-def read(sequence, length):
+def read(params, sequence, length):
     """Returns the logits after a sequence, padded so that one program serves all."""
-    return MODEL.apply(PARAMS, sequence, lengths=length)[1][length - 1]
+    return MODEL.apply(params, sequence, lengths=length)[1][length - 1]
 
 
 def after(sequence):
-    return read(np.pad(np.array(sequence), (0, LENGTH - len(sequence))), len(sequence))
+    return read(sharp_params(), np.pad(np.array(sequence), (0, LENGTH - len(sequence))), len(sequence))
 
 
 @pytest.mark.parametrize("strategy", [Greedy(), Temperature(1.5), TopK(3), Nucleus(0.8)], ids=repr)
@@ -208,7 +215,7 @@ def test_draws_have_the_frequencies_of_the_strategy():
     draws = 20_000
     logits = after([3])
     for strategy in (Temperature(1.3), TopK(3), Nucleus(0.7)):
-        generated = generate(MODEL, PARAMS, strategy, KEY, np.full((1, draws), 3), count=1, max_length=2)
+        generated = generate(MODEL, sharp_params(), strategy, KEY, np.full((1, draws), 3), count=1, max_length=2)
         counts = np.bincount(np.asarray(generated.tokens[1]), minlength=SIZE)
         q = definition(strategy, np.asarray(logits))
         assert np.all(counts[q == 0] == 0)
@@ -216,13 +223,14 @@ def test_draws_have_the_frequencies_of_the_strategy():
 
 
 def test_it_runs_under_jit_and_vmap():
-    traced = jax.jit(lambda p, n: generate(MODEL, PARAMS, Temperature(2.0), KEY, p, n, count=6, max_length=LENGTH))
+    params = sharp_params()
+    traced = jax.jit(lambda p, n: generate(MODEL, params, Temperature(2.0), KEY, p, n, count=6, max_length=LENGTH))
     got = traced(PROMPTS.values, PROMPTS.lengths)
     assert [s.tolist() for s in unpad(*got)] == write(Temperature(2.0))
 
 
 def test_nan_logits_give_minus_one_and_end_the_sequence():
-    diverged = jax.tree.map(lambda leaf: leaf * jnp.nan, PARAMS)
+    diverged = jax.tree.map(lambda leaf: leaf * jnp.nan, sharp_params())
     assert [s[-1] for s in write(Temperature(), params=diverged)] == [-1] * 3
     assert [len(s) for s in write(Temperature(), params=diverged)] == [4, 2, 6]
 

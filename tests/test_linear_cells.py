@@ -41,6 +41,7 @@ def test_gates_wide_open_and_shut_have_finite_gradients(cell, extreme):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(results))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("cell", [MinGRU(D, H), MinLSTM(D, H), LRU(D, H)], ids=repr)
 def test_ten_thousand_steps_in_single_precision(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (10_000, 1, D))

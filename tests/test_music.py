@@ -165,6 +165,7 @@ def padded(pieces):
     return Examples({"roll": jnp.asarray(steps)}, jnp.array([len(piece) for piece in pieces]))
 
 
+@pytest.mark.extended
 def test_the_loss_is_per_step_over_all_pieces_together_and_padding_changes_nothing():
     params, key = MODEL.init(jax.random.key(0)), jax.random.key(1)
     pieces = rolls(3, 6, 2, 4)

@@ -66,6 +66,7 @@ def test_skip_skips_and_counts_the_update() -> None:
     assert any(f"{counts[0]} in total" in message and "seed 0" in message for message in messages)
 
 
+@pytest.mark.extended
 def test_a_skipped_step_leaves_the_parameters_unchanged() -> None:
     kind = _on_bursts(training.Skip())
     states = [training.start(kind.trainer, kind.source, kind.initial())]

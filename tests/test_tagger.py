@@ -164,6 +164,7 @@ def test_word_dropout_makes_words_unknown_but_keeps_their_characters():
     assert 0.45 < np.mean(np.isclose(logits[:, 0], half.apply(half.init(key), many)[0, 0, 0])) < 0.55
 
 
+@pytest.mark.extended
 def test_traced_lengths_and_ids():
     params, (words, characters, tags) = init(WITH), batch(WITH)
     jitted = jax.jit(lambda w, c, t, n: WITH.loss(params, w, t, c, lengths=n))

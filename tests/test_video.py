@@ -37,6 +37,7 @@ def drawn():
     return np.asarray(drawn.directions), np.asarray(drawn.path), positions
 
 
+@pytest.mark.extended
 def test_class_of_a_frame_is_the_direction_of_the_last_move(drawn):
     directions, _, positions = drawn
     assert np.all(directions[:, 0] == NO_LABEL)
@@ -49,6 +50,7 @@ def test_class_of_a_frame_is_the_direction_of_the_last_move(drawn):
         assert [names[tuple(move)] for move in clip] == [clips.DIRECTIONS[label] for label in labels[1:]]
 
 
+@pytest.mark.extended
 def test_path_of_a_clip_follows_from_its_directions(drawn):
     directions, paths, _ = drawn
     changes = np.diff(directions[:, 1:], axis=1) % 4
@@ -68,6 +70,7 @@ def test_path_of_a_clip_follows_from_its_directions(drawn):
         assert 150 < members.sum() < 250  # expected 200; a standard deviation is 13
 
 
+@pytest.mark.extended
 def test_one_move_does_not_show_the_path_and_one_position_not_the_move(drawn):
     directions, paths, positions = drawn
     for path in (4, 5):

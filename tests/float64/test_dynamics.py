@@ -92,6 +92,7 @@ def test_lyapunov_spectrum_of_a_linear_cell_is_its_eigenvalues():
     np.testing.assert_allclose(exponents, np.broadcast_to(np.log([1.2, 0.9, 0.5, 0.1]), (3, 4)), rtol=1e-10)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "cell", [VanillaRNN(3, 4), pytest.param(GRU(3, 4), marks=pytest.mark.extended)], ids=["rnn", "gru"]
 )
