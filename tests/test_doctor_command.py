@@ -1,4 +1,4 @@
-"""The doctor's command: it reads a run from disk, prints the cause, and refuses damaged files."""
+"""The doctor's command: it reads a run from disk, prints the causes, and rejects corrupt files."""
 
 import dataclasses
 import json
@@ -72,7 +72,7 @@ def test_the_command_prints_the_cause_and_writes_it_to_the_folder(finished):
 
 
 def test_healthy_runs_and_baselines_are_one_line_each(tmp_path, capsys):
-    # The arrays hold nothing about the n-gram model, so nothing is known about it.
+    # The arrays hold no measurement of the n-gram model.
     records = [{"run": "lstm", "seed": seed, "baseline": 1.0} for seed in range(2)]
     records.append({"run": "n-gram", "seed": 0, "baseline": 1.0, "solved": True, "after/loss": 0.5})
     (tmp_path / "results.json").write_text(json.dumps({"results": records}))
@@ -93,7 +93,7 @@ def command(*flags):
     )
 
 
-def damage(folder, name, content):
+def corrupt(folder, name, content):
     (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
 
 
@@ -116,16 +116,16 @@ def damage(folder, name, content):
         ("arrays.npz", b"PK\x03\x04 and no more", "arrays.npz cannot be read"),
     ],
 )
-def test_a_folder_that_holds_no_sound_run_is_refused(finished, tmp_path, name, content, message):
+def test_a_folder_without_a_readable_run_is_rejected(finished, tmp_path, name, content, message):
     for file in ("results.json", "arrays.npz"):
         shutil.copy(finished / file, tmp_path)
-    damage(tmp_path, name, content)
+    corrupt(tmp_path, name, content)
     with pytest.raises(UserError, match=message):
         doctor.run(doctor.Config(), str(tmp_path))
     assert not (tmp_path / "doctor.json").exists()
 
 
-def test_half_of_an_arrays_file_is_refused(finished, tmp_path):
+def test_a_truncated_arrays_file_is_rejected(finished, tmp_path):
     shutil.copy(finished / "results.json", tmp_path)
     content = (finished / "arrays.npz").read_bytes()
     for keep in (len(content) // 2, len(content) - 30):

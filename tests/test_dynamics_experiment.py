@@ -1,4 +1,4 @@
-"""The experiment on dynamics over training: what it writes, what its records say, what it refuses."""
+"""The experiment on dynamics over training: its files, what its records and arrays hold, rejected configs."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def test_training_changes_what_is_measured(finished: tuple[Path, list]) -> None:
 
 
 def test_an_irnn_at_initialisation_keeps_what_its_relus_let_through(finished: tuple[Path, list]) -> None:
-    # W_h is the identity: every exponent is 0, or -inf where a unit is off; the largest singular value is 1.
+    # W_h is the identity: every exponent is 0, or -inf if a unit is off; the largest singular value is 1.
     start = [r for r in finished[1] if r["run"] == "irnn" and r["step"] == 0]
     exponents = np.load(finished[0] / "arrays.npz")["irnn/dynamics/lyapunov"][:, 0]
     assert set(np.unique(np.where(np.isfinite(exponents), np.round(exponents, 5) + 0.0, -np.inf))) <= {0, -np.inf}
@@ -111,7 +111,7 @@ BAD_CONFIGS = [
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD_CONFIGS, ids=[str(fields) for fields, _ in BAD_CONFIGS])
-def test_bad_settings_are_refused_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
+def test_bad_configs_are_rejected_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         dynamics.run(dynamics.Config(**fields), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""The main job: what it writes, what it prints, what it refuses, and a cell of one's own in it."""
+"""The experiment on gradient norms: its files, its output, rejected configs, and a user-defined cell."""
 
 import dataclasses
 import json
@@ -70,7 +70,7 @@ def checked_records(folder: Path) -> list[dict]:
     assert set(content) == {"config", "environment", "results"}
     assert content["config"]["cells"] == ["rnn", "lstm"]
     records = content["results"]
-    wanted = {
+    expected = {
         "run",
         "dependency",
         "optimizer",
@@ -87,11 +87,11 @@ def checked_records(folder: Path) -> list[dict]:
         components = {"h", "total"} | ({"c"} if record["cell"] == "lstm" else set())
         for loss in ("last_step", "task"):
             for phase in ("before", "after"):
-                found = {k.split("/")[2] for k in record if k.startswith(f"{loss}/{phase}/")}
-                assert found == components
-                wanted |= {f"{loss}/{phase}/h/{q}" for q in ("slope", "half_life", "first_over_last")}
-                wanted |= {f"{phase}/spectral_radius"}
-        assert wanted <= set(record)
+                keys = {k.split("/")[2] for k in record if k.startswith(f"{loss}/{phase}/")}
+                assert keys == components
+                expected |= {f"{loss}/{phase}/h/{q}" for q in ("slope", "half_life", "first_over_last")}
+                expected |= {f"{phase}/spectral_radius"}
+        assert expected <= set(record)
     return records
 
 
@@ -123,7 +123,7 @@ def test_arrays_hold_every_curve(finished: Path) -> None:
     assert all(share.shape == (2,) and (share < 1).all() for share in shares)
     norms = arrays["copying/lstm/bias 1/before/task/c"]
     assert norms.shape == (2, 30)
-    # Read at every step, the loss of copying reaches c at every step but the last, whose c nobody reads.
+    # Read at every step, the loss of copying reaches c at every step but the last, whose c is not read.
     assert (norms[:, 1:] > 0).all()
     assert (norms[:, 0] == 0).all()
     # Sequences of temporal order end after 10 or 11 steps: only the lags that all of them have are kept.
@@ -216,13 +216,13 @@ BAD_CONFIGS = [
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD_CONFIGS, ids=[str(fields) for fields, _ in BAD_CONFIGS])
-def test_bad_settings_are_refused_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
+def test_bad_configs_are_rejected_before_anything_is_written(fields: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         gradient_norms.run(gradient_norms.Config(**fields), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_workdir_that_cannot_be_made_is_refused() -> None:
+def test_a_workdir_that_cannot_be_created_is_rejected() -> None:
     with pytest.raises(UserError, match="--workdir '/dev/null/run' cannot be written: Not a directory"):
         gradient_norms.run(TINY, "/dev/null/run")
 
@@ -237,16 +237,16 @@ def test_a_workdir_that_cannot_be_made_is_refused() -> None:
         pytest.param("adding", "unexpected argument 'adding'", marks=pytest.mark.extended),
     ],
 )
-def test_the_command_line_tells_a_typo_in_words(flag: str, message: str, tmp_path: Path) -> None:
+def test_the_command_line_reports_a_typo_in_words(flag: str, message: str, tmp_path: Path) -> None:
     done = command_line(flag, cwd=tmp_path)
     assert done.returncode not in (0, None)
-    said = done.stdout + done.stderr
-    assert message in said
-    assert "Traceback" not in said
+    output = done.stdout + done.stderr
+    assert message in output
+    assert "Traceback" not in output
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_wrong_with_ones_own_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_a_user_defined_cell_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wrong_cells.py").write_text(
         "import jax.numpy as jnp\n"
         "from rnn_jax import Cell\n"

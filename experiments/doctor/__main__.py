@@ -1,9 +1,9 @@
-"""The command line of the doctor."""
+"""Command line of the doctor."""
 
 from experiments import doctor
 from experiments.common import command_line
 
-__doc__ = doctor.__doc__  # what --help opens with
+__doc__ = doctor.__doc__  # first lines of --help
 
 command_line.launch(
     doctor.Config,

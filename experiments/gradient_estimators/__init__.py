@@ -10,7 +10,7 @@ Online estimators give a gradient after every step, in memory that does not grow
 Expected: RTRL equals BPTT within 1e-5, in 10 to 40 times its time. SnAp-1 and e-prop have a cosine of 0.8 to 0.96 to
 the gradient on adding, and learn it nearly as fast. UORO has no bias, deviates by 1 to 20 times the gradient's norm,
 and hardly learns. On copying, truncated BPTT is nearly exact on initial parameters (0.9 and more) and far off on
-trained ones (0.2), where the gradient reaches further back.
+trained ones (0.2): their gradient reaches further back.
 """
 
 import functools
