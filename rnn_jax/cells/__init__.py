@@ -1,4 +1,7 @@
-"""Recurrent cells, one family a file. A new cell is one new file and one line in `CELLS`."""
+"""Recurrent cells, one family a file. A new cell is one new file and one line in `CELLS`.
+
+The tests ask for its step in NumPy (`tests/float64/test_oracles.py`).
+"""
 
 import functools
 import importlib

@@ -1,4 +1,7 @@
-"""Benchmark tasks with pinned definitions. A new task is one new file and one line in a registry."""
+"""Benchmark tasks with pinned definitions. A new task is one new file and one line in `SYNTHETIC`.
+
+The tests ask for values that it must give (`tests/test_task_golden.py`, `test_task_definitions.py`, `test_tasks.py`).
+"""
 
 import functools
 from collections.abc import Callable
