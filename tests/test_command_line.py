@@ -1,14 +1,17 @@
-"""Flags made from a config's fields."""
+"""Flags made from a config's fields; errors, interrupts and terminals that cannot show everything."""
 
+import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
-import dataclasses
+import dataclasses, pathlib, rich
 from experiments.common.command_line import launch
 from experiments.common.flags import UserError, setting
 
@@ -24,19 +27,25 @@ def run(config, workdir):
         raise UserError("--size must not be 13")
     if config.size == 14:
         raise KeyboardInterrupt
+    if config.size == 15:
+        rich.print("5-gram \u2192 \u0416")
+        print("\u2500 \u0416" * 100_000, flush=True)
+        pathlib.Path(workdir).write_text("results")
     print(config.names, config.size, config.rate, config.steps, workdir)
 
 launch(Config, Config(size=1, rate=0.25), run, "here")
 """
 
 
-def script(*flags: str) -> subprocess.CompletedProcess[str]:
+def script(*flags: str, stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, *flags],
         cwd=ROOT,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
+        env=os.environ | environment,
     )
 
 
@@ -64,3 +73,69 @@ def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:
     refused, stopped = script("--size=13"), script("--size=14")
     assert (refused.returncode, refused.stderr.strip()) == (2, "error: --size must not be 13")
     assert (stopped.returncode, stopped.stderr.strip()) == (130, "interrupted")
+
+
+def test_a_terminal_without_a_character_gets_a_question_mark_and_home_is_expanded(tmp_path: Path) -> None:
+    done = script("--size=15", "--workdir=~/results", PYTHONIOENCODING="cp1252", HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("5-gram ? ?")
+    assert done.stdout.strip().endswith(str(tmp_path / "results"))
+    assert (tmp_path / "results").read_text() == "results"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("full", [True, False])
+def test_output_that_cannot_be_written_does_not_end_the_run(full: bool, tmp_path: Path) -> None:
+    if full:
+        output, reason = os.open("/dev/full", os.O_WRONLY), "No space left on device"
+    else:  # a pipe that nobody reads, as after `| head`
+        (reader, output), reason = os.pipe(), "Broken pipe"
+        os.close(reader)
+    results = tmp_path / "results"
+    done = script("--size=15", f"--workdir={results}", stdout=output)
+    os.close(output)
+    assert results.read_text() == "results"
+    assert done.stderr == f"error: standard output cannot be written ({reason}); results: {results}\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_an_interrupt_during_the_imports_ends_with_one_line(swallowed: bool, tmp_path: Path) -> None:
+    code = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)\n"
+    if swallowed:
+        code = "try:\n" + "".join(f"    {line}\n" for line in code.splitlines()) + "except KeyboardInterrupt: pass\n"
+    (tmp_path / "jax.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.gradient_norms", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (130, "interrupted\n", "")
+
+
+UNIX_ONLY = {
+    "crypt",
+    "fcntl",
+    "grp",
+    "nis",
+    "ossaudiodev",
+    "posix",
+    "pty",
+    "pwd",
+    "resource",
+    "spwd",
+    "syslog",
+    "termios",
+    "tty",
+}
+
+
+def test_no_module_of_unix_alone_is_imported() -> None:
+    for path in [*ROOT.glob("rnn_jax/**/*.py"), *ROOT.glob("experiments/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not UNIX_ONLY & {name.partition(".")[0] for name in names}, path

@@ -69,22 +69,25 @@ def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_by_another_process_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "training").mkdir()
+    folder = RunFolder(_Config(), str(tmp_path))  # a folder of its own is open to a process more than once
     script = (
-        "import fcntl, os, sys\n"
-        f"lock = open({str(tmp_path / 'training' / '.lock')!r}, 'a+')\n"
-        "fcntl.lockf(lock, fcntl.LOCK_EX); lock.write(str(os.getpid())); lock.flush()\n"
+        "import sys\nfrom tests.test_run_folder import RunFolder, UserError, _Config\n"
+        f"try: folder = RunFolder(_Config(), {str(tmp_path)!r})\nexcept UserError as error: sys.exit(str(error))\n"
         "print('locked', flush=True); sys.stdin.read()"
     )
-    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert other.stdout is not None
-    assert other.stdout.readline() == "locked\n"
-    try:
-        with pytest.raises(UserError, match=rf"is in use by process {other.pid}"):
+    command = [sys.executable, "-c", script]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert refused.stderr.strip() == f"--workdir {str(tmp_path)!r} is in use by process {os.getpid()}"
+    RunFolder(_Config(), str(tmp_path))
+    del folder  # the last reference
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(UserError, match=rf"is in use by process {other.pid}$"):
             RunFolder(_Config(), str(tmp_path))
-    finally:
-        other.communicate("")
-    RunFolder(_Config(), str(tmp_path))  # it is let go of by a process that has ended
+        other.kill()
+        other.wait()
+        RunFolder(_Config(), str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -14,7 +15,8 @@ from typing import Any
 from absl import app
 from absl import flags as absl_flags
 
-from experiments.common import flags
+import experiments
+from experiments.common import flags, terminal
 from experiments.common.flags import UserError
 from experiments.common.settings import Settings
 from rnn_jax.mesh import DivisionError
@@ -46,7 +48,8 @@ def launch(
 
     Every field of the config is a flag, besides `--workdir` and `--quick`. A flag on the command line takes precedence
     over `quick`, which takes precedence over the defaults. A `UserError`, or a checkpoint that cannot be written or
-    read, ends the program with its message and status 2, Ctrl-C with status 130, SIGTERM with 143.
+    read, ends the program with its message and status 2, Ctrl-C with status 130, SIGTERM with 143. If standard output
+    cannot be written, the run continues without it and ends with status 1.
 
     Args:
       config_class: frozen dataclass whose fields are bool, int, float, str or tuple[str, ...] (a comma list), or None.
@@ -56,6 +59,7 @@ def launch(
       workdir_help: help text of `--workdir`.
       settings_class: frozen dataclass with a context manager `environment`; None if nothing is to be set.
     """
+    terminal.protect()
     classes = [config_class] if settings_class is None else [config_class, settings_class]
     names = [*(name for each in classes for name in _define(each)), "workdir"]
     absl_flags.DEFINE_string("workdir", workdir, workdir_help)
@@ -67,7 +71,7 @@ def launch(
         # `--help` lists the flags of the script, and these were defined here.
         absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], absl_flags.FLAGS[name])
 
-    def run_program(argv: Sequence[str]) -> None:
+    def run_program(argv: Sequence[str]) -> int:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: every option is a flag, --name=value")
         # absl shows INFO: JAX lists every accelerator it did not find, orbax every file it writes.
@@ -75,15 +79,18 @@ def launch(
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax also raises what it logs
         small = quick is not None and absl_flags.FLAGS.quick
         folder = f"{workdir}_quick" if small and not absl_flags.FLAGS["workdir"].present else absl_flags.FLAGS.workdir
-        arguments = [_with_given_flags(quick if small else config_class()), folder]
+        arguments = [_with_given_flags(quick if small else config_class()), os.path.expanduser(folder)]
         environment: Any = contextlib.nullcontext()
         if settings_class is not None:
             arguments.append(_with_given_flags(settings_class()))
             environment = arguments[-1].environment()
         signal.signal(signal.SIGTERM, _terminate)
+        if signal.getsignal(signal.SIGINT) is experiments.interrupted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         resumable = settings_class is not None
         with _errors_in_one_line(resumable), environment, _errors_in_one_line(resumable):
             run(*arguments)
+        return _output_status(arguments[1])
 
     app.run(run_program)
 
@@ -125,6 +132,14 @@ def _errors_in_one_line(resumable: bool) -> Iterator[None]:
         sys.exit(status)
 
 
+def _output_status(folder: str) -> int:
+    """Returns the exit status of a run that has ended: 1, with a message, if standard output could not be written."""
+    if (error := getattr(sys.stdout, "error", None)) is None:
+        return 0
+    print(f"error: standard output cannot be written ({error.strerror}); results: {folder}", file=sys.stderr)
+    return 1
+
+
 def _terminate(number: int, frame: Any) -> None:
     raise Terminated
 
@@ -135,7 +150,7 @@ def writable(workdir: str) -> Path:
     Raises:
       UserError: if that fails.
     """
-    folder = Path(workdir)
+    folder = Path(workdir).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):

@@ -1,7 +1,6 @@
 """The folder of a run: its lock, its config, checkpoints and results, and the report shown at its end."""
 
 import dataclasses
-import fcntl
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 from rich.console import Console
 
@@ -176,16 +176,16 @@ class RunFolder:
             self._written.append(name)
 
 
-def _lock(workdir: Path, folder: Path) -> Any:
-    """Returns a locked file in `folder`; the lock ends when the file is closed or the process ends in any way."""
+def _lock(workdir: Path, folder: Path) -> filelock.BaseFileLock:
+    """Returns a lock on `folder`; it ends with the last reference to it, or when the process ends in any way."""
     folder.mkdir(exist_ok=True)
-    lock = (folder / ".lock").open("a+")
+    # One lock a path, so that a process may open its own folder again.
+    lock = filelock.FileLock(str(folder.resolve() / ".lock"), is_singleton=True)
+    holder = folder / ".process"  # Windows lets nobody else read a locked file
     try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
-        raise UserError(f"--workdir {str(workdir)!r} is in use by process {lock.read().strip() or '?'}") from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}")
-    lock.flush()
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        process = holder.read_text() if holder.exists() else "?"
+        raise UserError(f"--workdir {str(workdir)!r} is in use by process {process}") from error
+    files.write(holder, str(os.getpid()))
     return lock

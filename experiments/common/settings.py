@@ -61,7 +61,7 @@ class Settings:
           UserError: if a flag's value cannot be used.
         """
         if self.compilation_cache:
-            jax.config.update("jax_compilation_cache_dir", self.compilation_cache)
+            jax.config.update("jax_compilation_cache_dir", os.path.expanduser(self.compilation_cache))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM)
         try:
             shape = None if self.mesh is None else mesh.MeshShape.parse(self.mesh)
