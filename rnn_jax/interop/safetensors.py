@@ -31,7 +31,8 @@ def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
       FileNotFoundError: if there is no such file.
       ValueError: if the file is not a safetensors file, or is truncated.
     """
-    with open(path, "rb"):  # raises errors that name the path, which the library's own do not
+    path = files.expanded(path)
+    with path.open("rb"):  # raises errors that name the path, which the library's own do not
         pass
     try:
         return safetensors.numpy.load_file(path)
@@ -59,4 +60,4 @@ def write_safetensors(path: str | Path, arrays: Mapping[str, Any]) -> None:
         content = safetensors.numpy.save(contiguous)
     except safetensors.SafetensorError as error:
         raise ValueError(f"write_safetensors: cannot write {path}: {error}") from error
-    files.write(Path(path), content)
+    files.write(files.expanded(path), content)
