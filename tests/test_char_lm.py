@@ -254,5 +254,5 @@ def test_a_binary_file_ends_the_program_without_a_traceback(tmp_path):
         timeout=60,
     )
     assert done.returncode == 2
-    assert done.stderr.strip().startswith(f"error: --data: {path}: must be a UTF-8 text, got byte 0xf6 at 2")
+    assert done.stderr.strip().startswith(f"error: --data: {path}, line 1: must be a UTF-8 text, got byte 0xf6 at 2")
     assert "Traceback" not in done.stderr

@@ -83,7 +83,7 @@ def test_a_file_without_a_sentence_is_refused(tmp_path, text):
 
 def test_another_encoding_and_a_missing_file_are_refused(tmp_path):
     path = write(tmp_path, row(1, "zwölf", "NUM"), encoding="latin-1")
-    with pytest.raises(ValueError, match=re.escape(f"{path}: must be a UTF-8 text, got byte 0xf6 at 4")):
+    with pytest.raises(ValueError, match=re.escape(f"{path}, line 1: must be a UTF-8 text, got byte 0xf6 at 4")):
         read_conllu(path)
     with pytest.raises(ValueError, match=r"nowhere\.conllu: cannot be read: No such file"):
         read_conllu(tmp_path / "nowhere.conllu")

@@ -73,7 +73,7 @@ BAD = [
     ),
     ({"a__txt": "x\n", "b__txt": ""}, "", "b.txt: must hold a text, got an empty file"),
     ({"a__txt": "x\n", "b__txt": " \n\n"}, "", "b.txt: must hold one text per line, got blank lines only"),
-    ({"a__txt": "x\n", "b__txt": b"zw\xf6lf\n"}, "", "b.txt: must be a UTF-8 text, got byte 0xf6 at 2"),
+    ({"a__txt": "x\n", "b__txt": b"zw\xf6lf\n"}, "", "b.txt, line 1: must be a UTF-8 text, got byte 0xf6 at 2"),
     ({"rt-polarity__pos": "x\n"}, "", "rt-polarity.neg: cannot be read: No such file or directory"),
     ({"rt-polarity__pos": "x\n", "rt-polarity__neg": ""}, "", "rt-polarity.neg: must hold a text, got an empty file"),
     ({}, "t.csv", "t.csv: cannot be read: No such file or directory"),
@@ -90,7 +90,7 @@ BAD = [
     ({"t__csv": 'label,text\na,"x\ny"\nb\n'}, "t.csv", "t.csv, line 4: must have 2 fields, as line 1, got 1"),
     ({"t__csv": "label,text\n ,b\n"}, "t.csv", "t.csv, line 2: must name a class, got an empty label"),
     ({"t__csv": 'label,text\na,"b\n'}, "t.csv", "t.csv, line 2: unexpected end of data"),
-    ({"t__csv": b"label,text\na,\xff\n"}, "t.csv", "t.csv: must be a UTF-8 text, got byte 0xff at 13"),
+    ({"t__csv": b"label,text\na,\xff\n"}, "t.csv", "t.csv, line 2: must be a UTF-8 text, got byte 0xff at 13"),
     ({"t__csv": "label,text\na,b\na,c\n"}, "t.csv", "t.csv: there must be texts of at least two classes, got a"),
     (
         {"t__tsv": "label,text\na,b\n"},

@@ -43,7 +43,7 @@ def test_a_line_ends_only_at_a_newline(file):
         ("Hi.\tHallo!\nRun! Lauf!\n", r"pairs.txt, line 2: must have 2 tab-separated columns, got 1: 'Run! Lauf!'"),
         ("Hi.\tHallo!\n\nRun!\t \n", r"pairs.txt, line 3: the target must not be empty, got 'Run!\\t '"),
         ("\tHallo!\n", r"pairs.txt, line 1: the source must not be empty"),
-        ("Gr\xfc\xdf Gott\tHi".encode("latin-1"), r"pairs.txt: must be a UTF-8 text, got byte 0xfc at 2"),
+        ("Gr\xfc\xdf Gott\tHi".encode("latin-1"), r"pairs.txt, line 1: must be a UTF-8 text, got byte 0xfc at 2"),
         ("", "pairs.txt: must hold a text, got an empty file"),
         ("\n \n", "pairs.txt: must hold pairs of sentences, got blank lines only"),
     ],

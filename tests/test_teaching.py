@@ -385,7 +385,7 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, tm
     ("content", "message"),
     [
         (b"", "must hold a text, got an empty file"),
-        (b"\xff\xfe", "must be a UTF-8 text, got byte 0xff at 0"),
+        (b"\xff\xfe", "must be a UTF-8 text, got UTF-16 (`iconv -f utf-16"),
         (b"abc", "must have at least 4 characters, got 3"),
         (b"aaaaaa", "must have two different characters, got 'a' alone"),
     ],

@@ -21,7 +21,7 @@ def test_files_without_text_are_refused_by_name(tmp_path):
     latin.write_bytes("abc zwölf".encode("latin-1"))
     empty.write_bytes(b"")
     for path, message in (
-        (latin, f"{latin}: must be a UTF-8 text, got byte 0xf6 at 6 ("),
+        (latin, f"{latin}, line 1: must be a UTF-8 text, got byte 0xf6 at 6 ("),
         (empty, f"{empty}: must hold a text, got an empty file"),
         (tmp_path / "none.txt", "none.txt: cannot be read: No such file or directory"),
         (tmp_path, f"{tmp_path}: cannot be read: Is a directory"),

@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.common import splits
 from experiments.common.flags import user_errors
+from rnn_jax import files
 from rnn_jax.data import Examples, Sentence, Vocabulary, bucket_lengths, read_conllu, spell, standard_library
 
 FILES = {"training": "train", "validation": "dev", "test": "test"}  # end of each split's file name
@@ -52,7 +53,7 @@ def load(data: str | None, sentences: int | None, min_count: int, buckets: int) 
     """
     source = "Lines of Python's standard library" if data is None else data
     with user_errors("--data"):
-        read = source_code() if data is None else _read(Path(data))
+        read = source_code() if data is None else _read(files.expanded(data))
     kept, removed = splits.without_repeats(read, lambda sentence: sentence.words, "sentence")
     kept = {name: each[:sentences] for name, each in kept.items()}
     training = kept["training"]

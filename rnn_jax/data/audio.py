@@ -2,15 +2,16 @@
 
 import dataclasses
 import functools
+import io
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, files
 
 FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
 _SPOKEN_DIGIT = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
@@ -36,15 +37,15 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int
       The samples, float32 [n] in [-1, 1], and the sampling rate in hertz.
 
     Raises:
-      ValueError: with the path, if the file cannot be read, is not a WAV file, or has several channels, no samples,
-        samples that are not finite, or another rate.
+      ValueError: with the path, if the file cannot be read, is not a WAV file, is cut off, or has several channels, no
+        samples, samples that are not in [-1, 1], or another rate.
     """
     from scipy.io import wavfile  # imported here to keep `import rnn_jax` fast
 
+    content = files.read_bytes(path)
+    _check_whole(path, content)
     try:
-        file_rate, samples = wavfile.read(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+        file_rate, samples = wavfile.read(io.BytesIO(content))
     except Exception as error:  # scipy lets the errors of its struct and array calls through on corrupt headers
         raise ValueError(f"{path}: must be a WAV file of PCM or floats: {error}") from error
     if samples.ndim != 1:
@@ -64,7 +65,30 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int
         return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32), file_rate
     if not np.all(np.isfinite(samples)):
         raise ValueError(f"{path}: samples must be finite, got NaN or infinity")
+    if (loudest := np.abs(samples).max()) > 1:
+        raise ValueError(
+            f"{path}: samples must be in [-1, 1], got a magnitude of {loudest:.3g} (`sox --norm IN.wav OUT.wav` scales)"
+        )
     return samples.astype(np.float32), file_rate
+
+
+def _check_whole(path: str | Path, content: bytes) -> None:
+    """Raises a ValueError if the samples end before the header says; scipy returns what there is."""
+    order: Literal["big", "little"] = "big" if content.startswith(b"RIFX") else "little"
+    start = 12  # of the first chunk: its name, its size, its bytes, padded to an even number
+    while start + 8 <= len(content):
+        name, size = content[start : start + 4], int.from_bytes(content[start + 4 : start + 8], order)
+        if name == b"data" and content.startswith(b"RF64"):
+            size = int.from_bytes(content[28:36], order)  # 64 bits, in the first chunk
+        start += 8
+        if name == b"data":
+            if (got := len(content) - start) < size:
+                raise ValueError(
+                    f"{path}: is cut off: its header states {size:,} bytes of samples, got {got:,} "
+                    "(`ffmpeg -i IN.wav OUT.wav` corrects the header of a recording that was streamed)"
+                )
+            return
+        start += size + size % 2
 
 
 class SpokenDigit(NamedTuple):
@@ -89,10 +113,11 @@ def read_spoken_digits(folder: str | Path) -> tuple[list[SpokenDigit], int]:
       ValueError: with the path, if there is no such folder or file, or a file has another name or another rate than the
         first, or `read_wav` rejects it.
     """
-    if not Path(folder).is_dir():
+    folder = files.expanded(folder)
+    if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     recordings, rate = [], None
-    for path in sorted(Path(folder).glob("*.wav")):
+    for path in sorted(folder.glob("*.wav")):
         if (name := _SPOKEN_DIGIT.fullmatch(path.name)) is None:
             raise ValueError(f"{path}: must be named {{digit}}_{{speaker}}_{{number}}.wav, as 7_theo_12.wav")
         samples, rate = read_wav(path, rate)

@@ -73,9 +73,9 @@ def _form(columns: list[str], expected: int, location: str) -> str:
     """Returns the form of a word after checking its number, form and tag."""
     number, form, _, tag, *_ = columns
     if number != str(expected):
-        raise ValueError(f"{location}: must be word {expected} of its sentence, got number {number!r}")
+        raise ValueError(f"{location}: must be word {expected} of its sentence, got number {number[:40]!r}")
     if not form:
         raise ValueError(f"{location}: word {expected} has no form (column 2)")
     if tag in ("", "_"):
-        raise ValueError(f"{location}: word {form!r} has no tag (column 4, UPOS)")
+        raise ValueError(f"{location}: word {form[:40]!r} has no tag (column 4, UPOS)")
     return form

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnn_jax import files
+
 _UNSIGNED_BYTE = 0x08
 
 
@@ -31,8 +33,8 @@ def read(path: str | Path) -> np.ndarray:
       ValueError: if the file is missing, unreadable, not IDX, of another element type, or shorter or longer than its
         header requires.
     """
+    content = files.read_bytes(path)
     try:
-        content = Path(path).read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
@@ -67,6 +69,7 @@ def read_labelled_images(folder: str | Path, split: str) -> tuple[np.ndarray, np
     Raises:
       ValueError: if a file is missing or corrupt, has the wrong rank, or the numbers of images and labels differ.
     """
+    folder = files.expanded(folder)
     images_path = _locate(folder, f"{split}-images-idx3-ubyte")
     labels_path = _locate(folder, f"{split}-labels-idx1-ubyte")
     images, labels = read(images_path), read(labels_path)
@@ -79,8 +82,8 @@ def read_labelled_images(folder: str | Path, split: str) -> tuple[np.ndarray, np
     return images.reshape(len(images), -1), labels
 
 
-def _locate(folder: str | Path, name: str) -> Path:
-    for candidate in (Path(folder) / name, Path(folder) / f"{name}.gz"):
+def _locate(folder: Path, name: str) -> Path:
+    for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
-    raise ValueError(f"{Path(folder) / name}: no such file, plain or with .gz")
+    raise ValueError(f"{folder / name}: no such file, plain or with .gz")

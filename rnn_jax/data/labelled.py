@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnn_jax import files
 from rnn_jax.data.text import read_text
 
 POLARITY = {"negative": "rt-polarity.neg", "positive": "rt-polarity.pos"}
@@ -91,7 +92,7 @@ def read_labelled(path: str | Path) -> Labelled:
     Raises:
       ValueError: with the path, and the line if there is one, if the content has none of these forms.
     """
-    path = Path(path)
+    path = files.expanded(path)
     if path.is_dir():
         is_polarity = any((path / name).exists() for name in POLARITY.values())
         texts, names = _polarity(path) if is_polarity else _classes(path)
@@ -116,17 +117,17 @@ def _polarity(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _classes(folder: Path) -> tuple[list[str], list[str]]:
-    files = sorted(folder.glob("*.txt"))
-    if len(files) < 2:
-        got = ", ".join(file.name for file in files) or "none"
+    paths = sorted(folder.glob("*.txt"))
+    if len(paths) < 2:
+        got = ", ".join(path.name for path in paths) or "none"
         raise ValueError(
             f"{folder}: must hold at least two files CLASS.txt, or {' and '.join(POLARITY.values())}, got {got}"
         )
     texts, names = [], []
-    for file in files:
-        lines = _lines(file)
+    for path in paths:
+        lines = _lines(path)
         texts += lines
-        names += [tidy(file.stem)] * len(lines)
+        names += [tidy(path.stem)] * len(lines)
     return texts, names
 
 
@@ -153,7 +154,7 @@ def _table(path: Path) -> tuple[list[str], list[str]]:
         if missing := [name for name in COLUMNS if header.count(name) != 1]:
             raise ValueError(
                 f"{path}, line 1: must name the columns {' and '.join(COLUMNS)} once each, "
-                f"got {', '.join(header) or 'none'}: {missing[0]!r} comes {header.count(missing[0])} times"
+                f"got {', '.join(header) or 'none':.200}: {missing[0]!r} comes {header.count(missing[0])} times"
             )
         at_label, at_text = (header.index(name) for name in COLUMNS)
         for row in reader:

@@ -1,9 +1,12 @@
 """Piano rolls from MATLAB files: pieces of music as the piano keys that sound at each step."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from rnn_jax import files
 
 KEYS = 88  # keys of a piano
 LOWEST_NOTE = 21  # MIDI number of the lowest key, A0
@@ -38,10 +41,9 @@ def read_piano_rolls(path: str | Path) -> dict[str, list[np.ndarray]]:
     """
     import scipy.io  # imported here to keep `import rnn_jax` fast
 
+    file = io.BytesIO(files.read_bytes(path))
     try:
-        content = scipy.io.loadmat(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+        content = scipy.io.loadmat(file)
     except NotImplementedError as error:
         raise ValueError(f"{path}: must be a .mat file of version 7 or older (save -v7), got version 7.3") from error
     except Exception as error:  # scipy lets any error of its parser through on corrupt files

@@ -1,23 +1,28 @@
 """A long text to ids: read from a file, split, then encoded with a vocabulary of the training split."""
 
+import codecs
 import itertools
 import math
 import sysconfig
 import tokenize
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, files
 from rnn_jax.data.vocabulary import Vocabulary
 
 SPLITS = ("training", "validation", "test")
 
 
 def read_text(path: str | Path) -> str:
-    r"""Reads a UTF-8 file, with or without a byte order mark; every line ending becomes a newline.
+    r"""Reads a UTF-8 file, with or without a byte order mark, in Unicode's composed form (NFC).
+
+    Every line ending becomes a newline. In NFC é is one character, also where the file writes e and an accent, so that
+    equal words are equal tokens.
 
     >>> import pathlib, tempfile
     >>> from rnn_jax import data
@@ -30,20 +35,32 @@ def read_text(path: str | Path) -> str:
       path: file in UTF-8.
 
     Raises:
-      ValueError: with the path, if the file cannot be read, is not UTF-8 or is empty.
+      ValueError: with the path, and the line if there is one, if the file cannot be read, is not a UTF-8 text or is
+        empty.
     """
+    content = files.read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path}: must be a UTF-8 text, got UTF-16 (`iconv -f utf-16 -t utf-8` converts it)")
+    if (at := content.find(0)) >= 0:
+        kind = "a binary file, or UTF-16 (`iconv -f utf-16le -t utf-8` converts it)"
+        raise ValueError(f"{path}, line {_line(content, at)}: must be a UTF-8 text, got a zero byte at {at:,}: {kind}")
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        at = error.start
         raise ValueError(
-            f"{path}: must be a UTF-8 text, got byte {error.object[error.start]:#04x} at {error.start:,} "
-            "(`iconv -f latin1 -t utf-8` converts one)"
+            f"{path}, line {_line(content, at)}: must be a UTF-8 text, got byte {content[at]:#04x} at {at:,} "
+            "(`iconv -f latin1 -t utf-8` converts from latin-1)"
         ) from error
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
     if not text:
         raise ValueError(f"{path}: must hold a text, got an empty file")
-    return text
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _line(content: bytes, position: int) -> int:
+    """Returns the number of the line of a position, from 1; lines end with a newline, or with returns only."""
+    before = content[:position]
+    return 1 + (before.count(b"\n") or before.count(b"\r"))
 
 
 def standard_library(characters: int, folder: str | Path | None = None) -> str:
