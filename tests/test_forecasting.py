@@ -345,8 +345,9 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, da
 
 
 def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
-    with pytest.raises(UserError, match="--column=x needs a file"):
-        forecasting.plan(dataclasses.replace(TINY, column="x"))
+    for field, value in (("column", "x"), ("delimiter", "tab"), ("decimal", "comma")):
+        with pytest.raises(UserError, match=f"--{field}={value} needs a file"):
+            forecasting.plan(dataclasses.replace(TINY, **{field: value}))
     path = tmp_path / "zero.csv"
     path.write_text("\n".join(f"{i % 7}" for i in range(200)))
     with pytest.raises(UserError, match="--transform=log: log cannot take its least value, 0"):
@@ -355,6 +356,18 @@ def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
     path.write_text("\n".join("5" for _ in range(200)))
     with pytest.raises(UserError, match="the training set cannot be standardised"):
         forecasting.plan(with_(str(path)))
+
+
+def test_the_layout_of_the_file_is_chosen_by_flags_and_reported(tmp_path):
+    path = tmp_path / "commas.csv"
+    path.write_text("\n".join(f"{x:.4f}".replace(".", ",") for x in seasonal_series()), encoding="utf-8")
+    with pytest.raises(UserError, match=r"can be read as .*; as flags --delimiter, --decimal"):
+        forecasting.plan(with_(str(path)))
+    data, _ = forecasting.plan(with_(str(path), decimal="comma"))
+    assert (data.record()["delimiter"], data.record()["decimal"]) == (None, "comma")
+    assert "Read as one column, with decimal commas." in forecasting.summary.caption(data)
+    with pytest.raises(UserError, match="--decimal must be one of point, comma, got ';'"):
+        forecasting.plan(with_(str(path), decimal=";"))
 
 
 @pytest.mark.extended

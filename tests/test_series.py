@@ -47,6 +47,88 @@ def test_gaps_are_refused_by_line_or_interpolated(tmp_path):
     assert series.observed.tolist() == [True, False, False, True, False, True]
 
 
+LAYOUTS = [
+    # text, delimiter, decimal, values: both signs are found together
+    ("2024-01-01;1,5\n2024-01-02;2,5\n", "semicolon", "comma", [1.5, 2.5]),
+    ("d;x\n2024-01-01;1,5\n2024-01-02;2\n", "semicolon", "comma", [1.5, 2]),
+    ("2024-01-01\t1,5\n2024-01-02\t2,5\n", "tab", "comma", [1.5, 2.5]),
+    ("1,5;2,5\n3,5;4,5\n", "semicolon", "comma", [2.5, 4.5]),
+    ("d;x\na;1.5\nb;2.5\n", "semicolon", "point", [1.5, 2.5]),
+    ("d;x\na;1\nb;2\n", "semicolon", "point", [1, 2]),
+    ("day,x\n1,5\n2,6\n", "comma", "point", [5, 6]),
+    ("2024-01-01,5\n2024-01-02,6\n", "comma", "point", [5, 6]),
+    ("note,x\nsee; below,5\nnothing,6\nzero,7\n", "comma", "point", [5, 6, 7]),
+    ("1,2,3\n4,5,6\n", "comma", "point", [3, 6]),
+    ("x\n1,5\n2\n3,25\n", None, "comma", [1.5, 2, 3.25]),
+    ("0.123\n1.234\n", None, "point", [0.123, 1.234]),
+    ("d;x\na;0,123\nb;1,234\n", "semicolon", "comma", [0.123, 1.234]),
+    ('d;x\n"a, b";1,5\n"c; d";2,5\n', "semicolon", "comma", [1.5, 2.5]),
+]
+
+
+@pytest.mark.parametrize(("text", "delimiter", "decimal", "values"), LAYOUTS, ids=[repr(each[0]) for each in LAYOUTS])
+def test_delimiter_and_decimal_sign_are_found_and_reported(tmp_path, text, delimiter, decimal, values):
+    series = read_series(write(tmp_path, text))
+    assert (series.delimiter, series.decimal, series.values.tolist()) == (delimiter, decimal, values)
+
+
+AMBIGUOUS = [
+    # text, message, and what is read with which arguments
+    (
+        "1,5\n2,6\n",
+        "can be read as 1.5, 2.6, ... (delimiter=semicolon, decimal=comma) or as 5, 6, ... (delimiter=comma, "
+        "decimal=point); choose one of them",
+        [({"delimiter": "comma"}, [5, 6]), ({"decimal": "comma"}, [1.5, 2.6])],
+    ),
+    (
+        "1,5\n2\n3,5\n",
+        "commas as in '1,5' could delimit; choose decimal=comma or delimiter=comma",
+        [({"decimal": "comma"}, [1.5, 2, 3.5])],
+    ),
+    (
+        "a;1,234\nb;2,345\n",
+        "commas as in '1,234' could separate thousands; remove them, or choose decimal=comma",
+        [({"decimal": "comma"}, [1.234, 2.345])],
+    ),
+    (
+        "a;1,5;2.5\nb;2,5;3.5\n",
+        "can be read as 2.5, 3.5, ... (delimiter=semicolon, decimal=point) or as 1.5, 2.5, ... (delimiter=semicolon, "
+        "decimal=comma)",
+        [({"decimal": "point"}, [2.5, 3.5]), ({"decimal": "comma"}, [1.5, 2.5]), ({"column": "2"}, [1.5, 2.5])],
+    ),
+    # One row is malformed: its commas do not make another reading right.
+    ("2024-01-01;1,5\n2024-01-02;;2,5\n", "line 2: must have 2 cells as the first row has, got 3", []),
+    ("2024-01-01;1,5\n2024-01-02;x,5\n2024-01-03;2,5\n", "line 2: '2' must be a finite number, got 'x,5'", []),
+    ("day,x\n1,5\n2\n3,7\n", "line 3: must have 2 cells as the first row has, got 1", []),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "choices"), AMBIGUOUS, ids=[repr(each[0]) for each in AMBIGUOUS])
+def test_a_file_that_can_be_read_in_two_ways_is_refused_until_one_is_chosen(tmp_path, text, message, choices):
+    path = write(tmp_path, text)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        read_series(path)
+    assert str(caught.value).startswith(str(path))
+    for arguments, values in choices:
+        assert read_series(path, **arguments).values.tolist() == values
+
+
+def test_unknown_delimiters_and_signs_are_refused(tmp_path):
+    path = write(tmp_path, "1\n2\n")
+    with pytest.raises(ValueError, match=re.escape("delimiter must be one of semicolon, tab, comma, got ';'")):
+        read_series(path, delimiter=";")
+    with pytest.raises(ValueError, match=re.escape("decimal must be one of point, comma, got '.'")):
+        read_series(path, decimal=".")
+    with pytest.raises(ValueError, match="delimiter and decimal must differ, got comma for both"):
+        read_series(path, delimiter="comma", decimal="comma")
+
+
+def test_a_column_is_found_by_its_name_in_either_form(tmp_path):
+    path = write(tmp_path, "d;Bo\u0308e;x\na;1;2\nb;3;4\n")
+    for name in ("B\u00f6e", "Bo\u0308e"):
+        assert read_series(path, name).values.tolist() == [1, 3]
+
+
 BAD = [
     ("", None, "must hold a text, got an empty file"),
     ("\n \n", None, "must hold rows of numbers, got blank lines only"),

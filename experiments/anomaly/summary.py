@@ -35,8 +35,8 @@ def tables(config: Config, plan: Plan, results: Results) -> list[Table]:
         f"{data.ends.test - data.ends.validation} points; spikes and level shifts of {plan.scale:.4g}; the "
         f"{plan.test.grace} points after each do not count. {config.false_alarms:g} in 1,000 normal validation points "
         "exceed the threshold; detected events, their median delay, and false alarms in 1,000 points follow from it. "
-        f"Transform: {data.transform.name}; order of the autoregression: {data.autoregression.order}. A network's "
-        "first row is the mean over its seeds.\n"
+        f"Transform: {data.transform.name}; order of the autoregression: {data.autoregression.order}."
+        f"{data.layout()} A network's first row is the mean over its seeds.\n"
     )
     title, by_kind = f"Anomalies in {data.series.name} of {data.source}", "AUC by event, and events detected, by kind"
     kind_columns = [COLUMNS[0], *map(kind_column, KINDS)]

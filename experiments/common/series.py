@@ -14,6 +14,7 @@ from experiments.common import networks
 from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from rnn_jax import training
 from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
+from rnn_jax.data.number_table import DECIMALS, DELIMITERS
 
 DEFAULT_LENGTH, DEFAULT_SPACING = 3000, 6.0  # points of the Mackey-Glass series, and time units between them
 DEFAULT_SEASON, DEFAULT_HORIZON = 8, 14  # its cycles take about 50 units; x(t + 84) is the classic forecast
@@ -32,6 +33,10 @@ class SeriesConfig(FitConfig):
         "apart.",
     )
     column: str | None = setting(None, "Name of its column; by default the last that holds numbers.")
+    delimiter: str | None = setting(
+        None, "What separates its columns: semicolon, tab or comma; by default found.", choices=tuple(DELIMITERS)
+    )
+    decimal: str | None = setting(None, "Its decimal sign, point or comma; by default found.", choices=tuple(DECIMALS))
     fill: int = setting(0, "Longest gap, in rows, that is filled by interpolation; a longer one is refused.", least=0)
     split: tuple[str, ...] = setting(
         ("70", "15", "15"), "Comma list of percents: training, validation and test set, in time order.", checked=False
@@ -138,6 +143,8 @@ class Data:
         return {
             "source": self.source,
             "column": self.series.name,
+            "delimiter": self.series.delimiter,
+            "decimal": self.series.decimal,
             "season": self.season,
             "horizon": self.horizon,
             "window": self.window,
@@ -145,6 +152,12 @@ class Data:
             **{f"{split}/points": count for split, count in points},
             "filled": int(np.sum(~self.series.observed)),
         }
+
+    def layout(self) -> str:
+        """Returns the sentence of a caption on how the file was read; empty if there is none."""
+        series = self.series
+        columns = f"columns separated by a {series.delimiter}" if series.delimiter else "one column"
+        return f" Read as {columns}, with decimal {series.decimal}s." if series.decimal else ""
 
     def label_time(self, axis: Axes, points: np.ndarray, ticks: int) -> None:
         """Labels an axis over `points` of the series."""
@@ -201,12 +214,15 @@ def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]
 def _read(config: SeriesConfig) -> tuple[str, Series]:
     if config.data is not None:
         try:
-            return config.data, read_series(config.data, config.column, config.fill)
+            series = read_series(config.data, config.column, config.fill, config.delimiter, config.decimal)
+            return config.data, series
         except ValueError as error:
-            hint = "; --fill=N fills gaps of up to N rows" if "is missing" in str(error) else ""
+            hints = {"is missing": "--fill=N fills gaps of up to N rows", "choose ": "as flags --delimiter, --decimal"}
+            hint = "".join(f"; {hint}" for words, hint in hints.items() if words in str(error))
             raise UserError(f"--data: {error}{hint}") from error
-    if config.column is not None:
-        raise UserError(f"--column={config.column} needs a file: --data=FILE")
+    for name in ("column", "delimiter", "decimal"):
+        if (value := getattr(config, name)) is not None:
+            raise UserError(f"--{name}={value} needs a file: --data=FILE")
     labels = tuple(f"{i * DEFAULT_SPACING:g}" for i in range(DEFAULT_LENGTH))
     values = mackey_glass(DEFAULT_LENGTH, spacing=DEFAULT_SPACING)
     return "Mackey-Glass, tau 17", Series("x", labels, values, np.ones(DEFAULT_LENGTH, bool))

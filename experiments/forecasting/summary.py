@@ -62,8 +62,8 @@ def caption(data: Data) -> str:
         f"Errors 1 and {data.horizon} steps ahead and width in the units of the series; MASE, share of observations "
         f"inside the intervals, and width are means over the steps. {fields['training/points']} points to train on, "
         f"{fields['validation/points']} to validate, {fields['test/points']} to test{gaps}. Forecast quantity: "
-        f"{data.transform.name}; order of the autoregression: {data.autoregression.order}. A network's first row is "
-        "the mean over its seeds.\n"
+        f"{data.transform.name}; order of the autoregression: {data.autoregression.order}.{data.layout()} "
+        "A network's first row is the mean over its seeds.\n"
     )
 
 

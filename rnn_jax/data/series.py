@@ -1,8 +1,6 @@
 """A series of numbers from a CSV file, its gaps, and its splits in time."""
 
-import csv
 import itertools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_jax import checks
-from rnn_jax.data.text import SPLITS, check_shares, read_text
-
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?", "."))  # in lower case
-SEPARATORS = ",;\t"
+from rnn_jax.data.number_table import MISSING, not_finite, read_table
+from rnn_jax.data.text import SPLITS, check_shares
 
 
 class Series(NamedTuple):
@@ -24,12 +20,16 @@ class Series(NamedTuple):
       labels: labels of the time axis as written in the file, such as dates, or else the numbers 1 to N.
       values: numbers, float64 [N].
       observed: booleans [N], False for the numbers that are interpolated.
+      delimiter: semicolon, tab or comma between the columns of the file; None if there is one column, or no file.
+      decimal: decimal sign of the file, point or comma; None if there is no file.
     """
 
     name: str
     labels: tuple[str, ...]
     values: np.ndarray
     observed: np.ndarray
+    delimiter: str | None = None
+    decimal: str | None = None
 
 
 class SplitEnds(NamedTuple):
@@ -40,8 +40,17 @@ class SplitEnds(NamedTuple):
     test: int
 
 
-def read_series(path: str | Path, column: str | None = None, longest_gap: int = 0) -> Series:
-    r"""Reads one column of a CSV file separated by commas, semicolons or tabs, with or without a header.
+def read_series(
+    path: str | Path,
+    column: str | None = None,
+    longest_gap: int = 0,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+) -> Series:
+    r"""Reads one column of a CSV file, with or without a header.
+
+    Semicolons, tabs or commas delimit cells, and the decimal sign is a point or a comma. Both are found together; a
+    file that can be read in two ways is refused. Thousands separators are not allowed.
 
     The first row is a header if none of its cells is a number; otherwise the columns are named 1, 2, ... The first
     other column gives the labels. Empty cells, NA, NaN and the like are missing numbers.
@@ -62,42 +71,33 @@ def read_series(path: str | Path, column: str | None = None, longest_gap: int = 
       column: name of the column; None means the last one with more numbers than other cells.
       longest_gap: largest number of consecutive missing numbers to interpolate linearly. The first and the last number
         must not be missing.
+      delimiter: semicolon, tab or comma; None finds it.
+      decimal: decimal sign, point or comma; None finds it.
 
     Raises:
       ValueError: with the path, and the line if there is one, if the file cannot be read, is not UTF-8, holds no
-        numbers, a row has more or fewer cells than the first, the column is missing or not unique, a cell is not a
-        finite number, a gap is longer, or the labels only decrease because the latest row is first.
+        numbers, can be read in two ways, a row has more or fewer cells than the first, the column is missing or not
+        unique, a cell is not a finite number, a gap is longer, or the labels only decrease because the latest row is
+        first.
     """
     checks.integer_at_least(0, longest_gap, "read_series: longest_gap")
-    lines, rows = _rows(path)
-    header = not any(_number(cell) is not None for cell in rows[0])
-    names = [cell.strip() for cell in rows[0]] if header else [str(i) for i in range(1, len(rows[0]) + 1)]
-    if header:
-        lines, rows = lines[1:], rows[1:]
-    if not rows:
-        raise ValueError(f"{path}: must hold a row of numbers below its header, got the header only")
-    index = _column_index(path, names, rows, column)
-    values = np.full(len(rows), np.nan)
-    for i, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        cell = row[index].strip()
-        if cell.lower() in MISSING:
-            continue
-        number = _number(cell)
-        if number is None or not math.isfinite(number):
-            raise ValueError(f"{path}, line {line}: {names[index]!r} must be a finite number, got {cell!r}")
-        values[i] = number
+    table = read_table(path, column, delimiter, decimal)
+    names, index, values = table.names, table.index, table.numbers
+    for line, row, value in zip(table.lines, table.rows, values, strict=True):
+        if not np.isfinite(value) and row[index].strip().lower() not in MISSING:
+            raise not_finite(path, line, names[index], row[index])
     observed = ~np.isnan(values)
-    _check_gaps(path, lines, names[index], observed, longest_gap)
+    _check_gaps(path, table.lines, names[index], observed, longest_gap)
     steps = np.arange(len(values))
     others = [i for i in range(len(names)) if i != index]
-    labels = [row[others[0]].strip() for row in rows] if others else [str(i + 1) for i in steps]
+    labels = [row[others[0]].strip() for row in table.rows] if others else [str(i + 1) for i in steps]
     if others and len(labels) > 2 and all(later < earlier for earlier, later in itertools.pairwise(labels)):
         raise ValueError(
             f"{path}: rows must be in the order of time, the earliest first, got {names[others[0]]!r} from "
             f"{labels[0]!r} down to {labels[-1]!r}"
         )
     filled = np.interp(steps, steps[observed], values[observed])
-    return Series(names[index], tuple(labels), filled, observed)
+    return Series(names[index], tuple(labels), filled, observed, table.delimiter if others else None, table.decimal)
 
 
 def split_ends(length: int, shares: Sequence[float], least: int = 1) -> SplitEnds:
@@ -151,52 +151,6 @@ def windows(values: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
         raise ValueError(f"windows: a window of {length} needs as many values, got {len(values)}")
     starts = np.arange((len(values) - length) % stride, len(values) - length + 1, stride)
     return values[np.arange(length)[:, None] + starts[None]]
-
-
-def _rows(path: str | Path) -> tuple[list[int], list[list[str]]]:
-    """Returns the last line of each row that is not blank, and the rows, all of one width."""
-    text = read_text(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(SEPARATORS, key=first.count)  # the comma if there is none
-    reader = csv.reader(text.splitlines(), delimiter=separator, strict=True)
-    numbered = []
-    try:
-        for row in reader:
-            if len(row) > 1 or any(cell.strip() for cell in row):  # a row of separators only holds missing cells
-                numbered.append((reader.line_num, row))
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
-    if not numbered:
-        raise ValueError(f"{path}: must hold rows of numbers, got blank lines only")
-    width = len(numbered[0][1])
-    for line, row in numbered:
-        if len(row) != width:
-            raise ValueError(f"{path}, line {line}: must have {width} cells as the first row has, got {len(row)}")
-    lines, rows = zip(*numbered, strict=True)
-    return list(lines), list(rows)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        # Python would parse 1_000 as a number.
-        return None if cell.strip().lower() in MISSING or "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
-def _column_index(path: str | Path, names: list[str], rows: list[list[str]], column: str | None) -> int:
-    if column is not None:
-        if names.count(column) != 1:
-            raise ValueError(
-                f"{path}: must have one column called {column!r}, got {names.count(column)}; its columns are "
-                f"{', '.join(map(repr, names))}"
-            )
-        return names.index(column)
-    for index in reversed(range(len(names))):
-        present = [row[index] for row in rows if row[index].strip().lower() not in MISSING]
-        if 2 * sum(_number(cell) is not None for cell in present) > len(present):
-            return index
-    raise ValueError(f"{path}: must have a column of numbers, got none among {', '.join(map(repr, names))}")
 
 
 def _check_gaps(path: str | Path, lines: list[int], name: str, observed: np.ndarray, longest: int) -> None:
