@@ -1,11 +1,14 @@
 """Pairs of sentences: reading files, cutting into words, splitting by source."""
 
+import datetime
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rnn_jax.data import read_pairs, sentence, split_by_source, words
+from rnn_jax.data import read_pairs, sentence, split_by_source, with_references, words, written_dates
+from rnn_jax.data.calendar_dates import FORMATS
 
 DEU = next(
     (
@@ -137,3 +140,22 @@ def test_the_pairs_of_tatoeba_are_read_and_split():
     splits = split_by_source(short, 500, 500, np.random.default_rng(0))
     training, test = ({source[:-1] for source, _ in split} for split in (splits.training, splits.test))
     assert not training & test
+
+
+def test_dates_are_distinct_and_well_formed():
+    pairs = written_dates(2000, np.random.default_rng(0))
+    targets = [target for _, target in pairs]
+    assert len(set(targets)) == 2000
+    assert all(re.fullmatch(r"(19|20)\d\d-[01]\d-[0-3]\d", target) for target in targets)
+    assert FORMATS[3](datetime.date(1904, 3, 3)) == "thursday, march 3, 1904"
+    assert [FORMATS[1](datetime.date(2000, 5, day)) for day in (1, 2, 3, 11, 12, 13, 21, 30)] == [
+        f"may. {day}, 2000" for day in ("1st", "2nd", "3rd", "11th", "12th", "13th", "21st", "30th")
+    ]
+    with pytest.raises(ValueError, match="there are 73,049 dates"):
+        written_dates(80_000, np.random.default_rng(0))
+
+
+def test_references_are_all_targets_of_a_source_in_the_order_given():
+    pairs = [(("b",), ("x",)), (("a",), ("y",)), (("b",), ("z",))]
+    assert with_references(pairs) == [(("b",), (("x",), ("z",))), (("a",), (("y",),))]
+    assert with_references([]) == []

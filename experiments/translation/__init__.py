@@ -15,13 +15,14 @@ a translation in the training set: 29.8, 25.2, nearest 21.9. Of `--quick`: 95 % 
 without (3 seeds).
 """
 
+import functools
+
 from experiments.common import fitting
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Status, run_jobs
 from experiments.common.settings import Settings
-from experiments.translation import measurement
+from experiments.translation import measurement, summary
 from experiments.translation.config import QUICK, Config, plan
-from experiments.translation.summary import Summary
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -36,8 +37,9 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """
     corpus, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
-    baselines, summary, status = measurement.baselines(corpus), Summary(corpus), Status()
-    jobs = [measurement.job(corpus, config, network, summary.records, status) for network in networks]
-    outcomes = run_jobs(folder, jobs, [r for row in baselines for r in summary.records(row)], below=status)
+    baselines, status = measurement.baselines(corpus), Status()
+    records = functools.partial(summary.records, corpus)
+    jobs = [measurement.job(corpus, config, network, records, status) for network in networks]
+    outcomes = run_jobs(folder, jobs, [r for row in baselines for r in records(row)], below=status)
     folder.arrays(fitting.training_arrays(outcomes, "nats_per_token"))
-    folder.show(summary.report(baselines, outcomes))
+    folder.show(summary.summarize(corpus, baselines, outcomes))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,13 +14,10 @@ from experiments.translation import scoring
 from experiments.translation.corpus import Corpus, load
 from rnn_jax import Bidirectional, Cell, Dropout
 from rnn_jax.data import Embedding
-from rnn_jax.models import Additive, Attention, BahdanauCell, Decoder, Dot, EncoderDecoder, General, LuongCell
+from rnn_jax.models import Additive, BahdanauCell, Decoder, Dot, EncoderDecoder, General, LuongCell
 
-ATTENTIONS: dict[str, Callable[[int, int], Attention]] = {
-    "general": General,
-    "dot": Dot,
-    "additive": lambda query, memory: Additive(query, memory, query),
-}
+LUONG = {"general": General, "dot": Dot}  # attentions of Luong's decoder
+ATTENTIONS = (*LUONG, "additive", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Config(FitConfig):
     attention: tuple[str, ...] = setting(
         ("general", "none"),
         "Comma list of networks: general, dot (Luong's decoder), additive (Bahdanau's), none.",
-        choices=(*ATTENTIONS, "none"),
+        choices=ATTENTIONS,
     )
     cell: str = setting("gru", networks.CELL_HELP)
     embedding: int = setting(128, "Features of a word.")
@@ -98,38 +94,29 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
         corpus = load(config, (source, target))
     if corpus.by_words:
         scoring.check_sacrebleu()
-    trainers = {name: config.trainer(_model(config, name, corpus), corpus.buckets) for name in config.attention}
-    return corpus, [Network(name, trainer, label(name)) for name, trainer in trainers.items()]
-
-
-def label(name: str) -> str:
-    """Returns the name of a network in tables and figures."""
-    return "no attention" if name == "none" else f"attention: {name}"
+    made = []
+    for name in config.attention:
+        label = "no attention" if name == "none" else f"attention: {name}"
+        made.append(Network(name, config.trainer(_model(config, name, corpus), corpus.buckets), label))
+    return corpus, made
 
 
 def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
     """Returns a bidirectional encoder with a decoder that has attention or not."""
-    lag = max(3, *corpus.longest)
-    features, units = config.embedding, config.hidden_size
+    features, units, lag = config.embedding, config.hidden_size, max(3, *corpus.longest)
 
     def wrap(cell: Cell) -> Cell:
         return Dropout(cell, config.dropout) if config.dropout else cell
 
-    def cell(input_size: int) -> Cell:
-        return wrap(networks.make_cell(config.cell, input_size, units, lag))
-
     def make() -> EncoderDecoder:
         encoder = wrap(Bidirectional(networks.make_cell(config.cell, features, units // 2, lag)))
-        inner: Cell
-        if attention == "none":
-            inner = cell(features)
-        else:
-            scorer = ATTENTIONS[attention](units, encoder.output_size)
-            if attention == "additive":
-                inner = BahdanauCell(cell(features + encoder.output_size), scorer, config.readout)
-            else:
-                inner = LuongCell(cell(features + config.readout), scorer, config.readout)
-        decoder = Decoder(Embedding(len(corpus.target), features), inner)
+        context = {"none": 0, "additive": encoder.output_size}.get(attention, config.readout)  # features it adds
+        cell = wrap(networks.make_cell(config.cell, features + context, units, lag))
+        if attention == "additive":
+            cell = BahdanauCell(cell, Additive(units, encoder.output_size, units), config.readout)
+        elif attention != "none":
+            cell = LuongCell(cell, LUONG[attention](units, encoder.output_size), config.readout)
+        decoder = Decoder(Embedding(len(corpus.target), features), cell)
         return EncoderDecoder(Embedding(len(corpus.source), features), encoder, decoder)
 
     def use(key: jax.Array) -> Any:

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.translation.corpus import Corpus, Item
+from experiments.translation.corpus import Corpus
 from experiments.translation.measurement import Outcome
 from rnn_jax import plotting
+from rnn_jax.data import Referenced
 
 ALIGNED = 3
 
@@ -16,7 +17,7 @@ def length_figure(corpus: Corpus, runs: Mapping[str, Sequence[Mapping[str, Any]]
     """Draws BLEU, or exact matches, over the length of the source; the mean of the seeds, and each seed as a mark."""
     figure = plotting.figure((8.5, 4.8))
     axis = figure.subplots()
-    key, scale = ("bleu", 1) if corpus.by_words else ("exact", 100)
+    key, _, scale = corpus.score
     groups = next(iter(runs.values()))[0]["test/by_length"]
     places = np.arange(len(groups))
     for color, (name, records) in enumerate(runs.items()):
@@ -35,7 +36,7 @@ def length_figure(corpus: Corpus, runs: Mapping[str, Sequence[Mapping[str, Any]]
     return plotting.png(figure)
 
 
-def alignment_figure(items: Sequence[Item], outcome: Outcome) -> bytes:
+def alignment_figure(items: Sequence[Referenced], outcome: Outcome) -> bytes:
     """Draws the attention weights of three test sources, source words against written words."""
     assert outcome.test.weights is not None
     places = aligned(items)
@@ -52,7 +53,7 @@ def alignment_figure(items: Sequence[Item], outcome: Outcome) -> bytes:
     return plotting.png(figure)
 
 
-def aligned(items: Sequence[Item]) -> list[int]:
+def aligned(items: Sequence[Referenced]) -> list[int]:
     """Returns three of the longer sources, evenly spread over the test set, without regard to the result."""
     lengths = np.array([len(item.source) for item in items])
     longer = np.flatnonzero(lengths >= np.quantile(lengths, 0.75))

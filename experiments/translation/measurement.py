@@ -1,10 +1,9 @@
 """Training of translators, and their translations of the test set by beam search."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,21 +13,21 @@ from experiments.common import fitting
 from experiments.common.fitting import Network
 from experiments.common.runner import Job, Status
 from experiments.translation.config import Config
-from experiments.translation.corpus import Corpus, examples, items
+from experiments.translation.corpus import Corpus
 from rnn_jax import training
 from rnn_jax.data import Examples
-from rnn_jax.models import EncoderDecoder, beam_search
+from rnn_jax.data.pairs import Words
+from rnn_jax.models import EncoderDecoder, SearchResult, beam_search
 
 EVALUATED = 128  # pairs at a time
 
 
-@dataclasses.dataclass(frozen=True)
-class Test:
+class Test(NamedTuple):
     """Translations of the test set."""
 
-    translations: list[list[tuple[str, ...]]]  # [seeds][items]
-    nats: np.ndarray | None = None  # per token of the test set, [seeds]
-    weights: np.ndarray | None = None  # attention of the first seed [items, T, S]
+    translations: list[list[Words]]  # [seeds][sources]
+    nats: np.ndarray | None = None  # per token of the test set, [seeds]; None for a baseline, like all below
+    weights: np.ndarray | None = None  # attention of the first seed [sources, T, S]
     search_seconds: float | None = None
 
 
@@ -36,35 +35,20 @@ Outcome = fitting.Outcome[Test]
 Baseline = fitting.Baseline[Test]
 
 
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """Loss of a batch, for `training.fit`."""
-
-    own_words: float
-
-    def __call__(self, model: EncoderDecoder, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
-        steps, whole = batch
-        return model.loss(
-            params, steps["source"], whole["source"], steps["target"], whole["target"], key, self.own_words
-        )
+def loss(model: EncoderDecoder, params: Any, batch: Examples, key: jax.Array, own_words: float) -> jax.Array:
+    """Returns the loss of a batch, with scheduled sampling by the probability `own_words`."""
+    steps, whole = batch
+    return model.loss(params, steps["source"], whole["source"], steps["target"], whole["target"], key, own_words)
 
 
-@dataclasses.dataclass(frozen=True)
-class Translate:
-    """Function for `training.predict` that translates a batch's sources by beam search."""
-
-    beam: int
-    max_length: int
-    length_penalty: float
-
-    def __call__(self, model: EncoderDecoder, params: Any, batch: Examples) -> Any:
-        start = model.encode(params, batch.steps["source"], batch.whole["source"])
-        options: dict[str, Any] = {"width": self.beam, "max_length": self.max_length, "alpha": self.length_penalty}
-        return beam_search(model.decoder, start.params, start.state, **options)
+def translate(model: EncoderDecoder, params: Any, batch: Examples, **options: Any) -> SearchResult:
+    """Returns the translations of a batch's sources by beam search, whose options are given."""
+    start = model.encode(params, batch.steps["source"], batch.whole["source"])
+    return beam_search(model.decoder, start.params, start.state, **options)
 
 
 def log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.Array:
-    """Returns the log probability of each pair's target, END included; for `training.predict`."""
+    """Returns the log probability of each pair's target, END included [B]."""
     start = model.encode(params, batch.steps["source"], batch.whole["source"])
     lengths = batch.whole["target"]
     return model.decoder.log_probability(start.params, batch.steps["target"], start.state, lengths=lengths)
@@ -72,7 +56,7 @@ def log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.
 
 def baselines(corpus: Corpus) -> list[Baseline]:
     """Returns the baselines' translations of the test set."""
-    sources = [item.source for item in items(corpus.splits.test)]
+    sources = [item.source for item in corpus.tested]
     made = nearest_sentence.translations(corpus.splits.training, sources, corpus.by_words)
     return [Baseline(name, np.array([np.nan]), Test([each])) for name, each in made.items()]
 
@@ -81,6 +65,8 @@ def job(
     corpus: Corpus, config: Config, network: Network, records: Callable[[Outcome], Any], status: Status
 ) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and translates the test set."""
+    model = network.trainer.model
+    validation = corpus.examples(corpus.splits.validation)
 
     def on_epoch(fit: training.Fit) -> None:
         nats = fit.scores[:, -1].mean()
@@ -89,30 +75,32 @@ def job(
     return fitting.fit_job(
         network,
         config,
-        Loss(config.own_words),
+        functools.partial(loss, own_words=config.own_words),
         corpus.buckets,
-        score=functools.partial(_nats, network.trainer.model, examples(corpus, corpus.splits.validation)),
-        test=functools.partial(_test, corpus, config, network.trainer.model),
+        score=lambda params: nats_per_token(model, validation, params),
+        test=lambda params: translate_test_set(corpus, config, model, params),
         records=records,
         on_epoch=on_epoch,
     )
 
 
-def _test(corpus: Corpus, config: Config, model: EncoderDecoder, params: Any) -> Test:
+def translate_test_set(corpus: Corpus, config: Config, model: EncoderDecoder, params: Any) -> Test:
+    """Translates the test set with the parameters of all seeds."""
     started = time.perf_counter()
-    nats = _nats(model, examples(corpus, corpus.splits.test), params)
-    function = Translate(config.beam, corpus.longest[1], config.length_penalty)
-    sources = examples(corpus, [(item.source, ()) for item in items(corpus.splits.test)], corpus.longest)
-    result = training.predict(model, function, params, sources, EVALUATED)
+    nats = nats_per_token(model, corpus.examples(corpus.splits.test), params)
+    most, alpha = corpus.longest[1], config.length_penalty
+    search = functools.partial(translate, width=config.beam, max_length=most, alpha=alpha)
+    sources = corpus.examples([(item.source, ()) for item in corpus.tested], corpus.longest)
+    result = training.predict(model, search, params, sources, EVALUATED)
     translations = [
-        [tuple(corpus.target.decode(row[:length], specials=False)) for row, length in zip(*seed, strict=True)]
+        [tuple(corpus.target.decode(row[:length])) for row, length in zip(*seed, strict=True)]
         for seed in zip(result.tokens, result.lengths, strict=True)
     ]
     weights = result.weights[0] if model.decoder.attends else None
     return Test(translations, nats, weights, time.perf_counter() - started)
 
 
-def _nats(model: EncoderDecoder, pairs: Examples, params: Any) -> np.ndarray:
+def nats_per_token(model: EncoderDecoder, pairs: Examples, params: Any) -> np.ndarray:
     """Returns -log p per token, END included, [seeds]."""
     logs = training.predict(model, log_probability, params, pairs, EVALUATED)
     return -logs.sum(axis=1) / float(np.sum(pairs.whole["target"]))

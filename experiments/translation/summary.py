@@ -1,6 +1,5 @@
-"""Records, tables, figures and sentences of the translations."""
+"""Records, tables, figures and findings."""
 
-import functools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,162 +9,142 @@ import numpy as np
 from experiments.common import fitting
 from experiments.common.run_folder import Report, Table
 from experiments.translation import figures, scoring
-from experiments.translation.corpus import Corpus, items
+from experiments.translation.corpus import Corpus
 from experiments.translation.measurement import Baseline, Outcome
 from rnn_jax import report
+from rnn_jax.data import Vocabulary
 
 EXAMPLES = 10
 
-Record = Mapping[str, Any]
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # title of a network or baseline -> records of its seeds
 
 
-class Summary:
-    """Builds the records and the report of a corpus."""
+def records(corpus: Corpus, row: Outcome | Baseline) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network, or the one of a baseline."""
+    test, fields = row.test, corpus_fields(corpus)
+    if isinstance(row, fitting.Outcome) and test.nats is not None:
+        fields |= {"steps": row.fit.history.loss.shape[1], "search_seconds": test.search_seconds}
+        base = fitting.fit_records(row, {"nats_per_token": row.validation}, {"nats_per_token": test.nats}, **fields)
+    else:
+        base = [fitting.baseline_record(row.title, **fields)]
+    return [record | _scores(corpus, each) for record, each in zip(base, test.translations, strict=True)]
 
-    def __init__(self, corpus: Corpus):
-        self.corpus, self.items = corpus, items(corpus.splits.test)
-        self.unseen = scoring.unseen(corpus, self.items)
 
-    @functools.cached_property
-    def shared(self) -> dict[str, Any]:
-        """Fields of every record."""
-        corpus = self.corpus
-        unknown = [
-            float(np.mean([word not in known for pair in corpus.splits.test for word in pair[side]]))
-            for side, known in enumerate((set(corpus.source.tokens), set(corpus.target.tokens)))
-        ]
-        return {
-            "source": corpus.name,
-            "pairs/read": corpus.read,
-            "pairs/kept": corpus.kept,
-            **{f"pairs/{split}": len(pairs) for split, pairs in corpus.splits._asdict().items()},
-            "vocabulary/source": len(corpus.source),
-            "vocabulary/target": len(corpus.target),
-            "test/sources": len(self.items),
-            "test/sources_with_unseen_targets": len(self.unseen),
-            "test/unknown_source_words": unknown[0],
-            "test/unknown_target_words": unknown[1],
-            "bleu_signature": scoring.signature(corpus, self.items) if corpus.by_words else None,
-        }
+def corpus_fields(corpus: Corpus) -> dict[str, Any]:
+    """Returns the fields that every record of a corpus has."""
+    sources, vocabularies = [item.source for item in corpus.tested], {"source": corpus.source, "target": corpus.target}
+    unknown = {
+        name: np.concatenate([vocabulary.encode(pair[side]) for pair in corpus.splits.test]) == Vocabulary.UNKNOWN
+        for side, (name, vocabulary) in enumerate(vocabularies.items())
+    }
+    return {
+        "source": corpus.name,
+        "pairs/read": corpus.read,
+        "pairs/kept": corpus.kept,
+        **{f"pairs/{split}": len(pairs) for split, pairs in corpus.splits._asdict().items()},
+        **{f"vocabulary/{name}": len(vocabulary) for name, vocabulary in vocabularies.items()},
+        "test/sources": len(sources),
+        "test/sources_with_unseen_targets": len(corpus.unseen),
+        **{f"test/unknown_{name}_words": float(np.mean(words)) for name, words in unknown.items()},
+        "bleu_signature": scoring.bleu(corpus, corpus.tested, sources)[1] if corpus.by_words else None,
+    }
 
-    def records(self, row: Outcome | Baseline) -> list[dict[str, Any]]:
-        """Returns one flat record for each seed of a network, or the one of a baseline."""
-        if isinstance(row, fitting.Baseline):
-            base = [fitting.baseline_record(row.title)]
-        else:
-            assert row.test.nats is not None
-            validation, test = {"nats_per_token": row.validation}, {"nats_per_token": row.test.nats}
-            steps = row.fit.history.loss.shape[1]
-            search = row.test.search_seconds
-            base = fitting.fit_records(row, validation, test, steps=steps, search_seconds=search)
-        pairs = zip(base, row.test.translations, strict=True)
-        return [{**record, **self._scores(translations), **self.shared} for record, translations in pairs]
 
-    def _scores(self, translations: Sequence[Sequence[str]]) -> dict[str, Any]:
-        corpus, kept = self.corpus, self.unseen
-        score = scoring.score(corpus, self.items, translations)
-        unseen = scoring.Score(None, 0.0)
-        if kept:
-            unseen = scoring.score(corpus, [self.items[i] for i in kept], [translations[i] for i in kept])
-        return {
-            "test/bleu": score.bleu,
-            "test/exact": score.exact,
-            "test/unseen_targets/bleu": unseen.bleu,
-            "test/unseen_targets/exact": unseen.exact if kept else None,
-            "test/by_length": scoring.by_length(corpus, self.items, translations),
-            "examples": [
-                {
-                    "source": corpus.text(self.items[i].source),
-                    "translation": corpus.text(translations[i]),
-                    "references": [corpus.text(reference) for reference in self.items[i].references],
-                }
-                for i in self._shown()
-            ],
-        }
+def _scores(corpus: Corpus, translations: Sequence[Sequence[str]]) -> dict[str, Any]:
+    items, unseen = corpus.tested, corpus.unseen
+    score = scoring.score(corpus, items, translations)
+    unseen_score = scoring.score(corpus, [items[i] for i in unseen], [translations[i] for i in unseen])
+    # Evenly spread over the test set, chosen without regard to the translations.
+    shown = np.linspace(0, len(items) - 1, min(EXAMPLES, len(items))).astype(int).tolist()
+    return {
+        "test/bleu": score.bleu,
+        "test/exact": score.exact,
+        "test/unseen_targets/bleu": unseen_score.bleu,
+        "test/unseen_targets/exact": unseen_score.exact,
+        "test/by_length": scoring.by_length(corpus, items, translations),
+        "examples": [
+            {
+                "source": corpus.text(items[i].source),
+                "translation": corpus.text(translations[i]),
+                "references": [corpus.text(reference) for reference in items[i].references],
+            }
+            for i in shown
+        ],
+    }
 
-    def _shown(self) -> list[int]:
-        """Items evenly spread over the test set, chosen without regard to the translations."""
-        return np.linspace(0, len(self.items) - 1, min(EXAMPLES, len(self.items))).astype(int).tolist()
 
-    def report(self, baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> Report:
-        """Returns the tables, figures and sentences."""
-        rows: list[Outcome | Baseline] = [*baselines, *outcomes]
-        runs = {row.title: self.records(row) for row in rows}
-        networks = [outcome.title for outcome in outcomes]
-        unit = f"validation loss (nats/{'word' if self.corpus.by_words else 'character'})"
-        pngs = {
-            "loss.png": ("Validation loss over the training", fitting.validation_figure([], outcomes, unit)),
-            "length.png": ("Score over the length of the source", figures.length_figure(self.corpus, runs, networks)),
-        }
-        attending = [outcome for outcome in outcomes if outcome.test.weights is not None]
-        if attending:
-            png = figures.alignment_figure(self.items, attending[0])
-            pngs["alignment.png"] = ("Attention weights", png)
-        tables = [self._score_table(runs), self._example_table({name: runs[name] for name in networks})]
-        return Report("Translation", findings(self.corpus, runs, outcomes), tables, pngs)
+def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> Report:
+    """Returns findings, tables and figures."""
+    rows: list[Outcome | Baseline] = [*baselines, *outcomes]
+    runs, networks = {row.title: records(corpus, row) for row in rows}, [outcome.title for outcome in outcomes]
+    losses = f"validation loss (nats/{'word' if corpus.by_words else 'character'})"
+    pngs = {
+        "loss.png": ("Validation loss over the training", fitting.validation_figure([], outcomes, losses)),
+        "length.png": ("Score over the length of the source", figures.length_figure(corpus, runs, networks)),
+    }
+    if attending := [outcome for outcome in outcomes if outcome.test.weights is not None]:
+        pngs["alignment.png"] = ("Attention weights", figures.alignment_figure(corpus.tested, attending[0]))
+    tables = [_score_table(corpus, runs), _example_table({name: runs[name] for name in networks})]
+    return Report("Translation", findings(corpus, runs, outcomes), tables, pngs)
 
-    def _score_table(self, runs: Mapping[str, Sequence[Record]]) -> Table:
-        def column(header: str, key: str, digits: int, scale: float = 1.0) -> report.Column:
-            def text(name: str) -> str:
-                value = mean(runs[name], key)
-                return "" if value is None else f"{scale * value:.{digits}f}"
 
-            return report.Column(header, text)
+def _score_table(corpus: Corpus, runs: Runs) -> Table:
+    def column(header: str, key: str, digits: int, scale: float = 1.0) -> report.Column:
+        """Returns a column of means over the seeds, empty for a run without the field."""
 
-        by_words, splits = self.corpus.by_words, self.corpus.splits
-        bleu = [column("BLEU", "test/bleu", 1), column("BLEU, unseen", "test/unseen_targets/bleu", 1)]
-        columns = [
-            report.Column("model", lambda name: name, right=False),
-            column("valid. nats", "validation/nats_per_token", 3),
-            column("test nats", "test/nats_per_token", 3),
-            *(bleu if by_words else []),
-            column("exact, %", "test/exact", 1, 100.0),
-            column("search, s", "search_seconds", 0),
-        ]
-        caption = (
-            f"Nats per {'word' if by_words else 'character'}; exact: equal to a reference. {self.corpus.kept:,} of "
-            f"{self.corpus.read:,} pairs are short enough."
+        def text(name: str) -> str:
+            values = [record.get(key) for record in runs[name]]
+            return "" if None in values else f"{scale * np.mean(values):.{digits}f}"
+
+        return report.Column(header, text)
+
+    bleu = [column("BLEU", "test/bleu", 1), column("BLEU, unseen", "test/unseen_targets/bleu", 1)]
+    columns = [
+        report.Column("model", lambda name: name, right=False),
+        column("valid. nats", "validation/nats_per_token", 3),
+        column("test nats", "test/nats_per_token", 3),
+        *(bleu if corpus.by_words else []),
+        column("exact, %", "test/exact", 1, 100.0),
+        column("search, s", "search_seconds", 0),
+    ]
+    caption = (
+        f"Nats per {'word' if corpus.by_words else 'character'}; exact: equal to a reference. {corpus.kept:,} of "
+        f"{corpus.read:,} pairs are short enough."
+    )
+    if corpus.by_words:
+        (first, *_), *_ = runs.values()
+        caption += (
+            f" BLEU of lower-cased text ({first['bleu_signature']}); unseen: the {len(corpus.unseen):,} sources with "
+            "no translation in the training set."
         )
-        if by_words:
-            caption += (
-                f" BLEU of lower-cased text ({self.shared['bleu_signature']}); unseen: the {len(self.unseen):,} "
-                "sources with no translation in the training set."
-            )
-        title = f"{self.corpus.name}: {len(splits.training):,} training pairs, {len(self.items):,} test sources"
-        return Table(columns, {title: list(runs)}, caption)
-
-    def _example_table(self, runs: Mapping[str, Sequence[Record]]) -> Table:
-        examples = {name: records[0]["examples"] for name, records in runs.items()}
-        rows = [
-            [each[0]["source"], *(one["translation"] for one in each), " | ".join(each[0]["references"])]
-            for each in zip(*examples.values(), strict=True)
-        ]
-        headers = ["source", *examples, "references"]
-        columns = [report.Column(name, operator.itemgetter(n), right=False) for n, name in enumerate(headers)]
-        return Table(columns, {"Translations of test sources": rows}, "")
+    title = f"{corpus.name}: {len(corpus.splits.training):,} training pairs, {len(corpus.tested):,} test sources"
+    return Table(columns, {title: list(runs)}, caption)
 
 
-def mean(records: Sequence[Record], key: str) -> float | None:
-    """Returns the mean of a field over the seeds; None if a record lacks it."""
-    values = [record.get(key) for record in records]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
+def _example_table(runs: Runs) -> Table:
+    examples = {name: seeds[0]["examples"] for name, seeds in runs.items()}
+    rows = [
+        [each[0]["source"], *(one["translation"] for one in each), " | ".join(each[0]["references"])]
+        for each in zip(*examples.values(), strict=True)
+    ]
+    headers = ["source", *examples, "references"]
+    columns = [report.Column(name, operator.itemgetter(n), right=False) for n, name in enumerate(headers)]
+    return Table(columns, {"Translations of test sources": rows}, "")
 
 
-def findings(corpus: Corpus, runs: Mapping[str, Sequence[Record]], outcomes: Sequence[Outcome]) -> list[str]:
+def findings(corpus: Corpus, runs: Runs, outcomes: Sequence[Outcome]) -> list[str]:
     """Returns the networks compared with the strongest baseline, the longest sources, and divergence."""
-    key, unit, scale = ("test/bleu", "BLEU", 1.0) if corpus.by_words else ("test/exact", "% exact", 100.0)
-    means = {name: scale * float(np.mean([r[key] for r in records])) for name, records in runs.items()}
+    field, unit, scale = corpus.score
+    means = {name: scale * float(np.mean([each[f"test/{field}"] for each in seeds])) for name, seeds in runs.items()}
     networks = [outcome.title for outcome in outcomes]
     strongest = max((name for name in means if name not in networks), key=means.__getitem__)
-    scores = ", ".join(f"{name} {means[name]:.1f}" for name in networks)
-    field = key.removeprefix("test/")
-    longest = ", ".join(
-        f"{name} {scale * np.mean([r['test/by_length'][-1][field] for r in runs[name]]):.1f}" for name in networks
-    )
-    group = runs[networks[0]][0]["test/by_length"][-1]
+    longest = {name: [seed["test/by_length"][-1] for seed in runs[name]] for name in networks}
+    ends = {name: scale * np.mean([group[field] for group in groups]) for name, groups in longest.items()}
+    group = longest[networks[0]][0]
     return [
-        f"{unit} on the test set: {scores}; strongest baseline: {strongest} {means[strongest]:.1f}.",
-        f"{unit} on the longest sources ({group['shortest']} to {group['longest']} tokens): {longest}.",
+        f"{unit} on the test set: {', '.join(f'{name} {means[name]:.1f}' for name in networks)}; strongest baseline: "
+        f"{strongest} {means[strongest]:.1f}.",
+        f"{unit} on the longest sources ({group['shortest']} to {group['longest']} tokens): "
+        f"{', '.join(f'{name} {end:.1f}' for name, end in ends.items())}.",
         *fitting.diverged(outcomes),
     ]

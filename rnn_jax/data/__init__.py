@@ -2,13 +2,23 @@
 
 from rnn_jax.data.audio import LogMel, SpokenDigit, read_spoken_digits, read_wav, spec_augment
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
+from rnn_jax.data.calendar_dates import written_dates
 from rnn_jax.data.conllu import Sentence, read_conllu
 from rnn_jax.data.delay_equation import mackey_glass
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
 from rnn_jax.data.labelled import Labelled, read_labelled
 from rnn_jax.data.padding import Padded, pad, unpad
-from rnn_jax.data.pairs import Pair, PairSplits, read_pairs, sentence, split_by_source, words
+from rnn_jax.data.pairs import (
+    Pair,
+    PairSplits,
+    Referenced,
+    read_pairs,
+    sentence,
+    split_by_source,
+    with_references,
+    words,
+)
 from rnn_jax.data.piano_roll import read_piano_rolls
 from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
 from rnn_jax.data.spelling import spell
@@ -33,6 +43,7 @@ __all__ = [
     "Padded",
     "Pair",
     "PairSplits",
+    "Referenced",
     "Root",
     "Scale",
     "Segment",
@@ -66,5 +77,7 @@ __all__ = [
     "standard_library",
     "unpad",
     "windows",
+    "with_references",
     "words",
+    "written_dates",
 ]

@@ -1,4 +1,4 @@
-"""Pairs of sentences for translation: reading them from a file, cutting them into words, splitting them by source."""
+"""Pairs of sentences for translation: reading a file, cutting into words, splitting and grouping by source."""
 
 import re
 import unicodedata
@@ -140,6 +140,26 @@ def split_by_source(
     splits = (order[test + validation :], order[test : test + validation], order[:test])
     # Sorted, so that each split keeps the order of the pairs given.
     return PairSplits(*([pair for i in np.sort(split) for pair in by_source[i]] for split in splits))
+
+
+class Referenced(NamedTuple):
+    """A source and all its translations, which a score compares a translation with."""
+
+    source: Words
+    references: tuple[Words, ...]
+
+
+def with_references(pairs: Sequence[tuple[Words, Words]]) -> list[Referenced]:
+    """Returns every source of some pairs once, with its targets, both in the order of the pairs.
+
+    >>> from rnn_jax import data
+    >>> data.with_references([(("hi",), ("hallo",)), (("hi",), ("hei",))])
+    [Referenced(source=('hi',), references=(('hallo',), ('hei',)))]
+    """
+    targets: dict[Words, list[Words]] = {}
+    for source, target in pairs:
+        targets.setdefault(source, []).append(target)
+    return [Referenced(source, tuple(references)) for source, references in targets.items()]
 
 
 def _bare(words: Words) -> Words:
