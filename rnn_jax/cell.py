@@ -22,6 +22,7 @@ import jax.numpy as jnp
 
 from rnn_jax import checks
 from rnn_jax.linear import Transition
+from rnn_jax.static import Static, defining_class
 
 # Any pytree of arrays. This library's parameters and states are NamedTuples; a user's may be any pytree.
 Params = Any
@@ -30,11 +31,6 @@ Drive = Any
 
 # The methods that make a cell one of a kind, with the base class that has them.
 KIND_METHODS = {"recurrent": "SplitCell", "activate": "SplitCell", "enter": "SplitCell", "linear": "LinearCell"}
-
-
-def defining_class(kind: type, name: str) -> type:
-    """Returns the class from which `kind` has its attribute `name`."""
-    return next(base for base in kind.__mro__ if name in vars(base))
 
 
 def _check_kind(cls: type["Cell"]) -> None:
@@ -58,12 +54,13 @@ def _check_kind(cls: type["Cell"]) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(Static):
     """A recurrent cell: sizes as fields, behaviour as pure methods.
 
     A user-defined cell defines `init`, `initial_state` and `step`; the rest has defaults. Leading batch dimensions are
-    free everywhere. Cells compare and hash by the value of their fields, so an equal cell is never compiled twice: give
-    an option as a number, a named function or a frozen dataclass (see `rnn_jax.initializers`), not as a new closure.
+    free everywhere. Cells compare and hash by the value of their fields, so an equal cell is never compiled twice. An
+    option is a field of a frozen dataclass: a number, a named function or a frozen dataclass (`rnn_jax.initializers`),
+    not a new closure.
 
     >>> class Leaky(Cell):
     ...     def init(self, key):
@@ -82,7 +79,8 @@ class Cell:
       hidden_size: units of the hidden state h_t.
 
     Raises:
-      TypeError: when a class is defined, if it has a method of another kind of cell and no `step` of its own.
+      TypeError: when a class is defined, if it has a method of another kind of cell and no `step` of its own; as
+        `rnn_jax.static.Static`, if an option is not hashable.
       ValueError: if a size is not a positive integer.
     """
 

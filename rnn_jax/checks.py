@@ -1,6 +1,7 @@
 """Checks of numbers that users pass. Imports nothing of the project."""
 
 import math
+import numbers
 from typing import Any
 
 
@@ -10,7 +11,7 @@ def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None
     Raises:
       ValueError: if it is not; the message names `what`, `why` and the value.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
         expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
         raise ValueError(f"{what} must be {expected}{why}, got {value!r}")
 
@@ -21,7 +22,7 @@ def positive(value: Any, what: str) -> None:
     Raises:
       ValueError: if it is not; the message names `what` and the value.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
         raise ValueError(f"{what} must be a positive number, got {value!r}")
 
 
@@ -31,5 +32,5 @@ def rate(value: Any, what: str) -> None:
     Raises:
       ValueError: if it is not; the message names `what` and the value.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
         raise ValueError(f"{what} must be a number from 0 to below 1, got {value!r}")

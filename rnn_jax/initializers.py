@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 Initializer = Callable[[jax.Array, Sequence[int]], jax.Array]
 
@@ -40,7 +41,7 @@ def without_initializers(value: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(Static):
     """scale * Q with Q Q^T = I (Saxe et al. 2014): every singular value of a square matrix is `scale`.
 
     >>> w = Orthogonal(scale=2.0)(jax.random.key(0), (4, 4))
@@ -58,7 +59,7 @@ class Orthogonal:
 
 
 @dataclasses.dataclass(frozen=True)
-class ScaledIdentity:
+class ScaledIdentity(Static):
     """scale * I. With ReLU and scale 1 it makes the IRNN of Le, Jaitly & Hinton 2015 (arXiv:1504.00941)."""
 
     scale: float = 1.0
@@ -70,7 +71,7 @@ class ScaledIdentity:
 
 
 @dataclasses.dataclass(frozen=True)
-class Uniform:
+class Uniform(Static):
     """U(-bound, bound); bound None means 1 / sqrt(columns): PyTorch's default, as columns are hidden units."""
 
     bound: float | None = None
@@ -81,7 +82,7 @@ class Uniform:
 
 
 @dataclasses.dataclass(frozen=True)
-class Normal:
+class Normal(Static):
     """N(0, stddev^2)."""
 
     stddev: float
@@ -91,7 +92,7 @@ class Normal:
 
 
 @dataclasses.dataclass(frozen=True)
-class LecunNormal:
+class LecunNormal(Static):
     """Truncated normal of variance 1 / rows (LeCun et al. 1998): keeps the variance of the input."""
 
     def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
@@ -99,7 +100,7 @@ class LecunNormal:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chrono:
+class Chrono(Static):
     """Gate biases for dependencies up to `max_lag` steps: log u with u ~ U(1, max_lag - 1), one draw per unit.
 
     A gate of bias log u has the value u / (1 + u), so it forgets over about u steps: the units' memories cover all of

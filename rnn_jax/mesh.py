@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnn_jax import checks, machine
+from rnn_jax.static import Static
 
 # Ordered from least to most communication, because the devices of the last axis are neighbours.
 AXES = ("seeds", "data", "model")
@@ -26,7 +27,7 @@ class DivisionError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class MeshShape:
+class MeshShape(Static):
     """The number of devices along each axis of a mesh.
 
     >>> from rnn_jax import mesh

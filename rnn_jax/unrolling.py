@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import masking, noise
+from rnn_jax import masking, noise, static
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, UnrollOptions
@@ -66,10 +66,12 @@ def unroll(
       The final state, and the outputs [T, *batch, ...].
 
     Raises:
-      TypeError: if `xs` is not floating point, `lengths` are not integers, or `resets` are not booleans.
+      TypeError: if `cell` or `engine` is a class or has attributes that are not fields, `xs` is not floating
+        point, `lengths` are not integers, or `resets` are not booleans.
       ValueError: if `xs`, `state`, `lengths` or `resets` has the wrong rank, width, batch shape or dtype, a length is
         not in [0, T], or the cell's step returns a state of another shape or dtype than it got.
     """
+    static.check(engine, "unroll: engine")
     given = checked(cell, params, xs, state, lengths=lengths, resets=resets)
     xs, state, lengths, resets, valid = given.xs, given.state, given.lengths, given.resets, given.valid
     if reverse:
@@ -105,6 +107,7 @@ def checked(
     cell: Cell, params: Params, xs: Any, state: State | None = None, *, lengths: Any = None, resets: Any = None
 ) -> Sequences:
     """Checks the arguments of `unroll`; raises its errors."""
+    static.check(cell, "unroll: cell")
     shape = _check_inputs(cell, xs)
     steps, batch_shape = shape[0], shape[1:]
     initial = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)

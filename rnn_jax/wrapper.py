@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import jax
 
-from rnn_jax.cell import KIND_METHODS, Cell, Params, State, defining_class
+from rnn_jax.cell import KIND_METHODS, Cell, Params, State
 from rnn_jax.linear import Transition
+from rnn_jax.static import defining_class
 
 # A step of the inner cell: (params, state, drive) -> state. The parameters are the wrapper's.
 Advance = Callable[[Params, State, Any], State]

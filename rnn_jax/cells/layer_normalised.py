@@ -89,8 +89,10 @@ class LayerNormGRU(GRUFamily, SplitCell):
     """
 
     def init(self, key: jax.Array) -> LayerNormGRUParams:
-        ones = jnp.ones(3 * self.hidden_size)
-        return LayerNormGRUParams(*self._init_gates(key), jnp.zeros(self.hidden_size), ones, ones)
+        sums = 3 * self.hidden_size
+        return LayerNormGRUParams(
+            *self._init_gates(key), b_hn=jnp.zeros(self.hidden_size), gain_i=jnp.ones(sums), gain_h=jnp.ones(sums)
+        )
 
     def project(self, params: LayerNormGRUParams, x: jax.Array) -> jax.Array:
         return self._norm_gates(x @ params.w_i, params.gain_i) + over_batch(params.b, x.ndim)

@@ -61,8 +61,8 @@ class LSTMFamily(Cell):
         )
 
     def initial_state(self, params: Any, batch_shape: tuple[int, ...] = ()) -> LSTMState:
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
-        return LSTMState(h=zeros, c=zeros)
+        shape, dtype = (*batch_shape, self.hidden_size), params.b.dtype
+        return LSTMState(h=jnp.zeros(shape, dtype), c=jnp.zeros(shape, dtype))  # two buffers, which may be donated
 
     def project(self, params: Any, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import checks, files
+from rnn_jax.static import Static
 
 FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
 _SPOKEN_DIGIT = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
@@ -128,7 +129,7 @@ def read_spoken_digits(folder: str | Path) -> tuple[list[SpokenDigit], int]:
 
 
 @dataclasses.dataclass(frozen=True)
-class LogMel:
+class LogMel(Static):
     """Log-mel spectrogram: log(E_t + 1e-6), with E_t the energies of frame t in mel bands.
 
     A frame is `window` seconds long under a Hann window and starts `hop` seconds after the previous one. Its power

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_jax import checks
 from rnn_jax.data import padding
+from rnn_jax.static import Static
 
 
 class BucketBatch(NamedTuple):
@@ -22,7 +23,7 @@ class BucketBatch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Buckets:
+class Buckets(Static):
     """A few static lengths; each sequence is padded to the shortest one that holds it.
 
     >>> import numpy as np

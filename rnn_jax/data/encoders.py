@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class OneHot:
+class OneHot(Static):
     """Encodes an id as a unit vector; has no parameters.
 
     >>> from rnn_jax import data
@@ -68,7 +69,7 @@ class OneHot:
 
 
 @dataclasses.dataclass(frozen=True)
-class Embedding:
+class Embedding(Static):
     """Encodes an id as a row of a learned table; its parameters are those of `flax.linen.Embed`.
 
     >>> import jax

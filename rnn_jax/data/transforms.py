@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
+class Level(Static):
     """The scale u = x."""
 
     name = ""
@@ -28,7 +29,7 @@ class Level:
 
 
 @dataclasses.dataclass(frozen=True)
-class Log:
+class Log(Static):
     """The scale u = log x, for exponential growth."""
 
     name = "log"
@@ -44,7 +45,7 @@ class Log:
 
 
 @dataclasses.dataclass(frozen=True)
-class Root:
+class Root(Static):
     """The scale u = sqrt x, for counts, whose variance grows with their mean; its inverse is max(u, 0)^2."""
 
     name = "root"
@@ -63,7 +64,7 @@ Scale = Level | Log | Root
 
 
 @dataclasses.dataclass(frozen=True)
-class Transform:
+class Transform(Static):
     """Scales, differences and standardises a series x, with the backshift operator B x_t = x_{t-1}.
 
         u = scale(x),     w = (1 - B^l1) (1 - B^l2) ... u,     z_t = (w_t - mean) / deviation

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import adjoint
+from rnn_jax.static import Static
 from rnn_jax.wrapper import Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
-class Associative:
+class Associative(Static):
     """For a `LinearCell`, bare or in wrappers that keep it linear.
 
     All inputs are projected at once; memory of the backward pass is O(T), about the loop's. It suits devices with much

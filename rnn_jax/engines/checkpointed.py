@@ -13,13 +13,14 @@ import jax.numpy as jnp
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.static import Static
 
 # Runs some steps: (params, state, inputs) -> (last state, all states).
 _Runner = Callable[[Params, State, Any], tuple[State, State]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Checkpointed:
+class Checkpointed(Static):
     """Keeps the state at the start of each segment; for any cell.
 
     Memory of the backward pass, in addition to the inputs and the states that are read: O(segment + T / segment), which

@@ -41,11 +41,12 @@ from rnn_jax import checks, mesh
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import decisions
 from rnn_jax.engines.scan import Scan
+from rnn_jax.static import Static
 from rnn_jax.trees import floats, refill
 
 
 @dataclasses.dataclass(frozen=True)
-class Hoisted:
+class Hoisted(Static):
     """For any cell; the gain is largest for a `SplitCell`. The default engine.
 
     The backward loop has one product with the state in each step; gradients of parameters and inputs are computed after

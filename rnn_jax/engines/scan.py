@@ -7,10 +7,11 @@ import jax
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Scan:
+class Scan(Static):
     """Projects all inputs in one product, then scans the step.
 
     Memory of the backward pass is O(T): every step's intermediates are kept.

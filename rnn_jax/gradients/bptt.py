@@ -9,11 +9,12 @@ from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart
 from rnn_jax.models.readout import ReadoutParams
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 
 @dataclasses.dataclass(frozen=True)
-class BPTT:
+class BPTT(Static):
     """Backpropagation through time: `jax.value_and_grad` through the whole segment, by any engine.
 
         dL/dtheta = sum_t (dstep/dtheta)^T a_t,      a_t = dL_t/ds_t + (ds_{t+1}/ds_t)^T a_{t+1}

@@ -20,6 +20,7 @@ from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, require_step
 from rnn_jax.models.readout import ReadoutParams
+from rnn_jax.static import Static
 from rnn_jax.unrolling import checked
 
 Influence = Any
@@ -61,7 +62,7 @@ class OnlineCarry(NamedTuple):
     influence: Influence  # every leaf [N, ...], N the number of sequences in the batch
 
 
-class Online(abc.ABC):
+class Online(Static, abc.ABC):
     """An estimator that carries an influence; a subclass defines three functions of it, each for one sequence.
 
     Their arguments: `flat`, the cell; `theta` [P]; a state `s` [S]; `x`, the `Flagged` input of one step; `key`, a

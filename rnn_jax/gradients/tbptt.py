@@ -11,6 +11,7 @@ from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, flagged, require_step
 from rnn_jax.models.readout import ReadoutParams
+from rnn_jax.static import Static
 from rnn_jax.unrolling import Sequences, checked, unroll
 
 
@@ -33,7 +34,7 @@ class SegmentInputs(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class TBPTT:
+class TBPTT(Static):
     """Truncated BPTT(w; k): every k steps, the losses of those steps are backpropagated through the last w steps.
 
     A loss is backpropagated through at least w - k + 1 steps and at most w, or to the start of the sequence. With

@@ -57,7 +57,7 @@ class LearnedInitialState(Wrapper):
             if learned is None:
                 return default
             value = jax.lax.complex(*learned) if jnp.iscomplexobj(default) else learned
-            return jnp.broadcast_to(value, default.shape)
+            return jnp.copy(jnp.broadcast_to(value, default.shape))  # never the parameter's own buffer
 
         defaults = super().initial_state(params, batch_shape)
         return jax.tree.map(pick, params.state, defaults, is_leaf=lambda leaf: leaf is None)

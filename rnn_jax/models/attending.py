@@ -165,7 +165,7 @@ class BahdanauCell(AttendingCell):
 
     def start_from(self, params: AttendingParams, state: State, batch_shape: tuple[int, ...]) -> BahdanauState:
         zeros = jnp.zeros((*batch_shape, self.cell.input_size), self._memory(params).values.dtype)
-        h = self.cell.output(params.cell, state, zeros)
+        h = jnp.copy(self.cell.output(params.cell, state, zeros))  # often a part of the state, by the same buffer
         return BahdanauState(state, h, zeros[..., : self.extra_size], self._zero_weights(params, batch_shape))
 
     def step(self, params: AttendingParams, state: BahdanauState, drive: Any) -> BahdanauState:

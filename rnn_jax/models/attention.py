@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import checks, initializers, masking
+from rnn_jax.static import Static
 
 
 class Memory(NamedTuple):
@@ -26,7 +27,7 @@ class Memory(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Attention:
+class Attention(Static):
     """Base of all forms of attention; a form defines `init`, `keys` and, unless it is a dot product, `scores`.
 
     Args:

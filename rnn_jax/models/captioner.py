@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rnn_jax.models import bridge
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.models.image_encoder import ImageEncoder
+from rnn_jax.static import Static
 
 
 class CaptionerParams(NamedTuple):
@@ -22,7 +23,7 @@ class CaptionerParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Captioner:
+class Captioner(Static):
     """p(y_1 .. y_T | image): a map of image features, and a decoder that starts from it, and may attend to it.
 
         M = convolutions(image) [h, w, F],   state_0 = tanh(features W + b)

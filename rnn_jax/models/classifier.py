@@ -14,6 +14,7 @@ from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense, embedding
 from rnn_jax.models.labels import cross_entropy
 from rnn_jax.models.pooling import LastStep, Pooling
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 
@@ -26,7 +27,7 @@ class ClassifierParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
+class Classifier(Static):
     """p(class | x_1 .. x_L) = softmax(m * pool(y_1 .. y_L) V + c), with y_t the outputs of a cell or layer.
 
     With an encoder the inputs are ids, and the cell reads sqrt(n) times their vector of n features, as in `Encoded`;

@@ -15,6 +15,7 @@ import optax
 from rnn_jax import checks, masking
 from rnn_jax.cell import Cell
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
+from rnn_jax.static import Static
 
 BLANK = 0  # the label "none"
 
@@ -27,7 +28,7 @@ class Labelling(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class CTC:
+class CTC(Static):
     """p(l | x) = sum over all paths that collapse to l of prod_t softmax(h_t V + c)_{path_t}.
 
     A path has a label or the blank at every step; it collapses by removing first repeated labels, then blanks. Labels

@@ -17,6 +17,7 @@ from rnn_jax.data import Encoder, Vocabulary
 from rnn_jax.engines import Engine, Scan
 from rnn_jax.models import dense, embedding, scheduled_sampling
 from rnn_jax.models.attending import AttendingCell
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 
@@ -36,7 +37,7 @@ class DecoderStart(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Decoder:
+class Decoder(Static):
     """A conditional language model, p(y_t = v | y_1 .. y_{t-1}, source) = softmax(o_t V + b)_v.
 
     o_t is the output of a cell that has read y_0 .. y_{t-1}, each as sqrt(n) E_y; y_0 is BEGIN, and a sequence ends

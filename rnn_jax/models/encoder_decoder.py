@@ -10,6 +10,7 @@ from rnn_jax.data import Encoder
 from rnn_jax.models import bridge, embedding
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.noise import keys
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 
@@ -23,7 +24,7 @@ class EncoderDecoderParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderDecoder:
+class EncoderDecoder(Static):
     """p(y_1 .. y_T | x_1 .. x_S): a recurrent encoder of the source, and a decoder that starts from its final state.
 
         s_S, m_1 .. m_S = encoder(sqrt(n) E_x),   state_0 = bridge(s_S),   memory = m_1 .. m_S

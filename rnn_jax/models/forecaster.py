@@ -12,6 +12,7 @@ from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models.heads import Head
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
+from rnn_jax.static import Static
 from rnn_jax.tasks.task import weighted_mean
 from rnn_jax.unrolling import unroll
 
@@ -25,7 +26,7 @@ class Forecast(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Forecaster:
+class Forecaster(Static):
     """p(x_{t+1}, .., x_{t+H} | x_1 .. x_t) = head(h_t V + c), with h_t the output of a cell that has read x_1 .. x_t.
 
     With H = 1 longer forecasts feed back their own draws: x_{t+1} is drawn and read, then x_{t+2} (DeepAR, Salinas et

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Static):
     """y ~ N(m, v), with the outputs m and log v.
 
         loss = -log p(y) = (log 2 pi + log v + (y - m)^2 / v) / 2,   in nats
@@ -75,7 +76,7 @@ class Gaussian:
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantiles:
+class Quantiles(Static):
     """The quantiles q_p of y, fitted by the pinball loss.
 
         loss = mean_p max(p (y - q_p), (p - 1) (y - q_p))

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 SIZE = 3  # height and width of every kernel
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageEncoder:
+class ImageEncoder(Static):
     """A stack of 3 x 3 convolutions with a ReLU after each.
 
     Strides replace pooling: Springenberg et al. 2015 (arXiv:1412.6806) report equal accuracy, and on a CPU the gradient

@@ -14,11 +14,12 @@ from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import labels
 from rnn_jax.models.encoded import Encoded
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
+from rnn_jax.static import Static
 from rnn_jax.tasks.task import weighted_mean
 
 
 @dataclasses.dataclass(frozen=True)
-class LanguageModel:
+class LanguageModel(Static):
     """p(x_{t+1} = v | x_1 .. x_t) = softmax(h_t V + c)_v, with h_t the output of a cell that has read x_1 .. x_t.
 
     The cell reads ids as `Encoded` does. Mikolov et al. 2010, "Recurrent neural network based language model". For

@@ -16,11 +16,12 @@ import numpy as np
 from rnn_jax import masking
 from rnn_jax.cell import Cell
 from rnn_jax.layers import Bidirectional, Stack
+from rnn_jax.static import Static
 from rnn_jax.wrapper import Wrapper
 
 
 @dataclasses.dataclass(frozen=True)
-class LastStep:
+class LastStep(Static):
     """The last output of each direction: y_L of the forward features, y_1 of the backward features.
 
     L is the length of each sequence. These are the outputs that depend on the whole sequence, as Keras's
@@ -37,7 +38,7 @@ class LastStep:
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanPool:
+class MeanPool(Static):
     """The mean over time: sum_t y_t / L for t = 1..L."""
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -46,7 +47,7 @@ class MeanPool:
 
 
 @dataclasses.dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Static):
     """The maximum over time of each feature: max_t y_t for t = 1..L.
 
     Collobert et al. 2011, "Natural language processing (almost) from scratch".

@@ -11,6 +11,7 @@ from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 
@@ -27,7 +28,7 @@ def identity(y: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadoutModel:
+class ReadoutModel(Static):
     """y_t = O(h_t V + c), with h_t the output of a cell or layer.
 
     >>> import jax, jax.numpy as jnp

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Greedy:
+class Greedy(Static):
     """Always the most probable token."""
 
     def __call__(self, logits: jax.Array) -> jax.Array:
@@ -25,7 +26,7 @@ class Greedy:
 
 
 @dataclasses.dataclass(frozen=True)
-class Temperature:
+class Temperature(Static):
     """q(v) = p(v)^(1/t) / sum_u p(u)^(1/t): t = 1 is the model's distribution, t -> 0 the greedy choice.
 
     Ackley, Hinton & Sejnowski 1985, "A learning algorithm for Boltzmann machines".
@@ -47,7 +48,7 @@ class Temperature:
 
 
 @dataclasses.dataclass(frozen=True)
-class TopK:
+class TopK(Static):
     """The k most probable tokens, with their probabilities renormalised; Fan et al. 2018 (arXiv:1805.04833).
 
     Args:
@@ -73,7 +74,7 @@ class TopK:
 
 
 @dataclasses.dataclass(frozen=True)
-class Nucleus:
+class Nucleus(Static):
     """The smallest set of most probable tokens whose total probability is at least p, renormalised ("top-p").
 
     Holtzman et al. 2020 (arXiv:1904.09751).

@@ -16,6 +16,7 @@ from rnn_jax.models import labels
 from rnn_jax.models.language import nats_per_token
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.word_encoder import WordEncoder
+from rnn_jax.static import Static
 
 NO_TAG = -1  # predicted beyond a sentence's end
 
@@ -29,7 +30,7 @@ class TaggerParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tagger:
+class Tagger(Static):
     """p(tag_t | w_1 .. w_T) = softmax(h_t V + c), with h_t the layer's output at word t.
 
         x_t = [sqrt(n) E_{w_t}, word_encoder(characters of w_t)]

@@ -14,6 +14,7 @@ from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense
 from rnn_jax.models.image_encoder import ImageEncoder
 from rnn_jax.models.labels import cross_entropy
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 NO_LABEL = -1  # label of a frame without a class
@@ -37,7 +38,7 @@ class VideoLogits(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoClassifier:
+class VideoClassifier(Static):
     """Predicts a class of every frame x_t (aligned many-to-many) and classes of the clip (many-to-one).
 
         M_t = convolutions(x_t) [h, w, F],   f_t = relu([vec(M_t), max over positions of M_t] W + b)

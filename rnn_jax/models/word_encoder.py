@@ -12,6 +12,7 @@ from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layers import Bidirectional
 from rnn_jax.layers.bidirectional import BidirectionalParams
 from rnn_jax.models import embedding
+from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
 
@@ -23,7 +24,7 @@ class WordEncoderParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class WordEncoder:
+class WordEncoder(Static):
     """e = [forward(c_1 .. c_L)_L, backward(c_L .. c_1)_1], with c the embedded characters of a word.
 
     Ling et al. 2015 (arXiv:1508.02096); Lample et al. 2016 (arXiv:1603.01360), section 4.1.

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rnn_jax.static import Static
+
 
 class Batch(NamedTuple):
     """A batch of time-major sequences, padded at the end.
@@ -23,7 +25,7 @@ class Batch(NamedTuple):
     weights: jax.Array
 
 
-class Task(abc.ABC):
+class Task(Static, abc.ABC):
     """A supervised sequence task: a frozen dataclass and a pytree, to be passed as an argument to compiled programs.
 
     The leaves of a task of real data are its arrays, so they do not become constants of a program; a synthetic task has

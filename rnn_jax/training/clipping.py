@@ -5,10 +5,11 @@ import dataclasses
 import optax
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipByNorm:
+class ClipByNorm(Static):
     """Clips the total norm of the gradient: g <- g min(1, limit / ||g||); `optax.clip_by_global_norm`.
 
     The gradient keeps its direction. Source: Pascanu et al. 2013, arXiv:1211.5063.
@@ -31,7 +32,7 @@ class ClipByNorm:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipByValue:
+class ClipByValue(Static):
     """Clips each element of the gradient to [-limit, limit]; `optax.clip`.
 
     This changes the gradient's direction. Source: Mikolov 2012.
@@ -54,7 +55,7 @@ class ClipByValue:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipAdaptively:
+class ClipAdaptively(Static):
     """Clips each unit's gradient norm to `ratio` times the norm of that unit's weights; `optax.adaptive_grad_clip`.
 
     A unit is a column of a matrix [in, out]; weight norms below 0.001 count as 0.001. Source: Brock et al. 2021,

@@ -4,24 +4,25 @@ import dataclasses
 from typing import ClassVar
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Stop:
+class Stop(Static):
     """The seed keeps its last finite parameters and trains no further; the other seeds continue."""
 
     ends: ClassVar[bool] = True  # whether one such step sets `TrainState.diverged` in the compiled step
 
 
 @dataclasses.dataclass(frozen=True)
-class Skip:
+class Skip(Static):
     """The seed continues with the next batch; on a stream, with the state from before the skipped segment."""
 
     ends: ClassVar[bool] = False
 
 
 @dataclasses.dataclass(frozen=True)
-class RollBack:
+class RollBack(Static):
     """The seed goes back to the log point after which its loss was least, and continues at a smaller learning rate.
 
     Not to the last log point: parameters that overflow were finite, and already useless, before. Log points lie at

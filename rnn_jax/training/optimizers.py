@@ -5,10 +5,11 @@ import dataclasses
 import optax
 
 from rnn_jax import checks
+from rnn_jax.static import Static
 
 
 @dataclasses.dataclass(frozen=True)
-class Adam:
+class Adam(Static):
     """Adam with the defaults of `optax.adam`. Source: Kingma & Ba 2015, arXiv:1412.6980.
 
     Args:
@@ -29,7 +30,7 @@ class Adam:
 
 
 @dataclasses.dataclass(frozen=True)
-class SGD:
+class SGD(Static):
     """Stochastic gradient descent, m <- g + momentum m, theta <- theta - learning_rate m; `optax.sgd`.
 
     Args:
@@ -53,7 +54,7 @@ class SGD:
 
 
 @dataclasses.dataclass(frozen=True)
-class RMSProp:
+class RMSProp(Static):
     """RMSProp, v <- decay v + (1 - decay) g^2, theta <- theta - learning_rate g / (sqrt(v) + 1e-8); `optax.rmsprop`.
 
     Source: Tieleman & Hinton 2012; epsilon is outside the root, as in PyTorch, whose default decay is 0.99.
@@ -82,7 +83,7 @@ class RMSProp:
 
 
 @dataclasses.dataclass(frozen=True)
-class CosineDecay:
+class CosineDecay(Static):
     """An optimizer whose update k is scaled by (1 + cos(pi k / steps)) / 2, and by 0 from `steps` on.
 
     For Adam, SGD and RMSProp this scales the learning rate; `optax.cosine_decay_schedule`. Source: Loshchilov & Hutter

@@ -12,6 +12,7 @@ import optax
 from rnn_jax import checks, mesh
 from rnn_jax.gradients import BPTT, Estimator
 from rnn_jax.seeds import over_seeds
+from rnn_jax.static import Static
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.not_finite import NotFinite, Stop
 from rnn_jax.training.optimizers import Optimizer
@@ -28,7 +29,7 @@ M = TypeVar("M", bound=Model)
 
 
 @dataclasses.dataclass(frozen=True)
-class Trainer(Generic[M]):
+class Trainer(Static, Generic[M]):
     """Everything about a training that is fixed. It is compared by value, so an equal trainer is not compiled again.
 
     Args:
