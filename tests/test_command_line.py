@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
-import dataclasses, pathlib, rich
+import dataclasses, gc, pathlib, rich, signal, time
 from experiments.common.command_line import launch
 from experiments.common.flags import UserError, setting
 
@@ -27,6 +27,13 @@ def run(config, workdir):
         raise UserError("--size must not be 13")
     if config.size == 14:
         raise KeyboardInterrupt
+    if config.size == 16:
+        def collected(*_):
+            gc.callbacks.remove(collected)
+            signal.raise_signal(signal.SIGTERM if config.names == ("term",) else signal.SIGINT)
+        gc.callbacks.append(collected)
+        gc.collect()
+        time.sleep(9)
     if config.size == 15:
         rich.print("5-gram \u2192 \u0416")
         print("\u2500 \u0416" * 100_000, flush=True)
@@ -73,6 +80,14 @@ def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:
     refused, stopped = script("--size=13"), script("--size=14")
     assert (refused.returncode, refused.stderr.strip()) == (2, "error: --size must not be 13")
     assert (stopped.returncode, stopped.stderr.strip()) == (130, "interrupted")
+
+
+@pytest.mark.parametrize(("name", "status", "word"), [("int", 130, "interrupted"), ("term", 143, "terminated")])
+def test_an_interrupt_that_comes_in_a_garbage_collectors_callback_is_not_lost(
+    name: str, status: int, word: str
+) -> None:
+    done = script("--size=16", f"--names={name}")
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (status, word, "")
 
 
 def test_a_terminal_without_a_character_gets_a_question_mark_and_home_is_expanded(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line of an experiment: flags from its config, one-line errors, exit statuses."""
 
+import _thread
 import contextlib
 import dataclasses
 import logging
@@ -7,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -85,6 +87,7 @@ def launch(
             arguments.append(_with_given_flags(settings_class()))
             environment = arguments[-1].environment()
         signal.signal(signal.SIGTERM, _terminate)
+        sys.unraisablehook = _interrupt_again
         if signal.getsignal(signal.SIGINT) is experiments.interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         resumable = settings_class is not None
@@ -142,6 +145,15 @@ def _output_status(folder: str) -> int:
 
 def _terminate(number: int, frame: Any) -> None:
     raise Terminated
+
+
+def _interrupt_again(ignored: Any) -> None:
+    """Repeats an interrupt that came where Python ignores exceptions, as in the garbage collector's callback of JAX."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if issubclass(ignored.exc_type, Terminated) else signal.SIGINT
+        threading.Timer(0.05, _thread.interrupt_main, [number]).start()  # after the callback
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def writable(workdir: str) -> Path:
