@@ -127,7 +127,12 @@ def test_an_item_does_not_depend_on_what_else_is_run(finished: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("fields", "differing"), [({"steps": 6}, "steps 5"), ({"seed": 1}, "seed 0"), ({"hidden_size": 5}, "network")]
+    ("fields", "differing"),
+    [
+        ({"steps": 6}, "steps: 5 there, 6 here"),
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"hidden_size": 5}, "network.hidden_size: 4 there, 5 here"),
+    ],
 )
 def test_items_of_another_config_are_refused(fields: dict, differing: str, finished: Path) -> None:
     before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
@@ -338,10 +343,10 @@ def test_a_user_defined_cell_is_on_the_board(tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "MyCell" in done.stdout
     with (tmp_path / "my_module.py").open("a") as code:
-        code.write("\n# Another.\n")
+        code.write("\nSIZE = 3\n")
     again = command_line(*flags, f"--workdir={tmp_path / 'run'}", cwd=tmp_path, extra_path=tmp_path)
     assert again.returncode == 2
-    assert "adding-10-my_module-MyCell.json is of another config, with code of my_module " in again.stderr
+    assert "adding-10-my_module-MyCell.json is of another config (code of my_module: " in again.stderr
 
 
 BAD_CONFIGS = [

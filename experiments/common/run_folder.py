@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -90,26 +89,26 @@ class RunFolder:
         self._written = ["config.json"]
         seconds = self._settings.profile
         self._profile = None if seconds is None else Profile(self.path / "profile", seconds)
+        scratch = not settings.resume
         if settings.resume and not grows:
-            self._refuse_other_config()
-        if not settings.resume and writer:
+            what, otherwise = f"--workdir {str(self.path)!r} holds a run", "choose another --workdir, or start from"
+            resumed = self._resumed(self.path, self._config, what, f"{otherwise} scratch with --noresume")
+            self._config, scratch = resumed or self._config, resumed is None
+        if scratch and writer:
             for folder in self._trainings.glob("*/"):
                 shutil.rmtree(folder)
         report.write_json(self.path / "config.json", self._config)
 
-    def _refuse_other_config(self) -> None:
-        path = self.path / "config.json"
+    def _resumed(self, folder: Path, given: Any, what: str, otherwise: str) -> Any | None:
+        """Returns the config under which the work in a folder is resumed; None if it is to be run again."""
+        path = folder / "config.json"
         if not path.exists():
-            return
+            return given
         try:
-            saved = json.loads(path.read_text())
+            saved = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); start from scratch with --noresume") from error
-        if differences := training.differences(saved, json.loads(json.dumps(self._config))):
-            raise UserError(
-                f"--workdir {str(self.path)!r} holds a run of another config ({'; '.join(differences)}): "
-                "choose another --workdir, or start from scratch with --noresume"
-            )
+        return user_code.resumed(saved, given, self._settings.stale, what, otherwise)
 
     def session(self, name: str, config: Any = None) -> training.Session:
         """Returns the session of one training of this run.
@@ -117,17 +116,30 @@ class RunFolder:
         Args:
           name: name of the training.
           config: everything that the training follows from; None means the whole config.
+
+        Raises:
+          UserError: if the folder holds that training with another config of its own.
         """
-        folder = self._trainings / re.sub(r"[^A-Za-z0-9_.]+", "-", name)
+        folder = self._trainings / user_code.file_name(name)
         return training.Session(
             folder,
-            self._config if config is None else report.plain(config),
+            self._config if config is None else self._own(folder, name, report.plain(config)),
             self._settings.checkpoint_seconds,
             self._settings.keep,
             self._settings.tensorboard,
             advance=self._start_profile,
             report=lambda message: self.print(f"{name}: {message}"),
         )
+
+    def _own(self, folder: Path, name: str, given: Any) -> Any:
+        """Returns the config under which a training with one of its own starts or continues, and writes it."""
+        resumed = self._resumed(folder, given, f"{folder} holds the training {name}", "choose another --workdir")
+        if self._unseen is None:
+            if resumed is None:
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            report.write_json(folder / "config.json", resumed or given)
+        return resumed or given
 
     def _start_profile(self, _: int) -> None:
         """Called at every log point of every training; the first call starts the profile."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.common import flags
+from experiments.common import flags, user_code
 from experiments.common.flags import UserError, setting
 from rnn_jax import distributed, mesh
 
@@ -21,6 +21,12 @@ class Settings:
     """Settings of a run; every field is a flag. Those that `environment` sets hold for a command line only."""
 
     resume: bool = setting(True, "Resume what --workdir holds of this config; --noresume starts from scratch.")
+    stale: str = setting(
+        "refuse",
+        "Policy if the code of a user-defined cell or task has changed since its training: refuse to resume, rerun "
+        "the training, or keep its results and continue them with the new code.",
+        choices=user_code.STALE,
+    )
     checkpoint_seconds: float = setting(30.0, "Seconds between two checkpoints of a training.")
     keep: int = setting(3, "Number of most recent checkpoints to keep for each training, in addition to the best one.")
     tensorboard: bool = setting(

@@ -13,7 +13,6 @@ meets its criterion on the whole test set; an item ends when all its seeds have 
 """
 
 import functools
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,9 @@ from experiments.long_dependency.measurement import Outcome, measure
 from experiments.long_dependency.result import Result
 from experiments.long_dependency.store import Store
 
+# Fields of a result that its records repeat.
+RECORDED = ("task", "variant", "length", "sequence_length", "cell", "parameters", "batch_size", "sequences_per_second")
+
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
@@ -39,8 +41,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
       UserError: if the config cannot be run, `workdir` cannot be written, or it holds an item of another recipe.
     """
     items = plan(config)
-    store = Store(Path(workdir), config)
-    saved = [store.read(item) if settings.resume else None for item in items]  # refused before anything is written
+    store = Store(Path(workdir).expanduser(), config, settings.checked().stale)
+    saved = store.read(items) if settings.resume else [None] * len(items)  # refused before anything is written
     results = [result or Result.waiting(item, config.seeds) for item, result in zip(items, saved, strict=True)]
     folder = RunFolder(config, workdir, settings, grows=True)
     if not settings.resume:
@@ -48,22 +50,13 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     missing = [index for index, result in enumerate(results) if not result.finished]
     if len(missing) < len(items):
         folder.print(f"{folder.path}: {len(items) - len(missing)} of {len(items)} items are finished and not run again")
-    lock = threading.Lock()
-
-    def update(index: int, result: Result) -> None:
-        with lock:
-            results[index] = result
-
-    def live_board() -> Any:
-        with lock:
-            return board.live(results)
 
     def job(index: int) -> Job[Outcome]:
         item = items[index]
         return Job(
             item.name,
             item.work,
-            functools.partial(measure, item, config.seeds, config.seed, functools.partial(update, index)),
+            functools.partial(measure, item, config.seeds, config.seed, functools.partial(results.__setitem__, index)),
             lambda outcome: _records(item, outcome.result),
             config=store.config(item),
             summary=lambda outcome: board.item_line(outcome.result),
@@ -71,7 +64,13 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 
     finished = [record for item, r in zip(items, results, strict=True) if r.finished for record in _records(item, r)]
     jobs = [job(index) for index in missing]
-    run_jobs(folder, jobs, finished, finished=lambda n, o: store.write(items[missing[n]], o), below=live_board)
+    run_jobs(
+        folder,
+        jobs,
+        finished,
+        finished=lambda n, outcome: store.write(items[missing[n]], outcome),
+        below=lambda: board.live(list(results)),
+    )
     folder.results([record for pair in zip(items, results, strict=True) for record in _records(*pair)])
     folder.arrays(store.arrays(items))
     table = Table(board.COLUMNS, board.sections(results), board.caption(parallel_programs()))
@@ -86,18 +85,11 @@ def _records(item: Item, result: Result) -> list[dict[str, Any]]:
         records.append(
             {
                 **task_fields(item.name, seed, item.task, item.trainer, metrics, step is not None),
-                "task": result.task,
-                "variant": result.variant,
-                "length": result.length,
-                "sequence_length": result.sequence_length,
-                "cell": result.cell,
+                **{name: getattr(result, name) for name in RECORDED},
                 "definition": item.trainer.model.cell,
-                "parameters": result.parameters,
-                "batch_size": result.batch_size,
                 "steps": result.steps[-1],
                 "solved_at_step": step,
                 "sequences_until_solved": None if step is None else step * result.batch_size,
-                "sequences_per_second": result.sequences_per_second,
                 "seconds": result.seconds / result.seeds,
                 "diverged": result.diverged[seed] is not None,
                 "divergence": result.diverged[seed],

@@ -144,24 +144,16 @@ DIGITS: Recipes = tuple(
 )
 
 # Accuracies of networks in rows; chrono biases stand beside an LSTM of 100 units without them.
-_ROWS: tuple[tuple[str, str, float], ...] = (
-    ("rnn", _BAI, 0.215),
-    ("irnn", _COOIJMANS, 0.97),
-    ("lstm_bias_1", _BAI, 0.872),
-)
-_ROWS += (("lstm_chrono", _COOIJMANS, 0.989), ("gru", _BAI, 0.962))
-_PERMUTED: tuple[tuple[str, str, float], ...] = (
-    ("rnn", _BAI, 0.253),
-    ("irnn", _COOIJMANS, 0.82),
-    ("lstm_bias_10", _BAI, 0.857),
-)
-_PERMUTED += (("lstm_chrono", _COOIJMANS, 0.902), ("gru", _BAI, 0.873))
+_ROWS = {"rnn": (_BAI, 0.215), "irnn": (_COOIJMANS, 0.97), "lstm_bias_1": (_BAI, 0.872)}
+_ROWS |= {"lstm_chrono": (_COOIJMANS, 0.989), "gru": (_BAI, 0.962)}
+_PERMUTED = {"rnn": (_BAI, 0.253), "irnn": (_COOIJMANS, 0.82), "lstm_bias_10": (_BAI, 0.857)}
+_PERMUTED |= {"lstm_chrono": (_COOIJMANS, 0.902), "gru": (_BAI, 0.873)}
 
 # The whole training, 20 epochs of 60,000 images: for an accelerator; `--share` shortens it.
 MNIST: Recipes = tuple(
     _pixels(task, cell, 18_760, 938, Published(source, "accuracy", accuracy))
     for task, published in (("mnist", _ROWS), ("mnist_permuted", _PERMUTED))
-    for cell, source, accuracy in published
+    for cell, (source, accuracy) in published.items()
 )
 
 PRESETS: dict[str, Recipes] = {

@@ -7,7 +7,6 @@ NAME is the item's name with dashes.
 """
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,31 +24,39 @@ from rnn_jax import report
 class Store:
     """The folder `items` of a run folder, for one choice of seeds."""
 
-    def __init__(self, folder: Path, config: Config):
-        self.folder = folder / "items"
-        self.seeds, self.seed = config.seeds, config.seed
+    def __init__(self, folder: Path, config: Config, stale: str):
+        self.folder, self.trainings = folder / "items", folder / "training"
+        self.seeds, self.seed, self.stale = config.seeds, config.seed, stale
 
-    def read(self, item: Item) -> Result | None:
-        """Returns the saved result of an item, or None.
+    def read(self, items: list[Item]) -> list[Result | None]:
+        """Returns the saved result of each item, or None.
 
         Raises:
-          UserError: if it was made by another recipe or with other seeds, or the file is corrupt.
+          UserError: if one was made by another recipe, seeds or code, or its file is corrupt; it names all such files.
         """
+        results, refused = [], {}
+        for item in items:
+            try:
+                results.append(self._read(item))
+            except UserError as error:
+                refused[self._path(item, "json").name] = error
+        if refused:
+            first, *others = refused
+            raise UserError(f"{refused[first]}{'; likewise ' if others else ''}{', '.join(others)}")
+        return results
+
+    def _read(self, item: Item) -> Result | None:
         path = self._path(item, "json")
         if not path.exists():
             return None
         try:
-            content = json.loads(path.read_text())
-            made = content["made_by"]
+            content = json.loads(path.read_text(encoding="utf-8"))
             result = Result.read(content["result"], item.recipe.published)
+            saved = content["made_by"]
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{path} cannot be read ({error}): delete it to run the item again") from error
-        expected = self.config(item)
-        if differing := [f"{key} {made.get(key)!r}" for key in expected if made.get(key) != expected[key]]:
-            raise UserError(
-                f"{path} is of another config, with {', '.join(differing)}: choose another --workdir, or delete it"
-            )
-        return result
+        otherwise = "choose another --workdir, or delete it"
+        return user_code.resumed(saved, self.config(item), self.stale, f"{path} is", otherwise) and result
 
     def clear(self) -> None:
         """Deletes all saved items."""
@@ -59,7 +66,8 @@ class Store:
         """Saves a finished item; the JSON file last, as its presence marks the item as finished."""
         self.folder.mkdir(exist_ok=True)
         report.write_arrays(self._path(item, "npz"), records.training_arrays(item.name, outcome.history))
-        content = {"made_by": self.config(item), "result": outcome.result, "environment": report.environment()}
+        started = (self.trainings / user_code.file_name(item.name) / "config.json").read_text(encoding="utf-8")
+        content = {"made_by": json.loads(started), "result": outcome.result, "environment": report.environment()}
         report.write_json(self._path(item, "json"), content)
 
     def arrays(self, items: list[Item]) -> dict[str, np.ndarray]:
@@ -71,7 +79,7 @@ class Store:
         return arrays
 
     def _path(self, item: Item, ending: str) -> Path:
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', item.name)}.{ending}"
+        return self.folder / f"{user_code.file_name(item.name)}.{ending}"
 
     def config(self, item: Item) -> dict[str, Any]:
         """Returns everything that an item's numbers follow from, in JSON's types."""
