@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import integers
 from rnn_jax.cell import Params, State
 from rnn_jax.linear import Cut, spread
 from rnn_jax.wrapper import Advance, Wrapper
@@ -67,8 +68,9 @@ def select(flags: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda y, n: jnp.where(spread(flags, y), y, n), yes, no)
 
 
-def before_end(lengths: jax.Array, steps: int) -> jax.Array:
-    """Returns flags [T, *batch] of the steps before each sequence's end, from lengths [*batch]."""
+def before_end(lengths: Any, steps: int) -> jax.Array:
+    """Returns flags [T, *batch] of the steps before each sequence's end, from lengths, integers [*batch]."""
+    lengths = jnp.asarray(integers.int32(lengths, "lengths"))
     return _steps(steps, lengths.ndim) < lengths[None]
 
 
@@ -82,7 +84,7 @@ def blank(tree: Any, valid: jax.Array | None) -> Any:
     return jax.tree.map(lambda leaf: jnp.where(spread(valid, leaf), leaf, jnp.zeros_like(leaf)), tree)
 
 
-def flip(tree: Any, lengths: jax.Array | None) -> Any:
+def flip(tree: Any, lengths: Any) -> Any:
     """Reverses each sequence in time within its own length and leaves padding in place; its own inverse.
 
     >>> flip(jnp.array([[1], [2], [0]]), jnp.array([2])).ravel()
@@ -90,6 +92,7 @@ def flip(tree: Any, lengths: jax.Array | None) -> Any:
     """
     if lengths is None:
         return jax.tree.map(lambda leaf: jnp.flip(leaf, 0), tree)
+    lengths = jnp.asarray(integers.int32(lengths, "lengths"))
 
     def flip_leaf(leaf: jax.Array) -> jax.Array:
         t = _steps(leaf.shape[0], lengths.ndim)

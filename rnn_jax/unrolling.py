@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import masking, noise, static
+from rnn_jax import integers, masking, noise, static
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, UnrollOptions
@@ -38,7 +38,7 @@ def unroll(
 
     Sequences shorter than T start at step 0. Their padding may hold anything, NaN included: it reaches no output and no
     gradient. To continue after a call, give the next one its final state, and the remaining steps as lengths,
-    `jnp.clip(lengths - steps_done, 0, T)`.
+    `jnp.clip(jnp.asarray(lengths, jnp.int32) - steps_done, 0, T)`: a difference of unsigned integers would wrap.
 
     Left-padded data, with each sequence at the *end* of T, is such data in reverse time:
 
@@ -149,20 +149,17 @@ def _check_lengths(lengths: Any, steps: int, batch_shape: tuple[int, ...]) -> ja
     """Checks lengths and returns them as an array within [0, T]."""
     if lengths is None:
         return None
-    traced = isinstance(lengths, jax.core.Tracer)
-    if not traced:
-        lengths = np.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"unroll: lengths must be integers, got {lengths.dtype}")
+    lengths = integers.int32(lengths, "unroll: lengths")
     if lengths.shape != batch_shape:
         raise ValueError(
             f"unroll: lengths must have the batch shape of xs, {list(batch_shape)}, got shape {list(lengths.shape)}"
         )
-    if not traced:
-        wrong = lengths[(lengths < 0) | (lengths > steps)]
+    if not isinstance(lengths, jax.core.Tracer):
+        known = np.asarray(lengths)
+        wrong = known[(known < 0) | (known > steps)]
         if wrong.size:
             raise ValueError(f"unroll: lengths must be from 0 to T = {steps}, got {wrong[0]}")
-    return jnp.clip(jnp.asarray(lengths), 0, steps).astype(jnp.int32)
+    return jnp.clip(jnp.asarray(lengths), 0, steps)
 
 
 def _check_resets(resets: Any, shape: tuple[int, ...]) -> jax.Array | None:

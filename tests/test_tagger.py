@@ -201,7 +201,7 @@ INVALID = [
     ),
     (lambda: WITH.apply(init(WITH), batch(WITH)[0]), ValueError, "characters are needed by the word encoder"),
     (lambda: call(BARE, characters=np.ones((T, B, C), int)), ValueError, "characters have no word encoder"),
-    (lambda: call(BARE, words=np.ones((T, B))), TypeError, "Embedding: ids must be integers, got float64"),
+    (lambda: call(BARE, words=np.ones((T, B))), TypeError, "Tagger: words must be integers, got float64"),
     (lambda: call(BARE, words=np.full((T, B), 8)), ValueError, r"ids must be in \[0, 8\), got 8"),
     (lambda: call(BARE, tags=np.full((T, B), 3)), ValueError, r"tags must be in \[0, 3\), got 3"),
     (lambda: call(BARE, tags=np.full((T, B), 1.0)), TypeError, "tags must be integers, got float64"),

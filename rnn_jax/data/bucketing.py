@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, integers
 from rnn_jax.data import padding
 from rnn_jax.static import Static
 
@@ -107,9 +107,10 @@ class Buckets(Static):
           lengths: lengths of the sequences, integers [N].
 
         Raises:
+          TypeError: if lengths are not integers.
           ValueError: if a sequence is longer than the last bucket.
         """
-        bucket_index = self._bucket_index(np.asarray(lengths))
+        bucket_index = self._bucket_index(np.asarray(integers.int32(lengths, "Buckets.members: lengths")))
         return [np.flatnonzero(bucket_index == bucket) for bucket in range(len(self.lengths))]
 
     def padding_share(self, sequences: Sequence[Any]) -> float:
@@ -151,11 +152,9 @@ def bucket_lengths(lengths: Any, count: int) -> tuple[int, ...]:
       ValueError: if lengths is not [N] with N of at least 1, one is negative, or count is not a positive integer.
     """
     checks.integer_at_least(1, count, "bucket_lengths: count")
-    lengths = np.asarray(lengths)
-    if lengths.ndim != 1 or not lengths.size:
-        raise ValueError(f"bucket_lengths: lengths must be [N] with at least one length, got shape {lengths.shape}")
-    if not np.issubdtype(lengths.dtype, np.integer):
-        raise TypeError(f"bucket_lengths: lengths must be integers, got {lengths.dtype}")
+    if np.ndim(lengths) != 1 or not np.size(lengths):
+        raise ValueError(f"bucket_lengths: lengths must be [N] with at least one length, got shape {np.shape(lengths)}")
+    lengths = np.asarray(integers.int32(lengths, "bucket_lengths: lengths"))
     negative = np.flatnonzero(lengths < 0)
     if negative.size:
         index = negative[0]

@@ -10,9 +10,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, integers
 from rnn_jax.static import Static
 
 
@@ -117,13 +116,6 @@ Encoder = OneHot | Embedding
 
 def _checked(ids: Any, size: int, who: str) -> tuple[jax.Array, jax.Array]:
     """Returns row numbers, int32 in [0, size), and a mask of the valid ids; both have the shape of ids."""
-    if not isinstance(ids, jax.core.Tracer):
-        ids = np.asarray(ids)
-    if not jnp.issubdtype(ids.dtype, jnp.integer):
-        raise TypeError(f"{who}: ids must be integers, got {ids.dtype}")
-    # Compared in the dtype of ids: a conversion could wrap an invalid id into the range. `min`, because a narrow dtype
-    # such as int8 may not hold `size`.
-    valid = (ids >= 0) & (ids <= min(size - 1, jnp.iinfo(ids.dtype).max))
-    if not isinstance(ids, jax.core.Tracer) and not np.all(valid):
-        raise ValueError(f"{who}: ids must be in [0, {size}), got {ids[~valid][0]}")
-    return jnp.where(valid, ids, 0).astype(jnp.int32), jnp.asarray(valid)
+    ids = jnp.asarray(integers.int32(ids, f"{who}: ids", size))
+    valid = (ids >= 0) & (ids < size)
+    return jnp.where(valid, ids, 0), valid

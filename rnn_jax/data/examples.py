@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnn_jax import integers
+
 
 class Examples(NamedTuple):
     """A set of N examples, or a batch of them: both have this type.
@@ -34,6 +36,7 @@ class Examples(NamedTuple):
 
     def take(self, indices: Any) -> "Examples":
         """Returns the examples at `indices`, integers [B]."""
+        indices = integers.int32(indices, "Examples: indices")
         return Examples(
             jax.tree.map(lambda leaf: leaf[:, indices], self.steps),
             jax.tree.map(lambda leaf: leaf[indices], self.whole),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, integers
 
 
 class Padded(NamedTuple):
@@ -74,15 +74,13 @@ def unpad(values: Any, lengths: Any) -> list[np.ndarray]:
       TypeError: if lengths are not integers.
       ValueError: if the shapes do not fit, or a length is not in [0, T].
     """
-    values, lengths = np.asarray(values), np.asarray(lengths)
+    values, lengths = np.asarray(values), np.asarray(integers.int32(lengths, "unpad: lengths"))
     if values.ndim < 2:
         raise ValueError(f"unpad: values must be [T, B, ...], got shape {values.shape}")
     if lengths.shape != values.shape[1:2]:
         raise ValueError(
             f"unpad: lengths must be [{values.shape[1]}], as values has columns, got shape {lengths.shape}"
         )
-    if not np.issubdtype(lengths.dtype, np.integer):
-        raise TypeError(f"unpad: lengths must be integers, got {lengths.dtype}")
     invalid = np.flatnonzero((lengths < 0) | (lengths > len(values)))
     if invalid.size:
         index = invalid[0]

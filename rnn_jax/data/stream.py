@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, mesh
+from rnn_jax import checks, integers, mesh
 
 
 class Segment(NamedTuple):
@@ -60,11 +60,9 @@ class Streams:
         """
         checks.integer_at_least(1, batch_size, "Streams: batch_size")
         checks.integer_at_least(1, segment_length, "Streams: segment_length")
-        ids = np.asarray(ids)
+        ids = np.asarray(integers.int32(ids, "Streams: ids"))
         if ids.ndim != 1:
             raise ValueError(f"Streams: ids must be [N], got shape {list(ids.shape)}")
-        if not np.issubdtype(ids.dtype, np.integer):
-            raise TypeError(f"Streams: ids must be integers, got {ids.dtype}")
         needed = batch_size * segment_length + 1
         if len(ids) < needed:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, integers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +129,11 @@ class Vocabulary:
           TypeError: if ids are not integers.
           ValueError: if ids has another rank, or an id is not in the vocabulary.
         """
-        array = np.asarray(ids)
-        if array.ndim != 1:
-            raise ValueError(f"Vocabulary.decode: ids must be [n], got shape {array.shape}")
-        if array.size and not np.issubdtype(array.dtype, np.integer):  # an empty list becomes a float array
-            raise TypeError(f"Vocabulary.decode: ids must be integers, got {array.dtype}")
+        if np.ndim(ids) != 1:
+            raise ValueError(f"Vocabulary.decode: ids must be [n], got shape {np.shape(ids)}")
+        if not len(ids):  # NumPy makes floats of an empty list
+            return []
+        array = np.asarray(integers.int32(ids, "Vocabulary.decode: ids"))
         invalid = np.flatnonzero((array < 0) | (array >= len(self)))
         if invalid.size:
             index = invalid[0]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import integers
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics import product
 from rnn_jax.diagnostics.coordinates import ravel
@@ -77,6 +78,7 @@ def jacobian_singular_values(cell: Cell, params: Params, xs: jax.Array, lags: Se
     ks = np.asarray(lags)
     if ks.ndim != 1 or not ks.size or not np.issubdtype(ks.dtype, np.integer):
         raise TypeError(f"jacobian_singular_values: lags must be a sequence of integers, got {lags!r}")
+    ks = integers.int32(ks, "jacobian_singular_values: lags")
     steps = jnp.shape(xs)[0] if jnp.ndim(xs) else 0
     wrong = ks[(ks < 0) | (ks > steps)]
     if wrong.size:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, initializers, masking
+from rnn_jax import checks, initializers, integers, masking
 from rnn_jax.static import Static
 
 
@@ -211,14 +211,13 @@ def _expand_keys(query: jax.Array, keys: jax.Array) -> jax.Array:
 
 
 def _checked_lengths(lengths: Any, shape: tuple[int, ...], who: str) -> jax.Array:
-    traced = isinstance(lengths, jax.core.Tracer)
-    lengths = lengths if traced else np.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"{who}: a memory's lengths must be integers, got {lengths.dtype}")
+    lengths = integers.int32(lengths, f"{who}: a memory's lengths")
     if lengths.shape != shape[1:-1]:
         raise ValueError(
             f"{who}: a memory's lengths must be {list(shape[1:-1])}, its batch shape, got shape {list(lengths.shape)}"
         )
-    if not traced and np.any(invalid := (lengths < 0) | (lengths > shape[0])):
-        raise ValueError(f"{who}: a memory's lengths must be from 0 to M = {shape[0]}, got {lengths[invalid][0]}")
+    if not isinstance(lengths, jax.core.Tracer):
+        known = np.asarray(lengths)
+        if np.any(invalid := (known < 0) | (known > shape[0])):
+            raise ValueError(f"{who}: a memory's lengths must be from 0 to M = {shape[0]}, got {known[invalid][0]}")
     return jnp.asarray(lengths)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks
+from rnn_jax import checks, integers
 from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
 from rnn_jax.engines import Engine, Hoisted
@@ -152,8 +152,8 @@ class Classifier(Static):
     def _pooled(self, params: Params, xs: Any, lengths: Any, engine: Engine, key: jax.Array | None) -> jax.Array:
         _, ys = unroll(self.cell, params, xs, lengths=lengths, engine=engine, key=key)
         steps, *batch_shape = ys.shape[:-1]
-        lengths = jnp.full(batch_shape, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
-        return self.pooling(self.cell, ys, lengths)
+        lengths = jnp.full(batch_shape, steps) if lengths is None else integers.int32(lengths, "Classifier: lengths")
+        return self.pooling(self.cell, ys, jnp.clip(lengths, 0, steps))
 
     def _dropped(self, pooled: jax.Array, key: jax.Array) -> jax.Array:
         dropped: Any = nn.Dropout(self.dropout, deterministic=False).apply({}, pooled, rngs={"dropout": key})

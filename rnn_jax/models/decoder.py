@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import masking
+from rnn_jax import integers, masking
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.data import Encoder, Vocabulary
 from rnn_jax.engines import Engine, Scan
@@ -177,8 +177,9 @@ class Decoder(Static):
     ) -> jax.Array:
         """Returns log p(y_1 .. y_T | source) of each sequence, [*batch]; arguments and errors as `apply`."""
         _, logits = self.apply(params, targets, state, lengths=lengths, **options)
-        nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(targets))
-        valid = None if lengths is None else masking.before_end(jnp.asarray(lengths), len(logits))
+        targets = integers.int32(targets, "Decoder: targets")
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        valid = None if lengths is None else masking.before_end(lengths, len(logits))
         return -jnp.sum(masking.blank(nats, valid), axis=0)
 
     def loss(
@@ -186,7 +187,9 @@ class Decoder(Static):
     ) -> jax.Array:
         """Returns -sum log p / tokens, in nats per token of the batch, 0 for no tokens; arguments as `apply`."""
         log_p = self.log_probability(params, targets, state, lengths=lengths, **options)
-        tokens = jnp.size(targets) if lengths is None else jnp.sum(jnp.asarray(lengths))
+        tokens = (
+            jnp.size(targets) if lengths is None else jnp.sum(jnp.asarray(integers.int32(lengths, "Decoder: lengths")))
+        )
         return -jnp.sum(log_p) / jnp.maximum(tokens, 1)
 
     def step(self, params: DecoderParams, state: State, ids: Any) -> tuple[State, jax.Array]:
@@ -205,7 +208,7 @@ class Decoder(Static):
             raise ValueError(
                 f"Decoder: targets must be [T, *batch] with T of at least 1, got shape {list(jnp.shape(targets))}"
             )
-        targets = targets if isinstance(targets, jax.Array) else np.asarray(targets)
+        targets = integers.int32(targets, "Decoder: targets")
         begin = np.full((1, *targets.shape[1:]), Vocabulary.BEGIN)
         embedded = [embedding.scaled(self.encoder, params.encoder, ids) for ids in (begin, targets)]
         return jnp.concatenate([embedded[0], embedded[1][:-1]])

@@ -126,7 +126,7 @@ class Forecaster(Static):
         _check_shape("targets must be [T, *batch, H, F]", targets, outputs.shape[:-1])
         _check_shape("weights must be [T, *batch, H]", weights, outputs.shape[:-2])
         if lengths is not None:
-            weights = masking.blank(weights, masking.before_end(jnp.asarray(lengths), len(outputs)))
+            weights = masking.blank(weights, masking.before_end(lengths, len(outputs)))
         targets = masking.blank(targets, weights > 0)  # before the loss: 0 * NaN would reach the gradient
         return final_state, weighted_mean(jnp.mean(self.head.loss(outputs, targets), axis=-1), weights)
 

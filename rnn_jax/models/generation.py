@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, masking
+from rnn_jax import checks, integers, masking
 from rnn_jax.cell import State
 from rnn_jax.models.language import LanguageModel
 from rnn_jax.models.readout import ReadoutParams
@@ -131,20 +131,18 @@ def _checked(
     """Returns the prompts as int32 [max_length, B], and their lengths."""
     traced = isinstance(prompts, jax.core.Tracer) or isinstance(lengths, jax.core.Tracer)
     xp: Any = jnp if traced else np  # jnp would compile the padding for every shape
-    prompts = xp.asarray(prompts)
+    prompts = xp.asarray(integers.int32(prompts, "generate: prompts"))
     if prompts.ndim != 2 or not prompts.shape[1]:
         raise ValueError(f"generate: prompts must be [P, B] with B of at least 1, got shape {list(prompts.shape)}")
     steps, batch_size = prompts.shape
-    lengths = xp.full(batch_size, steps) if lengths is None else xp.asarray(lengths)
-    for name, ids in (("prompts", prompts), ("lengths", lengths)):
-        if not xp.issubdtype(ids.dtype, xp.integer):
-            raise TypeError(f"generate: {name} must be integers, got {ids.dtype}")
+    lengths = xp.full(batch_size, steps) if lengths is None else integers.int32(lengths, "generate: lengths")
+    lengths = xp.asarray(lengths)
     if lengths.shape != (batch_size,):
         raise ValueError(f"generate: lengths must be [{batch_size}], as prompts has columns, got {list(lengths.shape)}")
     if not traced:
         _check_prompts(model, prompts, lengths, count, max_length)
     kept = min(steps, max_length)
-    tokens = xp.pad(prompts[:kept].astype(xp.int32), ((0, max_length - kept), (0, 0)))
+    tokens = xp.pad(prompts[:kept], ((0, max_length - kept), (0, 0)))
     return jnp.asarray(tokens), jnp.asarray(lengths, jnp.int32)
 
 

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rnn_jax import integers
+
 
 def checked(name: str, labels: Any, shape: tuple[int, ...], classes: int, *, like: str = "", valid: Any = None) -> Any:
-    """Returns labels as an array, after checks of dtype, shape and (unless they are traced) range.
+    """Returns labels as an int32 array, after checks of dtype, shape and (unless they are traced) range.
 
     Args:
       name: name of the labels in messages, as "Classifier: labels".
@@ -23,15 +25,13 @@ def checked(name: str, labels: Any, shape: tuple[int, ...], classes: int, *, lik
       TypeError: if labels are not integers.
       ValueError: if they have another shape, or one is not in [0, classes).
     """
-    traced = isinstance(labels, jax.core.Tracer)
-    labels = labels if traced else np.asarray(labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"{name} must be integers, got {labels.dtype}")
+    labels = integers.int32(labels, name)
     if labels.shape != shape:
         reason = f", as {like}" if like else ""
         raise ValueError(f"{name} must be {list(shape)}{reason}, got shape {list(labels.shape)}")
-    if traced or isinstance(valid, jax.core.Tracer):
+    if isinstance(labels, jax.core.Tracer) or isinstance(valid, jax.core.Tracer):
         return labels
+    labels = np.asarray(labels)
     invalid = (labels < 0) | (labels >= classes)
     if valid is not None:
         invalid &= np.asarray(valid)
@@ -55,9 +55,10 @@ def cross_entropy(name: str, logits: jax.Array, labels: Any, ignored: int | None
     Raises:
       TypeError, ValueError: as `checked`.
     """
-    labels = labels if isinstance(labels, jax.core.Tracer) else np.asarray(labels)
-    absent = ignored is not None and labels == ignored
-    labels = checked(name, labels, logits.shape[:-1], logits.shape[-1], valid=None if ignored is None else ~absent)
+    labels = integers.int32(labels, name)
+    present = None if ignored is None else labels != ignored
+    labels = checked(name, labels, logits.shape[:-1], logits.shape[-1], valid=present)
     invalid = (labels < 0) | (labels >= logits.shape[-1])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(invalid, 0, labels))
-    return jnp.where(invalid, jnp.where(absent, 0.0, jnp.nan), losses)
+    losses = jnp.where(invalid, jnp.nan, losses)
+    return losses if present is None else jnp.where(present, losses, 0.0)

@@ -129,10 +129,10 @@ class LanguageModel(Static):
           TypeError, ValueError: as `apply`, for targets as for ids.
         """
         final_state, logits = self.apply(params, ids, state, lengths=lengths, resets=resets, engine=engine, key=key)
-        labels.checked("LanguageModel: targets", targets, logits.shape[:-1], self.size, like="ids")
+        targets = labels.checked("LanguageModel: targets", targets, logits.shape[:-1], self.size, like="ids")
         valid = jnp.ones(logits.shape[:-1], bool)
         if lengths is not None:
-            valid = masking.before_end(jnp.asarray(lengths), len(logits))
+            valid = masking.before_end(lengths, len(logits))
         return final_state, nats_per_token(logits, jnp.asarray(targets), valid)
 
     def step(self, params: ReadoutParams, state: State, ids: Any) -> tuple[State, jax.Array]:

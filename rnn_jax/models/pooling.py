@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import masking
+from rnn_jax import integers, masking
 from rnn_jax.cell import Cell
 from rnn_jax.layers import Bidirectional, Stack
 from rnn_jax.static import Static
@@ -33,7 +33,7 @@ class LastStep(Static):
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
         at_end = jnp.broadcast_to(_complete_at_end(cell), ys.shape[1:])
-        last = jnp.clip(lengths - 1, 0)[None, ..., None]
+        last = jnp.maximum(integers.int32(lengths, "LastStep: lengths") - 1, 0)[None, ..., None]
         return jnp.where(at_end, jnp.take_along_axis(ys, last, axis=0)[0], ys[0])
 
 
@@ -43,7 +43,8 @@ class MeanPool(Static):
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
         del cell
-        return jnp.sum(ys, axis=0) / jnp.maximum(lengths, 1).astype(ys.dtype)[..., None]
+        counts = jnp.maximum(integers.int32(lengths, "MeanPool: lengths"), 1)
+        return jnp.sum(ys, axis=0) / counts.astype(ys.dtype)[..., None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ class MaxPool(Static):
 
     def __call__(self, cell: Cell, ys: jax.Array, lengths: jax.Array) -> jax.Array:
         del cell
+        lengths = jnp.asarray(integers.int32(lengths, "MaxPool: lengths"))
         valid = masking.before_end(lengths, len(ys))[..., None]
         highest = jnp.max(jnp.where(valid, ys, -jnp.inf), axis=0)
         return jnp.where((lengths > 0)[..., None], highest, jnp.zeros_like(highest))

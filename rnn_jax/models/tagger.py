@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rnn_jax import checks, masking
+from rnn_jax import checks, integers, masking
 from rnn_jax.cell import Cell
 from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
@@ -126,7 +125,7 @@ class Tagger(Static):
         if (characters is None) != (self.word_encoder is None):
             problem = "are needed by the word encoder" if characters is None else "have no word encoder to read them"
             raise ValueError(f"Tagger: characters {problem}")
-        words = words if isinstance(words, jax.core.Tracer) else np.asarray(words)
+        words = integers.int32(words, "Tagger: words")
         # Keys by fold_in: word dropout draws the same with and without a word encoder.
         key_words, key_encoder, key_network = (
             None if key is None else jax.random.fold_in(key, purpose) for purpose in range(3)
@@ -167,9 +166,9 @@ class Tagger(Static):
         logits = self.apply(params, words, characters, lengths=lengths, engine=engine, key=key)
         valid = jnp.ones(logits.shape[:-1], bool)
         if lengths is not None:
-            valid = masking.before_end(jnp.asarray(lengths), len(logits))
-        labels.checked("Tagger: tags", tags, valid.shape, self.tags, like="words", valid=valid)
-        return nats_per_token(logits, jnp.where(valid, jnp.asarray(tags), 0), valid)
+            valid = masking.before_end(lengths, len(logits))
+        tags = labels.checked("Tagger: tags", tags, valid.shape, self.tags, like="words", valid=valid)
+        return nats_per_token(logits, jnp.where(valid, tags, 0), valid)
 
     def predict(
         self,
@@ -185,7 +184,7 @@ class Tagger(Static):
         tags = jnp.argmax(logits, axis=-1).astype(jnp.int32)
         if lengths is None:
             return tags
-        return jnp.where(masking.before_end(jnp.asarray(lengths), len(logits)), tags, NO_TAG)
+        return jnp.where(masking.before_end(lengths, len(logits)), tags, NO_TAG)
 
     @property
     def _network(self) -> ReadoutModel:
@@ -200,7 +199,7 @@ class Tagger(Static):
 
 def _masked_characters(characters: Any, words: Any, lengths: Any) -> jax.Array:
     """Returns characters [T, *batch, C], PADDING beyond each sentence's end, so that no word is read there."""
-    characters = jnp.asarray(characters)
+    characters = jnp.asarray(integers.int32(characters, "Tagger: characters"))
     if characters.shape[:-1] != words.shape:
         raise ValueError(
             f"Tagger: characters must be {[*words.shape, 'C']}, as words are {list(words.shape)}, got shape "
@@ -208,5 +207,5 @@ def _masked_characters(characters: Any, words: Any, lengths: Any) -> jax.Array:
         )
     if lengths is None:
         return characters
-    inside = masking.before_end(jnp.asarray(lengths), len(words))[..., None]
+    inside = masking.before_end(lengths, len(words))[..., None]
     return jnp.where(inside, characters, Vocabulary.PADDING)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks
+from rnn_jax import checks, integers
 from rnn_jax.cell import Cell, Params
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense
@@ -167,7 +167,7 @@ class VideoClassifier(Static):
             raise ValueError(
                 f"VideoClassifier: clip_labels must answer {len(self.clip_classes)} questions, got {len(clip_labels)}"
             )
-        labelled = jnp.sum(jnp.asarray(frame_labels) != NO_LABEL)
+        labelled = jnp.sum(integers.int32(frame_labels, "VideoClassifier: frame_labels") != NO_LABEL)
         loss = jnp.sum(frame_nats) / jnp.maximum(labelled, 1)
         for clip_logits, labels in zip(logits.clip, clip_labels, strict=True):
             loss += jnp.mean(cross_entropy("VideoClassifier: clip_labels", clip_logits, labels))

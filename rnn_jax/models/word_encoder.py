@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import integers
 from rnn_jax.cell import Cell
 from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
@@ -87,7 +88,7 @@ class WordEncoder(Static):
         if jnp.ndim(characters) < 2:
             raise ValueError(f"WordEncoder: characters must be [*batch, C], got shape {list(jnp.shape(characters))}")
         # All words of all sentences form one batch; time runs over their characters.
-        ids = jnp.moveaxis(jnp.asarray(characters), -1, 0)
+        ids = jnp.moveaxis(jnp.asarray(integers.int32(characters, "WordEncoder: characters")), -1, 0)
         lengths = jnp.sum(ids != Vocabulary.PADDING, axis=0)
         xs = embedding.scaled(self.embedding, params.embedding, ids)
         _, ys = unroll(Bidirectional(self.cell), params.cell, xs, lengths=lengths, engine=engine, key=key)
