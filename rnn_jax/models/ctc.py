@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import checks, masking
+from rnn_jax import checks, integers, masking
 from rnn_jax.cell import Cell
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.static import Static
 
 BLANK = 0  # the label "none"
+NO_PATH = 1e5  # loss of labels that no path collapses to; finite, so that a batch is still trained on its others
 
 
 class Labelling(NamedTuple):
@@ -94,15 +95,22 @@ class CTC(Static):
         Raises:
           TypeError: if labels are not integers.
           ValueError: if a shape does not fit; if labels are out of range, or have no path: each needs a step, and two
-            equal neighbours one more between them. Traced labels are not checked: without a path the loss is 1e5.
+            equal neighbours one more between them. Traced labels cannot be checked: out of range, they make the loss
+            NaN; a sequence without a path has the loss 1e5, far above any other, and no gradient.
         """
+        lengths, labels, label_lengths = (
+            integers.int32(values, f"CTC: {name}")
+            for name, values in (("lengths", lengths), ("labels", labels), ("label_lengths", label_lengths))
+        )
         _check(labels, label_lengths, lengths, self.labels)
         logits = self.apply(params, xs, lengths, key=key)
-        labels, label_lengths = jnp.asarray(labels), jnp.asarray(label_lengths)
-        padding = 1.0 - masking.before_end(jnp.asarray(lengths), len(logits))
-        label_padding = 1.0 - masking.before_end(label_lengths, len(labels))
-        losses = optax.ctc_loss(logits.swapaxes(0, 1), padding.T, labels.T, label_padding.T, blank_id=BLANK)
-        return jnp.mean(losses)
+        steps, inside = masking.before_end(lengths, len(logits)), masking.before_end(label_lengths, len(labels))
+        losses = optax.ctc_loss(logits.swapaxes(0, 1), 1.0 - steps.T, labels.T, 1.0 - inside.T, blank_id=BLANK)
+        # The sums over paths round to a probability above 1 if it is close to 1 (optax 0.2.6).
+        losses = losses - jax.lax.stop_gradient(jnp.minimum(losses, 0))
+        losses = jnp.where(_least_steps(labels, inside) > jnp.sum(steps, axis=0), NO_PATH, losses)
+        unknown = jnp.any(inside & ((labels < 1) | (labels > self.labels)), axis=0)
+        return jnp.mean(jnp.where(unknown, jnp.nan, losses))
 
     def decode(self, params: ReadoutParams, xs: Any, lengths: Any) -> Labelling:
         """Returns the labels [T, B] of the most probable path of inputs xs [T, B, F] (section 3.2)."""
@@ -118,7 +126,7 @@ def best_path(logits: jax.Array, lengths: Any) -> Labelling:
     steps = len(logits)
     path = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     before = jnp.concatenate([jnp.full_like(path[:1], BLANK), path[:-1]])
-    kept = (path != BLANK) & (path != before) & masking.before_end(jnp.asarray(lengths), steps)
+    kept = (path != BLANK) & (path != before) & masking.before_end(lengths, steps)
     # Kept labels move up to their rank among the kept ones; the others get the place `steps`, which is dropped.
     place = jnp.where(kept, jnp.cumsum(kept, axis=0) - 1, steps)
     columns = jnp.broadcast_to(jnp.arange(path.shape[1]), path.shape)
@@ -126,25 +134,28 @@ def best_path(logits: jax.Array, lengths: Any) -> Labelling:
     return Labelling(labels, jnp.sum(kept, axis=0, dtype=jnp.int32))
 
 
+def _least_steps(labels: Any, inside: Any) -> Any:
+    """Returns the number of steps [B] that labels [N, B] need: one each, and one between equal neighbours."""
+    return inside.sum(axis=0) + (inside[1:] & (labels[1:] == labels[:-1])).sum(axis=0)
+
+
 def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
-    if any(isinstance(array, jax.core.Tracer) for array in (labels, label_lengths, lengths)):
-        return
-    labels, label_lengths, lengths = np.asarray(labels), np.asarray(label_lengths), np.asarray(lengths)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"CTC: labels must be integers, got {labels.dtype}")
     if labels.ndim != 2 or label_lengths.shape != labels.shape[1:] or lengths.shape != labels.shape[1:]:
         raise ValueError(
             f"CTC: labels must be [N, B], label_lengths and lengths [B], got shapes {list(labels.shape)}, "
             f"{list(label_lengths.shape)}, {list(lengths.shape)}"
         )
+    if any(isinstance(array, jax.core.Tracer) for array in (labels, label_lengths, lengths)):
+        return
+    labels, label_lengths, lengths = np.asarray(labels), np.asarray(label_lengths), np.asarray(lengths)
+    least_steps = _least_steps(labels, np.arange(len(labels))[:, None] < label_lengths)
     for column, (size, steps) in enumerate(zip(label_lengths.tolist(), lengths.tolist(), strict=True)):
         if not 0 <= size <= len(labels):
             raise ValueError(f"CTC: label_lengths must be in [0, {len(labels)}], got {size} at {column}")
         sequence = labels[:size, column]
         if np.any((sequence < 1) | (sequence > count)):
             raise ValueError(f"CTC: labels must be in [1, {count}], got {sequence.tolist()} at sequence {column}")
-        least = size + int(np.sum(sequence[1:] == sequence[:-1]))
-        if steps < least:
+        if steps < (least := least_steps[column]):
             raise ValueError(
                 f"CTC: the {size} labels of sequence {column} need at least {least} steps (one each, and one between "
                 f"equal neighbours), got {steps}"
