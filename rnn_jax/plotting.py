@@ -2,13 +2,17 @@
 
 import dataclasses
 import io
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
+FORMULA = "formula"  # gid of a text that matplotlib is to typeset; every other text is drawn as it is
 FLOOR = 1e-20  # smallest value on a logarithmic axis
 
 
@@ -20,7 +24,12 @@ def figure(size: tuple[float, float]) -> Figure:
 
 
 def png(drawn: Figure) -> bytes:
-    """Returns a figure as the content of a PNG file."""
+    """Returns a figure as the content of a PNG file; a `$` in a user's text starts no formula."""
+    axes = itertools.chain(*((each.xaxis, each.yaxis) for each in drawn.axes))
+    logarithmic = [axis for axis in axes if isinstance(axis.get_major_formatter(), LogFormatter)]
+    powers = {label for axis in logarithmic for label in axis.get_ticklabels(which="both")}
+    for text in drawn.findobj(Text):
+        text.set_parse_math(text in powers or text.get_gid() == FORMULA)
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
@@ -76,7 +85,7 @@ def lag_figure(lines: Sequence[Line], title: str) -> bytes:
     curves = np.concatenate([np.ravel(c) for line in lines for c in (line.before, line.after)])
     shown = curves[np.isfinite(curves) & (curves > FLOOR)]
     axes[0].set_ylim(max(np.min(shown, initial=1) / 3, FLOOR), np.max(shown, initial=1) * 3)
-    axes[0].set_ylabel(r"$\|\partial L/\partial s_{T-k}\|\ /\ \|\partial L/\partial s_T\|$")
+    axes[0].set_ylabel(r"$\|\partial L/\partial s_{T-k}\|\ /\ \|\partial L/\partial s_T\|$", gid=FORMULA)
     axes[0].plot([], [], color="gray", linestyle=":", lw=1, label="linearised at rest (theory)")
     drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     drawn.suptitle(title)

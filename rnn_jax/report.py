@@ -75,7 +75,7 @@ def environment() -> dict[str, Any]:
 def _processor() -> str:
     """Returns the name of the CPU's model, or of its architecture if the model is unknown."""
     cpuinfo = Path("/proc/cpuinfo")  # Linux only, where `platform.processor` returns no more than "x86_64"
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = [line for line in lines if line.startswith("model name")]
     return models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
 
@@ -128,12 +128,14 @@ class TextTables:
         ]
         widths = self._folded(widths, options.max_width - len(widths) - 1)
         for title, rows in texts.items():
-            table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+            # `Text`, because a string's [/s], [kwh] and :x: would be markup.
+            named = Text(title, style="table.title")
+            table = Table(title=named, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
             for column, width in zip(self.columns, widths, strict=True):
                 justify: JustifyMethod = "right" if column.right else "left"
-                table.add_column(column.header, justify=justify, width=width, overflow="fold")
+                table.add_column(Text(column.header), justify=justify, width=width, overflow="fold")
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(Text, row))
             yield table
         yield Text(self.caption)
 

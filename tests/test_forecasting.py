@@ -1,6 +1,8 @@
 """The forecasting experiment: rolling origins, scores, baselines, files of a run, settings that it refuses."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import math
 import re
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("unoptimized", "one_thread")
 
 ROOT = Path(__file__).parents[1]
 SEASON = 6
+COLUMN = "rate [/s] a_$_b_$ [kwh]"  # markup, and a formula that cannot be typeset
 
 
 def seasonal_series(points=150):
@@ -43,7 +46,7 @@ def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "series.csv"
     rows = [f"2000-{i:03d},{x:.4f}" for i, x in enumerate(seasonal_series())]
     rows[40] = "2000-040,"
-    path.write_text("\n".join(["day,x", *rows]), encoding="utf-8")
+    path.write_text("\n".join([f"day,{COLUMN}", *rows]), encoding="utf-8")
     return str(path)
 
 
@@ -247,12 +250,19 @@ def test_ensembles_pool_the_paths(plan):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    forecasting.run(with_(data), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())["results"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        forecasting.run(with_(data), str(folder))
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"], printed.getvalue()
+
+
+def test_a_hostile_name_of_a_column_is_printed_as_it_is(finished):
+    _, records, printed = finished
+    assert {record["column"] for record in records} == {COLUMN}
+    assert f"{COLUMN} of " in printed
 
 
 def test_writes_its_files(finished):
-    folder, _ = finished
+    folder, _, _ = finished
     names = {"config.json", "results.json", "arrays.npz", "forecasts.png", "errors.png", "coverage.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     page = (folder / "summary.html").read_text()
@@ -261,7 +271,7 @@ def test_writes_its_files(finished):
 
 
 def test_records_agree_with_arrays(finished):
-    folder, records = finished
+    folder, records, _ = finished
     baselines = [(name, 0) for name in ("persistence", "seasonal naive", "autoregression")]
     networks = [[(name, 0), (name, 1), (f"{name}, ensemble", 0)] for name in ("rnn", "direct rnn")]
     assert [(r["run"], r["seed"]) for r in records] == [*baselines, *networks[0], *networks[1]]
@@ -318,9 +328,9 @@ def test_the_default_series_needs_no_flags():
 
 BAD = [
     ({"data": "nowhere.csv"}, "--data: nowhere.csv: cannot be read: No such file or directory"),
-    ({"fill": 0}, "line 42: 'x' is missing in 1 row; gaps of up to 0 rows are filled"),
+    ({"fill": 0}, f"line 42: {COLUMN!r} is missing in 1 row; gaps of up to 0 rows are filled"),
     ({"fill": 0}, "--fill=N fills gaps of up to N rows"),
-    ({"column": "y"}, "must have one column called 'y', got 0; its columns are 'day', 'x'"),
+    ({"column": "y"}, f"must have one column called 'y', got 0; its columns are 'day', {COLUMN!r}"),
     ({"split": ("70", "30")}, "shares must be 3 numbers"),
     ({"split": ("70", "15", "x")}, "--split must be three numbers, got '70,15,x'"),
     ({"horizon": 30}, "too short: --horizon=30 needs as many points in its validation set, which has 23"),

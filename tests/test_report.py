@@ -43,6 +43,18 @@ def test_columns_are_aligned_across_sections():
     assert first.rindex("89.32") + len("89.32") == second.rindex("0.04") + len("0.04")
 
 
+HOSTILE = ["rate [/s]", "load [kwh]", "[bold]x[/bold]", "[/]", ":warning:", "a\\[b]", "[link=x]y", "3 °C → м³"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_users_text_is_printed_as_it_is(text):
+    column = report.Column(text, lambda row: row)
+    for is_terminal in (False, True):
+        console = Console(file=io.StringIO(), width=80, force_terminal=is_terminal, color_system=None)
+        console.print(report.TextTables([column], {text: [text]}, text), highlight=False)
+        assert [line.strip() for line in console.file.getvalue().splitlines()].count(text) == 4
+
+
 def test_a_page_shows_figures_then_tables_then_sentences_then_the_configuration():
     tables = [report.html_table(COLUMNS, {"one": ROWS[:1]}, caption) for caption in ("first table", "second table")]
     page = report.page("A <title>", ["a sentence"], tables, {"a figure": b"png"}, {"seed": 7})

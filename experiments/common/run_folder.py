@@ -12,6 +12,7 @@ from typing import Any
 import filelock
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from experiments.common import user_code
 from experiments.common.command_line import writable
@@ -148,7 +149,7 @@ class RunFolder:
 
     def print(self, line: str) -> None:
         """Prints a line as it is, without markup."""
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(Text(line))
 
     def results(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Rewrites results.json; called whenever there are more records."""

@@ -48,7 +48,7 @@ def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
     _near_zero(axes[0, 0])
     axes[0, 0].set_ylim(max(LOWEST, np.min(shown)), max(LINEAR, 1.1 * np.max(shown)))
     for axis in axes[:, 0]:
-        axis.set_ylabel(r"Lyapunov exponent $\lambda_i$ (nats/step)")
+        axis.set_ylabel(r"Lyapunov exponent $\lambda_i$ (nats/step)", gid=plotting.FORMULA)
     figure.colorbar(ScalarMappable(scale, colors), ax=axes, label="optimization step")
     run, outcome = pairs[0]
     figure.suptitle(
@@ -72,7 +72,7 @@ def training_figure(pairs: Sequence[Pair]) -> bytes:
     task = pairs[0][0].task
     axes[0].axhline(0, color="black", lw=0.8)
     _near_zero(axes[0])
-    axes[0].set(ylabel=r"largest exponent $\lambda_1$ (nats/step)")
+    axes[0].set_ylabel(r"largest exponent $\lambda_1$ (nats/step)", gid=plotting.FORMULA)
     axes[1].set(ylabel="horizon of the gradient (steps back)", ylim=(0, None))
     axes[2].axhline(task.baseline, color="black", lw=0.8, ls="--", label="baseline")
     axes[2].set(ylabel="training loss", yscale="log", xlabel="optimization step")

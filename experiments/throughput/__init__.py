@@ -23,6 +23,7 @@ import os
 
 import jax
 from rich.progress import Progress
+from rich.text import Text
 
 from experiments.common import flags
 from experiments.common.run_folder import Report, RunFolder
@@ -53,7 +54,7 @@ def run(config: Config, workdir: str) -> None:
     folder = RunFolder(config, workdir, Settings(resume=False))
     contestants, missing = peers.find()
     for name, reason in missing.items():
-        folder.console.print(f"{name} does not take part: {reason}", style="yellow", markup=False)
+        folder.console.print(Text(f"{name} does not take part: {reason}", style="yellow"))
     environment = folder.header["environment"]
     versions = {n: environment[n] for n in ("jax", "jaxlib")} | peers.versions([c.name for c in contestants])
     folder.header |= {"versions": versions, "missing": missing}
