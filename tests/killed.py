@@ -70,7 +70,7 @@ def main(kind, folder):
             Path(folder), {"kind": kind}, 0.0, advance=lambda steps: print(steps, flush=True), report=print
         ),
     )
-    (Path(folder) / "final.json").write_text(json.dumps(digests(progress)))
+    (Path(folder) / "final.json").write_text(json.dumps(digests(progress)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def test_scores_do_not_depend_on_later_points(plan, params):
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     anomaly.run(dataclasses.replace(TINY, data=data), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())["results"]
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
 @pytest.mark.extended
@@ -211,7 +211,7 @@ def test_writes_its_files(finished):
     assert [(r["run"], r["seed"]) for r in records] == [
         *((name, 0) for name in baselines), ("rnn", 0), ("rnn", 1), ("rnn, ensemble", 0)
     ]  # fmt: skip
-    assert "Best baseline by event" in (folder / "summary.html").read_text()
+    assert "Best baseline by event" in (folder / "summary.html").read_text(encoding="utf-8")
     assert np.load(folder / "arrays.npz")["rnn/validation/loss"].shape == (2, 1)
 
 
@@ -240,11 +240,11 @@ def test_records_are_probabilities_and_counts(finished, plan):
 def test_one_seed_has_no_ensemble_and_may_diverge(learning_rate, data, tmp_path):
     """A network of one seed is tested and reported like any other, even if its parameters or outputs overflow."""
     anomaly.run(dataclasses.replace(TINY, data=data, seeds=1, learning_rate=learning_rate), str(tmp_path))
-    *baselines, record = json.loads((tmp_path / "results.json").read_text())["results"]
+    *baselines, record = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert len(baselines) == 4
     assert (record["run"], record["seed"]) == ("rnn", 0)
     assert 0 <= record["test/point_auc"] <= 1
-    page = (tmp_path / "summary.html").read_text()
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
     assert '<td style="text-align:left">  ensemble</td>' not in page
     assert record["diverged"] == ("rnn: seed 0 diverged" in page)
     assert record["diverged"] or learning_rate < 1e30

@@ -167,7 +167,7 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
     captioning.run(tiny(), str(tmp_path))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert written == {"config.json", "results.json", "arrays.npz", "validation.png", "attention.png", "summary.html"}
-    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert [(record["run"], record["seed"]) for record in results] == [
         ("the nearest scene's sentence", 0),
         ("attention", 0),

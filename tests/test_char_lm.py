@@ -108,7 +108,7 @@ def with_(data, **fields):
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     char_lm.run(with_(data, prompt="ab"), str(folder))
-    (record,) = json.loads((folder / "results.json").read_text())["results"]
+    (record,) = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
     return folder, record
 
 
@@ -117,7 +117,7 @@ def test_writes_its_files(finished):
     names = {"config.json", "results.json", "arrays.npz", "parameters.npz", "loss.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
-    assert "5-gram" in (folder / "summary.html").read_text()
+    assert "5-gram" in (folder / "summary.html").read_text(encoding="utf-8")
 
 
 def test_the_record_describes_the_run(finished):

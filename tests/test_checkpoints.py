@@ -83,10 +83,10 @@ def test_an_incomplete_line_and_lines_after_the_checkpoint_are_rewritten(ended: 
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
     shutil.rmtree(folder / "checkpoints" / str(trainings.STEPS))
-    lines = (folder / "metrics.jsonl").read_text()
-    (folder / "metrics.jsonl").write_text(lines[:-20])
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+    (folder / "metrics.jsonl").write_text(lines[:-20], encoding="utf-8")
     assert trainings.train(trainings.on_task(), trainings.session(folder)) is not None
-    assert (folder / "metrics.jsonl").read_text() == lines
+    assert (folder / "metrics.jsonl").read_text(encoding="utf-8") == lines
 
 
 def test_one_written_by_another_config_is_rejected(ended: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_error_says_so_if_the_folder_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").write_text("a file in place of the folder")
+    (tmp_path / "checkpoints").write_text("a file in place of the folder", encoding="utf-8")
     with pytest.raises(training.CheckpointError, match="no checkpoints can be written there: File exists"):
         trainings.train(trainings.on_task(), trainings.session(tmp_path))
 

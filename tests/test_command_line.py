@@ -95,7 +95,7 @@ def test_a_terminal_without_a_character_gets_a_question_mark_and_home_is_expande
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("5-gram ? ?")
     assert done.stdout.strip().endswith(str(tmp_path / "results"))
-    assert (tmp_path / "results").read_text() == "results"
+    assert (tmp_path / "results").read_text(encoding="utf-8") == "results"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -109,7 +109,7 @@ def test_output_that_cannot_be_written_does_not_end_the_run(full: bool, tmp_path
     results = tmp_path / "results"
     done = script("--size=15", f"--workdir={results}", stdout=output)
     os.close(output)
-    assert results.read_text() == "results"
+    assert results.read_text(encoding="utf-8") == "results"
     assert done.stderr == f"error: standard output cannot be written ({reason}); results: {results}\n"
     assert done.returncode == 1
 
@@ -119,7 +119,7 @@ def test_an_interrupt_during_the_imports_ends_with_one_line(swallowed: bool, tmp
     code = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)\n"
     if swallowed:
         code = "try:\n" + "".join(f"    {line}\n" for line in code.splitlines()) + "except KeyboardInterrupt: pass\n"
-    (tmp_path / "jax.py").write_text(code)
+    (tmp_path / "jax.py").write_text(code, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.gradient_norms", "--quick"],
         cwd=ROOT,

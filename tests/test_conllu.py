@@ -76,7 +76,7 @@ def test_malformed_lines_are_named(tmp_path, lines, message):
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n\n"])
 def test_a_file_without_a_sentence_is_refused(tmp_path, text):
     path = tmp_path / "empty.conllu"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))}: must hold"):
         read_conllu(path)
 

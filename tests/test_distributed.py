@@ -33,7 +33,7 @@ def start(tmp_path):
         environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         for index in range(count):
             command = [sys.executable, "-m", "tests.process", port, count, index, shape, TIMEOUT, runs]
-            with (tmp_path / f"{index}").open("w") as output:
+            with (tmp_path / f"{index}").open("w", encoding="utf-8") as output:
                 running.append(
                     subprocess.Popen(
                         [str(word) for word in command],
@@ -43,7 +43,7 @@ def start(tmp_path):
                         stderr=subprocess.STDOUT,
                     )
                 )
-        return running, lambda index: (tmp_path / f"{index}").read_text()
+        return running, lambda index: (tmp_path / f"{index}").read_text(encoding="utf-8")
 
     yield start_all
     for each in running:

@@ -46,7 +46,7 @@ def test_a_run_on_disk_is_read_as_it_was_written(finished):
 
 def test_a_run_without_training_is_diagnosed_by_its_first_measurements(tmp_path):
     record = {"run": "fresh", "seed": 0, "dependency": 29}
-    (tmp_path / "results.json").write_text(json.dumps({"results": [record]}))
+    (tmp_path / "results.json").write_text(json.dumps({"results": [record]}), encoding="utf-8")
     np.savez(tmp_path / "arrays.npz", **{"fresh/before/last_step/total": 0.1 ** np.arange(30.0)[None]})
     fresh = evidence.read(str(tmp_path))["fresh"][0]
     assert [finding.cause for finding in diagnostics.doctor(fresh)] == ["vanishing gradient"]
@@ -62,7 +62,7 @@ def test_the_command_prints_the_cause_and_writes_it_to_the_folder(finished):
     assert "remedy: a tenth of the learning rate of Adam(learning_rate=1e+25)" in output
     assert "learning rate too high → diverged: 2 of 2 seeds" in output
     assert "0 of 1 runs are healthy" in output
-    records = json.loads((finished / "doctor.json").read_text())["results"]
+    records = json.loads((finished / "doctor.json").read_text(encoding="utf-8"))["results"]
     first = records[0]
     assert (first["run"], first["seed"], first["severity"]) == ("adding/rnn/orthogonal", 0, "broken")
     assert {r["cause"]: r["follows"] for r in records if r["seed"] == 1} == {
@@ -75,7 +75,7 @@ def test_healthy_runs_and_baselines_are_one_line_each(tmp_path, capsys):
     # The arrays hold no measurement of the n-gram model.
     records = [{"run": "lstm", "seed": seed, "baseline": 1.0} for seed in range(2)]
     records.append({"run": "n-gram", "seed": 0, "baseline": 1.0, "solved": True, "after/loss": 0.5})
-    (tmp_path / "results.json").write_text(json.dumps({"results": records}))
+    (tmp_path / "results.json").write_text(json.dumps({"results": records}), encoding="utf-8")
     np.savez(tmp_path / "arrays.npz", **{"lstm/training/loss": np.tile(np.linspace(1, 0.1, 60), (2, 1))})
     doctor.run(doctor.Config(), str(tmp_path))
     assert capsys.readouterr().out.splitlines() == [
@@ -83,7 +83,7 @@ def test_healthy_runs_and_baselines_are_one_line_each(tmp_path, capsys):
         "n-gram, 1 seed: no training evidence",
         "1 of 2 runs are healthy, 1 without training evidence.",
     ]
-    content = json.loads((tmp_path / "doctor.json").read_text())
+    content = json.loads((tmp_path / "doctor.json").read_text(encoding="utf-8"))
     assert (content["results"], content["no_training_evidence"]) == ([], ["n-gram"])
 
 

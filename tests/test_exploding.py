@@ -39,7 +39,7 @@ TINY = exploding.Config(
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("run")
     exploding.run(TINY, str(folder))
-    return folder, json.loads((folder / "results.json").read_text())["results"]
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
 def test_writes_its_files(finished: tuple[Path, list]) -> None:

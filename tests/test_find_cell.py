@@ -30,7 +30,7 @@ not_a_cell = 3
 
 @pytest.fixture
 def users_module(tmp_path, monkeypatch):
-    (tmp_path / "users_cells.py").write_text(USERS_MODULE)
+    (tmp_path / "users_cells.py").write_text(USERS_MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
 

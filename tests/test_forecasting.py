@@ -154,10 +154,12 @@ def test_autoregression_is_not_fitted_to_gaps():
 def test_nothing_is_fitted_to_the_test_set(plan, data, tmp_path):
     """Other numbers in the test set change neither transform nor autoregression nor examples."""
     series, models = plan
-    lines = Path(data).read_text().splitlines()
+    lines = Path(data).read_text(encoding="utf-8").splitlines()
     cut = series.ends.validation + 1
     changed = tmp_path / "changed.csv"
-    changed.write_text("\n".join([*lines[:cut], *(f"2001-{i:03d},{i % 7}" for i in range(len(lines) - cut))]))
+    changed.write_text(
+        "\n".join([*lines[:cut], *(f"2001-{i:03d},{i % 7}" for i in range(len(lines) - cut))]), encoding="utf-8"
+    )
     other, _ = forecasting.plan(with_(str(changed)))
     assert other.transform == series.transform
     np.testing.assert_array_equal(other.autoregression.weights, series.autoregression.weights)
@@ -265,7 +267,7 @@ def test_writes_its_files(finished):
     folder, _, _ = finished
     names = {"config.json", "results.json", "arrays.npz", "forecasts.png", "errors.png", "coverage.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
-    page = (folder / "summary.html").read_text()
+    page = (folder / "summary.html").read_text(encoding="utf-8")
     assert "MAE of each network, pooled over its seeds, against the autoregression" in page
     assert "Networks with a lower MAE at every step than persistence" in page
 
@@ -299,10 +301,10 @@ def test_records_agree_with_arrays(finished):
 def test_one_seed_has_no_ensemble_and_may_diverge(data, tmp_path):
     """A network whose only seed diverges is tested and reported like any other."""
     forecasting.run(with_(data, seeds=1, direct=(), learning_rate=1e30), str(tmp_path))
-    *baselines, record = json.loads((tmp_path / "results.json").read_text())["results"]
+    *baselines, record = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert len(baselines) == 3
     assert (record["run"], record["seed"], record["diverged"]) == ("rnn", 0, True)
-    page = (tmp_path / "summary.html").read_text()
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
     assert '<td style="text-align:left">  ensemble</td>' not in page
     assert "rnn: seed 0 diverged at step 2" in page
 
@@ -359,11 +361,11 @@ def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
         with pytest.raises(UserError, match=f"--{field}={value} needs a file"):
             forecasting.plan(dataclasses.replace(TINY, **{field: value}))
     path = tmp_path / "zero.csv"
-    path.write_text("\n".join(f"{i % 7}" for i in range(200)))
+    path.write_text("\n".join(f"{i % 7}" for i in range(200)), encoding="utf-8")
     with pytest.raises(UserError, match="--transform=log: log cannot take its least value, 0"):
         forecasting.plan(with_(str(path), transform="log"))
     assert forecasting.plan(with_(str(path)))[0].transform.scale.name != "log"
-    path.write_text("\n".join("5" for _ in range(200)))
+    path.write_text("\n".join("5" for _ in range(200)), encoding="utf-8")
     with pytest.raises(UserError, match="the training set cannot be standardised"):
         forecasting.plan(with_(str(path)))
 
@@ -383,7 +385,7 @@ def test_the_layout_of_the_file_is_chosen_by_flags_and_reported(tmp_path):
 @pytest.mark.extended
 def test_bad_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "bad.csv"
-    path.write_text("day,x\na,1\nb,two\nc,3\n")
+    path.write_text("day,x\na,1\nb,two\nc,3\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.forecasting", f"--data={path}", f"--workdir={tmp_path / 'run'}"],
         cwd=ROOT,

@@ -39,7 +39,7 @@ def finished(tmp_path_factory):
 
 @pytest.mark.extended
 def test_a_tiny_run_writes_its_files_and_all_records(finished):
-    results = json.loads((finished / "results.json").read_text())["results"]
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))["results"]
     names = ["BPTT", "TBPTT 5", "TBPTT 5, 10", "RTRL", "SnAp-1", "e-prop", "UORO"]
     costs, qualities, learning = (
         {
@@ -107,7 +107,9 @@ def test_text_is_folded_and_its_bigrams_counted():
 @pytest.mark.extended
 def test_memory_of_a_cost_is_that_of_the_compiled_program(finished):
     ((problem,), _) = gradient_estimators.plan(TINY)
-    records = [r for r in json.loads((finished / "results.json").read_text())["results"] if r["part"] == "cost"]
+    records = [
+        r for r in json.loads((finished / "results.json").read_text(encoding="utf-8"))["results"] if r["part"] == "cost"
+    ]
     trainer, key = problem.trainers["RTRL"], jax.random.key(0)
     program = measurement.cost_program(trainer, trainer.model.init(key), jnp.zeros((12, 8, 27)), key)
     expected = program.memory_analysis().temp_size_in_bytes

@@ -66,7 +66,7 @@ def checked_records(folder: Path) -> list[dict]:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    content = json.loads((folder / "results.json").read_text(), parse_constant=refuse)
+    content = json.loads((folder / "results.json").read_text(encoding="utf-8"), parse_constant=refuse)
     assert set(content) == {"config", "environment", "results"}
     assert content["config"]["cells"] == ["rnn", "lstm"]
     records = content["results"]
@@ -100,7 +100,7 @@ def test_digits_are_measured_like_other_tasks(tmp_path: Path) -> None:
     gradient_norms.run(dataclasses.replace(TINY, tasks=("digits",)), str(tmp_path))
     assert len(checked_records(tmp_path)) == 2 * 2
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
-    assert "data:image/png;base64," in (tmp_path / "summary.html").read_text()
+    assert "data:image/png;base64," in (tmp_path / "summary.html").read_text(encoding="utf-8")
 
 
 def test_results_hold_a_flat_record_for_every_seed(finished: Path) -> None:
@@ -131,7 +131,7 @@ def test_arrays_hold_every_curve(finished: Path) -> None:
 
 
 def test_summary_is_one_self_contained_page(finished: Path) -> None:
-    page = (finished / "summary.html").read_text()
+    page = (finished / "summary.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(TINY.tasks)
     assert not re.search(r'(src|href)="(?!data:)', page)
     for words in ("half-life", "of the last step&#x27;s gradient reaches back", "first/last", "baseline"):
@@ -160,10 +160,12 @@ def test_same_seed_same_results(tmp_path: Path, finished: Path) -> None:
 
 @pytest.mark.extended
 def test_the_readmes_user_defined_cell_runs(tmp_path: Path) -> None:
-    block = re.search(r"```python\n# my_module\.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    block = re.search(
+        r"```python\n# my_module\.py\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert block, "README.md shows no my_module.py"
     assert len(block[1].strip().splitlines()) <= 19  # twelve lines, three imports, blank lines
-    (tmp_path / "my_module.py").write_text(block[1])
+    (tmp_path / "my_module.py").write_text(block[1], encoding="utf-8")
     flags = [
         "--tasks=adding",
         "--length=10",
@@ -174,7 +176,7 @@ def test_the_readmes_user_defined_cell_runs(tmp_path: Path) -> None:
     ]
     done = command_line(*flags, f"--workdir={tmp_path / 'run'}", extra_path=tmp_path)
     assert done.returncode == 0, done.stderr
-    records = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    records = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["results"]
     own = [r for r in records if r["cell"] == "my_module:MyCell"]
     assert len(own) == 2
     assert all(isinstance(r["last_step/before/total/slope"], float) for r in own)
@@ -188,7 +190,7 @@ def test_a_diverged_seed_is_reported_and_the_run_completes(tmp_path: Path, capsy
     assert re.search(r"the step before [\d.]+; gradient not finite in cell\.b, cell\.w_h, cell\.w_i, readout", printed)
     # Both seeds diverge at the same step here: none remains.
     assert printed.count("0 seeds continue") == 2
-    records = json.loads((tmp_path / "results.json").read_text())["results"]
+    records = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert all(record["diverged"] is True and 1 <= record["diverged_at"] <= 6 for record in records)
 
 
@@ -257,7 +259,8 @@ def test_errors_of_a_user_defined_cell_are_reported(tmp_path: Path, monkeypatch:
         "class Unfinished(Cell):\n"
         "    pass\n"
         "class Unhashable(Cell):\n"
-        "    __hash__ = None\n"
+        "    __hash__ = None\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
     for name, message in {

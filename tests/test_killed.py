@@ -23,7 +23,7 @@ def _end(kind: str, folder: Path) -> dict[str, str]:
     process = _start(kind, folder)
     process.communicate()
     assert process.returncode == 0
-    return json.loads((folder / "final.json").read_text())
+    return json.loads((folder / "final.json").read_text(encoding="utf-8"))
 
 
 def _kill(kind: str, folder: Path, after: float, in_a_save: bool) -> bool:
@@ -51,7 +51,7 @@ def _check(kind: str, tmp_path: Path, kills: int) -> int:
     while interrupted < kills:
         in_a_save = interrupted % 2 == 0
         if not _kill(kind, folder, LONGEST * moments.random(), in_a_save):  # it had ended: start another
-            assert json.loads((folder / "final.json").read_text()) == straight
+            assert json.loads((folder / "final.json").read_text(encoding="utf-8")) == straight
             number += 1
             folder = tmp_path / str(number)
             continue

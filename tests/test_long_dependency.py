@@ -40,7 +40,7 @@ TINY = long_dependency.Config(
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
-    return json.loads((folder / "results.json").read_text())["results"]
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_writes_its_files(finished: Path) -> None:
     assert {p.name for p in (finished / "items").iterdir()} == {f"{n}.{e}" for n in names for e in ("json", "npz")}
     for figure in figures:
         assert (finished / figure).read_bytes().startswith(b"\x89PNG")
-    page = (finished / "summary.html").read_text()
+    page = (finished / "summary.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2
     assert not re.search(r'(src|href)="(?!data:)', page)
 
@@ -78,7 +78,7 @@ def test_results_hold_a_flat_record_for_every_seed(finished: Path) -> None:
 
 
 def test_the_test_set_is_looked_at_as_often_as_asked_and_at_the_end(finished: Path) -> None:
-    content = json.loads((finished / "items" / "adding-10-rnn.json").read_text())
+    content = json.loads((finished / "items" / "adding-10-rnn.json").read_text(encoding="utf-8"))
     assert content["result"]["steps"] == [2, 4, 5]
     assert {len(curve) for seeds in content["result"]["curves"].values() for curve in seeds} == {3}
     assert content["environment"]["jax"]
@@ -333,7 +333,8 @@ def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subp
 @pytest.mark.extended
 def test_a_user_defined_cell_is_on_the_board(tmp_path: Path) -> None:
     (tmp_path / "my_module.py").write_text(
-        "import rnn_jax\n\ndef MyCell(input_size, hidden_size):\n    return rnn_jax.LSTM(input_size, hidden_size)\n"
+        "import rnn_jax\n\ndef MyCell(input_size, hidden_size):\n    return rnn_jax.LSTM(input_size, hidden_size)\n",
+        encoding="utf-8",
     )
     flags = ["--cells=rnn,my_module:MyCell", "--lengths=10", "--hidden_size=4", "--steps=2", "--seeds=2"]
     done = command_line(*flags, f"--workdir={tmp_path / 'run'}", cwd=tmp_path, extra_path=tmp_path)
@@ -342,7 +343,7 @@ def test_a_user_defined_cell_is_on_the_board(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "items" / "adding-10-my_module-MyCell.json").exists()
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "MyCell" in done.stdout
-    with (tmp_path / "my_module.py").open("a") as code:
+    with (tmp_path / "my_module.py").open("a", encoding="utf-8") as code:
         code.write("\nSIZE = 3\n")
     again = command_line(*flags, f"--workdir={tmp_path / 'run'}", cwd=tmp_path, extra_path=tmp_path)
     assert again.returncode == 2

@@ -18,18 +18,18 @@ def _written(log: MetricsLog, steps: range) -> None:
 
 def test_a_line_is_json_and_every_log_point_comes_once(tmp_path: Path) -> None:
     _written(MetricsLog(tmp_path, 0), range(1, 6))
-    whole = (tmp_path / "metrics.jsonl").read_text()
+    whole = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
     assert json.loads(whole.splitlines()[1]) == {"step": 2, "loss": [0.25, "nan"], "skipped": [0, 2]}
-    with (tmp_path / "metrics.jsonl").open("a") as file:
+    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"step": 6, "lo')  # killed
     _written(MetricsLog(tmp_path, 3), range(4, 6))
-    assert (tmp_path / "metrics.jsonl").read_text() == whole
+    assert (tmp_path / "metrics.jsonl").read_text(encoding="utf-8") == whole
 
 
 def test_a_run_that_starts_again_removes_all_earlier_lines(tmp_path: Path) -> None:
     _written(MetricsLog(tmp_path, 0), range(1, 6))
     MetricsLog(tmp_path, 0).close()
-    assert not (tmp_path / "metrics.jsonl").read_text()
+    assert not (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
 
 
 def _events(folder: Path) -> list[tuple[str, int, float]]:

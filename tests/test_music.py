@@ -225,7 +225,7 @@ def with_(data, **fields):
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     music.run(with_(data, buckets=1), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())["results"]
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
 @pytest.mark.extended
@@ -234,7 +234,7 @@ def test_writes_its_files(finished):
     names = {"config.json", "results.json", "arrays.npz", "loss.png", "rolls.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("loss.png", "rolls.png"))
-    assert "logistic regression" in (folder / "summary.html").read_text()
+    assert "logistic regression" in (folder / "summary.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.extended
@@ -258,7 +258,7 @@ def test_records_hold_each_seed_and_agree_with_the_curves(finished):
 @pytest.mark.extended
 def test_a_network_whose_seeds_all_diverge_is_reported(data, tmp_path, capsys):
     music.run(with_(data, cells=("rnn",), buckets=1, learning_rate=1e38), str(tmp_path))
-    records = json.loads((tmp_path / "results.json").read_text())["results"]
+    records = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert [(r["diverged"], r["diverged_at"]) for r in records if r["run"] == "rnn"] == [(True, 2), (True, 2)]
     assert "rnn: seed 0 diverged at step 2" in " ".join(capsys.readouterr().out.split())
 
@@ -291,7 +291,7 @@ def test_bad_flags_are_rejected_before_anything_is_written(fields, message, data
 @pytest.mark.extended
 def test_a_file_that_is_not_matlabs_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "pieces.mat"
-    path.write_text("no matrix")
+    path.write_text("no matrix", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.music", f"--data={path}", f"--workdir={tmp_path / 'run'}"],
         cwd=ROOT,

@@ -130,7 +130,7 @@ def finished(data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "confusion_figure", spy)
         names.run(with_(data), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())["results"], drawn[0]
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"], drawn[0]
 
 
 @pytest.mark.extended
@@ -140,7 +140,7 @@ def test_writes_its_files(finished):
     expected = pngs | {"config.json", "results.json", "arrays.npz", "names.txt", "summary.html"}
     assert {path.name for path in folder.iterdir() if path.is_file()} == expected
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pngs)
-    assert "generated names" in (folder / "summary.html").read_text()
+    assert "generated names" in (folder / "summary.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.extended
@@ -231,8 +231,8 @@ def test_bad_settings_are_rejected_before_anything_is_written(fields, message, d
 
 @pytest.mark.extended
 def test_a_language_of_two_names_ends_the_program_without_a_traceback(tmp_path):
-    (tmp_path / "A.txt").write_text("Anna\nBert\n")
-    (tmp_path / "B.txt").write_text("Carl\nDora\nEmil\n")
+    (tmp_path / "A.txt").write_text("Anna\nBert\n", encoding="utf-8")
+    (tmp_path / "B.txt").write_text("Carl\nDora\nEmil\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.names", "--quick", f"--data={tmp_path}", f"--workdir={tmp_path / 'run'}"],
         cwd=ROOT,

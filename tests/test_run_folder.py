@@ -39,14 +39,14 @@ def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) 
 
 def test_a_cell_of_ones_own_whose_code_has_changed_is_another_config(tmp_path: Path, monkeypatch) -> None:
     code = tmp_path / "changing_cells.py"
-    code.write_text("class Cell: pass\n")
+    code.write_text("class Cell: pass\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("changing_cells")
     config, workdir = _Config(names=("lstm", "changing_cells:Cell")), str(tmp_path / "run")
     RunFolder(config, workdir)
     RunFolder(config, workdir)
     RunFolder(_Config(), str(tmp_path / "another"))
-    code.write_text("class Cell: size = 3\n")
+    code.write_text("class Cell: size = 3\n", encoding="utf-8")
     RunFolder(_Config(), str(tmp_path / "another"))
     with pytest.raises(UserError, match=r'another config \(code of changing_cells: "\w{12}" there, "\w{12}" here\)'):
         RunFolder(config, workdir)
@@ -59,11 +59,11 @@ def test_begun_anew_there_is_nothing_left_of_the_trainings(tmp_path: Path) -> No
     session.folder.mkdir(parents=True)
     RunFolder(_Config(4), str(tmp_path), Settings(resume=False))
     assert not session.folder.exists()
-    assert json.loads((tmp_path / "config.json").read_text())["size"] == 4
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["size"] == 4
 
 
 def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"config\.json cannot be read .*; start from scratch with --noresume"):
         RunFolder(_Config(), str(tmp_path))
 

@@ -154,7 +154,7 @@ def test_frames_are_standardised_on_the_training_set(problems: list[measurement.
 @pytest.mark.usefixtures("unoptimized")
 def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     speech.run(TINY, str(tmp_path))
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     runs = ["digits, SVM", "joined, SVM", "digits", "joined"]
     assert [(r["run"], r["question"], r["seed"]) for r in content["results"]] == [(r, r.split(",")[0], 0) for r in runs]
     assert all(0 <= r["test/wrong"] <= 1 and r["validation/label_error_rate"] >= 0 for r in content["results"])

@@ -53,3 +53,35 @@ def test_no_function_is_longer_than_a_screen() -> None:
 def test_imports_of_the_library_go_down_only() -> None:
     for path in (ROOT / "rnn_jax").rglob("*.py"):
         assert "experiments" not in re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.M), path
+
+
+OTHERS = ("data", "os", "tokenize")  # modules whose functions of these names are not `pathlib`'s
+
+
+def _opens_text(call: ast.Call) -> bool:
+    """Returns whether a call reads or writes text in the encoding of the machine."""
+    match call.func:
+        case ast.Name(id="open"):
+            arguments = call.args[1:]
+        case ast.Attribute(value=ast.Name(id=module)) if module in OTHERS:
+            return False
+        case ast.Attribute(attr="read_text" | "write_text"):
+            arguments = []
+        case ast.Attribute(attr="open"):
+            arguments = call.args
+        case _:
+            return False
+    modes = [*arguments, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+    is_binary = any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes)
+    return not is_binary and all(keyword.arg != "encoding" for keyword in call.keywords)
+
+
+def test_texts_are_read_and_written_in_a_stated_encoding() -> None:
+    """Also on Windows, where the default is not UTF-8."""
+    unstated = [
+        f"{_name(path)}:{node.lineno}"
+        for path in [*MODULES, *(ROOT / "tests").rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and _opens_text(node)
+    ]
+    assert unstated == []

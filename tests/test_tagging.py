@@ -48,7 +48,7 @@ def data(tmp_path_factory):
                 word, tag = pair.split("/")
                 lines.append("\t".join([str(number), word, "_", tag, *"_" * 6]))
             lines.append("")
-        (folder / f"tiny-{end}.conllu").write_text("\n".join(lines))
+        (folder / f"tiny-{end}.conllu").write_text("\n".join(lines), encoding="utf-8")
     return str(folder)
 
 
@@ -143,7 +143,7 @@ def test_networks_differ_in_their_inputs_only(data):
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     tagging.run(with_(data, buckets=1), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())["results"]
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
 @pytest.mark.extended
@@ -152,7 +152,7 @@ def test_writes_its_files(finished):
     names = {"config.json", "results.json", "arrays.npz", "accuracy.png", "tags.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("accuracy.png", "tags.png"))
-    assert "most frequent tag, endings" in (folder / "summary.html").read_text()
+    assert "most frequent tag, endings" in (folder / "summary.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.extended
@@ -198,14 +198,14 @@ def test_bad_flags_are_rejected_before_anything_is_written(fields, message, data
 
 
 def test_a_folder_without_a_split_or_with_all_sentences_in_the_test_set_is_rejected(data, tmp_path):
-    (tmp_path / "x-train.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
+    (tmp_path / "x-train.conllu").write_text("1\ta\t_\tX" + "\t_" * 6, encoding="utf-8")
     with pytest.raises(UserError, match=r"must hold one file \*-dev\.conllu, got none"):
         load(str(tmp_path), None, 1, 1)
     for end in ("dev", "test"):
-        (tmp_path / f"x-{end}.conllu").write_text("1\ta\t_\tX" + "\t_" * 6)
+        (tmp_path / f"x-{end}.conllu").write_text("1\ta\t_\tX" + "\t_" * 6, encoding="utf-8")
     with pytest.raises(UserError, match="the training set has no sentence that is not in a later split"):
         load(str(tmp_path), None, 1, 1)
-    (tmp_path / "y-train.conllu").write_text("")
+    (tmp_path / "y-train.conllu").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"must hold one file \*-train\.conllu, got x-train\.conllu, y-train\.conllu"):
         load(str(tmp_path), None, 1, 1)
 
@@ -231,7 +231,7 @@ def test_the_roles_of_tokens(monkeypatch):
 def test_a_malformed_file_ends_the_program_without_a_traceback(data, tmp_path):
     for path in Path(data).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "tiny-dev.conllu").write_text("1\tword\tX\n")
+    (tmp_path / "tiny-dev.conllu").write_text("1\tword\tX\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.tagging", f"--data={tmp_path}", f"--workdir={tmp_path / 'run'}"],
         cwd=ROOT,

@@ -283,14 +283,14 @@ def test_a_missing_library_is_reported_and_rnn_jax_runs(tmp_path, monkeypatch, c
         monkeypatch.delitem(sys.modules, f"experiments.teaching.peers.{module}", raising=False)
     teaching.run(teaching.Config(epochs=1), str(tmp_path))
     output = " ".join(capsys.readouterr().out.split())
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert [record["form"] for record in content["results"]] == ["rnn_jax", "rnn_jax"]
     assert len(content["left_out"]) == 2
     for name, distribution in (("Keras", "keras"), ("PyTorch", "torch")):
         (line,) = (line for line in content["left_out"] if line.startswith(f"{name} is missing"))
         assert f'pip install {distribution}, or both libraries: pip install ".[peers]"' in line
         assert line in output
-        assert line.replace('"', "&quot;") in (tmp_path / "summary.html").read_text()
+        assert line.replace('"', "&quot;") in (tmp_path / "summary.html").read_text(encoding="utf-8")
 
 
 def test_a_form_that_refuses_is_left_out(tmp_path, monkeypatch, capsys):
@@ -299,7 +299,7 @@ def test_a_form_that_refuses_is_left_out(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(peers, "find", lambda: ({"Other": refuse}, {}, {}))
     teaching.run(teaching.Config(programs=("generator",), epochs=1), str(tmp_path))
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert content["left_out"] == ["Other is left out: no such cell"]
     assert [record["form"] for record in content["results"]] == ["rnn_jax"]
     assert "Other is left out: no such cell" in capsys.readouterr().out
@@ -332,7 +332,7 @@ def test_a_tiny_run_writes_its_files(tmp_path, monkeypatch, few_examples):
     assert {path.name for path in folder.iterdir() if path.is_file()} == names
     assert all(drawn[name] == (folder / f"{name}.png").read_bytes() for name in ("generator", "classifier"))
     assert all(png.startswith(b"\x89PNG") for png in drawn.values())
-    content = json.loads((folder / "results.json").read_text())
+    content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     assert {"jax", "keras", "torch"} <= content["environment"].keys()
     assert content["left_out"] == []
     records = content["results"]

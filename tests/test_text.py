@@ -40,8 +40,8 @@ def test_the_standard_library_is_the_same_text_every_time():
 
 def test_modules_are_read_in_alphabetical_order_and_each_in_its_encoding(tmp_path):
     (tmp_path / "b.py").write_bytes("# -*- coding: latin-1 -*-\n# ö\n".encode("latin-1"))
-    (tmp_path / "a.py").write_text("a = 1\n")
-    (tmp_path / "c.txt").write_text("not a module")
+    (tmp_path / "a.py").write_text("a = 1\n", encoding="utf-8")
+    (tmp_path / "c.txt").write_text("not a module", encoding="utf-8")
     assert standard_library(10**6, tmp_path) == "a = 1\n# -*- coding: latin-1 -*-\n# ö\n"
     with pytest.raises(ValueError, match="has no module sources"):
         standard_library(10, tmp_path / "nowhere")

@@ -195,7 +195,7 @@ def test_labels_of_the_grammar_follow_from_its_reviews():
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     sentiment.run(with_(data), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.extended
@@ -205,7 +205,7 @@ def test_writes_its_files(finished):
     assert {path.name for path in folder.iterdir() if path.is_file()} == names
     for name in ("validation", "test"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert "naive Bayes" in (folder / "summary.html").read_text()
+    assert "naive Bayes" in (folder / "summary.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.extended
@@ -246,7 +246,7 @@ def test_results_of_a_finished_network_survive_the_failure_of_the_next(data, tmp
     monkeypatch.setattr(runner, "parallel_programs", lambda: 1)
     with pytest.raises(RuntimeError, match="interrupted"):
         sentiment.run(with_(data, cells=("bi_gru", "rnn")), str(tmp_path))
-    runs = [record["run"] for record in json.loads((tmp_path / "results.json").read_text())["results"]]
+    runs = [record["run"] for record in json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]]
     assert runs.count("bi_gru") == 2
     assert "rnn" not in runs
 
@@ -314,7 +314,7 @@ def test_bad_settings_are_rejected_before_anything_is_written(fields, message, d
 @pytest.mark.extended
 def test_the_command_line_reports_a_bad_file_without_a_traceback(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("label,words\na,b\n")
+    path.write_text("label,words\na,b\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.sentiment", "--quick", f"--data={path}", f"--workdir={tmp_path / 'run'}"],
         cwd=ROOT,

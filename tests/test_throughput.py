@@ -67,7 +67,7 @@ def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
     pngs = {f"{name}.png" for name in parts if PARTS[name].figure}
     assert pngs >= {"layers.png", "lengths.png", "recipes.png"}
     assert {p.name for p in tmp_path.iterdir() if p.is_file()} == pngs | {"config.json", "results.json", "summary.html"}
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert set(content) == {"config", "environment", "versions", "missing", "results"}
     assert not content["missing"]
     records = {name: part.select(content["results"], part=name) for name in parts}
@@ -96,7 +96,7 @@ def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
     assert content["environment"]["processor"] in " ".join(printed.split())
     for version in content["versions"].values():
         assert version in printed
-    page = (tmp_path / "summary.html").read_text()
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(pngs)
     assert not re.search(r'(src|href)="(?!data:)', page)
 
@@ -243,7 +243,7 @@ def test_a_missing_library_is_reported_and_a_stopped_run_keeps_its_records(tmp_p
     monkeypatch.setitem(PARTS, "seeds", dataclasses.replace(PARTS["seeds"], jobs=lambda options, libraries: jobs))
     with pytest.raises(KeyboardInterrupt):
         throughput.run(throughput.Config(parts=("seeds",)), str(tmp_path))
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert content["results"] == [{"part": "seeds", "seeds": 1}]
     assert "pip install torch" in content["missing"]["torch"]
     assert "torch does not take part: import of torch halted" in " ".join(capsys.readouterr().out.split())

@@ -28,7 +28,7 @@ def test_an_interrupted_training_resumes_to_the_same_end(name: str, tmp_path: Pa
     assert resumed is not None
     trainings.assert_same(resumed, straight)
     assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "straight" / "metrics.jsonl").read_bytes()
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines] == list(
         range(trainings.LOG_EVERY, trainings.STEPS + 1, trainings.LOG_EVERY)
     )

@@ -65,7 +65,7 @@ def file(tmp_path_factory):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     translation.run(tiny(seeds=2, own_words=0.2), str(folder))
-    return folder, json.loads((folder / "results.json").read_text())
+    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.extended
@@ -224,7 +224,7 @@ def test_a_missing_sacrebleu_is_reported_with_the_command_to_install_it(file, mo
 @pytest.mark.extended
 def test_a_malformed_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "bad.txt"
-    path.write_text("Hi.\tHallo!\nno tab\n")
+    path.write_text("Hi.\tHallo!\nno tab\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.translation", f"--data={path}", f"--workdir={tmp_path / 'run'}"],
         cwd=ROOT,

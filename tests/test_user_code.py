@@ -41,7 +41,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Modules of a user, imported as by the flags that name them."""
     (tmp_path / "users").mkdir()
     for name, content in FILES.items():
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     for name in [name for name in sys.modules if name.startswith("users")]:
         monkeypatch.delitem(sys.modules, name)
@@ -60,7 +60,9 @@ def test_every_local_module_that_a_cell_is_made_of_counts_and_no_other(code: Pat
 
 
 def test_a_base_class_counts_wherever_it_comes_from(code: Path) -> None:
-    (code / "users_made.py").write_text("import sys\nclass Cell(sys.modules['users_other'].Cell): pass\n")
+    (code / "users_made.py").write_text(
+        "import sys\nclass Cell(sys.modules['users_other'].Cell): pass\n", encoding="utf-8"
+    )
     importlib.import_module("users_made")
     assert list(digests("users_made:Cell")) == ["code of users_made", "code of users_other"]
 
@@ -83,7 +85,7 @@ def test_a_change_of_code_counts_and_one_of_comments_or_layout_does_not(
     file: str, content: str, changed: bool, code: Path
 ) -> None:
     before = digests("users.cells:Cell")
-    (code / file).write_text(content)
+    (code / file).write_text(content, encoding="utf-8")
     assert (digests("users.cells:Cell") != before) == changed
 
 
@@ -93,7 +95,7 @@ def test_a_run_of_other_code_is_refused_run_again_or_kept(code: Path, tmp_path: 
     before = (workdir / "config.json").read_bytes()
     training = workdir / "training" / "a"
     training.mkdir()
-    (code / "users_constants.py").write_text("SIZE = 4\n")
+    (code / "users_constants.py").write_text("SIZE = 4\n", encoding="utf-8")
     message = r"another config \(code of users_constants: .*--noresume, --stale=rerun runs it again, --stale=keep keeps"
     with pytest.raises(UserError, match=message):
         RunFolder(config, str(workdir))
@@ -129,7 +131,9 @@ def test_a_training_with_a_config_of_its_own_is_refused_run_again_or_kept(tmp_pa
 
 def test_only_the_items_of_changed_code_are_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("users_one", "users_two"):
-        (tmp_path / f"{name}.py").write_text("import rnn_jax\ndef Cell(d, h): return rnn_jax.VanillaRNN(d, h)\n")
+        (tmp_path / f"{name}.py").write_text(
+            "import rnn_jax\ndef Cell(d, h): return rnn_jax.VanillaRNN(d, h)\n", encoding="utf-8"
+        )
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     sizes: dict[str, Any] = {"lengths": ("5", "6"), "hidden_size": 3, "batch_size": 2, "steps": 2, "seeds": 1}
@@ -152,10 +156,10 @@ def test_only_the_items_of_changed_code_are_stale(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(long_dependency, "measure", measure)
     monkeypatch.setattr(long_dependency.figures, "draw", lambda results: {})
     assert len(run()) == 4
-    with (tmp_path / "users_two.py").open("a") as file:
+    with (tmp_path / "users_two.py").open("a", encoding="utf-8") as file:
         file.write("# A comment.\n")
     assert run() == []
-    with (tmp_path / "users_two.py").open("a") as file:
+    with (tmp_path / "users_two.py").open("a", encoding="utf-8") as file:
         file.write("SIZE = 3\n")
     files = ("adding-5-users_two-Cell.json", "adding-6-users_two-Cell.json")
     with pytest.raises(

@@ -119,7 +119,7 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     pngs = {"clips.png", "paths.png", "validation.png"}
     assert written == {"config.json", "results.json", "arrays.npz", *pngs, "summary.html"}
-    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert [(record["run"], record["seed"]) for record in results] == [("none", 0), ("none", 1), ("gru", 0), ("gru", 1)]
     curves = np.load(tmp_path / "arrays.npz")
     for record in results:

@@ -39,7 +39,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; is {str(path.parent)!r} the --workdir of a run?")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # bad UTF-8 too
         raise UserError(f"{path} cannot be read: {error}") from error
     records = content.get("results") if isinstance(content, dict) else None

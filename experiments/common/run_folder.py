@@ -198,7 +198,7 @@ def _lock(workdir: Path, folder: Path) -> filelock.BaseFileLock:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        process = holder.read_text() if holder.exists() else "?"
+        process = holder.read_text(encoding="utf-8") if holder.exists() else "?"
         raise UserError(f"--workdir {str(workdir)!r} is in use by process {process}") from error
     files.write(holder, str(os.getpid()))
     return lock
