@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, SnAp, training
+from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, SnAp, testing, training
 from rnn_jax.gradients import task_loss
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -43,6 +43,13 @@ def test_task_loss_is_the_loss_of_the_task_and_seeds_can_be_vmapped(estimator):
         np.testing.assert_allclose(value, TASK.loss(MODEL.apply(seed_params, batch.inputs)[1], batch), rtol=1e-5)
         for actual, expected in zip(jax.tree.leaves(estimates.gradient), jax.tree.leaves(gradient), strict=True):
             np.testing.assert_allclose(actual[seed], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "estimator", [BPTT(), *(pytest.param(e, marks=pytest.mark.extended) for e in EVERY[1:])], ids=lambda e: str(e)
+)
+def test_an_estimator_fulfils_its_contract(estimator):
+    testing.check_estimator(estimator, exact=isinstance(estimator, BPTT | RTRL))
 
 
 def temporary_bytes(estimator, steps):
