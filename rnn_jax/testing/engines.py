@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import cells
-from rnn_jax.cell import Cell
+from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine
 from rnn_jax.layers import LearnedInitialState
 from rnn_jax.testing.cells import (
@@ -58,10 +58,14 @@ def states(cell: Cell, engine: Engine) -> None:
     """The engine returns the state after every step, the final one last, for any number of steps, 0 included."""
     params, state = moved_params(cell), moved_state(cell, 2)
     for steps in (0, 1, 5):
-        final_state, all_states = compiled(engine)(cell, params, state, inputs(cell, steps, 2))
+        final_state, all_states = compiled(_solve, (0, 1))(engine, cell, params, state, inputs(cell, steps, 2))
         name = f"{engine} on {type(cell).__name__}, {steps} steps"
         expected = jax.tree.map(lambda s, n=steps: jax.ShapeDtypeStruct((n, *s.shape), s.dtype), state)
         shapes = jax.tree.map(lambda s: jax.ShapeDtypeStruct(jnp.shape(s), s.dtype), all_states)
         require(shapes == expected, f"{name}: states must be [T, *batch, ...], expected {expected}, got {shapes}")
         last = jax.tree.map(lambda s: s[-1], all_states) if steps else state
         require_close(f"{name}: the final state must be the last one", final_state, last)
+
+
+def _solve(engine: Engine, cell: Cell, params: Params, state: State, xs: jax.Array) -> tuple[State, State]:
+    return engine(cell, params, state, xs)
