@@ -67,7 +67,7 @@ def read_table(
     text = read_text(path)
     first = text.strip().partition("\n")[0]
     tables, errors = [], []
-    for tried, sign in _layouts(delimiter, decimal):
+    for tried, sign in _layouts(text, delimiter, decimal):
         try:
             table = _table(path, text, tried, sign, column)
             if delimiter is None:
@@ -81,10 +81,10 @@ def read_table(
     for other in tables[1:]:
         if np.array_equal(chosen.numbers, other.numbers, equal_nan=True):
             continue
-        if chosen.delimiter == other.delimiter and _count(chosen) != _count(other):
-            chosen = max(chosen, other, key=_count)
-        else:
+        more = _count(other) - _count(chosen) if chosen.delimiter == other.delimiter else 0
+        if more == 0:
             raise ValueError(f"{path}: can be read as {_start(chosen)} or as {_start(other)}; choose one of them")
+        chosen = other if more > 0 else chosen
     if decimal is None:
         _check_commas(path, chosen, delimiter)
     return chosen
@@ -102,15 +102,18 @@ def number(cell: str, decimal: str) -> float:
         return np.nan
 
 
-def _layouts(delimiter: str | None, decimal: str | None) -> list[tuple[str, str]]:
+def _layouts(text: str, delimiter: str | None, decimal: str | None) -> list[tuple[str, str]]:
+    """Returns the pairs of delimiter and decimal sign to try."""
     for name, value, known in (("delimiter", delimiter, DELIMITERS), ("decimal", decimal, DECIMALS)):
         if value is not None and value not in known:
             raise ValueError(f"read_series: {name} must be one of {', '.join(known)}, got {value!r}")
-    pairs = itertools.product([delimiter] if delimiter else DELIMITERS, [decimal] if decimal else DECIMALS)
-    layouts = [(tried, sign) for tried, sign in pairs if tried != sign]
-    if not layouts:
+    if delimiter is not None and delimiter == decimal:
         raise ValueError("read_series: delimiter and decimal must differ, got comma for both")
-    return layouts
+    # All delimiters that the text does not hold make one column: the first of them stands for all.
+    absent = [name for name, character in DELIMITERS.items() if character not in text]
+    delimiters = [delimiter] if delimiter else [name for name in DELIMITERS if name not in absent[1:]]
+    decimals = [decimal] if decimal else [name for name in DECIMALS if name == "point" or "," in text]
+    return [(tried, sign) for tried, sign in itertools.product(delimiters, decimals) if tried != sign]
 
 
 def _table(path: str | Path, text: str, delimiter: str, decimal: str, column: str | None) -> Table:
