@@ -193,11 +193,10 @@ def resets(cell: Cell, engine: Engine) -> None:
     flags = jnp.zeros((STEPS, 2), bool).at[start, 1].set(True)
     final_state, ys = run(cell, engine, params, xs, state, resets=flags)
     expected_state, expected_ys = run(cell, engine, params, xs[start:, 1])
-    require_close(
-        f"{type(cell).__name__}: an episode after a reset must equal a sequence that begins there",
-        (jax.tree.map(lambda s: s[1], final_state), jax.tree.map(lambda y: y[start:, 1], ys)),
-        (expected_state, expected_ys),
-    )
+    message = f"{type(cell).__name__}: an episode after a reset must equal a sequence that begins there"
+    require_close(message, jax.tree.map(lambda y: y[start:, 1], ys), expected_ys)
+    if can_step(cell):  # a state in reverse time is final at the first step
+        require_close(message, jax.tree.map(lambda s: s[1], final_state), expected_state)
 
 
 def loop(cell: Cell, engine: Engine) -> None:
