@@ -1,5 +1,6 @@
 """Leaves of pytrees: those with a gradient, and their names. Imports nothing of the project."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -36,3 +37,13 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     """
     leaves = jax.tree.leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Returns names in a list for a message; of more than `most`, the first ones and the number of the others.
+
+    >>> listed(["b", "w_h", "w_i"]), listed(["b", "w_h", "w_i", "w_o"], most=3)
+    ('b, w_h, w_i', 'b, w_h, 2 others')
+    """
+    shown = names if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} others"]
+    return ", ".join(shown)

@@ -152,3 +152,11 @@ def test_a_rolled_back_run_resumes_to_the_same_end(tmp_path: Path) -> None:
 def test_an_invalid_roll_back_is_rejected(factor: float, limit: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         training.RollBack(factor, limit)
+
+
+def test_the_message_about_a_diverged_seed_names_a_few_of_many_parameters() -> None:
+    bad = np.array([[1.0, np.nan]])
+    history = training.StepMetrics(bad, bad, {f"layer_{n}.w_h": bad for n in range(30)}, np.zeros((1, 2), bool))
+    message = training.divergence(history, 0)
+    assert message is not None
+    assert message.endswith("not finite in layer_0.w_h, layer_1.w_h, layer_2.w_h, layer_3.w_h, 26 others")

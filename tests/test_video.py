@@ -84,7 +84,7 @@ def test_one_move_does_not_show_the_path_and_one_position_not_the_move(drawn):
 
 @pytest.mark.extended
 def test_scores_compare_with_the_classes_of_the_clips(data):
-    true, whole = data.test.classes, data.test.examples.whole
+    true, whole = clips.classes(data.test), data.test.whole
     for place in (0, 7):
         clip = clips.clip(whole["key"][place], whole["image"][place])
         assert int(clip.path) == true.paths[place]
@@ -133,7 +133,7 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
 
 
 def test_findings_compare_with_convolutions_alone(data):
-    true = data.test.classes
+    true = clips.classes(data.test)
     right = clips.Classes(*(values[None] for values in true))
     wrong = right._replace(directions=(right.directions + 1) % 4)
 

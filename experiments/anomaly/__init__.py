@@ -30,11 +30,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, two figures and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, two figures and summary.html."""
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
     keys = jnp.repeat(jax.random.split(jax.random.key(config.seed), len(ready.models))[:, None], 2, axis=1)

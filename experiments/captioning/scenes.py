@@ -40,14 +40,7 @@ class Split:
     examples: Examples
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Data:
-    """Data of a run; no image is in two of the splits."""
-
-    source: str
-    training: Split
-    validation: Split
-    test: Split
+Data = digit_images.Splits[Split]
 
 
 def load(folder: str | None, count: int, tested: int, seed: int) -> Data:

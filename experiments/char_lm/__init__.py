@@ -19,9 +19,11 @@ from typing import Any
 from experiments.char_lm import figures, measurement, summary
 from experiments.char_lm.config import QUICK, Config, plan
 from experiments.char_lm.measurement import NGRAM, STRATEGY, Evaluations, Outcome
+from experiments.common.moments import split_seeds
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.runner import Job, Status, run_jobs
 from experiments.common.settings import Settings
+from rnn_jax import trees
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -30,9 +32,6 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, parameters.npz, loss.png and summary.html.
 
     `results.json` is rewritten after every evaluation, and `parameters.npz` after each that was the best so far.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
     """
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
@@ -43,7 +42,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     def on_evaluation(evaluations: Evaluations) -> None:
         folder.results([summary.record(ready, config, baselines, evaluations)])
         if evaluations.best_index == len(evaluations.steps) - 1:
-            folder.arrays(summary.parameters(evaluations.best), "parameters.npz")
+            folder.arrays(trees.named_leaves(split_seeds(evaluations.best)[0]), "parameters.npz")
         last, best = evaluations.validation[-1], min(evaluations.validation)
         status[config.cell] = f"step {evaluations.steps[-1]:,}: validation {last:.4f}, best {best:.4f} nats/character"
 

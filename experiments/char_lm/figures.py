@@ -1,8 +1,6 @@
 """Figure: training and validation loss over the steps, beside the n-gram model's."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 from experiments.char_lm.config import Plan
 from experiments.char_lm.measurement import NGRAM, Outcome
@@ -30,13 +28,9 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
-    axis.secondary_yaxis("right", functions=_scale(math.log(2))).set_ylabel("bits/character")
-    epochs = axis.secondary_xaxis("top", functions=_scale(epoch))
+    to_bits, to_nats = (lambda nats: nats / math.log(2)), (lambda bits: bits * math.log(2))
+    axis.secondary_yaxis("right", functions=(to_bits, to_nats)).set_ylabel("bits/character")
+    epochs = axis.secondary_xaxis("top", functions=(lambda step: step / epoch, lambda epochs: epochs * epoch))
     epochs.set_xlabel(f"epochs of {len(plan.corpus.training) - 1:,} characters")
     axis.legend(frameon=False)
     return plotting.png(figure)
-
-
-def _scale(unit: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Returns the functions to an axis in another unit and back."""
-    return lambda value: value / unit, lambda count: count * unit

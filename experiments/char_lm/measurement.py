@@ -9,8 +9,9 @@ import numpy as np
 
 from experiments.baselines.ngram import NGram
 from experiments.char_lm.config import EVALUATED, Config, Plan
+from experiments.common.moments import split_seeds
 from rnn_jax import training
-from rnn_jax.data import Vocabulary
+from rnn_jax.data import Vocabulary, unpad
 from rnn_jax.models import Nucleus, generate
 from rnn_jax.seeds import fetch
 
@@ -103,16 +104,8 @@ def measure(
 
 
 def _sample(plan: Plan, params: Any, key: jax.Array) -> str:
-    vocabulary = plan.corpus.vocabulary
-    prompt = vocabulary.encode(plan.prompt)
-    tokens, lengths = generate(
-        plan.model,
-        jax.tree.map(lambda leaf: leaf[0], params),
-        STRATEGY,
-        key,
-        prompt[:, None],
-        count=SAMPLE,
-        end=Vocabulary.END,
-        max_length=len(prompt) + SAMPLE,
-    )
-    return "".join(vocabulary.decode(np.asarray(tokens)[: int(lengths[0]), 0]))
+    vocabulary, params = plan.corpus.vocabulary, split_seeds(params)[0]
+    prompt = vocabulary.encode(plan.prompt)[:, None]
+    options = {"count": SAMPLE, "end": Vocabulary.END, "max_length": len(prompt) + SAMPLE}
+    (ids,) = unpad(*generate(plan.model, params, STRATEGY, key, prompt, **options))
+    return "".join(vocabulary.decode(ids))

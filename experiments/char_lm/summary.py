@@ -9,14 +9,11 @@ from experiments.char_lm.config import Config, Plan
 from experiments.char_lm.measurement import NGRAM, Evaluations, Outcome
 from experiments.common import records
 from experiments.common.run_folder import Table
-from rnn_jax import report, trees
+from rnn_jax import report
+
+UNITS = {"nats": 1.0, "bits": math.log(2)}  # in nats
 
 Losses = dict[str, dict[str, float]]  # nats per character by model and split
-
-
-def parameters(params: Any) -> dict[str, np.ndarray]:
-    """Returns the parameters of the one seed by name."""
-    return {name: np.asarray(leaf[0]) for name, leaf in trees.named_leaves(params).items()}
 
 
 def record(
@@ -24,6 +21,8 @@ def record(
 ) -> dict[str, Any]:
     """Returns the flat record of a run, so far or (with its outcome) complete; losses are means over characters."""
     best, corpus = evaluations.best_index, plan.corpus
+    nats = {f"{name}/{split}": loss for name, losses in baselines.items() for split, loss in losses.items()}
+    nats["validation"] = evaluations.validation[best]
     fields = {
         "run": config.cell,
         "seed": 0,
@@ -39,32 +38,23 @@ def record(
         **{f"{split}/unknown_characters": count for split, count in corpus.unknown.items()},
         "steps": evaluations.steps[-1],
         "best_step": evaluations.steps[best],
-        **_losses("validation", evaluations.validation[best]),
     }
-    for name, losses in baselines.items():
-        for split, loss in losses.items():
-            fields |= _losses(f"{name}/{split}", loss)
-    if outcome is None:
-        return fields
-    return {
-        **fields,
-        "after/loss": outcome.test,
-        **_losses("test", outcome.test),
-        "seconds": outcome.seconds,
-        "characters_per_second": _characters_per_second(plan, outcome),
-        **records.divergence_fields(outcome.history, 0),
-        "prompt": plan.prompt,
-        "sample": outcome.sample,
-    }
+    if outcome is not None:
+        nats["test"] = outcome.test
+        fields |= {
+            "after/loss": outcome.test,
+            "seconds": outcome.seconds,
+            "characters_per_second": _characters_per_second(plan, outcome),
+            **records.divergence_fields(outcome.history, 0),
+            "prompt": plan.prompt,
+            "sample": outcome.sample,
+        }
+    return fields | {f"{key}/{unit}_per_character": loss / n for key, loss in nats.items() for unit, n in UNITS.items()}
 
 
 def _characters_per_second(plan: Plan, outcome: Outcome) -> float:
     epochs = outcome.evaluations.steps[-1] / plan.streams["training"].segments
     return (len(plan.corpus.training) - 1) * epochs / outcome.seconds
-
-
-def _losses(split: str, nats: float) -> dict[str, float]:
-    return {f"{split}/nats_per_character": nats, f"{split}/bits_per_character": nats / math.log(2)}
 
 
 def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
@@ -79,8 +69,8 @@ def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
 def table(plan: Plan, config: Config, baselines: Losses, outcome: Outcome) -> Table:
     """Returns the table of the network and the baselines; rows are (model, validation and test loss)."""
 
-    def column(header: str, place: int, unit: float) -> report.Column:
-        return report.Column(header, lambda row: f"{row[place] / unit:.4f}")
+    def column(header: str, place: int, unit: str) -> report.Column:
+        return report.Column(header, lambda row: f"{row[place] / UNITS[unit]:.4f}")
 
     best, unknown = outcome.evaluations.validation[outcome.evaluations.best_index], plan.corpus.unknown
     rows = [
@@ -90,10 +80,10 @@ def table(plan: Plan, config: Config, baselines: Losses, outcome: Outcome) -> Ta
     ]
     columns = [
         report.Column("model", lambda row: row[0], right=False),
-        column("validation: nats", 1, 1.0),
-        column("bits", 1, math.log(2)),
-        column("test: nats", 2, 1.0),
-        column("bits", 2, math.log(2)),
+        column("validation: nats", 1, "nats"),
+        column("bits", 1, "bits"),
+        column("test: nats", 2, "nats"),
+        column("bits", 2, "bits"),
     ]
     caption = (
         f"Nats and bits per character. {len(plan.corpus.vocabulary)} tokens from the training set; unknown are "

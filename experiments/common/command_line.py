@@ -32,7 +32,12 @@ class Terminated(KeyboardInterrupt):
 
 
 def main(experiment: ModuleType) -> None:
-    """Runs an experiment's package as a program: `Config`, `QUICK`, `run` and its docstring for `--help`."""
+    """Runs an experiment's package as a program.
+
+    Args:
+      experiment: package with a docstring for `--help`, `Config`, `QUICK`, and `run(config, workdir, settings)`, which
+        raises a UserError if the config cannot be run, `workdir` cannot be written or it holds a run of another config.
+    """
     sys.modules["__main__"].__doc__ = experiment.__doc__
     name = experiment.__name__.rpartition(".")[2]
     launch(experiment.Config, experiment.QUICK, experiment.run, f"runs/{name}", settings_class=Settings)

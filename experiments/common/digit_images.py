@@ -2,16 +2,19 @@
 
 import dataclasses
 import math
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from experiments.common.flags import UserError
+from experiments.common.flags import user_errors
 from rnn_jax import tasks
 from rnn_jax.data import idx
 
 SIDE = 14  # pixels: larger images are reduced, by means of squares, to no less than this
 FOLDER_HELP = "Folder with MNIST's four IDX files, gzip or not; by default scikit-learn's 8 x 8 digits."
 VALIDATION_EVERY = 12  # one of so many training images is put into the validation set
+
+Split = TypeVar("Split")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,22 +36,22 @@ class Digits:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Splits:
-    """The three splits; no image is in two of them."""
+class Splits(Generic[Split]):
+    """Three splits of digits, or of what is made from them; no image is in two of them."""
 
     source: str
-    training: Digits
-    validation: Digits
-    test: Digits
+    training: Split
+    validation: Split
+    test: Split
 
 
-def read(folder: str | None) -> Splits:
+def read(folder: str | None) -> Splits[Digits]:
     """Reads MNIST's four files in a folder; None means scikit-learn's 8 x 8 digits, which need no file.
 
     Raises:
       UserError: if a file is missing or corrupt, its images are not square, or its labels are not digits.
     """
-    try:
+    with user_errors("--data"):
         if folder is None:
             task = tasks.digits()
             train = np.asarray(task.train_images), np.asarray(task.train_labels)
@@ -56,13 +59,11 @@ def read(folder: str | None) -> Splits:
             return _split("scikit-learn's digits", train, test, 16)
         train, test = (idx.read_labelled_images(folder, split) for split in ("train", "t10k"))
         return _split(folder, train, test, 255)
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
 
 
 def _split(
     source: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], white: int
-) -> Splits:
+) -> Splits[Digits]:
     for _, labels in (train, test):
         if labels.max() > 9:
             raise ValueError(f"{source}: labels must be digits, 0 to 9, got {labels.max()}")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import confusion_matrix
 
 from rnn_jax import plotting
 
@@ -88,9 +89,8 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.n
       predictions: predicted classes [..., N]; counts add up over the leading axes.
       classes: number of classes.
     """
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (np.broadcast_to(labels, predictions.shape), predictions), 1)
-    return counts
+    repeated = np.broadcast_to(labels, predictions.shape)
+    return confusion_matrix(repeated.ravel(), predictions.ravel(), labels=range(classes))
 
 
 def confusion_figure(
@@ -109,7 +109,7 @@ def confusion_figure(
     axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
     for axis, (title, counts) in zip(axes, panels.items(), strict=True):
         totals = counts.sum(axis=1, keepdims=True)
-        percent = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+        percent = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
         image = axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
         for row, column in np.argwhere(percent >= SHOWN_FROM):
             value = percent[row, column]

@@ -25,12 +25,6 @@ def seeds_note(seeds: int) -> str:
     return f", mean±standard deviation of {seeds} seeds" if seeds > 1 else ""
 
 
-def median_range(values: np.ndarray, digits: int = 3) -> str:
-    """Returns the median of values [seeds] and, if there are several, their least and greatest in brackets."""
-    middle, least, most = (f"{reduce(values):.{digits}f}" for reduce in (np.median, np.min, np.max))
-    return middle if len(values) == 1 else f"{middle} [{least}, {most}]"
-
-
 def minutes(seconds: float) -> str:
     """Returns seconds as m:ss."""
     return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"

@@ -10,7 +10,7 @@ import threadpoolctl
 from matplotlib.axes import Axes
 
 from experiments.baselines.autoregression import Autoregression, candidate_orders
-from experiments.common import networks
+from experiments.common import networks, splits
 from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from rnn_jax import training
 from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
@@ -229,12 +229,8 @@ def _read(config: SeriesConfig) -> tuple[str, Series]:
 
 
 def _split(config: SeriesConfig, source: str, length: int, season: int, horizon: int) -> SplitEnds:
-    given = ",".join(config.split)
-    try:
-        shares = [float(percent) / 100 for percent in config.split]
-    except ValueError as error:
-        raise UserError(f"--split must be three numbers, got {given!r}") from error
-    with user_errors(f"--split={given}, {source}"):
+    shares = splits.shares(config.split)
+    with user_errors(f"--split={','.join(config.split)}, {source}"):
         ends = split_ends(length, shares, least=2)
     for split, points in zip(("validation", "test"), np.diff(ends), strict=True):
         if points < horizon:

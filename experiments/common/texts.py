@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import networks, splits
-from experiments.common.flags import FitConfig, UserError, setting
+from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
 from rnn_jax.data.text import SPLITS
 
@@ -77,15 +77,11 @@ def load(
     """
     shares = splits.shares(config.split)
     source = config.data or source
-    try:
+    with user_errors("--data"):
         everything = default() if config.data is None else read_labelled(config.data)
-    except ValueError as error:
-        raise UserError(f"--data: {error}") from error
     texts = distinct(everything)
-    try:
+    with user_errors(f"--split={','.join(config.split)}, {source}"):
         by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.seed), strict=True))
-    except ValueError as error:
-        raise UserError(f"--split={','.join(config.split)}, {source}: {error}") from error
     try:
         vocabulary = Vocabulary.of([tokenizer(text) for text in by_split["training"].texts], min_count)
     except ValueError as error:

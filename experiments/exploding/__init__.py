@@ -32,11 +32,7 @@ __all__ = ["QUICK", "Config", "run"]
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
     key_initial, key_seeds, key_training = jax.random.split(jax.random.key(config.seed), 3)

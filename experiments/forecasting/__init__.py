@@ -28,11 +28,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html."""
     data, models = plan(config)
     folder = RunFolder(config, workdir, settings)
     keys = jax.vmap(jax.random.split)(jax.random.split(jax.random.key(config.seed), len(models)))

@@ -30,9 +30,6 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, a figure for each cell and summary.html.
 
     A resumed run measures costs, and trains on characters, anew.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
     """
     problems, lengths = plan(config)
     folder = RunFolder(config, workdir, settings)

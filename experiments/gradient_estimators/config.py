@@ -79,10 +79,8 @@ def plan(config: Config) -> tuple[list[Problem], list[int]]:
 
 
 def _characters(config: Config) -> Characters:
-    try:
+    with flags.user_errors("--text"):
         text = inspect.getsource(argparse) if config.text is None else data.read_text(config.text)
-    except ValueError as error:
-        raise UserError(f"--text: {error}") from error
     task = Characters.create(text, LENGTHS["characters"])
     if (count := len(task.codes)) < (required := config.batch_size * (config.segment * config.steps + 1)):
         raise UserError(f"--text must have {required} characters for --batch_size, --segment and --steps, got {count}")

@@ -26,11 +26,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, one figure per task and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, one figure per task and summary.html."""
     runs = plan(config)
     folder = RunFolder(config, workdir, settings)
     # Default initialisations start first: the programs that they share with the others are then compiled.

@@ -39,11 +39,7 @@ NGRAMS = (1, 3)  # smallest and largest n of the baselines
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, names.txt, figures and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, names.txt, figures and summary.html."""
     ready = plan(config)
     folder, texts = RunFolder(config, workdir, settings), ready.texts
     fields: dict[str, Any] = {"base_seed": config.seed, "finished": True}

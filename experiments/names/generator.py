@@ -11,10 +11,11 @@ import numpy as np
 from experiments.common import fitting, networks
 from experiments.common import text_classification as classification
 from experiments.common.fitting import Network
+from experiments.common.moments import split_seeds
 from experiments.common.runner import Job, init_state
 from experiments.common.texts import Split, TextConfig, Texts, encode
 from rnn_jax import training
-from rnn_jax.data import Examples, Labelled, OneHot, Vocabulary, pad
+from rnn_jax.data import Examples, Labelled, OneHot, Vocabulary, pad, unpad
 from rnn_jax.data.stratified import same
 from rnn_jax.models import LanguageModel, Nucleus, generate, nats_per_token
 
@@ -52,18 +53,17 @@ class Generated(NamedTuple):
     new: np.ndarray  # bool [COUNT]: whether the name is not in the training set, under any language
     recognised: np.ndarray  # bool [seeds, COUNT]: whether the classifier predicts the requested language
 
+    @property
+    def different(self) -> int:
+        """Number of different names."""
+        return len({same(name) for name in self.names})
+
 
 Outcome = fitting.Outcome[Generated]
 
 
 def make_generator(config: TextConfig, cell: str, size: int, texts: Texts) -> Generator:
-    """Returns a generator of names.
-
-    Args:
-      config: epochs, batch size and seed of its training.
-      cell: name of the cell.
-      size: units of the cell.
-      texts: names.
+    """Returns a generator of the names in `texts`, with a cell of `size` units, to be trained as `config` says.
 
     Raises:
       UserError: if there is no such cell, or it cannot be trained and stepped.
@@ -161,15 +161,7 @@ def _generated(
 def write(generator: Generator, params: Any, languages: np.ndarray, key: jax.Array) -> list[str]:
     """Returns one name for each of `languages`, indices of classes [N]; a name without END is cut."""
     begins = [_begin(generator.texts.classes[language]) for language in languages]
-    tokens, lengths = generate(
-        generator.network.trainer.model,
-        jax.tree.map(lambda leaf: leaf[0], params),
-        STRATEGY,
-        key,
-        generator.vocabulary.encode(begins)[None],
-        count=LONGEST,
-        end=Vocabulary.END,
-        max_length=LONGEST + 1,
-    )
-    columns = zip(np.asarray(tokens).T, np.asarray(lengths).tolist(), strict=True)
-    return ["".join(generator.vocabulary.decode(column[1:length])) for column, length in columns]
+    model, params = generator.network.trainer.model, split_seeds(params)[0]
+    prompts, options = generator.vocabulary.encode(begins)[None], {"end": Vocabulary.END, "max_length": LONGEST + 1}
+    generated = generate(model, params, STRATEGY, key, prompts, count=LONGEST, **options)
+    return ["".join(generator.vocabulary.decode(ids[1:])) for ids in unpad(*generated)]

@@ -1,9 +1,10 @@
 """Record of the generator; tables, figures and findings."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from sklearn.metrics import balanced_accuracy_score
 
 from experiments.common import figures, fitting
 from experiments.common import text_classification as classification
@@ -12,7 +13,6 @@ from experiments.common.texts import Texts
 from experiments.names.generator import COUNT, LONGEST, Outcome
 from rnn_jax import report
 from rnn_jax.data import best_possible
-from rnn_jax.data.stratified import same
 
 SHOWN = 5  # names of each language
 
@@ -28,7 +28,7 @@ def generator_records(judge: classification.Outcome, outcome: Outcome, **fields:
     fields |= {
         "generated": COUNT,
         "generated/new": int(test.new.sum()),
-        "generated/different": _different(test.names),
+        "generated/different": test.different,
         "generated/recognised": float(np.mean(test.recognised)),
         "judge": judge.title,
     }
@@ -37,13 +37,7 @@ def generator_records(judge: classification.Outcome, outcome: Outcome, **fields:
 
 def _mean_recall(judge: classification.Outcome) -> float:
     """Returns the share of test names whose language is predicted, mean over languages and seeds."""
-    labels, predicted = judge.test
-    recalls = [np.mean(predicted[:, labels == n] == n, axis=1) for n in np.unique(labels)]
-    return float(np.mean(np.mean(recalls, axis=0)))
-
-
-def _different(names: Sequence[str]) -> int:
-    return len({same(name) for name in names})
+    return float(np.mean([balanced_accuracy_score(judge.test.labels, each) for each in judge.test.predicted]))
 
 
 def summarize(
@@ -75,29 +69,23 @@ def summarize(
     return Report("The language of a name", findings, tables, pngs)
 
 
-class _Row(NamedTuple):
-    language: str
-    new: np.ndarray  # bool, as in `Generated`
-    recognised: np.ndarray
-    names: list[str]  # the first new ones
-
-
-COLUMNS = [
-    report.Column("language", lambda row: row.language, right=False),
-    report.Column("new, %", lambda row: f"{100 * np.mean(row.new):.0f}"),
-    report.Column("recognised, %", lambda row: f"{100 * np.mean(row.recognised):.0f}"),
-    report.Column(f"the first {SHOWN} new names", lambda row: ", ".join(row.names), right=False),
-]
-
-
 def _generated_table(texts: Texts, judge: classification.Outcome, generator: Outcome) -> Table:
-    test, rows = generator.test, []
-    for number, language in enumerate(texts.classes):
-        requested = test.languages == number
-        names = [test.names[i] for i in np.flatnonzero(requested & test.new)[:SHOWN]]
-        rows.append(_Row(language, test.new[requested], test.recognised[:, requested], names))
+    test = generator.test
+    requested = {language: test.languages == number for number, language in enumerate(texts.classes)}
+
+    def names(language: str) -> str:
+        return ", ".join(test.names[i] for i in np.flatnonzero(requested[language] & test.new)[:SHOWN])
+
+    columns = [
+        report.Column("language", str, right=False),
+        report.Column("new, %", lambda language: f"{100 * np.mean(test.new[requested[language]]):.0f}"),
+        report.Column(
+            "recognised, %", lambda language: f"{100 * np.mean(test.recognised[:, requested[language]]):.0f}"
+        ),
+        report.Column(f"the first {SHOWN} new names", names, right=False),
+    ]
     caption = f"new: not in the training set; recognised: {judge.title} predicts the requested language."
-    return Table(COLUMNS, {f"{COUNT:,} generated names": rows}, caption)
+    return Table(columns, {f"{COUNT:,} generated names": texts.classes}, caption)
 
 
 def _generator_findings(judge: classification.Outcome, generator: Outcome) -> list[str]:
@@ -107,7 +95,7 @@ def _generator_findings(judge: classification.Outcome, generator: Outcome) -> li
     return [
         f"Generator: {test.nats[0]:.3f} nats per character of the test set if the language is given, "
         f"{test.other_nats[0]:.3f} if another one is.",
-        f"Of {COUNT:,} generated names {test.new.sum():,} are not in the training set, {_different(test.names):,} "
+        f"Of {COUNT:,} generated names {test.new.sum():,} are not in the training set, {test.different:,} "
         f"differ from each other, and {ended:,} end before {LONGEST} characters.",
         f"{judge.title} predicts the requested language for {100 * test.recognised.mean():.1f} % of them; of the test "
         f"set, the correct one for {100 * _mean_recall(judge):.1f} % (mean over languages).",

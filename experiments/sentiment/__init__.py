@@ -32,11 +32,7 @@ NGRAMS = (1, 2)  # smallest and largest n of the baselines
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     texts, loss, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
     baselines, status = bag_of_words.baselines(texts, NGRAMS), Status()

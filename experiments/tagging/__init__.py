@@ -25,11 +25,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, accuracy.png, tags.png and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, accuracy.png, tags.png and summary.html."""
     corpus, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
     baselines = measurement.baselines(corpus)

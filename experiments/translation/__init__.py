@@ -31,9 +31,6 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
 
     There is no alignment.png without a network that has attention.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
     """
     corpus, networks = plan(config)
     folder = RunFolder(config, workdir, settings)

@@ -24,11 +24,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 
 
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or it holds a run of another config.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html."""
     data, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
     outcomes = run_jobs(folder, [measurement.job(data, config, network, summary.records) for network in networks])

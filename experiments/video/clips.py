@@ -9,7 +9,6 @@ frame is the direction of the move before it (the first frame has none); those o
 single frame shows the digit, but not what it did before.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -53,22 +52,9 @@ class Classes(NamedTuple):
     paths: np.ndarray  # [..., N]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Split:
-    """Validation or test set, whose paths are fixed."""
-
-    examples: Examples  # whole: image [N, side, side], label [N], key [N]
-    classes: Classes
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Data:
-    """Data of a run; no image is in two of the splits."""
-
-    source: str
-    training: Examples  # whole: image [N, side, side], label [N]; every epoch draws new paths
-    validation: Split
-    test: Split
+# whole: image [N, side, side], label [N]; of validation and test set, whose paths are fixed, also key [N] and the
+# classes that follow from it, directions [N, T - 1] and path [N]. Every epoch of the training set draws new paths.
+Data = digit_images.Splits[Examples]
 
 
 def load(folder: str | None, count: int, tested: int, seed: int) -> Data:
@@ -79,8 +65,8 @@ def load(folder: str | None, count: int, tested: int, seed: int) -> Data:
     """
     digits, rng = digit_images.read(folder), np.random.default_rng(seed)
     training = Examples({}, _images(digits.training, count, rng))
-    validation = _split(digits.validation, tested, rng, seed)
-    return Data(digits.source, training, validation, _split(digits.test, tested, rng, seed + 1))
+    validation = _fixed(digits.validation, tested, rng, seed)
+    return Data(digits.source, training, validation, _fixed(digits.test, tested, rng, seed + 1))
 
 
 def _images(digits: Digits, count: int, rng: np.random.Generator) -> dict[str, jax.Array]:
@@ -88,18 +74,21 @@ def _images(digits: Digits, count: int, rng: np.random.Generator) -> dict[str, j
     return {"image": jnp.asarray(digits.images[chosen]), "label": jnp.asarray(digits.labels[chosen])}
 
 
-def _split(digits: Digits, count: int, rng: np.random.Generator, seed: int) -> Split:
-    whole = {**_images(digits, count, rng), "key": jax.random.split(jax.random.key(seed), count)}
-    directions, paths = _classes(whole["key"], whole["image"])
-    classes = Classes(np.asarray(directions)[1:].T, np.asarray(whole["label"]), np.asarray(paths))
-    return Split(Examples({}, whole), classes)
+def _fixed(digits: Digits, count: int, rng: np.random.Generator, seed: int) -> Examples:
+    images, keys = _images(digits, count, rng), jax.random.split(jax.random.key(seed), count)
+    return Examples({}, {**images, "key": keys, **_directions_and_path(keys, images["image"])})
 
 
 @jax.jit
-def _classes(keys: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the directions [T, N] and paths [N] without the frames, which are large."""
+def _directions_and_path(keys: jax.Array, images: jax.Array) -> dict[str, jax.Array]:
+    """Returns the classes of clips without the frames, which are large."""
     clips = batch(keys, images)
-    return clips.directions, clips.path
+    return {"directions": clips.directions[1:].T, "path": clips.path}
+
+
+def classes(examples: Examples) -> Classes:
+    """Returns the true classes of a validation or test set."""
+    return Classes(*(np.asarray(examples.whole[name]) for name in ("directions", "label", "path")))
 
 
 def batch(keys: jax.Array, images: jax.Array) -> Clip:

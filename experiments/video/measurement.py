@@ -12,7 +12,7 @@ from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
 from experiments.video import clips
-from experiments.video.clips import Classes, Data, Split
+from experiments.video.clips import Classes, Data
 from rnn_jax import training
 from rnn_jax.data import Examples
 from rnn_jax.models import VideoClassifier
@@ -44,10 +44,10 @@ def _predict(model: VideoClassifier, params: Any, batch: Examples) -> list[jax.A
     return [jnp.argmax(each, axis=-1) for each in (jnp.swapaxes(logits.frames[1:], 0, 1), *logits.clip)]
 
 
-def evaluate(model: VideoClassifier, params: Any, split: Split) -> Test:
+def evaluate(model: VideoClassifier, params: Any, split: Examples) -> Test:
     """Classifies a split with the parameters of all seeds."""
-    predicted = Classes(*training.predict(model, _predict, params, split.examples, EVALUATED))
-    return Test(scores(predicted, split.classes), predicted)
+    predicted = Classes(*training.predict(model, _predict, params, split, EVALUATED))
+    return Test(scores(predicted, clips.classes(split)), predicted)
 
 
 def scores(predicted: Classes, true: Classes) -> dict[str, np.ndarray]:

@@ -41,11 +41,9 @@ CAPTION = (
 
 def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
     """Returns findings, table and figures."""
-    train, test = data.training.size, data.test.examples.size
+    train, test, true = data.training.size, data.test.size, clips.classes(data.test)
     title = f"{data.source}: {train:,} training clips in an epoch, {test:,} test clips of other images"
-    paths = {
-        o.title: figures.confusion(data.test.classes.paths, o.test.predicted.paths, len(clips.PATHS)) for o in outcomes
-    }
+    paths = {o.title: figures.confusion(true.paths, o.test.predicted.paths, len(clips.PATHS)) for o in outcomes}
     wrong = fitting.validation_figure(
         [], outcomes, "wrong, validation set (%),\nmean of frames and clips", lambda e: 100 * e, ylim=(0, None)
     )
@@ -73,9 +71,9 @@ def findings(outcomes: Sequence[Outcome]) -> list[str]:
 
 def _clips_figure(data: Data, outcomes: Sequence[Outcome]) -> bytes:
     """Draws the first test clip of each path, with the directions that each network's first seed predicts."""
-    true = data.test.classes
+    true = clips.classes(data.test)
     places = np.unique(true.paths, return_index=True)[1]
-    whole = data.test.examples.take(places).whole
+    whole = data.test.take(places).whole
     frames = np.asarray(jax.vmap(clips.clip)(whole["key"], whole["image"]).frames)[..., 0]
     figure = plotting.figure((13.5, 1.35 * len(places) + 0.6))
     axes = figure.subplots(len(places), clips.FRAMES, squeeze=False, subplot_kw={"xticks": (), "yticks": ()})

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnn_jax import trees
 from rnn_jax.diagnostics import findings
 from rnn_jax.diagnostics.evidence import Evidence
 from rnn_jax.diagnostics.findings import Finding, Severity
@@ -185,7 +186,7 @@ def diverged(e: Evidence) -> Finding | None:
         evidence += f", gradient norm {e.grad_norm[step]:.3g}"
     bad = [name for name, norms in (e.grad_norms or {}).items() if not np.isfinite(norms[step])]
     if bad:
-        evidence += f", not finite in {', '.join(bad)}"
+        evidence += f", not finite in {trees.listed(bad)}"
     if step and e.grad_norm is not None:
         evidence += f"; the step before {e.grad_norm[step - 1]:.3g}"
     return Finding(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from rnn_jax import trees
 from rnn_jax.seeds import fetch
 from rnn_jax.training.step import StepMetrics
 
@@ -33,5 +34,5 @@ def divergence(history: StepMetrics, seed: int) -> str | None:
     names = [name for name, each in history.grad_norms.items() if not np.isfinite(each[seed, step])]
     return (
         f"seed {seed} diverged at step {step + 1}: loss {losses[step]:.3g}, gradient norm {norms[step]:.3g}, "
-        f"the step before {before}; gradient not finite in {', '.join(names) or 'no parameter alone'}"
+        f"the step before {before}; gradient not finite in {trees.listed(names) or 'no parameter alone'}"
     )
