@@ -37,6 +37,12 @@ def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) 
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("line", ["load [kwh]: done", "rate [/s]", "[bold]x[/bold]", ":warning: 5"])
+def test_a_line_is_printed_as_it_is(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunFolder(_Config(), str(tmp_path)).print(line)
+    assert capsys.readouterr().out == f"{line}\n"
+
+
 def test_a_cell_of_ones_own_whose_code_has_changed_is_another_config(tmp_path: Path, monkeypatch) -> None:
     code = tmp_path / "changing_cells.py"
     code.write_text("class Cell: pass\n", encoding="utf-8")

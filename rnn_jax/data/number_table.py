@@ -17,6 +17,7 @@ from rnn_jax.data.text import read_text
 DELIMITERS = {"semicolon": ";", "tab": "\t", "comma": ","}
 DECIMALS = {"point": ".", "comma": ","}
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?", "."))  # in lower case
+_COUNTED = 1000  # rows that tell the decimal sign if other columns hold numbers, too
 _QUOTED = re.compile(r'"[^"]*"')
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
@@ -150,16 +151,17 @@ def _rows(path: str | Path, text: str, delimiter: str) -> tuple[list[int], list[
     numbered = []
     try:
         for row in reader:
-            if len(row) > 1 or any(cell.strip() for cell in row):  # a row of delimiters only holds missing cells
-                numbered.append((reader.line_num, row))
+            if not "".join(row).strip() and len(row) < 2:  # a row of delimiters only holds missing cells
+                continue
+            if numbered and len(row) != (width := len(numbered[0][1])):
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: must have {width} cells as the first row has, got {len(row)}"
+                )
+            numbered.append((reader.line_num, row))
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
     if not numbered:
         raise ValueError(f"{path}: must hold rows of numbers, got blank lines only")
-    width = len(numbered[0][1])
-    for line, row in numbered:
-        if len(row) != width:
-            raise ValueError(f"{path}, line {line}: must have {width} cells as the first row has, got {len(row)}")
     lines, rows = zip(*numbered, strict=True)
     return list(lines), list(rows)
 
@@ -200,8 +202,8 @@ def _check_commas(path: str | Path, table: Table, delimiter: str | None) -> None
 
 
 def _count(table: Table) -> int:
-    """Returns the number of cells that are numbers."""
-    return sum(not np.isnan(number(cell, table.decimal)) for row in table.rows for cell in row)
+    """Returns the number of cells that are numbers, in the first rows."""
+    return sum(not np.isnan(number(cell, table.decimal)) for row in table.rows[:_COUNTED] for cell in row)
 
 
 def _start(table: Table) -> str:
