@@ -148,7 +148,7 @@ def not_finite(path: str | Path, line: int, name: str, cell: str) -> ValueError:
 def _rows(path: str | Path, text: str, delimiter: str) -> tuple[list[int], list[list[str]]]:
     """Returns the last line of each row that is not blank, and the rows, all of one width."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    numbered = []
+    numbered: list[tuple[int, list[str]]] = []
     try:
         for row in reader:
             if not "".join(row).strip() and len(row) < 2:  # a row of delimiters only holds missing cells
