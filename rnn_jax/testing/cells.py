@@ -8,7 +8,7 @@ engines                          every engine that takes the cell equals `Scan` 
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ import numpy as np
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, Scan
 from rnn_jax.layer import Layer
-from rnn_jax.testing.comparison import ContractError, require, require_close, require_like, require_value
+from rnn_jax.testing.comparison import Check, require, require_close, require_like, require_value, run_all
 from rnn_jax.unrolling import unroll
 
 ENGINES: tuple[Engine, ...] = (Hoisted(), Hoisted(keep=False), Checkpointed(), Associative())
@@ -188,14 +188,16 @@ def padding(cell: Cell, engine: Engine) -> None:
 
 def resets(cell: Cell, engine: Engine) -> None:
     """A reset before a step equals a sequence that begins there."""
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, 2), moved_state(cell, 2)
+    params, xs, stepping = moved_params(cell), inputs(cell, STEPS, 2), can_step(cell)
     start = STEPS // 2
     flags = jnp.zeros((STEPS, 2), bool).at[start, 1].set(True)
+    # In reverse time, the given state is that of the last episode, and the final one that of the first.
+    state = moved_state(cell, 2) if stepping else None
     final_state, ys = run(cell, engine, params, xs, state, resets=flags)
     expected_state, expected_ys = run(cell, engine, params, xs[start:, 1])
     message = f"{type(cell).__name__}: an episode after a reset must equal a sequence that begins there"
     require_close(message, jax.tree.map(lambda y: y[start:, 1], ys), expected_ys)
-    if can_step(cell):  # a state in reverse time is final at the first step
+    if stepping:
         require_close(message, jax.tree.map(lambda s: s[1], final_state), expected_state)
 
 
@@ -324,6 +326,16 @@ def takes(engine: Engine, cell: Cell) -> bool:
     return True
 
 
+def checks(cell: Cell, engines: Sequence[Engine] = ENGINES) -> Iterator[Check]:
+    """Yields the checks of a cell or layer: its properties under `Scan`, then every engine that takes it."""
+    name = type(cell).__name__
+    for check in properties(cell).values():
+        yield Check.of(name, check, cell, Scan())
+    for engine in engines:
+        if takes(engine, cell):
+            yield Check.of(name, gradients, cell, engine, suffix=f": {engine}")
+
+
 def check_cell(cell: Cell, engines: Sequence[Engine] = ENGINES) -> None:
     """Checks the contract of a cell: its properties under `Scan`, and equality to it under every engine that takes it.
 
@@ -340,11 +352,7 @@ def check_cell(cell: Cell, engines: Sequence[Engine] = ENGINES) -> None:
     """
     if not isinstance(cell, Cell):
         raise TypeError(f"check_cell: cell must be a rnn_jax.Cell, got {cell!r}; write MyCell(2, 3)")
-    for check in properties(cell).values():
-        _named(check, cell, Scan())
-    for engine in engines:
-        if takes(engine, cell):
-            _named(gradients, cell, engine)
+    run_all(checks(cell, engines))
 
 
 def check_layer(layer: Cell, engines: Sequence[Engine] = ENGINES) -> None:
@@ -364,14 +372,3 @@ def check_layer(layer: Cell, engines: Sequence[Engine] = ENGINES) -> None:
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer: layer must be a rnn_jax.Layer, got {layer!r}; check_cell checks a cell")
     check_cell(layer, engines)
-
-
-def _named(check: Property, cell: Cell, engine: Engine) -> None:
-    """Runs a check; an error of the cell's own code becomes a sentence that names the property."""
-    try:
-        check(cell, engine)
-    except ContractError:
-        raise
-    except Exception as error:  # user code may raise anything
-        name, words = type(cell).__name__, check.__doc__
-        raise ContractError(f"{name} raises {type(error).__name__} in the check {words!r}: {error}") from error

@@ -1,7 +1,8 @@
-"""What all contract checks share: the error, comparisons of pytrees, and whether an object compares by value."""
+"""What all contract checks share: the error, a check of one property, comparisons of pytrees and of objects."""
 
 import copy
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -9,6 +10,37 @@ import numpy as np
 
 class ContractError(AssertionError):
     """A property of a contract does not hold; the message is one sentence."""
+
+
+class Check(NamedTuple):
+    """One property of an object, to be checked."""
+
+    subject: str  # name of the object
+    sentence: str  # what must hold
+    call: Callable[[], None]  # raises ContractError if it does not
+
+    @classmethod
+    def of(cls, subject: str, check: Callable[..., None], *arguments: Any, suffix: str = "") -> "Check":
+        """Returns the check of a property, a function whose docstring says what must hold."""
+        sentence = " ".join((check.__doc__ or "").split()).removesuffix(".")
+        return cls(subject, f"{sentence}{suffix}", lambda: check(*arguments))
+
+    def __call__(self) -> None:
+        """Checks the property; an error of the object's own code becomes a sentence that names the property."""
+        try:
+            self.call()
+        except ContractError:
+            raise
+        except Exception as error:  # user code may raise anything
+            raise ContractError(
+                f"{self.subject} raises {type(error).__name__} in the check {self.sentence!r}: {error}"
+            ) from error
+
+
+def run_all(checks: Iterable[Check]) -> None:
+    """Runs checks up to the first that raises ContractError."""
+    for check in checks:
+        check()
 
 
 def require(condition: Any, message: str) -> None:

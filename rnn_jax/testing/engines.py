@@ -1,6 +1,6 @@
 """The contract of an engine: on the cells that it takes, all properties of an unroll, and equality to `Scan`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from rnn_jax.testing.cells import (
     segments,
     takes,
 )
-from rnn_jax.testing.comparison import require, require_close, require_value
+from rnn_jax.testing.comparison import Check, require, require_close, require_value, run_all
 
 # One of each kind: split with one component and with two, plain, linear and real, linear and complex, wrapped.
 CELLS: tuple[Cell, ...] = (
@@ -45,13 +45,17 @@ def check_engine(engine: Engine, over: Sequence[Cell] = CELLS) -> None:
     Raises:
       ContractError: if a property does not hold, or the engine takes none of the cells; the message is one sentence.
     """
+    run_all(checks(engine, over))
+
+
+def checks(engine: Engine, over: Sequence[Cell] = CELLS) -> Iterator[Check]:
+    """Yields the checks of an engine on every cell that it takes."""
     require_value(engine)
     taken = [cell for cell in over if takes(engine, cell)]
     require(taken, f"{engine} refuses every cell: {', '.join(type(cell).__name__ for cell in over)}")
     for cell in taken:
-        states(cell, engine)
-        for check in (*UNROLL, segments, gradients):
-            check(cell, engine)
+        for check in (states, *UNROLL, segments, gradients):
+            yield Check.of(str(engine), check, cell, engine, suffix=f": {type(cell).__name__}")
 
 
 def states(cell: Cell, engine: Engine) -> None:

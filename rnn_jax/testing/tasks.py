@@ -1,14 +1,14 @@
 """The contract of a task: batches that depend on their key, a loss and metrics of scored steps only, a baseline."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.tasks import Batch, Task
-from rnn_jax.testing.comparison import ContractError, require, require_close, require_value
+from rnn_jax.testing.comparison import Check, require, require_close, require_value, run_all
 
 SEQUENCES = 64
 
@@ -110,14 +110,13 @@ def check_task(task: Task) -> None:
     """
     if not isinstance(task, Task):
         raise TypeError(f"check_task: task must be a rnn_jax.tasks.Task, got {task!r}; write MyTask(20)")
+    run_all(checks(task))
+
+
+def checks(task: Task) -> Iterator[Check]:
+    """Yields the checks of a task."""
     for check in PROPERTIES.values():
-        try:
-            check(task)
-        except ContractError:
-            raise
-        except Exception as error:  # user code may raise anything
-            name, words = type(task).__name__, check.__doc__
-            raise ContractError(f"{name} raises {type(error).__name__} in the check {words!r}: {error}") from error
+        yield Check.of(type(task).__name__, check, task)
 
 
 def _batch(task: Task) -> Batch:
