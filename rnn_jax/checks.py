@@ -4,6 +4,8 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
 
 def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None:
     """Refuses a value that is not an integer (True is not) of at least `minimum`.
@@ -17,20 +19,27 @@ def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None
 
 
 def positive(value: Any, what: str) -> None:
-    """Refuses a value that is not a finite number above 0.
+    """Refuses a value that is not a finite number above 0, or that float32 would round to 0 or infinity.
 
     Raises:
       ValueError: if it is not; the message names `what` and the value.
     """
     if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
         raise ValueError(f"{what} must be a positive number, got {value!r}")
+    if not 0 < _float32(value) < math.inf:
+        raise ValueError(f"{what} must be a number that float32 holds, got {value!r}")
 
 
 def rate(value: Any, what: str) -> None:
-    """Refuses a value that is not a probability below 1.
+    """Refuses a value that is not a probability below 1, also as float32.
 
     Raises:
       ValueError: if it is not; the message names `what` and the value.
     """
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= _float32(value) < 1:
         raise ValueError(f"{what} must be a number from 0 to below 1, got {value!r}")
+
+
+def _float32(value: Any) -> float:
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(value))

@@ -1,5 +1,7 @@
 """Encoder and decoder: teacher forcing, padding, initial states, scheduled sampling, both searches."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -278,6 +280,25 @@ def test_scores_and_weights_belong_to_the_tokens(search):
         assert np.all(np.asarray(result.tokens)[~inside] == Vocabulary.PADDING)
         lengths += result.lengths.tolist()
     assert len(set(lengths)) > 2
+
+
+@pytest.mark.parametrize("name", ["luong"])
+def test_nan_logits_give_no_sequence_and_the_score_nan(name):
+    """As of a network that has diverged; the other sequences of the batch are as before."""
+    decoder, params, state = encoded(name)
+    bad = jax.tree.map(lambda leaf: leaf.at[1].set(jnp.nan), state)
+    greedily = functools.partial(greedy, decoder, params, max_length=4)
+    by_beam = functools.partial(beam_search, decoder, params, width=2, max_length=4)
+    for search in (greedily, by_beam):
+        result, expected = search(bad), search(state)
+        assert np.isnan(result.scores).tolist() == [False, True, False]
+        assert result.lengths[1] == 0
+        assert np.all(result.tokens[1] == Vocabulary.PADDING)
+        for got, right in zip(result, expected, strict=True):
+            np.testing.assert_array_equal(got[::2], right[::2])
+        everywhere = search(jax.tree.map(lambda leaf: leaf * jnp.nan, state))
+        assert np.all(np.isnan(everywhere.scores))
+        assert not np.any(everywhere.lengths)
 
 
 def test_invalid_input_is_rejected_by_name():

@@ -98,7 +98,29 @@ def test_a_nucleus_ends_at_the_token_that_reaches_p():
         assert np.sum(np.isfinite(Nucleus(p)(logits))) == expected, p
 
 
+@pytest.mark.parametrize("temperature", [1e-45, 1e-39, 1e-37, 3e38])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_extreme_temperatures_keep_the_order_of_the_tokens(temperature, dtype):
+    """The largest logit over the temperature may overflow, and XLA takes the smallest temperatures for zero."""
+    logits = jnp.array([[0, 99, 100], [-300, -100, -100.5], [7, -jnp.inf, 6]], dtype)
+    uniform = [[1, 1, 1], [1, 1, 1], [1, 0, 1]]
+    expected = uniform if temperature > 1 else [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+    for strategy in (Temperature(temperature), TopK(3, temperature), Nucleus(1.0, temperature)):
+        p = jax.jit(lambda x, strategy=strategy: jax.nn.softmax(strategy(x)))(logits)
+        np.testing.assert_allclose(p, np.array(expected) / np.sum(expected, axis=1, keepdims=True), rtol=1e-2)
+
+
+@every_strategy
+def test_nan_logits_stay_nan_in_every_strategy(strategy):
+    logits = jnp.asarray(LOGITS[:2]).at[0].set(jnp.nan)
+    p = jax.nn.softmax(strategy(logits))
+    assert np.all(np.isnan(p[0]))
+    assert np.all(np.isfinite(p[1]))
+
+
 INVALID_STRATEGIES = [
+    (lambda: Temperature(1e-50), "Temperature: temperature must be a number that float32 holds, got 1e-50"),
+    (lambda: TopK(2, 1e39), "TopK: temperature must be a number that float32 holds, got 1e+39"),
     (lambda: Temperature(0), "Temperature: temperature must be a positive number, got 0"),
     (lambda: Temperature(-1.0), "got -1.0"),
     (lambda: Temperature(float("nan")), "got nan"),

@@ -296,7 +296,14 @@ def test_optimizers_and_clippings_with_a_number_that_is_not_positive(make, name,
     refuses(lambda: make(value), ValueError, f"{name} must be a positive number, got {value!r}")
 
 
-@pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan"), True])
+@pytest.mark.parametrize("value", [1e-50, 1e39])
+def test_a_learning_rate_that_float32_does_not_hold(value):
+    refuses(
+        lambda: training.SGD(value), ValueError, f"SGD: learning_rate must be a number that float32 holds, got {value}"
+    )
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, 1 - 1e-9, float("nan"), True])
 def test_a_momentum_that_is_no_share(momentum):
     expected = f"SGD: momentum must be a number from 0 to below 1, got {momentum!r}"
     refuses(lambda: training.SGD(0.1, momentum), ValueError, expected)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks
+from rnn_jax import checks, masking
 from rnn_jax.cell import State
 from rnn_jax.data import Vocabulary
 from rnn_jax.models.attending import AttendingCell
@@ -20,7 +20,9 @@ class SearchResult(NamedTuple):
 
     tokens: jax.Array  # int32 [B, T], END included, PADDING after it
     lengths: jax.Array  # int32 [B], END included; T without END
-    scores: jax.Array  # [B], log p(y) over the length penalty
+    scores: (
+        jax.Array
+    )  # [B], log p(y) over the length penalty; NaN, and no tokens, if logits are NaN, as after divergence
     weights: jax.Array  # [B, T, M], attention weights of each token; M is 0 without attention
 
 
@@ -41,6 +43,7 @@ class _Search(NamedTuple):
     tokens: jax.Array  # [K, B, T]
     weights: jax.Array  # [K, B, T, M]
     log_p: jax.Array  # [K, B]
+    nan: jax.Array  # booleans [B]: a logit was NaN
     ended: _Ended
 
 
@@ -79,7 +82,8 @@ def _greedy(decoder: Decoder, max_length: int, params: DecoderParams, state: Sta
     begin = jnp.full(batch, Vocabulary.BEGIN, jnp.int32)
     start = (state, begin, jnp.zeros(batch, jnp.result_type(float)), jnp.zeros(batch, bool))
     (_, _, log_p, _), (tokens, new, weights) = jax.lax.scan(write, start, None, max_length)
-    return SearchResult(tokens.T, jnp.sum(new, axis=0, dtype=jnp.int32), log_p, jnp.swapaxes(weights, 0, 1))
+    lengths = jnp.sum(new, axis=0, dtype=jnp.int32)
+    return _checked(SearchResult(tokens.T, lengths, log_p, jnp.swapaxes(weights, 0, 1)), jnp.isnan(log_p))
 
 
 def beam_search(
@@ -123,13 +127,14 @@ def _beam_search(
     def unfinished(search: _Search) -> jax.Array:
         # Log probabilities only fall, and the penalty that divides them is largest at the largest length.
         reachable = search.log_p[0] / _penalty(max_length, alpha)
-        return (search.place < max_length) & jnp.any(reachable > search.ended.scores[-1])
+        return (search.place < max_length) & jnp.any(~search.nan & (reachable > search.ended.scores[-1]))
 
     def extend(search: _Search) -> _Search:
         state, logits = decoder.step(params, search.state, _last_tokens(search))
         weights = search.weights.at[:, :, search.place].set(_weights(decoder, state))
         log_p = search.log_p[..., None] + jax.nn.log_softmax(logits)  # [K, B, V]
-        search = search._replace(state=state, weights=weights)
+        nan = search.nan | jnp.any(jnp.isnan(logits), axis=(0, 2))
+        search = search._replace(state=state, weights=weights, nan=nan)
         ended = _end(search, log_p, _penalty(search.place + 1, alpha))
         return _continue(search, log_p)._replace(ended=ended)
 
@@ -151,7 +156,7 @@ def _start(decoder: Decoder, state: State, width: int, max_length: int) -> _Sear
     # All beams are equal at the start, so only the first may be extended.
     log_p = jnp.full((width, batch), IMPOSSIBLE).at[0].set(0.0)
     ended = _Ended(tokens, weights, jnp.full((width, batch), IMPOSSIBLE), jnp.zeros((width, batch), jnp.int32))
-    return _Search(jnp.array(0), state, tokens, weights, log_p, ended)
+    return _Search(jnp.array(0), state, tokens, weights, log_p, jnp.zeros(batch, bool), ended)
 
 
 def _last_tokens(search: _Search) -> jax.Array:
@@ -187,7 +192,7 @@ def _continue(search: _Search, log_p: jax.Array) -> _Search:
     parents, new = (chosen // size).T, (chosen % size).T.astype(jnp.int32)
     state, tokens, weights = _select((search.state, search.tokens, search.weights), parents)
     tokens = tokens.at[:, :, search.place].set(new)
-    return _Search(search.place + 1, state, tokens, weights, values.T, search.ended)
+    return _Search(search.place + 1, state, tokens, weights, values.T, search.nan, search.ended)
 
 
 def _best_sequence(search: _Search, alpha: float) -> SearchResult:
@@ -207,9 +212,15 @@ def _best_sequence(search: _Search, alpha: float) -> SearchResult:
 
     result = jax.tree.map(pick, cut_off, best)
     inside = jnp.arange(max_length)[None] < result.lengths[:, None]
-    return SearchResult(
-        result.tokens, result.lengths.astype(jnp.int32), result.scores, result.weights * inside[..., None]
-    )
+    weights = result.weights * inside[..., None]
+    found = SearchResult(result.tokens, result.lengths.astype(jnp.int32), result.scores, weights)
+    return _checked(found, search.nan)
+
+
+def _checked(result: SearchResult, nan: jax.Array) -> SearchResult:
+    """Returns a result without tokens, and with the score NaN, for the sequences [B] whose logits were NaN."""
+    no_result = SearchResult(*(jnp.zeros_like(leaf) for leaf in result))._replace(scores=jnp.nan * result.scores)
+    return masking.select(nan, no_result, result)
 
 
 def _weights(decoder: Decoder, state: State) -> jax.Array:

@@ -2,7 +2,7 @@
 
 A strategy is a frozen dataclass. Called with logits [..., V] it returns the logits [..., V] of the distribution to draw
 a token from, -inf for excluded tokens; so its probabilities can be inspected, and `jax.random.categorical` draws from
-it. Among equal logits the lower id comes first.
+it. Among equal logits the lower id comes first. NaN logits, as of a network that has diverged, stay NaN.
 """
 
 import dataclasses
@@ -21,8 +21,9 @@ class Greedy(Static):
     """Always the most probable token."""
 
     def __call__(self, logits: jax.Array) -> jax.Array:
-        best = jnp.argmax(logits, axis=-1)
-        return jnp.where(jax.nn.one_hot(best, logits.shape[-1], dtype=bool), 0.0, -jnp.inf).astype(logits.dtype)
+        best = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1], dtype=bool)
+        chosen = jnp.where(best, 0.0, -jnp.inf).astype(logits.dtype)
+        return jnp.where(jnp.any(jnp.isnan(logits), axis=-1, keepdims=True), logits, chosen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Temperature(Static):
       temperature: t.
 
     Raises:
-      ValueError: if the temperature is not a positive number.
+      ValueError: if the temperature is not a positive number of float32.
     """
 
     temperature: float = 1.0
@@ -44,7 +45,7 @@ class Temperature(Static):
         checks.positive(self.temperature, "Temperature: temperature")
 
     def __call__(self, logits: jax.Array) -> jax.Array:
-        return logits / self.temperature
+        return _tempered(logits, self.temperature)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ class TopK(Static):
     def __call__(self, logits: jax.Array) -> jax.Array:
         if self.k > logits.shape[-1]:
             raise ValueError(f"TopK: k must be at most the vocabulary's size, {logits.shape[-1]}, got {self.k}")
-        return jnp.where(_ranks(logits) < self.k, logits / self.temperature, -jnp.inf)
+        return jnp.where(_ranks(logits) < self.k, _tempered(logits, self.temperature), -jnp.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Nucleus(Static):
         checks.positive(self.temperature, "Nucleus: temperature")
 
     def __call__(self, logits: jax.Array) -> jax.Array:
-        logits = logits / self.temperature
+        logits = _tempered(logits, self.temperature)
         ranks = _ranks(logits)
         descending = jnp.flip(jnp.sort(jax.nn.softmax(logits), axis=-1), axis=-1)
         # A token belongs to the set if those before it have less than p in total, that is, if it and those after it
@@ -109,6 +110,17 @@ class Nucleus(Static):
 
 # One of the above, or a user-defined one that is hashable by value.
 Strategy = Callable[[jax.Array], jax.Array]
+
+
+def _tempered(logits: jax.Array, temperature: float) -> jax.Array:
+    """Returns logits [..., V] over the temperature; if one overflows, less the largest of its row."""
+    scaled = logits / temperature
+    highest = jnp.max(logits, axis=-1, keepdims=True)
+    below = logits - jnp.where(jnp.isfinite(highest), highest, 0)
+    # XLA takes numbers below 1e-38, or their inverse, for zero: the divisions 0 / 1e-39 and -inf / 3e38 give NaN.
+    below = jnp.where(jnp.isfinite(below) & (below != 0), below / temperature, below)
+    overflow = jnp.isfinite(logits) & ~jnp.isfinite(scaled) | jnp.isnan(scaled)
+    return jnp.where(jnp.any(overflow, axis=-1, keepdims=True), below, scaled)
 
 
 def _ranks(logits: jax.Array) -> Any:
