@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import norms
 from rnn_jax.gradients.online import FlatCell, Online
 
 EPSILON = 1e-7  # added to norms, as in the paper
@@ -76,4 +77,4 @@ def _signs(key: jax.Array | None, like: jax.Array) -> jax.Array:
 
 def _scale(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Returns the square root of the ratio of two norms."""
-    return jnp.sqrt((jnp.linalg.norm(numerator) + EPSILON) / (jnp.linalg.norm(denominator) + EPSILON))
+    return jnp.sqrt((norms.norm(numerator) + EPSILON) / (norms.norm(denominator) + EPSILON))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax import checks, mesh
+from rnn_jax import checks, mesh, norms
 from rnn_jax.gradients import BPTT, Estimator
 from rnn_jax.seeds import over_seeds
 from rnn_jax.static import Static
@@ -151,7 +151,7 @@ def descend(
       The new state and the metrics of the step, scalars.
     """
     clip, optimizer = trainer.transformations
-    grad_norm = optax.tree.norm(grads)
+    grad_norm, grad_norms = norms.total_and_each(grads)
     clipped, _ = clip.update(grads, clip.init(state.params), state.params)
     updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)
     scaled = jax.tree.map(lambda leaf: leaf * state.rate.astype(leaf.dtype), updates)
@@ -166,10 +166,10 @@ def descend(
     skipped = state.skipped + jnp.where(bad & ~state.diverged, 1, 0)
     # The step that diverges has metrics; those after it are NaN.
     nan_after = jnp.where(state.diverged, jnp.nan, 0)
-    norms = {name: jnp.linalg.norm(g) + nan_after for name, g in named_leaves(grads).items()}
+    by_name = {name: each + nan_after for name, each in named_leaves(grad_norms).items()}
     changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))
     changed = ~diverged & jnp.any(jnp.stack(changes))
-    metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, norms, changed)
+    metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, by_name, changed)
     return state._replace(
         params=params, opt_state=opt_state, key=key, step=step, diverged=diverged, skipped=skipped
     ), metrics
