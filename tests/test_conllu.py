@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rnn_jax.data import Sentence, read_conllu, spell
+from rnn_jax.data import Sentence, read_conllu, read_treebank, spell
 from rnn_jax.data.vocabulary import Vocabulary
 
 EWT = Path(__file__).parents[2] / "shared" / "data" / "ud_english_ewt"
@@ -105,3 +105,15 @@ def test_spelling_keeps_the_start_and_the_end_of_a_long_word():
     assert ids.tolist() == [[4, 5, 6, 0, 0], [0] * 5, [4, 5, 6, 9, 10], [4, unknown, 0, 0, 0]]
     with pytest.raises(ValueError, match="spell: width must be an integer of at least 2"):
         spell(["a"], characters, 1)
+
+
+def test_a_treebank_is_one_file_for_each_split(tmp_path):
+    for end in ("train", "dev", "test"):
+        (tmp_path / f"en-{end}.conllu").write_text(f"1\t{end}\t_\tX" + "\t_" * 6, encoding="utf-8")
+    words = {name: [s.words for s in sentences] for name, sentences in read_treebank(str(tmp_path)).items()}
+    assert words == {"training": [("train",)], "validation": [("dev",)], "test": [("test",)]}
+    (tmp_path / "en-dev.conllu").unlink()
+    with pytest.raises(ValueError, match=r"must hold one file \*-dev\.conllu, got none"):
+        read_treebank(tmp_path)
+    with pytest.raises(ValueError, match="nowhere: no such folder"):
+        read_treebank(tmp_path / "nowhere")

@@ -10,7 +10,7 @@ import pytest
 
 from rnn_jax import GRU, Bidirectional, LinearRNN, VanillaRNN, training
 from rnn_jax.data import Examples, unpad
-from rnn_jax.models import CTC, best_path
+from rnn_jax.models import CTC, best_path, edit_distance, label_error_rate
 
 LABELS = 2
 
@@ -163,3 +163,18 @@ def test_traced_labels_out_of_range_make_the_loss_nan(label: int) -> None:
 def test_labels_must_be_a_positive_number() -> None:
     with pytest.raises(ValueError, match="labels must be a positive integer, got 0"):
         CTC(VanillaRNN(3, 4), 0)
+
+
+def test_edit_distance_is_the_least_number_of_edits() -> None:
+    assert edit_distance([1, 2, 3], [1, 2, 3]) == 0
+    assert edit_distance([], [1, 2]) == 2
+    assert edit_distance([1, 2], []) == 2
+    assert edit_distance([1, 3], [1, 2, 3]) == 1
+    assert edit_distance([1, 9, 3], [1, 2, 3]) == 1
+    assert edit_distance([2, 3, 4, 5], [1, 2, 3, 4]) == 2
+
+
+def test_label_error_rate_is_taken_over_all_examples() -> None:
+    assert label_error_rate([[1], [2, 2], []], [[1, 1], [2, 2], []]) == 1 / 4
+    with pytest.raises(ValueError, match="must hold at least one label, got none"):
+        label_error_rate([[1]], [[]])

@@ -10,7 +10,7 @@ import pytest
 from experiments import speech
 from experiments.baselines import support_vector_machine
 from experiments.common.flags import UserError
-from experiments.common.transcripts import Transcripts, edit_distance
+from experiments.common.transcripts import Transcripts
 from experiments.speech import measurement, recordings
 from experiments.speech.measurement import Split
 from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, read_spoken_digits
@@ -57,15 +57,6 @@ def test_the_dataset_has_its_prescribed_test_set() -> None:
     every, rate = read_spoken_digits(DATASET)
     assert (len(every), rate) == (3000, 8000)
     assert [len(split) for split in recordings.split(every).values()] == [2400, 300, 300]
-
-
-def test_edit_distance_is_the_least_number_of_edits() -> None:
-    assert edit_distance([1, 2, 3], [1, 2, 3]) == 0
-    assert edit_distance([], [1, 2]) == 2
-    assert edit_distance([1, 2], []) == 2
-    assert edit_distance([1, 3], [1, 2, 3]) == 1
-    assert edit_distance([1, 9, 3], [1, 2, 3]) == 1
-    assert edit_distance([2, 3, 4, 5], [1, 2, 3, 4]) == 2
 
 
 def test_errors_are_counted_for_each_seed() -> None:

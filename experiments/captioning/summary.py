@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.captioning.measurement import Baseline, Outcome
 from experiments.captioning.scenes import KINDS, Data
-from experiments.common import fitting
+from experiments.common import figures, fitting
 from experiments.common.run_folder import Report, Table
 from rnn_jax import plotting, report
 
@@ -39,7 +39,7 @@ def summarize(data: Data, baseline: Baseline, outcomes: Sequence[Outcome]) -> Re
     """Returns findings, table and figures."""
     train, test = len(data.training.kinds), len(data.test.kinds)
     title = f"{data.source}: {train:,} training scenes in an epoch, {test:,} test scenes of other images"
-    exact = fitting.validation_figure(
+    exact = figures.validation_figure(
         [baseline], outcomes, "exact captions, validation set (%)", lambda e: 100 * (1 - e), ylim=(0, 101)
     )
     pngs = {"validation.png": ("Exact captions during training", exact)}

@@ -1,6 +1,6 @@
 """Figures that several experiments draw, as PNG contents: scores over epochs beside baselines, confusion matrices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,39 +8,41 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
+from experiments.common.fitting import Baseline, Outcome
 from rnn_jax import plotting
 
 STYLES = (":", "--", "-.", (0, (1, 4)), (0, (4, 4)))  # of the baselines' lines
 SHOWN_FROM = 0.5  # percent of a row from which a confusion is written into its square
 
 
-def epochs_figure(
-    curves: Mapping[str, np.ndarray],
+def validation_figure(
+    baselines: Sequence[Baseline[Any]],
+    outcomes: Sequence[Outcome[Any]],
     ylabel: str,
-    baselines: Mapping[str, float] | None = None,
-    xlabel: str = "epoch",
+    curve: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ylim: tuple[float | None, float | None] = (None, None),
 ) -> bytes:
-    """Draws a score after every epoch, one line for each seed, and the baselines as horizontal lines.
+    """Draws the validation curve of every seed over the epochs, and the baselines as horizontal lines.
 
     Args:
-      curves: scores [seeds, epochs] by network.
-      ylabel: name and unit of the score.
-      baselines: score of each baseline.
-      xlabel: label of the horizontal axis.
+      baselines: baselines.
+      outcomes: trained networks.
+      ylabel: name and unit of the metric.
+      curve: function that turns scores into the metric.
       ylim: limits of the vertical axis.
     """
     figure = plotting.figure((8, 5))
     axis = figure.subplots()
-    for place, (name, scores) in enumerate(curves.items()):
-        for seed, values in enumerate(scores):
-            line: dict[str, Any] = {"color": f"C{place}", "lw": 1.2, "label": None if seed else name}
+    for place, outcome in enumerate(outcomes):
+        for seed, values in enumerate(curve(outcome.fit.scores)):
+            line: dict[str, Any] = {"color": f"C{place}", "lw": 1.2, "label": None if seed else outcome.title}
             if len(values) <= 30:
                 line |= {"marker": "o", "ms": 3}
             axis.plot(1 + np.arange(len(values)), values, **line)
-    for place, (name, value) in enumerate((baselines or {}).items()):
-        axis.axhline(value, color="0.35", ls=STYLES[place % len(STYLES)], lw=1.2, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
+    for place, baseline in enumerate(baselines):
+        level, style = float(curve(baseline.validation)[0]), STYLES[place % len(STYLES)]
+        axis.axhline(level, color="0.35", ls=style, lw=1.2, label=baseline.title)
+    axis.set(xlabel="epoch", ylabel=ylabel, ylim=ylim)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)

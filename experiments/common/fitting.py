@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import numpy as np
 
-from experiments.common import figures, records
+from experiments.common import records
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job, init_state
 from rnn_jax import report, training
@@ -189,27 +189,6 @@ def training_arrays(
         arrays |= records.training_arrays(outcome.network.name, outcome.fit.history)
         arrays[f"{outcome.network.name}/validation/{metric}"] = curve(outcome.fit.scores)
     return arrays
-
-
-def validation_figure(
-    baselines: Sequence[Baseline[Any]],
-    outcomes: Sequence[Outcome[Any]],
-    ylabel: str,
-    curve: Callable[[np.ndarray], np.ndarray] = np.asarray,
-    **options: Any,
-) -> bytes:
-    """Draws the validation curve of every seed, and the baselines; returns a PNG.
-
-    Args:
-      baselines: baselines, drawn as horizontal lines.
-      outcomes: trained networks.
-      ylabel: name and unit of the metric.
-      curve: function that turns scores into the metric.
-      **options: further arguments of `figures.epochs_figure`.
-    """
-    curves = {outcome.title: curve(outcome.fit.scores) for outcome in outcomes}
-    levels = {baseline.title: float(curve(baseline.validation)[0]) for baseline in baselines}
-    return figures.epochs_figure(curves, ylabel, levels, **options)
 
 
 def best_outcome(outcomes: Sequence[Outcome[Test]]) -> Outcome[Test]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.metrics import f1_score
 
-from experiments.common import fitting, networks
+from experiments.common import figures, fitting, networks
 from experiments.common.fitting import Network
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Table
@@ -193,7 +193,7 @@ def finding(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> str:
 def accuracy_figures(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> dict[str, tuple[str, bytes]]:
     """Returns caption and PNG of validation.png and test.png."""
     ylabel = "accuracy, validation set (%)"
-    validation = fitting.validation_figure(baselines, outcomes, ylabel, lambda errors: 100 * accuracy(errors))
+    validation = figures.validation_figure(baselines, outcomes, ylabel, lambda errors: 100 * accuracy(errors))
     return {
         "validation.png": ("Validation accuracy during training", validation),
         "test.png": ("Test accuracy of each seed", _test_figure(baselines, outcomes)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.common import fitting, splits
+from experiments.common import figures, fitting, splits
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Report, Table
 from experiments.music.measurement import Baseline, Data, Outcome, prefix_length
@@ -45,7 +45,7 @@ def summarize(data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outc
     scores = np.concatenate([*(each.validation for each in baselines), *(each.validation for each in outcomes)])
     finite = scores[np.isfinite(scores)]
     limits = float(finite.min()) - 0.2, float(finite.max()) + 0.3  # without the first epochs
-    losses = fitting.validation_figure(baselines, outcomes, "loss, validation set (nats/step)", ylim=limits)
+    losses = figures.validation_figure(baselines, outcomes, "loss, validation set (nats/step)", ylim=limits)
     pngs = {
         "loss.png": ("Validation loss during training", losses),
         "rolls.png": ("A real piece, and a drawn one with the same start", rolls),

@@ -41,7 +41,7 @@ def summarize(
     """Returns findings, table and figures."""
     top = max(1.0, *(110 * float(np.max(outcome.validation)) for outcome in outcomes))
     label = "digits wrong, validation set (%)"
-    errors = fitting.validation_figure([], outcomes, label, lambda errors: 100 * errors, ylim=(0, top))
+    errors = figures.validation_figure([], outcomes, label, lambda errors: 100 * errors, ylim=(0, top))
     pngs = {"errors.png": ("Validation errors during training", errors)}
     sections: dict[str, list[Baseline | Outcome]] = {}
     confusions: dict[str, np.ndarray] = {}

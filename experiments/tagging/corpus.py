@@ -6,15 +6,13 @@ import io
 import keyword
 import tokenize
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.common import splits
 from experiments.common.flags import user_errors
-from rnn_jax import files
-from rnn_jax.data import Examples, Sentence, Vocabulary, bucket_lengths, read_conllu, spell, standard_library
+from rnn_jax.data import Examples, Sentence, Vocabulary, bucket_lengths, read_treebank, spell, standard_library
 
 FILES = {"training": "train", "validation": "dev", "test": "test"}  # end of each split's file name
 SOURCE_CHARACTERS = 3_000_000  # characters of the standard library that are read
@@ -53,7 +51,7 @@ def load(data: str | None, sentences: int | None, min_count: int, buckets: int) 
     """
     source = "Lines of Python's standard library" if data is None else data
     with user_errors("--data"):
-        read = source_code() if data is None else _read(files.expanded(data))
+        read = source_code() if data is None else read_treebank(data)
     kept, removed = splits.without_repeats(read, lambda sentence: sentence.words, "sentence")
     kept = {name: each[:sentences] for name, each in kept.items()}
     training = kept["training"]
@@ -64,19 +62,6 @@ def load(data: str | None, sentences: int | None, min_count: int, buckets: int) 
     lengths = bucket_lengths([len(s.words) for s in training], buckets)
     encoded = {name: _encode(each, lengths, words, characters, tags) for name, each in kept.items()}
     return Corpus(source, kept, removed, words, characters, tags, encoded)
-
-
-def _read(folder: Path) -> dict[str, list[Sentence]]:
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
-    sentences = {}
-    for name, end in FILES.items():
-        paths = sorted(folder.glob(f"*-{end}.conllu"))
-        if len(paths) != 1:
-            names = ", ".join(path.name for path in paths) or "none"
-            raise ValueError(f"{folder}: must hold one file *-{end}.conllu, got {names}")
-        sentences[name] = read_conllu(paths[0])
-    return sentences
 
 
 def _encode(

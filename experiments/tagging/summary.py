@@ -44,7 +44,7 @@ def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[
         f"several tags there. min: minutes of training for each seed. {len(corpus.words):,} words have an embedding; "
         f"{CHARACTERS} characters of a word are read. {splits.removed_note(corpus.removed, 'sentences')}"
     )
-    accuracy = fitting.validation_figure(baselines, outcomes, "accuracy, validation set (%)", lambda e: 100 * (1 - e))
+    accuracy = figures.validation_figure(baselines, outcomes, "accuracy, validation set (%)", lambda e: 100 * (1 - e))
     tags = _tags_figure(corpus, [baselines[-1], *outcomes])
     pngs = {"accuracy.png": ("Validation accuracy during training", accuracy), "tags.png": ("F1 of each tag", tags)}
     table = Table(COLUMNS, {title: [*baselines, *outcomes]}, caption)

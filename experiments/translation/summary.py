@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.common import fitting
+from experiments.common.figures import validation_figure
 from experiments.common.run_folder import Report, Table
 from experiments.translation import figures, scoring
 from experiments.translation.corpus import Corpus
@@ -79,7 +80,7 @@ def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[
     runs, networks = {row.title: records(corpus, row) for row in rows}, [outcome.title for outcome in outcomes]
     losses = f"validation loss (nats/{'word' if corpus.by_words else 'character'})"
     pngs = {
-        "loss.png": ("Validation loss over the training", fitting.validation_figure([], outcomes, losses)),
+        "loss.png": ("Validation loss over the training", validation_figure([], outcomes, losses)),
         "length.png": ("Score over the length of the source", figures.length_figure(corpus, runs, networks)),
     }
     if attending := [outcome for outcome in outcomes if outcome.test.weights is not None]:

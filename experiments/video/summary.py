@@ -44,7 +44,7 @@ def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
     train, test, true = data.training.size, data.test.size, clips.classes(data.test)
     title = f"{data.source}: {train:,} training clips in an epoch, {test:,} test clips of other images"
     paths = {o.title: figures.confusion(true.paths, o.test.predicted.paths, len(clips.PATHS)) for o in outcomes}
-    wrong = fitting.validation_figure(
+    wrong = figures.validation_figure(
         [], outcomes, "wrong, validation set (%),\nmean of frames and clips", lambda e: 100 * e, ylim=(0, None)
     )
     pngs = {

@@ -3,7 +3,7 @@
 from rnn_jax.data.audio import LogMel, SpokenDigit, read_spoken_digits, read_wav, spec_augment
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
 from rnn_jax.data.calendar_dates import written_dates
-from rnn_jax.data.conllu import Sentence, read_conllu
+from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
 from rnn_jax.data.delay_equation import mackey_glass
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
@@ -66,6 +66,7 @@ __all__ = [
     "read_series",
     "read_spoken_digits",
     "read_text",
+    "read_treebank",
     "read_wav",
     "sentence",
     "spec_augment",

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from rnn_jax.data.text import read_text
+from rnn_jax import files
+from rnn_jax.data.text import SPLITS, read_text
 
 COLUMNS = 10  # ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
 
@@ -60,6 +61,31 @@ def read_conllu(path: str | Path) -> list[Sentence]:
                 tags.append(columns[3])
     if not sentences:
         raise ValueError(f"{path}: must hold at least one sentence, got none")
+    return sentences
+
+
+def read_treebank(folder: str | Path) -> dict[str, list[Sentence]]:
+    """Reads a folder with the three files of a treebank of Universal Dependencies.
+
+    Args:
+      folder: folder with one file each of *-train.conllu, *-dev.conllu and *-test.conllu.
+
+    Returns:
+      The sentences of "training", "validation" and "test", as from `read_conllu`.
+
+    Raises:
+      ValueError: with the path, if there is no such folder or not one file of each name; as `read_conllu`.
+    """
+    folder = files.expanded(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    sentences = {}
+    for name, end in zip(SPLITS, ("train", "dev", "test"), strict=True):
+        paths = sorted(folder.glob(f"*-{end}.conllu"))
+        if len(paths) != 1:
+            names = ", ".join(path.name for path in paths) or "none"
+            raise ValueError(f"{folder}: must hold one file *-{end}.conllu, got {names}")
+        sentences[name] = read_conllu(paths[0])
     return sentences
 
 

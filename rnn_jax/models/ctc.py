@@ -5,6 +5,7 @@ networks".
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -160,3 +161,32 @@ def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
                 f"CTC: the {size} labels of sequence {column} need at least {least} steps (one each, and one between "
                 f"equal neighbours), got {steps}"
             )
+
+
+def label_error_rate(predicted: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> float:
+    """Returns edit distances over numbers of labels, both summed over the examples (Graves et al. 2006).
+
+    >>> from rnn_jax.models import label_error_rate
+    >>> label_error_rate([[1, 9, 3], []], [[1, 2, 3], [4]])
+    0.5
+
+    Args:
+      predicted: labels predicted for each example.
+      labels: labels of each example.
+
+    Raises:
+      ValueError: if the numbers of examples differ, or no example has a label.
+    """
+    if not any(map(len, labels)):
+        raise ValueError("label_error_rate: labels must hold at least one label, got none")
+    return sum(edit_distance(*pair) for pair in zip(predicted, labels, strict=True)) / sum(map(len, labels))
+
+
+def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
+    """Returns the least number of insertions, deletions and replacements (Levenshtein 1966)."""
+    row = list(range(len(second) + 1))
+    for place, label in enumerate(first, 1):
+        above, row = row, [place]
+        for index, other in enumerate(second):
+            row.append(min(above[index] + (label != other), above[index + 1] + 1, row[index] + 1))
+    return row[-1]
