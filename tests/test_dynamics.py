@@ -1,5 +1,6 @@
 """Jacobian spectra, Lyapunov exponents and horizons against closed forms and known networks."""
 
+import dataclasses
 import functools
 import math
 
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LRU, Cell, LinearRNN, VanillaRNN, diagnostics
-from rnn_jax.initializers import Normal, Orthogonal
+from rnn_jax import LRU, Cell, LinearRNN, SplitCell, VanillaRNN, diagnostics
+from rnn_jax.initializers import Normal, Orthogonal, ScaledIdentity
 from rnn_jax.models.readout import identity
 from tests.known_cells import Product, UserCell, draw, made
 
@@ -137,6 +138,68 @@ def test_lyapunov_spectrum_of_a_linear_cell_is_its_eigenvalues(cell: Cell) -> No
     (block,) = diagnostics.recurrent_blocks(cell, params)
     expected = np.sort(np.log(np.abs(np.linalg.eigvals(block.astype(np.float64)))))[::-1]
     np.testing.assert_allclose(diagnostics.lyapunov_spectrum(cell, params, xs, 100), expected, atol=5e-3)
+
+
+def clipped_relu(x):
+    return jnp.minimum(jnp.maximum(x, 0), 6)
+
+
+class IndRNN(SplitCell):
+    """h_t = relu(x_t + u h_{t-1}), Li et al. 2018."""
+
+    def init(self, key):
+        return jax.random.uniform(key, (self.hidden_size,), minval=-1.0)
+
+    def initial_state(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.hidden_size))
+
+    def recurrent(self, params, state):
+        return params * state
+
+    def activate(self, params, state, drive, r):
+        return jax.nn.relu(drive + r)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepForm(Cell):
+    """The step of a `SplitCell` alone, as a user would write it."""
+
+    cell: Cell
+
+    def init(self, key):
+        return self.cell.init(key)
+
+    def initial_state(self, params, batch_shape=()):
+        return self.cell.initial_state(params, batch_shape)
+
+    def step(self, params, state, x):
+        return self.cell.step(params, state, self.cell.project(params, x))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [VanillaRNN(4, 4, jax.nn.relu), VanillaRNN(4, 4, clipped_relu), VanillaRNN(4, 4), IndRNN(4, 4)],
+    ids=["relu", "maximum", "tanh", "IndRNN"],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_at_rest_a_step_has_the_recurrent_matrix_of_its_split_form(cell: Cell, seed: int) -> None:
+    """A ReLU without inputs and bias is at its kink: with the slope 0 its radius would be 0."""
+    params, form = made(cell, seed), StepForm(4, 4, cell)
+    np.testing.assert_allclose(
+        diagnostics.recurrent_blocks(form, params), diagnostics.recurrent_blocks(cell, params), rtol=1e-6, atol=1e-7
+    )
+    if not isinstance(cell, IndRNN):
+        assert diagnostics.spectral_radius(form, params) == pytest.approx(1, rel=1e-5)
+    shares = [diagnostics.linearised_reach(each, params, 5) for each in (cell, form)]
+    np.testing.assert_allclose(shares[1], shares[0], rtol=1e-6)
+
+
+def test_at_rest_a_relu_network_has_lyapunov_exponents_from_a_random_state() -> None:
+    cell = VanillaRNN(4, 4, jax.nn.relu, ScaledIdentity(0.9))
+    form, xs, state = StepForm(4, 4, cell), jnp.zeros((20, 1, 4)), jnp.full((1, 4), 1e-3)
+    for each in (cell, form):
+        exponents = diagnostics.lyapunov_spectrum(each, made(cell), xs, 0, state)
+        np.testing.assert_allclose(exponents, math.log(0.9), rtol=1e-5)
 
 
 def test_lyapunov_warmup_steps_are_not_averaged() -> None:

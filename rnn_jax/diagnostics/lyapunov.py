@@ -37,7 +37,7 @@ def lyapunov_spectrum(cell: Cell, params: Params, xs: jax.Array, warmup: int, st
       xs: inputs [T, *batch, input_size]; zeros for the autonomous network.
       warmup: number of first steps that are not averaged, in which the state reaches its attractor and Q_t aligns.
       state: s_0, every leaf [*batch, ...]; None means `cell.initial_state`, which may be a fixed point of a network
-        without inputs and biases.
+        without inputs and biases. Of a ReLU network it is the kink, where JAX's slope is 0: give a small random state.
 
     Returns:
       Exponents [*batch, n] in nats per step, descending; -inf for directions that a step maps to zero, as dead units.

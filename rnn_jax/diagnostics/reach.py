@@ -70,8 +70,9 @@ def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
 
         ||O J^k||_F / ||O||_F,    J = ds_t/ds_{t-1},  O = dy_t/ds_t  at x = 0 and s = 1e-3 in every unit
 
-    The state is slightly above zero so that a ReLU is active. No unit saturates there: the decay is that of the
-    recurrent weights and of the gates' biases alone. It is exact for a linear cell, in the mean over directions of
+    The state is slightly above zero, off the kink of a ReLU: those are active whose recurrent weights add up to more
+    than zero, as all of an IRNN's. No unit saturates there: the decay is that of the recurrent weights and of the
+    gates' biases alone. It is exact for a linear cell, in the mean over directions of
     dL/dy_T.
 
     Args:

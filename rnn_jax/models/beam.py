@@ -213,8 +213,7 @@ def _best_sequence(search: _Search, alpha: float) -> SearchResult:
     result = jax.tree.map(pick, cut_off, best)
     inside = jnp.arange(max_length)[None] < result.lengths[:, None]
     weights = result.weights * inside[..., None]
-    found = SearchResult(result.tokens, result.lengths.astype(jnp.int32), result.scores, weights)
-    return _checked(found, search.nan)
+    return _checked(SearchResult(result.tokens, result.lengths.astype(jnp.int32), result.scores, weights), search.nan)
 
 
 def _checked(result: SearchResult, nan: jax.Array) -> SearchResult:
