@@ -208,6 +208,27 @@ def test_the_test_set_ends_at_its_size(task):
     jax.tree.map(np.testing.assert_array_equal, batches[0], draw_test(task, key, 0))
 
 
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class FewSequences(tasks.VariableCopying):
+    """Sequences of 22 to 21 + T steps, ten of which are answers."""
+
+    @property
+    def test_size(self) -> int:
+        return 12
+
+
+def test_evaluate_in_batches_equals_one_batch_for_sequences_of_different_lengths():
+    """Batches differ in their number of steps, by which the loss is weighted, but not in their number of answers."""
+    task, key = FewSequences(60), jax.random.key(0)
+    model = rnn_jax.ReadoutModel(rnn_jax.VanillaRNN(task.input_size, 3), task.output_size)
+    params = jax.vmap(model.init)(jax.random.split(jax.random.key(1), 2))
+    whole, in_batches = (training.evaluate(model, task, params, key, size) for size in (12, 2))
+    assert np.all(whole["accuracy"] > 0)
+    for name, values in whole.items():
+        np.testing.assert_allclose(in_batches[name], values, rtol=1e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("name", [pytest.param("adding_1997", marks=pytest.mark.extended), "copying"])
 def test_evaluate_is_the_mean_over_the_whole_test_set(name):
     # 2,560 sequences in batches of 1,000: the last batch is partly padding, which must not count.

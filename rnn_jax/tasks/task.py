@@ -97,9 +97,13 @@ class Task(Static, abc.ABC):
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Returns the weighted mean loss of outputs [T, B, output_size] over steps and sequences."""
 
+    def scored(self, batch: Batch) -> jax.Array:
+        """Returns the weights [T, B] of all metrics but `loss`; by default those of the loss."""
+        return batch.weights
+
     @abc.abstractmethod
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """Returns weighted means by name, including `loss`."""
+        """Returns weighted means by name: `loss`, by the weights of the batch, and others, by those of `scored`."""
 
     @abc.abstractmethod
     def solved(self, metrics: dict[str, float]) -> bool:
@@ -155,10 +159,6 @@ class Classification(Task):
 
     metric = "accuracy"
     tolerance: ClassVar[float] = 0.3  # Hochreiter & Schmidhuber 1997, section 5.6
-
-    def scored(self, batch: Batch) -> jax.Array:
-        """Returns the weights [T, B] of `accuracy` and `wrong`; by default those of the loss."""
-        return batch.weights
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)

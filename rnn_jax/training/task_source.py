@@ -62,14 +62,19 @@ def task_metrics(
 ) -> dict[str, np.ndarray]:
     """Returns the task's metrics over its test set; see `evaluate`."""
     params = place(params)
-    results, weights = [], []
+    results, of_loss, of_others = [], [], []
     for index in range(-(-task.test_size // batch_size))[:batches]:
         batch = _test_batch(task, key, jnp.array(index), batch_size)
         results.append(fetch(_metrics(model, task, params, batch)))
-        weights.append(jnp.sum(batch.weights))
-    return {
-        name: np.average([each[name] for each in results], axis=0, weights=np.array(weights)) for name in results[0]
-    }
+        of_loss.append(jnp.sum(batch.weights))
+        of_others.append(jnp.sum(task.scored(batch)))
+
+    def mean(name: str) -> np.ndarray:
+        # A batch counts by the steps that its mean is over, whose number differs between batches of unequal lengths.
+        weights = np.array(of_loss if name == "loss" else of_others)
+        return np.average([each[name] for each in results], axis=0, weights=weights)
+
+    return {name: mean(name) for name in results[0]}
 
 
 @functools.partial(jax.jit, static_argnames="batch_size")
