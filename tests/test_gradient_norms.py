@@ -89,7 +89,7 @@ def checked_records(folder: Path) -> list[dict]:
             for phase in ("before", "after"):
                 keys = {k.split("/")[2] for k in record if k.startswith(f"{loss}/{phase}/")}
                 assert keys == components
-                expected |= {f"{loss}/{phase}/h/{q}" for q in ("slope", "half_life", "first_over_last")}
+                expected |= {f"{loss}/{phase}/h/{q}" for q in ("slope", "half_life", "kept_share")}
                 expected |= {f"{phase}/spectral_radius"}
         assert expected <= set(record)
     return records
@@ -134,7 +134,7 @@ def test_summary_is_one_self_contained_page(finished: Path) -> None:
     page = (finished / "summary.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(TINY.tasks)
     assert not re.search(r'(src|href)="(?!data:)', page)
-    for words in ("half-life", "of the last step&#x27;s gradient reaches back", "first/last", "baseline"):
+    for words in ("half-life", "of the last step&#x27;s gradient reaches back", "kept share", "baseline"):
         assert words in page
 
 
@@ -145,7 +145,7 @@ def test_prints_a_table_that_fits_a_terminal(tmp_path: Path) -> None:
     done = command_line(*flags, f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
-    for header in ("cell", "init", "half-life", "first/last", "loss", "metric", "solved", "clip %", "params", "ms"):
+    for header in ("cell", "init", "half-life", "kept share", "loss", "metric", "solved", "clip %", "params", "ms"):
         assert header in done.stdout
     assert "orthogonal*" in done.stdout
     assert "…" not in done.stdout

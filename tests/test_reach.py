@@ -11,6 +11,7 @@ import pytest
 from rnn_jax import GRU, LSTM, Adding, Cell, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
 from rnn_jax.initializers import Chrono, Normal, Orthogonal, ScaledIdentity, without_initializers
 from rnn_jax.models.readout import identity
+from rnn_jax.tasks import VariableCopying
 from tests import registry
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -92,8 +93,9 @@ def test_lags_count_from_the_last_step_of_each_sequence() -> None:
 
 
 @pytest.mark.extended
-def test_the_reach_of_a_batch_is_the_mean_over_its_sequences() -> None:
-    task, model = Copying(5), ReadoutModel(LSTM(10, 4), 9)
+@pytest.mark.parametrize("task", [Copying(5), VariableCopying(9)], ids=["equal lengths", "different lengths"])
+def test_the_reach_of_a_batch_is_the_mean_over_its_sequences_by_their_weight(task) -> None:
+    model = ReadoutModel(LSTM(10, 4), 9)
     params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))
     batch = task.sample(jax.random.key(1), 3)
     batched = diagnostics.gradient_reach(model, task, params, batch)
@@ -101,8 +103,10 @@ def test_the_reach_of_a_batch_is_the_mean_over_its_sequences() -> None:
         diagnostics.gradient_reach(model, task, params, jax.tree.map(lambda leaf, b=b: leaf[:, b : b + 1], batch))
         for b in range(3)
     ]
-    mean = jax.tree.map(lambda *norms: np.mean(norms, axis=0), *singles)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), batched, mean)
+    weights = np.sum(batch.weights, axis=0)
+    for loss, share in (("last_step", np.ones(3)), ("task", weights / np.mean(weights))):
+        mean = jax.tree.map(lambda *norms, share=share: np.tensordot(share, norms, 1) / 3, *(s[loss] for s in singles))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), batched[loss], mean)
 
 
 def test_norms_of_tiny_gradients_do_not_underflow() -> None:
@@ -121,7 +125,7 @@ def test_underflowed_lags_do_not_enter_the_slope_of_the_decay() -> None:
     norms = np.where(np.arange(100) < 60, 0.3 ** np.arange(100.0), 0).astype(np.float32)
     decay = diagnostics.fit_decay(norms)
     assert decay.slope == pytest.approx(math.log(0.3), rel=1e-3)
-    assert decay.first_over_last == 0
+    assert decay.kept_share == 0
     assert all(map(math.isnan, diagnostics.fit_decay(np.zeros(5, np.float32))))
 
 

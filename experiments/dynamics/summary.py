@@ -54,7 +54,7 @@ def _quantities(run: Run, snapshot: Snapshot, seed: int) -> dict[str, Any]:
         "lyapunov/memories": memories(run, snapshot)[seed],
         **{f"log_singular_value/lag {lag}": logs[i] for i, lag in enumerate(measured_lags(run.task))},
         "reach/slope": decay.slope,
-        "reach/first_over_last": decay.first_over_last,
+        "reach/kept_share": decay.kept_share,
         "reach/horizon": snapshot["horizon"][seed],
         **{name: values[seed] for name, values in snapshot.items() if name.startswith("saturation/")},
     }

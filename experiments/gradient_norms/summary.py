@@ -130,7 +130,7 @@ COLUMNS = [
     report.Column("cell", lambda p: p[0].label.partition("/")[0], right=False),
     report.Column("init", lambda p: p[0].initialisation + "*" * p[0].is_default, right=False),
     report.Column("half-life", _change(_half_life)),
-    report.Column("first/last", _change(lambda state: number(decay(state).first_over_last))),
+    report.Column("kept share", _change(lambda state: number(decay(state).kept_share))),
     report.Column("loss", lambda p: _metric(p, "loss")),
     report.Column("metric", lambda p: _metric(p, p[0].task.metric)),
     report.Column("solved", lambda p: f"{sum(p[1].solved)}/{len(p[1].solved)}"),
@@ -152,8 +152,9 @@ def sections(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 def caption(seeds: int, at_a_time: int) -> str:
     """Returns the explanation of the columns."""
     return (
-        "* the cell's default initialisation. half-life (steps) and first/last: of the norm of dL/ds_t, L read at the "
-        "last step, before→after training (-: no gradient at all). loss, metric: on the test set. Medians over seeds. "
+        "* the cell's default initialisation. half-life (steps) and kept share (longest lag over shortest): of the "
+        "norm of dL/ds_t, L read at the last step, before→after training (-: no gradient at all). loss, metric: on the "
+        "test set. Medians over seeds. "
         "solved: seeds that meet the task's criterion. clip %: steps whose gradient was clipped. "
         f"ms: milliseconds of an optimization step of all {seeds} seeds, {at_a_time} such programs in parallel.\n"
     )

@@ -145,7 +145,7 @@ class Decay(NamedTuple):
 
     slope: float  # slope of ln norm over lag, per step, by least squares
     half_life: float  # -ln 2 / slope, steps
-    first_over_last: float  # norm at the largest lag / norm at the smallest usable lag
+    kept_share: float  # norm at the largest lag, as a share of that at the smallest usable lag
 
 
 def fit_decay(norms: np.ndarray) -> Decay:

@@ -18,7 +18,9 @@ from rnn_jax.tasks import Batch, Task
 def gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, dict[str, jax.Array]]:
     """Computes ||dL/ds_{T-k}|| by lag k for many seeds, the mean over the sequences of a batch.
 
-    L is the loss of a single sequence.
+    L is the loss of a single sequence: the weighted losses of its steps over the mean weight of the batch's sequences.
+    It is the sequence's own mean loss, unless sequences differ in weight (`VariableCopying`): then a long one has a
+    larger L, as it has a larger part in the batch's loss.
 
     >>> import jax
     >>> from rnn_jax import LSTM, models, tasks
