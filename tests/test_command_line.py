@@ -61,6 +61,7 @@ def script(*flags: str, stdout: Any = subprocess.PIPE, **environment: str) -> su
     [
         pytest.param([], "('a', 'b') 3 0.5 None here", marks=pytest.mark.extended),
         (["--names=c", "--steps=7", "--workdir=there"], "('c',) 3 0.5 7 there"),
+        (["--names=a,my:B(x=1,y=(2, 3)),c"], "('a', 'my:B(x=1, y=(2, 3))', 'c') 3 0.5 None here"),
         pytest.param(["--quick"], "('a', 'b') 1 0.25 None here_quick", marks=pytest.mark.extended),
         # What is given wins over what --quick changes, even where it is the default.
         (["--quick", "--size=3"], "('a', 'b') 3 0.25 None here_quick"),

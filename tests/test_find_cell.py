@@ -10,6 +10,7 @@ from rnn_jax import cells, diagnostics, training
 
 # Only the required methods; the parameters are a plain dict.
 USERS_MODULE = """
+import dataclasses
 import jax
 import jax.numpy as jnp
 from rnn_jax import Cell
@@ -25,6 +26,11 @@ class Leaky(Cell):
         return params["decay"] * state + x @ params["w"]
 
 not_a_cell = 3
+
+@dataclasses.dataclass(frozen=True)
+class Options(Leaky):
+    dt: float = 0.5
+    sizes: tuple = ()
 """
 
 
@@ -47,6 +53,13 @@ def test_finds_a_cell_at_an_import_path(users_module):
     assert cell == cells.find("users_cells:Leaky")(2, 5)
 
 
+def test_options_are_literal_keywords(users_module):
+    cell = cells.find("users_cells:Options(dt=0.1, sizes=(1, 2))")(2, 5)
+    assert (cell.dt, cell.sizes) == (0.1, (1, 2))
+    assert cell == cells.find("users_cells:Options(sizes=(1,2),dt=1e-1)")(2, 5)
+    assert cells.find("users_cells:Options()")(2, 5).dt == 0.5
+
+
 def test_finds_a_cell_of_this_package_at_its_import_path():
     assert cells.find("rnn_jax.cells.lstm:LSTM") is rnn_jax.LSTM
 
@@ -59,6 +72,19 @@ def test_finds_a_cell_of_this_package_at_its_import_path():
         (":Leaky", ["':Leaky'", "cannot import"]),
         ("users_cells:Leeky", ["'users_cells:Leeky'", "'users_cells' has no 'Leeky'"]),
         ("users_cells:", ["'users_cells' has no ''"]),
+        ("no_such_module:Cell", ["run in its folder, or add that to PYTHONPATH"]),
+        *(
+            (f"users_cells:Options({options}", [repr(f"users_cells:Options({options}"), "keywords with literal values"])
+            for options in (
+                "0.1)",
+                "dt=x)",
+                "dt=0.1",
+                "**{'dt': 1})",
+                "dt=__import__('os').getpid())",
+                "dt=1)(2)",
+                "dt=1)+1",
+            )
+        ),
         ("users_cells:not_a_cell", ["users_cells:not_a_cell", "(input_size, hidden_size) -> Cell", "got 3"]),
     ],
 )

@@ -309,6 +309,48 @@ def test_a_preset_is_filtered_by_tasks_cells_and_lengths() -> None:
     assert {item.recipe for item in some} < {item.recipe for item in every}
 
 
+USERS = """
+import rnn_jax
+from rnn_jax import tasks
+
+def Cell(input_size, hidden_size, bias=1.0): return rnn_jax.LSTM(input_size, hidden_size, forget_bias=bias)
+def Task(length): return tasks.Adding1997(length)
+"""
+
+
+@pytest.fixture
+def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "preset_users.py").write_text(USERS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def recipes_of(**fields: Any) -> dict[str, Any]:
+    return {item.name: item.recipe for item in plan(long_dependency.Config(**fields))}
+
+
+def test_a_user_defined_cell_takes_a_presets_recipe(users: None) -> None:
+    own = "preset_users:Cell(bias=3.0)"
+    of_gru, of_rnn = (
+        recipes_of(preset="adding", cells=(own, "gru"), lengths=("200",), recipe=recipe) for recipe in (None, "rnn")
+    )
+    assert list(of_gru) == ["adding/200/gru", f"adding/200/{own}"]
+    (gru,) = (recipe for recipe in PRESETS["adding"] if (recipe.length, recipe.cell) == (200, "gru"))
+    (rnn,) = (recipe for recipe in PRESETS["adding"] if (recipe.length, recipe.cell) == (200, "rnn"))
+    assert rnn.published is not None
+    assert of_gru[f"adding/200/{own}"] == dataclasses.replace(gru, cell=own)
+    assert of_rnn[f"adding/200/{own}"] == dataclasses.replace(rnn, cell=own, published=None)
+    both = recipes_of(preset="bai", cells=(own,), lengths=("1000",), share=0.5)
+    assert [(name, recipe.steps, recipe.hidden_size) for name, recipe in both.items()] == [
+        (f"copying/1000/{own}", 1500, 50)
+    ]
+
+
+def test_a_user_defined_task_takes_a_presets_recipes(users: None) -> None:
+    recipes = recipes_of(preset="adding", tasks=("preset_users:Task",), cells=("rnn", "gru"), lengths=("100", "750"))
+    assert list(recipes) == [f"preset_users:Task/{t}/{cell}" for t in (100, 750) for cell in ("rnn", "gru")]
+    assert {(recipe.steps, recipe.published) for recipe in recipes.values()} == {(6000, None)}
+
+
 def test_a_share_of_a_preset_is_shorter_and_decays_sooner() -> None:
     whole, half = (plan(long_dependency.Config(preset="bai", share=share))[0].recipe for share in (1.0, 0.5))
     assert whole.optimizer == training.CosineDecay(training.Adam(3e-3), whole.steps)
@@ -357,6 +399,12 @@ BAD_CONFIGS = [
         "--preset=adding has its own values for --hidden_size, --steps",
     ),
     ({"preset": "adding", "cells": ("lru",)}, "--cells: 'lru' is not in preset adding, which has rnn, irnn"),
+    ({"preset": "adding", "recipe": "lstm"}, "--recipe is for user-defined cells in a preset"),
+    ({"cells": ("my:Cell",), "recipe": "lstm"}, "--recipe is for user-defined cells in a preset"),
+    ({"preset": "adding", "cells": ("my:Cell",), "recipe": "lru"}, "--recipe: 'lru' is not in preset adding, which"),
+    ({"preset": "adding", "cells": ("my:Cell",), "recipe": "my:Cell"}, "--recipe: 'my:Cell' is not in preset adding"),
+    ({"preset": "adding", "cells": ("my.absent:Cell",)}, "cell 'my.absent:Cell': cannot import module 'my.absent'"),
+    ({"tasks": ("my.absent:Task",)}, "task 'my.absent:Task': cannot import module 'my.absent'"),
     ({"preset": "mnist"}, "--mnist=FOLDER"),
     ({"cells": ("rnm",)}, "unknown cell 'rnm': known are rnn, irnn, lstm"),
     ({"cells": ("rnm",)}, "gru_chrono, and user-defined cells as module:Class"),

@@ -96,7 +96,7 @@ def test_a_run_of_other_code_is_refused_run_again_or_kept(code: Path, tmp_path: 
     training = workdir / "training" / "a"
     training.mkdir()
     (code / "users_constants.py").write_text("SIZE = 4\n", encoding="utf-8")
-    message = r"another config \(code of users_constants: .*--noresume, --stale=rerun runs it again, --stale=keep keeps"
+    message = r"another config \(code of users_constants: .*--noresume; --stale=rerun runs it again, --stale=keep keeps"
     with pytest.raises(UserError, match=message):
         RunFolder(config, str(workdir))
     kept = RunFolder(config, str(workdir), Settings(stale="keep"))

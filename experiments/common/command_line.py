@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -110,12 +111,30 @@ def _define(config_class: type) -> list[str]:
         int: absl_flags.DEFINE_integer,
         float: absl_flags.DEFINE_float,
         str: absl_flags.DEFINE_string,
-        tuple: absl_flags.DEFINE_list,
+        tuple: _define_list,
     }
     for field in dataclasses.fields(config_class):
         default = field.default if not isinstance(field.default, tuple) else list(field.default)
         define[flags.plain_type(field.type)](field.name, default, flags.help_text(config_class, field.name))
     return [field.name for field in dataclasses.fields(config_class)]
+
+
+class _ListParser(absl_flags.ListParser):
+    """Splits a comma list, except at the commas within the options of a `module:Name(option=1, another=2)`."""
+
+    def parse(self, argument: Any) -> list[str]:
+        names: list[str] = []
+        for piece in super().parse(argument):
+            last = names[-1] if names else ""
+            if re.match(r"[\w.]+:\w+\(", last) and last.count("(") > last.count(")"):
+                names[-1] = f"{last}, {piece}"
+            else:
+                names.append(piece)
+        return names
+
+
+def _define_list(name: str, default: list[str], help_text: str) -> None:
+    absl_flags.DEFINE(_ListParser(), name, default, help_text, serializer=absl_flags.CsvListSerializer(","))
 
 
 def _with_given_flags(config: Any) -> Any:

@@ -22,15 +22,21 @@ VARIANTS: dict[str, Callable[[int, int, int], Cell]] = {
     "gru_chrono": lambda d, h, lag: cells.GRU(d, h, update_bias=initializers.Chrono(lag)),
 }
 NAMES = ", ".join([*cells.CELLS, *VARIANTS])
-CELL_HELP = f"One of {NAMES}, or a user-defined cell as module:Class."
-CELLS_HELP = f"Comma list of {NAMES}, or user-defined cells as module:Class."
+CELL_HELP = f"One of {NAMES}, or a user-defined cell as module:Class or module:Class(option=value)."
+CELLS_HELP = f"Comma list of {NAMES}, or user-defined cells as module:Class or module:Class(option=value)."
+
+TASKS_HELP = (
+    f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}, or user-defined tasks as module:Class or "
+    "module:Class(option=value)"
+)
 
 
 def make_model(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -> ReadoutModel:
     """Returns the network called `name`, with a readout for the task.
 
     Args:
-      name: key of `cells.CELLS` or `VARIANTS`, or `module:Class`, called as (input_size, hidden_size).
+      name: key of `cells.CELLS` or `VARIANTS`, or `module:Class`, called as (input_size, hidden_size), or with
+        options `module:Class(option=value)`.
       task: task that gives the sizes and the longest lag.
       hidden_size: units of each layer.
       layers: number of layers.
@@ -96,8 +102,8 @@ def make_cell(name: str, input_size: int, hidden_size: int, lag: int) -> Cell:
 
 
 def short_name(name: str) -> str:
-    """Returns a network's name for tables: of `module:Class` the class."""
-    return name.rpartition(":")[2]
+    """Returns a network's name for tables: of `module:Class` the class, with its options."""
+    return name.partition(":")[2] or name
 
 
 def probe(description: str, use: Callable[[jax.Array], Any]) -> None:

@@ -169,7 +169,7 @@ class RunFolder:
     def show(self, shown: Report) -> None:
         """Writes figures and summary.html; prints the tables, the findings and the names of the files."""
         for name, (_, png) in shown.figures.items():
-            self.file(name, png)
+            self.file(user_code.file_name(name), png)
         html = [report.html_table(t.columns, t.sections, t.caption) for t in shown.tables]
         self.file(
             "summary.html", report.page(shown.title, shown.findings, html, dict(shown.figures.values()), self.header)

@@ -65,7 +65,7 @@ def resumed(saved: Any, given: Any, stale: str, what: str, otherwise: str) -> An
     only_code = all(phrase.startswith(_KEY) for phrase in differences)
     if only_code and stale != "refuse":
         return saved if stale == "keep" else None
-    choice = ", --stale=rerun runs it again, --stale=keep keeps what the other code computed" if only_code else ""
+    choice = "; --stale=rerun runs it again, --stale=keep keeps what the other code computed" if only_code else ""
     raise UserError(f"{what} of another config ({'; '.join(differences)}): {otherwise}{choice}")
 
 

@@ -40,10 +40,7 @@ OTHER_STEPS = 800
 class Config(TrainConfig):
     """Config of a run; every field is a flag."""
 
-    tasks: tuple[str, ...] = setting(
-        ("adding", "temporal_order_6a", "copying", "digits"),
-        f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}.",
-    )
+    tasks: tuple[str, ...] = setting(("adding", "temporal_order_6a", "copying", "digits"), f"{networks.TASKS_HELP}.")
     cells: tuple[str, ...] = setting(("rnn", "lstm", "gru"), networks.CELLS_HELP)
     inits: str = setting("all", "Initialisations of each cell: all, or default.", choices=("all", "default"))
     length: int = setting(100, "T of the synthetic tasks, in steps.")

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
@@ -15,14 +16,9 @@ from rnn_jax import report
 number = functools.partial(numbers.number, digits=3, low=1e-3, high=1e7)
 
 
-def _median(values: np.ndarray) -> str:
+def _over_seeds(statistic: Callable[[np.ndarray], Any], values: np.ndarray) -> str:
     known = values[np.isfinite(values)]
-    return number(float(np.median(known))) if known.size else "-"
-
-
-def _half_range(values: np.ndarray) -> str:
-    known = values[np.isfinite(values)]
-    return number(float(np.ptp(known)) / 2) if known.size else "-"
+    return number(float(statistic(known))) if known.size else "-"
 
 
 def _sequences(result: Result) -> str:
@@ -56,10 +52,10 @@ COLUMNS = [
     report.Column("solved", _state, right=False),
     report.Column("sequences", _sequences),
     report.Column("published", _published),
-    report.Column("loss", lambda r: _median(r.last("loss"))),
-    report.Column("±", lambda r: _half_range(r.last("loss"))),
+    report.Column("loss", lambda r: _over_seeds(np.median, r.last("loss"))),
+    report.Column("±", lambda r: _over_seeds(lambda losses: np.ptp(losses) / 2, r.last("loss"))),
     report.Column("/base", lambda r: number(float(np.median(r.last("loss"))) / r.baseline)),
-    report.Column("metric", lambda r: _median(r.last(r.metric))),
+    report.Column("metric", lambda r: _over_seeds(np.median, r.last(r.metric))),
     report.Column("min", lambda r: numbers.minutes(r.seconds) if r.seconds else "-"),
 ]
 

@@ -2,10 +2,13 @@
 
 import dataclasses
 import functools
+import operator
+from collections.abc import Sequence
+from typing import Any
 
 from experiments.common import flags, networks
 from experiments.common.flags import UserError, setting
-from experiments.long_dependency.presets import PRESETS, Recipe
+from experiments.long_dependency.presets import PRESETS, Recipe, Recipes
 from rnn_jax import tasks, training
 
 
@@ -16,11 +19,14 @@ class Config:
     preset: str | None = setting(None, f"Named set of recipes: one of {', '.join(PRESETS)}.")
     tasks: tuple[str, ...] | None = setting(
         None,
-        f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}; adding by default. With --preset, a "
-        "selection of its tasks, all by default; --cells and --lengths alike.",
+        f"{networks.TASKS_HELP}; adding by default. With --preset, a selection of its tasks, all by default, and "
+        "user-defined ones with its recipes; --cells and --lengths alike.",
     )
     cells: tuple[str, ...] | None = setting(None, f"{networks.CELLS_HELP} By default rnn, lstm, gru.")
     lengths: tuple[str, ...] | None = setting(None, "Comma list of T of the synthetic tasks, in steps; 100 by default.")
+    recipe: str | None = setting(
+        None, "Cell of --preset whose recipe user-defined cells take; by default the last one for each task and T."
+    )
     hidden_size: int | None = setting(None, "Units of each layer; 64 by default.")
     layers: int | None = setting(None, "Number of layers; 1 by default.")
     batch_size: int | None = setting(None, "Sequences in an optimization step; 20 by default.")
@@ -34,6 +40,7 @@ class Config:
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 
+SELECTIONS = {"tasks": "task", "cells": "cell", "lengths": "length"}  # fields of a preset's recipes, by flag
 # Flags that a preset sets itself, with their defaults.
 DEFAULTS = {"hidden_size": 64, "layers": 1, "batch_size": 20, "steps": 5000, "evaluate_every": 100}
 RATES = {"learning_rate": 2e-3, "clip_norm": 1.0}
@@ -80,23 +87,19 @@ def plan(config: Config) -> list[Item]:
         raise UserError("--share applies to a preset's steps: give --preset, or --steps instead")
     if config.lengths is not None and not all(text.isdecimal() and int(text) for text in config.lengths):
         raise UserError(f"--lengths must be positive integers, got {','.join(config.lengths)!r}")
+    if config.recipe is not None and (config.preset is None or ":" not in "".join(config.cells or ())):
+        raise UserError("--recipe is for user-defined cells in a preset: give --preset and --cells=module:Class")
     recipes = _from_flags(config) if config.preset is None else _from_preset(config, config.preset)
 
-    find = functools.cache(functools.partial(_task, config.mnist))
+    find = functools.cache(tasks.find)  # images are read once
     items = []
     for recipe in recipes:
-        task = find(recipe.task, recipe.length)
+        with flags.user_errors(f"--tasks={recipe.task}"):
+            task = find(recipe.task, recipe.length, config.mnist)
         model = networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
         networks.probe_on_task(recipe.cell, model, task)
         items.append(Item(recipe, task, training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip)))
     return items
-
-
-def _task(images: str | None, name: str, length: int) -> tasks.Task:
-    try:
-        return tasks.find(name, length, images)
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _from_flags(config: Config) -> list[Recipe]:
@@ -118,15 +121,31 @@ def _from_preset(config: Config, name: str) -> list[Recipe]:
     given = [flag for flag in (*DEFAULTS, *RATES) if getattr(config, flag) is not None]
     if given:
         raise UserError(f"--preset={name} has its own values for {', '.join(f'--{flag}' for flag in given)}")
+    if config.recipe is not None:
+        _check_known(name, "recipe", "cell", [config.recipe])
     recipes = PRESETS[name]
-    for flag, field in (("tasks", "task"), ("cells", "cell"), ("lengths", "length")):
-        selected = getattr(config, flag)
-        if selected is None:
-            continue
-        known = list(dict.fromkeys(str(getattr(recipe, field)) for recipe in PRESETS[name]))
-        if unknown := [each for each in selected if each not in known]:
-            raise UserError(f"--{flag}: {unknown[0]!r} is not in preset {name}, which has {', '.join(known)}")
-        recipes = tuple(recipe for recipe in recipes if str(getattr(recipe, field)) in selected)
+    for flag, field in SELECTIONS.items():
+        if (selected := getattr(config, flag)) is not None:
+            _check_known(name, flag, field, selected)
+            recipes = _selected(recipes, field, selected, config.recipe)
     if not recipes:
-        raise UserError(f"preset {name} has no recipe with all of --tasks, --cells and --lengths")
+        raise UserError(f"preset {name} has no recipe with all of --tasks, --cells, --lengths and --recipe")
     return [recipe.shortened(config.share) for recipe in recipes]
+
+
+def _check_known(preset: str, flag: str, field: str, names: Sequence[str]) -> None:
+    known = list(dict.fromkeys(str(getattr(recipe, field)) for recipe in PRESETS[preset]))
+    if unknown := [name for name in names if name not in known and (":" not in name or flag == "recipe")]:
+        raise UserError(f"--{flag}: {unknown[0]!r} is not in preset {preset}, which has {', '.join(known)}")
+
+
+def _selected(recipes: Recipes, field: str, names: Sequence[str], sibling: str | None) -> Recipes:
+    """Returns the recipes that have one of the names in a field.
+
+    A user-defined name takes the place of `sibling`, if it is a cell's, or of the last name for each of the others.
+    """
+    others = operator.attrgetter(*(each for each in SELECTIONS.values() if each != field))
+    last = {others(recipe): recipe for recipe in recipes if field != "cell" or sibling in (None, recipe.cell)}
+    known = [recipe for recipe in recipes if str(getattr(recipe, field)) in names]
+    own: list[dict[str, Any]] = [{field: name, "published": None} for name in names if ":" in name]
+    return (*known, *(dataclasses.replace(recipe, **changes) for changes in own for recipe in last.values()))

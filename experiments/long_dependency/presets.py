@@ -73,27 +73,19 @@ ADDING: Recipes = tuple(
 _HS = "Hochreiter & Schmidhuber 1997"
 
 
-def _sequences(value: float) -> Published:
-    return Published(_HS, "sequences", value)
+def _chrono(task: str, length: int, sequences: int, steps: int, every: int, rate: float) -> Recipes:
+    """Returns networks with chrono biases; the paper trains on single sequences, we on batches: both are counted."""
+    sizes, published = (32, 20, steps, every), Published(_HS, "sequences", sequences)
+    cells = ("lstm_chrono", "gru_chrono")
+    return tuple(Recipe(task, length, cell, *sizes, Adam(rate), CLIP, published=published) for cell in cells)
 
 
-# The paper trains on single sequences, we on batches: the comparison counts sequences.
-HOCHREITER_ADDING: Recipes = tuple(
-    Recipe("adding_1997", length, cell, 32, 20, sequences // 20, 100, Adam(5e-3), CLIP, published=_sequences(sequences))
-    for length, sequences in ((100, 74_000), (500, 209_000), (1000, 853_000))
-    for cell in ("lstm_chrono", "gru_chrono")
+HOCHREITER_ADDING: Recipes = sum(
+    (_chrono("adding_1997", t, n, n // 20, 100, 5e-3) for t, n in ((100, 74_000), (500, 209_000), (1000, 853_000))), ()
 )
-
-TEMPORAL_ORDER: Recipes = tuple(
-    Recipe(task, 100, cell, 32, 20, sequences // 20, 50, Adam(1e-2), CLIP, published=_sequences(sequences))
-    for task, sequences in (("temporal_order_6a", 31_390), ("temporal_order_6b", 571_100))
-    for cell in ("lstm_chrono", "gru_chrono")
-)
-
-MULTIPLICATION: Recipes = tuple(
-    Recipe("multiplication", 100, cell, 32, 20, 24_100, 200, Adam(5e-3), CLIP, published=_sequences(1_273_000))
-    for cell in ("lstm_chrono", "gru_chrono")
-)
+TEMPORAL_ORDER = _chrono("temporal_order_6a", 100, 31_390, 31_390 // 20, 50, 1e-2)
+TEMPORAL_ORDER += _chrono("temporal_order_6b", 100, 571_100, 571_100 // 20, 50, 1e-2)
+MULTIPLICATION = _chrono("multiplication", 100, 1_273_000, 24_100, 200, 5e-3)
 
 _TALLEC = "Tallec & Ollivier 2018"
 

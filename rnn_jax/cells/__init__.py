@@ -4,12 +4,11 @@ The tests ask for its step in NumPy (`tests/float64/test_oracles.py`).
 """
 
 import functools
-import importlib
 from collections.abc import Callable
 
 import jax
 
-from rnn_jax import initializers
+from rnn_jax import import_path, initializers
 from rnn_jax.cell import Cell
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.gru import GRU, GRUResetBefore
@@ -66,30 +65,19 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
 
 
 def find(name: str) -> Callable[[int, int], Cell]:
-    """Returns the cell called `name` in `CELLS`, or the one at an import path `module:Class`.
+    """Returns the cell called `name` in `CELLS`, or the user-defined one at an import path `module:Class`.
 
     >>> find("lstm")(2, 3)
     LSTM(input_size=2, hidden_size=3, forget_bias=1.0, ...)
 
+    Args:
+      name: key of `CELLS`, or `module:Class`, with options `module:Class(option=value)`.
+
     Raises:
       ValueError: if there is no such cell; the message names the missing part and the known cells.
     """
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        if name not in CELLS:
-            raise ValueError(
-                f"unknown cell {name!r}: known are {', '.join(CELLS)}, and user-defined ones as module:Class"
-            )
-        return CELLS[name]
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
-        raise ValueError(f"cell {name!r}: cannot import module {module_name!r}: {error!r}") from error
-    if not hasattr(module, attribute):
-        raise ValueError(f"cell {name!r}: module {module_name!r} has no {attribute!r}")
-    factory = getattr(module, attribute)
-    if not callable(factory):
-        raise ValueError(
-            f"cell {name!r} must be a class or function (input_size, hidden_size) -> Cell, got {factory!r}"
-        )
-    return factory
+    if ":" in name:
+        return import_path.load(name, "cell", "(input_size, hidden_size) -> Cell")
+    if name not in CELLS:
+        raise ValueError(f"unknown cell {name!r}: known are {', '.join(CELLS)}, and user-defined ones as module:Class")
+    return CELLS[name]

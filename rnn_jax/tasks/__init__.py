@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+from rnn_jax.tasks import user_defined
 from rnn_jax.tasks.adding import Adding, Adding1997
 from rnn_jax.tasks.associative_recall import AssociativeRecall
 from rnn_jax.tasks.copying import Copying, VariableCopying
@@ -15,7 +16,7 @@ from rnn_jax.tasks.n_back import NBack
 from rnn_jax.tasks.parity import Parity
 from rnn_jax.tasks.pixels import PixelSequences, digits, mnist
 from rnn_jax.tasks.selective_copying import SelectiveCopying
-from rnn_jax.tasks.task import Batch, Task
+from rnn_jax.tasks.task import Batch, Classification, Regression, Task
 from rnn_jax.tasks.temporal_order import TemporalOrder
 from rnn_jax.tasks.two_symbol import TwoSymbol, TwoSymbolTriggered
 
@@ -26,11 +27,13 @@ __all__ = [
     "Adding1997",
     "AssociativeRecall",
     "Batch",
+    "Classification",
     "Copying",
     "Multiplication",
     "NBack",
     "Parity",
     "PixelSequences",
+    "Regression",
     "SelectiveCopying",
     "Task",
     "TemporalOrder",
@@ -70,22 +73,26 @@ IMAGES: dict[str, Callable[[Path | None], Task]] = {
 
 
 def find(name: str, length: int, images: str | None = None) -> Task:
-    """Returns the task called `name`.
+    """Returns the task called `name`, or the user-defined one at an import path `module:Class`.
 
     >>> from rnn_jax import tasks
     >>> tasks.find("copying", length=50)
     Copying(length=50)
 
     Args:
-      name: key of `SYNTHETIC` or `IMAGES`.
-      length: length T of a synthetic task; ignored by tasks of images.
+      name: key of `SYNTHETIC` or `IMAGES`, or `module:Class`, with options `module:Class(option=value)`.
+      length: length T of a synthetic or user-defined task; ignored by tasks of images.
       images: folder of MNIST's files, required by the MNIST tasks only.
 
     Raises:
       ValueError: if there is no such task, the length is too short for it, or its files cannot be read.
     """
+    if ":" in name:
+        return user_defined.load(name, length)
     if name in SYNTHETIC:
         return SYNTHETIC[name](length)
     if name in IMAGES:
         return IMAGES[name](None if images is None else Path(images))
-    raise ValueError(f"unknown task {name!r}: known are {', '.join([*SYNTHETIC, *IMAGES])}")
+    raise ValueError(
+        f"unknown task {name!r}: known are {', '.join([*SYNTHETIC, *IMAGES])}, and user-defined ones as module:Class"
+    )
