@@ -17,7 +17,7 @@ def interrupted(number: int, frame: Any) -> None:
     os._exit(130)
 
 
-# runpy leaves "-m" here while it looks for the module, so programs that import this package do not get the handler. A
-# shell's background jobs ignore Ctrl-C, and go on ignoring it.
+# runpy leaves "-m" here while it searches for the module: programs that import this package do not get the handler. A
+# shell's background jobs ignore Ctrl-C, and still do.
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, interrupted)

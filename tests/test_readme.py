@@ -89,6 +89,7 @@ def test_the_readme_shows_each_subject_in_python():
     assert sections == [
         "# rnn_jax",
         "Write your own cell",
+        "Bring your own task",
         "Sequences of different lengths",
         "Gradients",
         "Train and resume",

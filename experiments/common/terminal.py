@@ -39,7 +39,7 @@ class Stream:
 
 
 def protect() -> None:
-    """Replaces `sys.stdout` and `sys.stderr`, where they are open, by such streams."""
+    """Replaces `sys.stdout` and `sys.stderr` by such streams, if they are open."""
     for name in ("stdout", "stderr"):
         if (stream := getattr(sys, name)) is not None:
             setattr(sys, name, Stream(stream))

@@ -2,7 +2,7 @@
 
 The code of `module:Name` is that module, the modules of its base classes, and all local modules that these import:
 Python files outside the standard library, installed packages and this project. Comments, docstrings and formatting do
-not count. Modules imported under a computed name (`importlib`) are not found.
+not count. Modules imported under a computed name (`importlib`) do not count.
 """
 
 import ast

@@ -36,7 +36,7 @@ def load(name: str, length: int) -> Task:
 
 
 def _problem(task: Task) -> str | None:
-    """Returns what contradicts the task's own sizes, found by tracing; None if nothing does."""
+    """Returns what contradicts the sizes that the task states, by tracing it; None if nothing does."""
     batch = jax.eval_shape(lambda key: task.sample(key, 2), jax.random.key(0))
     steps, outputs = (task.sequence_length, 2), (task.sequence_length, 2, task.output_size)
     expected: dict[str, list[tuple[int, ...]]] = {
