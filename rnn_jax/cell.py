@@ -131,7 +131,7 @@ class Cell(Static):
         """Draws the random numbers that the steps of inputs [*shape, input_size] need, every leaf [*shape, ...].
 
         If it is not None, `unroll(..., key=key)` gives `rnn_jax.noise.Noisy(x, noise)` to `project` and `output` in
-        place of x. Without a key they get x itself, and the cell behaves as in evaluation. Default: None.
+        place of x. With `key=None` they get x itself, and the cell behaves as in evaluation. Default: None.
         """
         del params, key, shape
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnn_jax import noise
 from rnn_jax.cell import Params, State
 from rnn_jax.engines import Engine
 
@@ -15,7 +16,7 @@ class UnrollOptions(NamedTuple):
     lengths: jax.Array | None
     resets: jax.Array | None
     engine: Engine
-    key: jax.Array | None
+    key: noise.Key  # if not given, the part with noise refuses it; `noise.keys` splits it
 
     def keywords(self, **changes: Any) -> dict[str, Any]:
         """Returns them as keyword arguments, with changes such as a part's own key."""

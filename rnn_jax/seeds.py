@@ -116,6 +116,20 @@ def shardings(per_seed: Any) -> Any:
     )
 
 
+def check_keys(keys: Any, what: str) -> None:
+    """Refuses anything but one random key for each seed, [seeds].
+
+    Raises:
+      ValueError: if the shape is another one, as that of a single key.
+    """
+    dims = 1 if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) else 2  # older keys are pairs of integers
+    if jnp.ndim(keys) != dims:
+        raise ValueError(
+            f"{what}: keys must be one for each seed, [seeds], got shape {list(jnp.shape(keys))}; pass "
+            "jax.random.split(key, seeds)"
+        )
+
+
 def fetch(tree: Any) -> Any:
     """Returns the complete arrays of a pytree as NumPy arrays in every process; all processes must call it."""
 

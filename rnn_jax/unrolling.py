@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers, masking, noise, static
+from rnn_jax import integers, masking, noise, parameters, static
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, UnrollOptions
@@ -22,7 +22,7 @@ def unroll(
     resets: Any = None,
     reverse: bool = False,
     engine: Engine = Hoisted(),
-    key: jax.Array | None = None,
+    key: noise.Key = noise.NOT_GIVEN,
 ) -> tuple[State, Any]:
     """Unrolls `cell` over the leading (time) axis of `xs`.
 
@@ -60,7 +60,8 @@ def unroll(
       reverse: whether to run each sequence from its last step to its first. Outputs keep the positions of their inputs:
         y_t depends on x_t and later inputs, and the final state is the one at step 0.
       engine: solver of the recurrence, see `rnn_jax.engines`.
-      key: random key for cells and layers with noise (dropout, zoneout). None means evaluation.
+      key: random key for cells and layers with noise (dropout, zoneout), which must be given one; None means
+        evaluation.
 
     Returns:
       The final state, and the outputs [T, *batch, ...].
@@ -68,8 +69,9 @@ def unroll(
     Raises:
       TypeError: if `cell` or `engine` is a class or has attributes that are not fields, `xs` is not floating
         point, `lengths` are not integers, or `resets` are not booleans.
-      ValueError: if `xs`, `state`, `lengths` or `resets` has the wrong rank, width, batch shape or dtype, a length is
-        not in [0, T], or the cell's step returns a state of another shape or dtype than it got.
+      ValueError: if `params` are not the cell's; if `xs`, `state`, `lengths` or `resets` has the wrong rank, width,
+        batch shape or dtype; if a length is not in [0, T], the cell's step returns a state of another shape or dtype
+        than it got, or there is noise and `key` is not given.
     """
     static.check(engine, "unroll: engine")
     given = checked(cell, params, xs, state, lengths=lengths, resets=resets)
@@ -80,7 +82,7 @@ def unroll(
     if isinstance(cell, Layer):
         final_state, ys = cell.unroll(params, xs, state, UnrollOptions(lengths, resets, engine, key))
     else:
-        xs = noise.join(xs, None if key is None else cell.noise(params, key, given.shape))
+        xs = noise.join(xs, noise.draw(cell, params, key, given.shape))
         _check_step(cell, params, state, xs)
         if valid is None and resets is None:
             final_state, states = engine(cell, params, state, xs)
@@ -108,7 +110,9 @@ def checked(
 ) -> Sequences:
     """Checks the arguments of `unroll`; raises its errors."""
     static.check(cell, "unroll: cell")
+    xs = jax.tree.map(_native, xs)
     shape = _check_inputs(cell, xs)
+    parameters.check(cell, params)
     steps, batch_shape = shape[0], shape[1:]
     initial = jax.eval_shape(lambda p: cell.initial_state(p, batch_shape), params)
     if state is None:
@@ -118,6 +122,20 @@ def checked(
     lengths, resets = _check_lengths(lengths, steps, batch_shape), _check_resets(resets, shape)
     valid = None if lengths is None else masking.before_end(lengths, steps)
     return Sequences(masking.blank(xs, valid), state, lengths, resets, valid, shape)
+
+
+def _native(x: Any) -> Any:
+    """Returns an array in the machine's byte order: files hold others (`>f4`), which JAX refuses.
+
+    Raises:
+      TypeError: if it is an array of another library.
+    """
+    if isinstance(x, np.ndarray):
+        return x.astype(x.dtype.newbyteorder("="), copy=False)
+    if hasattr(x, "dtype") and not isinstance(x, jax.Array | np.generic):
+        name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
+        raise TypeError(f"unroll: xs must be a JAX or NumPy array, got {name}; convert it by numpy.asarray(xs)")
+    return x
 
 
 def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:

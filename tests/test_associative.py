@@ -227,14 +227,14 @@ class Doubled(Squared):
 def test_a_cell_that_is_not_linear_is_refused_by_name(cell, named, lengths):
     params = cell.init(jax.random.key(0))
     with pytest.raises(TypeError, match=f"Associative: .* got {named}; use Scan, Hoisted or Checkpointed"):
-        rnn_jax.unroll(cell, params, jnp.ones((4, B, D)), lengths=lengths, engine=Associative())
+        rnn_jax.unroll(cell, params, jnp.ones((4, B, D)), lengths=lengths, engine=Associative(), key=None)
 
 
 @pytest.mark.parametrize("cell", [Doubled(MinGRU(D, H)), Zoneout(Doubled(LRU(D, H)), 0.1)], ids=repr)
 def test_a_wrapper_that_defines_linear_with_around_stays_linear(cell):
     assert cell.is_linear
     assert not cell.is_split
-    assert_close(*both_ways(cell))
+    assert_close(*both_ways(cell, key=None))
 
 
 def test_a_user_defined_step_replaces_an_inherited_linear():

@@ -128,7 +128,7 @@ def test_last_step_depends_on_the_whole_sequence(cell, at_end):
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(4, 1, 2)), jnp.float32)
 
     def pooled(xs):
-        _, ys = unroll(cell, params, xs)
+        _, ys = unroll(cell, params, xs, key=None)
         return LastStep()(cell, ys, jnp.array([4]))[0], ys[:, 0]
 
     (features, ys), jacobian = pooled(xs), jax.jit(jax.jacobian(lambda xs: pooled(xs)[0]))(xs)
@@ -140,7 +140,7 @@ def test_last_step_depends_on_the_whole_sequence(cell, at_end):
 def test_dropout_acts_on_pooled_features_and_keeps_their_mean():
     model = network(MeanPool(), dropout=0.5)
     params = model.init(jax.random.key(0))
-    plain = model.apply(params, IDS, LENGTHS)
+    plain = model.apply(params, IDS, LENGTHS, key=None)
     np.testing.assert_array_equal(network(MeanPool()).apply(params, IDS, LENGTHS), plain)
     keys = jax.random.split(jax.random.key(1), 1000)
     drawn = jax.jit(jax.vmap(lambda key: model.apply(params, jnp.asarray(IDS), jnp.asarray(LENGTHS), key=key)))(keys)

@@ -161,7 +161,7 @@ def test_every_engine_uses_a_user_defined_step(cell):
     for x in xs:
         state = cell.step(params, state, cell.project(params, x))
     for engine in (Scan(), Hoisted(), Checkpointed()):
-        final, _ = rnn_jax.unroll(cell, params, xs, engine=engine)
+        final, _ = rnn_jax.unroll(cell, params, xs, engine=engine, key=None)
         jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-6), final, state)
 
 

@@ -164,7 +164,7 @@ def test_zoneout_in_evaluation_is_its_expectation():
     params, x = cell.init(jax.random.key(0)), inputs()[0]
     state = LSTMState(jnp.full((B, H), 0.3), jnp.full((B, H), -0.7))
     z_h, z_c = 0.1, 0.4
-    final, _ = unroll(Zoneout(cell, LSTMState(h=z_h, c=z_c)), params, x[None], state)
+    final, _ = unroll(Zoneout(cell, LSTMState(h=z_h, c=z_c)), params, x[None], state, key=None)
     i, f, g, o = np.split(np.asarray(x @ params.w_i + state.h @ params.w_h + params.b[None]), 4, axis=-1)
     sigmoid = jax.nn.sigmoid
     c = sigmoid(f) * state.c + sigmoid(i) * np.tanh(g)

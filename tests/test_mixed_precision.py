@@ -198,7 +198,7 @@ def test_a_state_changes_by_less_than_bfloat16_resolves():
     # The product rounds the state that it reads; its terms, the state itself and its sums are float32.
     assert final == 1 + 2.0**-12
     zoned, _ = rnn_jax.unroll(
-        MixedPrecision(Zoneout(cell.cell, 0.5)), params, jnp.ones((1, 1)), jnp.full(1, 1 + 2.0**-12)
+        MixedPrecision(Zoneout(cell.cell, 0.5)), params, jnp.ones((1, 1)), jnp.full(1, 1 + 2.0**-12), key=None
     )
     assert zoned == 1 + 2.0**-12
 

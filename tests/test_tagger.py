@@ -102,17 +102,19 @@ def test_tagger_equals_pytorchs():
 @every_model
 def test_loss_and_prediction_equal_numpys(model):
     params, (words, characters, tags) = init(model), batch(model)
-    logits = np.asarray(model.apply(params, words, characters, lengths=LENGTHS), np.float64)
+    logits = np.asarray(model.apply(params, words, characters, lengths=LENGTHS, key=None), np.float64)
     losses = [
         np.log(np.sum(np.exp(logits[t, b]))) - logits[t, b, tags[t, b]] for b in range(B) for t in range(LENGTHS[b])
     ]
     assert len(losses) == 10  # every word has the same weight, whatever its sentence's length
-    assert model.loss(params, words, tags, characters, lengths=LENGTHS) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert model.loss(params, words, tags, characters, lengths=LENGTHS, key=None) == pytest.approx(
+        np.mean(losses), rel=1e-5
+    )
     predicted = np.asarray(model.predict(params, words, characters, lengths=LENGTHS))
     inside = np.arange(T)[:, None] < LENGTHS
     np.testing.assert_array_equal(predicted, np.where(inside, logits.argmax(-1), -1))
     whole = model.predict(params, words, characters)
-    np.testing.assert_array_equal(whole, np.argmax(model.apply(params, words, characters), axis=-1))
+    np.testing.assert_array_equal(whole, np.argmax(model.apply(params, words, characters, key=None), axis=-1))
 
 
 @every_model
@@ -120,7 +122,7 @@ def test_padding_and_other_sentences_have_no_effect(model):
     params, (words, characters, tags) = init(model), batch(model)
 
     def value(words, characters, tags, lengths):
-        run = jax.jit(jax.value_and_grad(lambda p: model.loss(p, words, tags, characters, lengths=lengths)))
+        run = jax.jit(jax.value_and_grad(lambda p: model.loss(p, words, tags, characters, lengths=lengths, key=None)))
         return run(params)
 
     beyond = np.arange(T)[:, None] >= LENGTHS
@@ -134,8 +136,8 @@ def test_padding_and_other_sentences_have_no_effect(model):
     assert loss == again
     jax.tree.map(np.testing.assert_array_equal, grads, grads_again)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
-    logits = model.apply(params, words, characters, lengths=LENGTHS)
-    alone = model.apply(params, words[:2, 1:2], None if characters is None else characters[:2, 1:2])
+    logits = model.apply(params, words, characters, lengths=LENGTHS, key=None)
+    alone = model.apply(params, words[:2, 1:2], None if characters is None else characters[:2, 1:2], key=None)
     np.testing.assert_allclose(logits[:2, 1], alone[:, 0], atol=1e-6)
 
 
@@ -156,12 +158,12 @@ def test_word_dropout_makes_words_unknown_but_keeps_their_characters():
     unknown = np.full_like(words, Vocabulary.UNKNOWN)
     dropped = certain.apply(params, words, characters, key=key)
     np.testing.assert_allclose(dropped, WITH.apply(params, unknown, characters), rtol=1e-6)
-    assert np.any(dropped != certain.apply(params, words, characters))  # nothing is dropped without a key
+    assert np.any(dropped != certain.apply(params, words, characters, key=None))  # nothing is dropped
     half = dataclasses.replace(BARE, cell=LSTM(4, 3), word_dropout=0.5)
     many = np.full((1, 4000), 5)
     logits = half.apply(half.init(key), many, key=key)[0]
     assert len(np.unique(np.asarray(logits)[:, 0].round(5))) == 2
-    assert 0.45 < np.mean(np.isclose(logits[:, 0], half.apply(half.init(key), many)[0, 0, 0])) < 0.55
+    assert 0.45 < np.mean(np.isclose(logits[:, 0], half.apply(half.init(key), many, key=None)[0, 0, 0])) < 0.55
 
 
 @pytest.mark.extended

@@ -26,8 +26,8 @@ def refuses(call, error, *words):
     assert raised.type is error
 
 
-def unroll(cell, xs, state=None):
-    return rnn_jax.unroll(cell, cell.init(jax.random.key(0)), xs, state)
+def unroll(cell, xs, state=None, **options):
+    return rnn_jax.unroll(cell, cell.init(jax.random.key(0)), xs, state, **options)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_zoneout_rates_that_are_not_like_the_state():
 @pytest.mark.parametrize("around", [rnn_jax.LearnedInitialState, lambda layer: rnn_jax.Zoneout(layer, 0.1)])
 def test_wrappers_that_step_refuse_layers_that_cannot(around):
     layer = around(rnn_jax.Stack([rnn_jax.Bidirectional(RNN), rnn_jax.GRU(2 * H, H)]))
-    refuses(lambda: unroll(layer, jnp.zeros((T, B, D))), TypeError, "can be unrolled, not stepped; wrap its cells")
+    refuses(lambda: unroll(layer, jnp.zeros((T, B, D)), key=None), TypeError, "can be unrolled, not stepped; wrap its")
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True, "8", None], ids=repr)
@@ -321,3 +321,32 @@ def test_wrong_input_is_refused_by_a_model_and_under_jit_too():
     refuses(lambda: model.apply(params, jnp.zeros((T, B, D + 1))), ValueError, "RNN.input_size = 3", "(4, 2, 4)")
     run = jax.jit(lambda xs: rnn_jax.unroll(RNN, params.cell, xs, engine=Scan()))
     refuses(lambda: run(jnp.zeros((T, B, D + 1))), ValueError, "RNN.input_size = 3", "got shape (4, 2, 4)")
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">f2", ">f8"])
+def test_inputs_in_another_byte_order_are_converted(dtype):
+    xs = np.arange(T * B * D).reshape(T, B, D) / 10
+    np.testing.assert_array_equal(unroll(RNN, xs.astype(dtype))[1], unroll(RNN, xs.astype(dtype[1:]))[1])
+
+
+def test_arrays_of_another_library_are_named():
+    class Tensor:
+        dtype, shape, __module__ = "torch.float32", (T, B, D), "torch.storage"
+
+    words = ["unroll: xs must be a JAX or NumPy array, got torch.Tensor; convert it by numpy.asarray(xs)"]
+    refuses(lambda: unroll(RNN, Tensor()), TypeError, *words)
+
+
+def test_an_lru_refuses_parameters_of_16_bits():
+    cell = rnn_jax.LRU(D, H)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), cell.init(jax.random.key(0)))
+    words = ["LRU: params must be float32 or float64", "got bfloat16; for products in bfloat16 use MixedPrecision(LRU"]
+    refuses(lambda: rnn_jax.unroll(cell, params, jnp.zeros((T, B, D))), TypeError, *words)
+
+
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
+def test_one_key_in_place_of_those_of_all_seeds(make):
+    trainer = training.Trainer(rnn_jax.ReadoutModel(RNN, 1), 2, training.Adam(1e-3), None)
+    words = ["training.init: keys must be one for each seed, [seeds], got shape [", "pass jax.random.split(key, seeds)"]
+    refuses(lambda: training.init(trainer, make(0)), ValueError, *words)
+    assert training.init(trainer, make(0)[None]).step.shape == (1,)

@@ -42,7 +42,7 @@ def make_forecaster(config: SeriesConfig, data: Data, name: str, horizon: int = 
 
     def use(key: jax.Array) -> Any:
         params, xs = model.init(key), jnp.zeros((2, 1, 1))
-        loss = jax.value_and_grad(lambda p: model.loss(p, xs, jnp.zeros((2, 1, horizon, 1)))[1])(params)
+        loss = jax.value_and_grad(lambda p: model.loss(p, xs, jnp.zeros((2, 1, horizon, 1)), key=key)[1])(params)
         return loss, model.sample(params, xs, 2, key, 2) if horizon == 1 else ()
 
     networks.probe(f"cell {name!r}", use)
@@ -192,7 +192,7 @@ def _window_losses(model: Forecaster, params: ReadoutParams, batch: Examples) ->
     """Returns the loss of each window [B], and its weight."""
 
     def window_loss(steps: Any) -> jax.Array:
-        return model.loss(params, steps["inputs"], steps["targets"], weights=steps["weights"])[1]
+        return model.loss(params, steps["inputs"], steps["targets"], weights=steps["weights"], key=None)[1]
 
     return jax.vmap(window_loss, in_axes=1)(batch.steps), jnp.sum(batch.steps["weights"], axis=(0, 2))
 

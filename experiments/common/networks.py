@@ -140,7 +140,7 @@ def probe_on_task(name: str, model: ReadoutModel, task: tasks.Task) -> None:
     def use(key: jax.Array) -> Any:
         xs = jnp.zeros((task.sequence_length, 1, task.input_size))
         params = model.init(key)
-        model.apply(params, xs)  # first, as its messages are the plainer ones
+        model.apply(params, xs, key=None)  # first, as its messages are the plainer ones
         return diagnostics.state_gradients(model.cell, params.cell, xs, lambda hs: jnp.sum(model.read(params, hs)))
 
     probe(f"cell {name!r}", use)

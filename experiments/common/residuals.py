@@ -41,7 +41,7 @@ def _residuals(model: Forecaster, params: Any, z: jax.Array) -> jax.Array:
     one = jnp.asarray(special.ndtr(1.0), z.dtype)  # level of the quantile one standard deviation above the mean
 
     def seed_residuals(params: Any, z: jax.Array) -> jax.Array:
-        outputs = model.apply(params, z[:-1])[1][..., 0, 0, :]
+        outputs = model.apply(params, z[:-1], key=None)[1][..., 0, 0, :]
         center = model.head.center(outputs)
         return (z[1:, :, 0] - center) / (model.head.quantile(outputs, one) - center)
 

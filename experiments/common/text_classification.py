@@ -140,7 +140,7 @@ def predictions(model: Classifier, params: Any, split: Split) -> np.ndarray:
 
 
 def _predict(model: Classifier, params: Any, batch: Examples) -> jax.Array:
-    return jnp.argmax(model.apply(params, batch.steps, batch.whole[0]), axis=-1)
+    return jnp.argmax(model.apply(params, batch.steps, batch.whole[0], key=None), axis=-1)
 
 
 def records(row: Row, **fields: Any) -> list[dict[str, Any]]:

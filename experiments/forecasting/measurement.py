@@ -146,5 +146,5 @@ def _paths(horizon: int, count: int, model: Forecaster, params: ReadoutParams, b
 
 def _direct_outputs(model: Forecaster, params: ReadoutParams, batch: Examples) -> jax.Array:
     """Returns a direct model's outputs for all steps ahead, [B, H, head.outputs]."""
-    _, outputs = model.apply(params, batch.steps)
+    _, outputs = model.apply(params, batch.steps, key=None)
     return outputs[-1, :, :, 0]

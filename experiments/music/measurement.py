@@ -95,7 +95,7 @@ def continued(config: FitConfig, outcome: Outcome, piece: np.ndarray) -> np.ndar
 @functools.partial(jax.jit, static_argnames=("model", "steps"))
 def improvise(model: ReadoutModel, params: Any, key: jax.Array, prefix: jax.Array, steps: int) -> jax.Array:
     """Draws the steps after a prefix [P, K], each key independently; returns prefix and continuation [P + steps, K]."""
-    state, logits = model.apply(params, prefix[:, None])
+    state, logits = model.apply(params, prefix[:, None], key=None)
 
     def step(carry: tuple[Any, jax.Array], key: jax.Array) -> tuple[tuple[Any, jax.Array], jax.Array]:
         state, logits = carry

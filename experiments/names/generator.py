@@ -130,7 +130,7 @@ def loss(model: LanguageModel, params: Any, batch: Examples, key: jax.Array) -> 
 
 def sum_nats(model: LanguageModel, params: Any, batch: Examples) -> jax.Array:
     """Returns the nats of each name [B], END included."""
-    _, logits = model.apply(params, batch.steps[:-1], lengths=batch.whole - 1)
+    _, logits = model.apply(params, batch.steps[:-1], lengths=batch.whole - 1, key=None)
     valid = jnp.arange(len(logits))[:, None] < (batch.whole - 1)[None]
     nats = jax.vmap(nats_per_token, in_axes=1)(logits, batch.steps[1:], valid)
     return nats * (batch.whole - 1)

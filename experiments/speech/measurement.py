@@ -105,7 +105,7 @@ def _predict(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax
     """Returns the predicted digits of a batch [B, N], and their numbers [B]."""
     (frames, _), (lengths, _) = batch
     if isinstance(model, Classifier):
-        best = jnp.argmax(model.apply(params, frames, lengths), axis=-1)
+        best = jnp.argmax(model.apply(params, frames, lengths, key=None), axis=-1)
         return best[:, None], jnp.ones_like(best)
     labels, counts = model.decode(params, frames, lengths)
     return (labels - 1).T, counts

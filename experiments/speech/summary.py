@@ -78,7 +78,7 @@ def _joined_figure(problem: Problem, outcome: Outcome) -> bytes:
         seconds, end = LogMel.hop * np.arange(len(frames)), LogMel.hop * len(frames)
         above.imshow(frames.T, origin="lower", aspect="auto", cmap="magma", extent=(0, end, 0, frames.shape[1]))
         above.set(ylabel="mel band", title=f"spoken {spoken}; predicted {predicted}", xticks=[])
-        logits = model.apply(params, jnp.asarray(frames[:, None]), jnp.array([len(frames)]))
+        logits = model.apply(params, jnp.asarray(frames[:, None]), jnp.array([len(frames)]), key=None)
         shares = np.asarray(jax.nn.softmax(logits[:, 0]))
         below.plot(seconds, shares[:, 0], color="0.7", lw=1, label="blank")
         for digit in np.flatnonzero(shares[:, 1:].max(axis=0) > 0.1):

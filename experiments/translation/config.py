@@ -123,7 +123,7 @@ def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
         model = make()
         params, ids, lengths = model.init(key), jnp.ones((2, 1), int), jnp.ones(1, int)
         gradient = jax.grad(lambda p: model.loss(p, ids, lengths, ids, lengths, key, config.own_words))(params)
-        start = model.encode(params, ids, lengths)
+        start = model.encode(params, ids, lengths, key=None)
         return gradient, model.decoder.step(start.params, start.state, ids[0])
 
     networks.probe(f"--cell={config.cell}", use)

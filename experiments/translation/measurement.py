@@ -43,15 +43,15 @@ def loss(model: EncoderDecoder, params: Any, batch: Examples, key: jax.Array, ow
 
 def translate(model: EncoderDecoder, params: Any, batch: Examples, **options: Any) -> SearchResult:
     """Returns the translations of a batch's sources by beam search, whose options are given."""
-    start = model.encode(params, batch.steps["source"], batch.whole["source"])
+    start = model.encode(params, batch.steps["source"], batch.whole["source"], key=None)
     return beam_search(model.decoder, start.params, start.state, **options)
 
 
 def log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.Array:
     """Returns the log probability of each pair's target, END included [B]."""
-    start = model.encode(params, batch.steps["source"], batch.whole["source"])
+    start = model.encode(params, batch.steps["source"], batch.whole["source"], key=None)
     lengths = batch.whole["target"]
-    return model.decoder.log_probability(start.params, batch.steps["target"], start.state, lengths=lengths)
+    return model.decoder.log_probability(start.params, batch.steps["target"], start.state, lengths=lengths, key=None)
 
 
 def baselines(corpus: Corpus) -> list[Baseline]:

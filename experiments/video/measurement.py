@@ -40,7 +40,7 @@ def loss(model: VideoClassifier, params: Any, batch: Examples, key: jax.Array) -
 
 def _predict(model: VideoClassifier, params: Any, batch: Examples) -> list[jax.Array]:
     """Returns the predicted `Classes` of a batch [B, ...]."""
-    logits = model.apply(params, clips.batch(batch.whole["key"], batch.whole["image"]).frames)
+    logits = model.apply(params, clips.batch(batch.whole["key"], batch.whole["image"]).frames, key=None)
     return [jnp.argmax(each, axis=-1) for each in (jnp.swapaxes(logits.frames[1:], 0, 1), *logits.clip)]
 
 

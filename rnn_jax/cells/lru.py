@@ -86,7 +86,13 @@ class LRU(LinearCell):
         )
 
     def initial_state(self, params: LRUParams, batch_shape: tuple[int, ...] = ()) -> jax.Array:
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.nu.dtype)
+        dtype = params.nu.dtype
+        if dtype not in (jnp.float32, jnp.float64):
+            raise TypeError(
+                f"LRU: params must be float32 or float64, of which complex numbers are made, got {dtype}; for products "
+                "in bfloat16 use MixedPrecision(LRU(...))"
+            )
+        zeros = jnp.zeros((*batch_shape, self.hidden_size), dtype)
         return jax.lax.complex(zeros, zeros)
 
     def project(self, params: LRUParams, x: jax.Array) -> jax.Array:

@@ -109,7 +109,7 @@ def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evide
 
 @functools.partial(jax.jit, static_argnames="model")
 def _loss(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> jax.Array:
-    return task.loss(model.apply(params, batch.inputs)[1], batch)
+    return task.loss(model.apply(params, batch.inputs, key=None)[1], batch)
 
 
 def not_finite(tree: Any) -> dict[str, int]:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.linear import Transition
@@ -85,11 +86,12 @@ def state_gradients(
     Raises:
       TypeError, ValueError: as `rnn_jax.unroll`.
     """
+    parameters.check(cell, params)
     state = cell.initial_state(params, xs.shape[1:-1])
     zeros = jax.tree.map(lambda s: jnp.zeros((xs.shape[0], *s.shape), s.dtype), state)
 
     def perturbed_loss(perturbations: State) -> jax.Array:
-        _, ys = unroll(Perturbed(cell), params, (xs, perturbations), engine=engine)
+        _, ys = unroll(Perturbed(cell), params, (xs, perturbations), engine=engine, key=None)
         return loss(ys)
 
     return jax.grad(perturbed_loss, allow_int=True)(zeros)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import parameters
 from rnn_jax.cell import Cell, Params
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.diagnostics.lag_gradients import align_to_last, gradient_norms, state_gradients
@@ -85,6 +86,7 @@ def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
     Returns:
       Norms [lags] in float64, relative to that at lag 0.
     """
+    parameters.check(cell, params)
     rest, output = (np.asarray(matrix, np.float64) for matrix in _linearise(cell, params))
     norms = []
     for _ in range(lags):

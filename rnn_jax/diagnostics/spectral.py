@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.trees import floats, refill
@@ -26,6 +27,7 @@ def recurrent_blocks(cell: Cell, params: Params) -> list[np.ndarray]:
       floating-point components of the state, complex units twice. ReLUs without a bias are at their kink there: each
       derivative is the larger one of both sides, so it is W_h, as of the same cell written as a `SplitCell`.
     """
+    parameters.check(cell, params)
     jacobians = [np.asarray(matrix) for matrix in _jacobians(cell, params)]
     # A component that does not enter the product, as an LSTM's c, has a zero matrix, with eigenvalues 0.
     return [block.T for matrix in jacobians for block in np.split(matrix, matrix.shape[0] // matrix.shape[1])]

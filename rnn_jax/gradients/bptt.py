@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from rnn_jax import noise
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart
@@ -40,7 +41,7 @@ class BPTT(Static):
     engine: Engine = Hoisted()
 
     def init(
-        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
+        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> SegmentStart:
         """Returns the carry before the first segment; see `Estimator.init`."""
         return SegmentStart.create(cell, params.cell, xs, state, key)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from rnn_jax import noise
 from rnn_jax.cell import Cell, State
 from rnn_jax.gradients.online import FlatCell, Online, OnlineCarry
 from rnn_jax.gradients.pattern import Blocks, blocks
@@ -40,7 +41,7 @@ class EProp(Sparse):
     """
 
     def init(
-        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
+        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> OnlineCarry:
         """Returns the carry before the first segment; see `Estimator.init`."""
         if not cell.is_split:

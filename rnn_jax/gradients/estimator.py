@@ -14,10 +14,11 @@ import jax.numpy as jnp
 
 from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, State
+from rnn_jax.engines import Scan
 from rnn_jax.models import ReadoutModel
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.tasks import Batch, Task
-from rnn_jax.unrolling import Sequences, checked
+from rnn_jax.unrolling import Sequences, checked, unroll
 
 # (readout parameters, outputs [n, *batch, ...], targets [n, ...]) -> scalar. It is a sum over the n steps: an estimator
 # calls it for one step, for a segment or for the whole sequence.
@@ -36,7 +37,7 @@ class Estimator(Protocol):
     """A frozen dataclass; its value and its gradient of the readout are exact, that of the cell is an estimate."""
 
     def init(
-        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
+        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> Any:
         """Returns the carry before the first segment.
 
@@ -46,14 +47,15 @@ class Estimator(Protocol):
           xs: inputs of a segment as in `__call__`; only their shapes and dtypes are used.
           state: state before the first step, every leaf [*batch, ...]; None means the cell's initial state, whose
             parameters, if it has any, then receive their gradient.
-          key: random key for cells with noise and for random estimators.
+          key: random key for cells with noise and for random estimators, which must be given one; None means a cell in
+            evaluation.
 
         Returns:
           A pytree to pass to `__call__`.
 
         Raises:
           TypeError: if the estimator does not support the cell.
-          ValueError: if a key is needed and is None.
+          ValueError: if a key is needed and not given.
         """
         ...
 
@@ -100,9 +102,12 @@ class SegmentStart(NamedTuple):
     key: jax.Array | None  # for the segments to come
 
     @classmethod
-    def create(cls, cell: Cell, params: Any, xs: Any, state: State | None, key: jax.Array | None) -> "SegmentStart":
+    def create(cls, cell: Cell, params: Any, xs: Any, state: State | None, key: noise.Key) -> "SegmentStart":
         """Returns the start of the first segment; arguments of `Estimator.init`, but `params` are the cell's."""
         jax.eval_shape(lambda xs, s: checked(cell, params, xs, s).state, xs, state)
+        if isinstance(key, noise.NotGiven):
+            jax.eval_shape(lambda xs: unroll(cell, params, xs, engine=Scan()), xs)  # refuses noise without a key
+            key = None
         is_initial = state is None
         return cls(cell.initial_state(params, batch_shape(xs)) if is_initial else state, jnp.array(is_initial), key)
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import flatten_util
 
-from rnn_jax import masking
+from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, require_step
@@ -90,13 +90,14 @@ class Online(Static, abc.ABC):
         """Returns dL_t/ds_t M_t [P], with `state_bar` = dL_t/ds_t [S]."""
 
     def init(
-        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
+        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> OnlineCarry:
         """Returns the carry before the first segment; see `Estimator.init`."""
         start = SegmentStart.create(cell, params.cell, xs, state, key)
         require_step(self, cell, params.cell, xs)
-        if self.is_random and key is None:
+        if self.is_random and start.key is None:
             raise ValueError(f"{type(self).__name__} is random: init needs a key")
+        key = start.key
         start, segment_key = start.split_key()
 
         def first_rows(xs: Any) -> masking.Flagged:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, masking
+from rnn_jax import checks, masking, noise
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, flagged, require_step
@@ -90,14 +90,14 @@ class TBPTT(Static):
         return 0 if self.window is None else self.window - self.segment_length
 
     def init(
-        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: jax.Array | None = None
+        self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> Window:
         """Returns the carry before the first segment; see `Estimator.init`."""
         start = SegmentStart.create(cell, params.cell, xs, state, key)
         require_step(self, cell, params.cell, xs)
         if not self.overlap:
             return Window(start, None, jnp.array(0))
-        inputs = jax.eval_shape(lambda xs: flagged(cell, params.cell, checked(cell, params.cell, xs), key), xs)
+        inputs = jax.eval_shape(lambda xs: flagged(cell, params.cell, checked(cell, params.cell, xs), start.key), xs)
         recent = jax.tree.map(lambda x: jnp.zeros((self.overlap, *x.shape[1:]), x.dtype), inputs)
         return Window(start, recent, jnp.array(0))
 

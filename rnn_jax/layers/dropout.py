@@ -1,7 +1,7 @@
 """Dropout, Srivastava et al. 2014: on the inputs of a layer, and inside its recurrence.
 
-With a key a unit is dropped with probability `rate` and the others are scaled by 1 / (1 - rate); without one nothing
-happens.
+With a key a unit is dropped with probability `rate` and the others are scaled by 1 / (1 - rate); with `key=None`
+nothing happens.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class Dropout(Wrapper, Layer):
         super().__post_init__()
 
     def unroll(self, params: Params, xs: Any, state: State, options: UnrollOptions) -> tuple[State, Any]:
-        key_mask, key = noise.keys(options.key, 2)
+        key_mask, key = noise.keys(noise.given(options.key, self), 2)
         if key_mask is not None:
             xs = _drop(xs, self._mask(key_mask, xs.shape[:-1]), self.rate)
         return unroll(self.cell, params, xs, state, **options.keywords(key=key))

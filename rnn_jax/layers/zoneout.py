@@ -16,7 +16,7 @@ from rnn_jax.wrapper import Advance, Wrapper
 class Zoneout(Wrapper):
     """Units keep their previous value at random: s_t = m_t * s_{t-1} + (1 - m_t) * step(s_{t-1}, d_t).
 
-    With a key m_t ~ Bernoulli(rate), drawn at every step; without one m_t = rate, its expectation. Components of a
+    With a key m_t ~ Bernoulli(rate), drawn at every step; with `key=None` m_t = rate, its expectation. Components of a
     state that are integers (a counter) always step.
 
     >>> from rnn_jax.cells.lstm import LSTM, LSTMState

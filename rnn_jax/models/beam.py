@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, masking
+from rnn_jax import checks, masking, parameters
 from rnn_jax.cell import State
 from rnn_jax.data import Vocabulary
 from rnn_jax.models.attending import AttendingCell
@@ -62,6 +62,7 @@ def greedy(decoder: Decoder, params: DecoderParams, state: State, *, max_length:
     Raises:
       ValueError: if max_length is not a positive integer.
     """
+    parameters.check(decoder, params)
     checks.integer_at_least(1, max_length, "greedy: max_length")
     return _greedy(decoder, max_length, params, state)
 
@@ -113,6 +114,7 @@ def beam_search(
     Raises:
       ValueError: if width or max_length is not a positive integer, or alpha is not a number of at least 0.
     """
+    parameters.check(decoder, params)
     checks.integer_at_least(1, width, "beam_search: width")
     checks.integer_at_least(1, max_length, "beam_search: max_length")
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < float("inf"):

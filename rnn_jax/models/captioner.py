@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import noise, parameters
 from rnn_jax.models import bridge
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.models.image_encoder import ImageEncoder
@@ -94,6 +95,7 @@ class Captioner(Static):
         Raises:
           TypeError, ValueError: as `ImageEncoder.apply`; if images are not a batch.
         """
+        parameters.check(self, params)
         if jnp.ndim(images) != 4:
             expected = ", ".join(map(str, self.images.shape))
             raise ValueError(f"Captioner: images must be [B, {expected}], got shape {list(jnp.shape(images))}")
@@ -114,7 +116,7 @@ class Captioner(Static):
         images: Any,
         targets: Any,
         target_lengths: Any,
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
         sampling_probability: Any = 0.0,
     ) -> jax.Array:
         """Returns -mean log p(y_t | y_1 .. y_{t-1}, image), in nats per token of the batch.
@@ -124,7 +126,7 @@ class Captioner(Static):
           images: floats [B, height, width, channels].
           targets: ids [T, B], each sentence from its first token (without BEGIN) to END.
           target_lengths: number of tokens of each sentence, END included, integers [B].
-          key: random key of the decoder's noise; None means evaluation.
+          key: random key of the decoder's noise, required if there is some; None means evaluation.
           sampling_probability: probability of scheduled sampling, as in `Decoder.apply`.
 
         Raises:

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, integers
+from rnn_jax import checks, integers, noise, parameters
 from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
 from rnn_jax.engines import Engine, Hoisted
@@ -95,7 +95,7 @@ class Classifier(Static):
         lengths: Any = None,
         *,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Computes the logits of each sequence.
 
@@ -105,7 +105,7 @@ class Classifier(Static):
           lengths: number of steps of each sequence, integers [*batch] from 0 to T; None means T. Padding has no effect,
             except that ids outside the vocabulary are rejected. For a sequence of length 0, zeros are read.
           engine: solver of the recurrence.
-          key: random key of dropout and of the cell's noise; None means evaluation.
+          key: random key of dropout and of the cell's noise, required if there is some; None means evaluation.
 
         Returns:
           The logits [*batch, classes].
@@ -113,13 +113,14 @@ class Classifier(Static):
         Raises:
           TypeError, ValueError: as `rnn_jax.unroll` and `Encoder.apply`; if T is 0.
         """
+        parameters.check(self, params)
         if not jnp.ndim(inputs) or not jnp.shape(inputs)[0]:
             raise ValueError(f"Classifier: inputs must have at least one step, got shape {list(jnp.shape(inputs))}")
         xs = inputs if self.encoder is None else embedding.scaled(self.encoder, params.encoder, inputs)
-        key_cell, key_dropout = (None, None) if key is None else jax.random.split(key)
+        key_cell, key_dropout = noise.keys(key, 2)
         pooled = self._pooled(params.cell, xs, lengths, engine, key_cell)
-        if key_dropout is not None:
-            pooled = self._dropped(pooled, key_dropout)
+        if self.dropout:
+            pooled = self._dropped(pooled, noise.given(key_dropout, "Classifier: dropout"))
         return dense.apply(params.readout, self.classes, pooled)
 
     def loss(
@@ -130,7 +131,7 @@ class Classifier(Static):
         lengths: Any = None,
         *,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Returns -mean log p(label | sequence) over the sequences, in nats.
 
@@ -149,12 +150,14 @@ class Classifier(Static):
         logits = self.apply(params, inputs, lengths, engine=engine, key=key)
         return jnp.mean(cross_entropy("Classifier: labels", logits, labels))
 
-    def _pooled(self, params: Params, xs: Any, lengths: Any, engine: Engine, key: jax.Array | None) -> jax.Array:
+    def _pooled(self, params: Params, xs: Any, lengths: Any, engine: Engine, key: noise.Key) -> jax.Array:
         _, ys = unroll(self.cell, params, xs, lengths=lengths, engine=engine, key=key)
         steps, *batch_shape = ys.shape[:-1]
         lengths = jnp.full(batch_shape, steps) if lengths is None else integers.int32(lengths, "Classifier: lengths")
         return self.pooling(self.cell, ys, jnp.clip(lengths, 0, steps))
 
-    def _dropped(self, pooled: jax.Array, key: jax.Array) -> jax.Array:
+    def _dropped(self, pooled: jax.Array, key: jax.Array | None) -> jax.Array:
+        if key is None:
+            return pooled
         dropped: Any = nn.Dropout(self.dropout, deterministic=False).apply({}, pooled, rngs={"dropout": key})
         return dropped

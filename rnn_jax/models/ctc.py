@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import checks, integers, masking
+from rnn_jax import checks, integers, masking, noise
 from rnn_jax.cell import Cell
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.static import Static
@@ -69,7 +69,9 @@ class CTC(Static):
     def init(self, key: jax.Array) -> ReadoutParams:
         return self.network.init(key)
 
-    def apply(self, params: ReadoutParams, xs: Any, lengths: Any = None, *, key: jax.Array | None = None) -> jax.Array:
+    def apply(
+        self, params: ReadoutParams, xs: Any, lengths: Any = None, *, key: noise.Key = noise.NOT_GIVEN
+    ) -> jax.Array:
         """Returns the logits [T, B, labels + 1] of inputs xs [T, B, F]; lengths and key as in `rnn_jax.unroll`."""
         return self.network.apply(params, xs, lengths=lengths, key=key)[1]
 
@@ -81,7 +83,7 @@ class CTC(Static):
         labels: Any,
         label_lengths: Any,
         *,
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Returns -mean log p(labels | xs) over the sequences, in nats per sequence, by `optax.ctc_loss`.
 
@@ -91,7 +93,7 @@ class CTC(Static):
           lengths: number of steps of each sequence, integers [B].
           labels: integers [N, B] in 1 .. `labels`.
           label_lengths: number of labels of each sequence, integers [B].
-          key: random key of the cell's noise; None means evaluation.
+          key: random key of the cell's noise, required if there is some; None means evaluation.
 
         Raises:
           TypeError: if labels are not integers.
@@ -115,7 +117,7 @@ class CTC(Static):
 
     def decode(self, params: ReadoutParams, xs: Any, lengths: Any) -> Labelling:
         """Returns the labels [T, B] of the most probable path of inputs xs [T, B, F] (section 3.2)."""
-        return best_path(self.apply(params, xs, lengths), lengths)
+        return best_path(self.apply(params, xs, lengths, key=None), lengths)
 
 
 def best_path(logits: jax.Array, lengths: Any) -> Labelling:

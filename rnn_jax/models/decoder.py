@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_jax import integers, masking
+from rnn_jax import integers, masking, noise, parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.data import Encoder, Vocabulary
 from rnn_jax.engines import Engine, Scan
@@ -134,7 +134,7 @@ class Decoder(Static):
         *,
         lengths: Any = None,
         engine: Engine = Scan(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
         sampling_probability: Any = 0.0,
     ) -> tuple[State, jax.Array]:
         """Computes the logits of every target token given the tokens before it (teacher forcing).
@@ -145,7 +145,8 @@ class Decoder(Static):
           state: state from `initial_state`.
           lengths: number of tokens of each sequence, END included, integers [*batch]; None means T.
           engine: solver of the recurrence. `Scan` is the fastest for a cell that attends.
-          key: random key of the noise and of scheduled sampling; None means evaluation.
+          key: random key of the noise and of scheduled sampling, required if there is some; None means
+            evaluation.
           sampling_probability: probability that a token read is drawn from the model's prediction instead of taken from
             the target (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099). It may be traced.
 
@@ -156,6 +157,7 @@ class Decoder(Static):
           TypeError, ValueError: as `rnn_jax.unroll`; if targets are not tokens; if sampling_probability is not in
             [0, 1], or is given without a key.
         """
+        parameters.check(self, params)
         fixed = isinstance(sampling_probability, int | float)
         if fixed and not 0 <= sampling_probability <= 1:
             raise ValueError(f"Decoder: sampling_probability must be in [0, 1], got {sampling_probability}")
@@ -163,7 +165,7 @@ class Decoder(Static):
         if fixed and sampling_probability == 0:
             final_state, ys = unroll(self.cell, params.cell, xs, state, lengths=lengths, engine=engine, key=key)
             return final_state, self.read(params, ys)
-        if key is None:
+        if key is None or isinstance(key, noise.NotGiven):
             raise ValueError("Decoder: scheduled sampling draws tokens at random: give a key")
         key_draws, key = jax.random.split(key)
         cell = scheduled_sampling.ScheduledCell(self.cell, self.encoder)

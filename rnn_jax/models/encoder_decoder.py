@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnn_jax import noise, parameters
 from rnn_jax.cell import Cell, Params
 from rnn_jax.data import Encoder
 from rnn_jax.models import bridge, embedding
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
-from rnn_jax.noise import keys
 from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
 
@@ -88,7 +88,7 @@ class EncoderDecoder(Static):
         return EncoderDecoderParams(self.tokens.init(key_tokens), encoder, bridge_params, decoder)
 
     def encode(
-        self, params: EncoderDecoderParams, source: Any, lengths: Any = None, *, key: jax.Array | None = None
+        self, params: EncoderDecoderParams, source: Any, lengths: Any = None, *, key: noise.Key = noise.NOT_GIVEN
     ) -> DecoderStart:
         """Reads a source.
 
@@ -96,7 +96,7 @@ class EncoderDecoder(Static):
           params: parameters from `init`.
           source: ids [S, B].
           lengths: number of tokens of each source, integers [B]; None means S.
-          key: random key of the encoder's noise; None means evaluation.
+          key: random key of the encoder's noise, required if there is some; None means evaluation.
 
         Returns:
           The parameters (with the memory) and state for `greedy`, `beam_search` and the methods of `decoder`.
@@ -104,6 +104,7 @@ class EncoderDecoder(Static):
         Raises:
           TypeError, ValueError: as `rnn_jax.unroll` and `Encoder.apply`.
         """
+        parameters.check(self, params)
         xs = embedding.scaled(self.tokens, params.tokens, source)
         state, memory = unroll(self.encoder, params.encoder, xs, lengths=lengths, key=key)
         source_shapes, target_shapes = self._state_shapes(params.encoder, params.decoder)
@@ -119,7 +120,7 @@ class EncoderDecoder(Static):
         source_lengths: Any,
         targets: Any,
         target_lengths: Any,
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
         sampling_probability: Any = 0.0,
     ) -> jax.Array:
         """Returns -mean log p(y_t | y_1 .. y_{t-1}, x), in nats per token of the batch.
@@ -130,13 +131,13 @@ class EncoderDecoder(Static):
           source_lengths: number of tokens of each source, integers [B].
           targets: ids [T, B], each sequence from its first token (without BEGIN) to END.
           target_lengths: number of tokens of each target, END included, integers [B].
-          key: random key of all noise; None means evaluation.
+          key: random key of all noise, required if there is some; None means evaluation.
           sampling_probability: probability of scheduled sampling, as in `Decoder.apply`.
 
         Raises:
           TypeError, ValueError: as `encode` and `Decoder.apply`.
         """
-        key_encoder, key_decoder = keys(key, 2)
+        key_encoder, key_decoder = noise.keys(key, 2)
         start = self.encode(params, source, source_lengths, key=key_encoder)
         return self.decoder.loss(
             start.params,

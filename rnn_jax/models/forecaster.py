@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, masking
+from rnn_jax import checks, masking, noise, parameters
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models.heads import Head
@@ -79,7 +79,7 @@ class Forecaster(Static):
         lengths: Any = None,
         resets: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> tuple[State, jax.Array]:
         """Computes the inputs of the head after every step; arguments and errors as `rnn_jax.unroll`.
 
@@ -99,7 +99,7 @@ class Forecaster(Static):
         lengths: Any = None,
         weights: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> tuple[State, jax.Array]:
         """Computes the head's loss, the mean over steps, sequences and features.
 
@@ -112,7 +112,7 @@ class Forecaster(Static):
           weights: weights of the targets [T, *batch, H]; None means 1. A target of weight 0 may be anything, NaN
             included.
           engine: solver of the recurrence.
-          key: random key of the cell's noise; None means evaluation.
+          key: random key of the cell's noise, required if there is some; None means evaluation.
 
         Returns:
           The final state, and the loss.
@@ -223,7 +223,8 @@ def _check_shape(message: str, array: jax.Array, shape: tuple[int, ...]) -> None
 
 def _after_history(model: Forecaster, params: ReadoutParams, history: Any) -> tuple[State, jax.Array]:
     """Returns the state after a history, and the outputs of its last step."""
-    state, hs = unroll(model.cell, params.cell, history)
+    parameters.check(model, params)
+    state, hs = unroll(model.cell, params.cell, history, key=None)
     return state, model._shaped(model.network.read(params, hs[-1]))
 
 

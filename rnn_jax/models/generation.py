@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, integers, masking
+from rnn_jax import checks, integers, masking, parameters
 from rnn_jax.cell import State
 from rnn_jax.models.language import LanguageModel
 from rnn_jax.models.readout import ReadoutParams
@@ -71,6 +71,7 @@ def generate(
       ValueError: if a shape does not fit, a number is out of range, a prompt is empty or has a token that is not in the
         vocabulary, or prompt and count exceed `max_length` in total. Traced prompts are not checked.
     """
+    parameters.check(model, params)
     for name, value in (("count", count), ("max_length", max_length)):
         checks.integer_at_least(1, value, f"generate: {name}")
     if end is not None:

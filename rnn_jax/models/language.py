@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax import masking
+from rnn_jax import masking, noise
 from rnn_jax.cell import Cell, State
 from rnn_jax.data import Encoder, OneHot
 from rnn_jax.engines import Engine, Hoisted
@@ -75,7 +75,7 @@ class LanguageModel(Static):
         lengths: Any = None,
         resets: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> tuple[State, jax.Array]:
         """Computes the logits of the id that follows each given id.
 
@@ -86,7 +86,7 @@ class LanguageModel(Static):
           lengths: lengths, as in `rnn_jax.unroll`.
           resets: resets, as in `rnn_jax.unroll`.
           engine: solver of the recurrence.
-          key: random key of the cell's noise; None means evaluation.
+          key: random key of the cell's noise, required if there is some; None means evaluation.
 
         Returns:
           The final state, and the logits [T, *batch, size].
@@ -108,7 +108,7 @@ class LanguageModel(Static):
         lengths: Any = None,
         resets: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> tuple[State, jax.Array]:
         """Computes -mean log p(target_t | ids_1 .. ids_t), in nats per token, over the steps within the lengths.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks
+from rnn_jax import checks, noise, parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense
@@ -58,7 +58,8 @@ class ReadoutModel(Static):
     def init(self, key: jax.Array) -> ReadoutParams:
         key_cell, key_readout = jax.random.split(key)
         params = self.cell.init(key_cell)
-        _, hs = jax.eval_shape(lambda p: unroll(self.cell, p, jnp.zeros((1, 1, self.cell.input_size))), params)
+        xs = jnp.zeros((1, 1, self.cell.input_size))
+        _, hs = jax.eval_shape(lambda p: unroll(self.cell, p, xs, key=None), params)
         return ReadoutParams(params, dense.init(key_readout, self.output_size, hs))
 
     def apply(
@@ -70,7 +71,7 @@ class ReadoutModel(Static):
         lengths: Any = None,
         resets: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> tuple[State, jax.Array]:
         """Unrolls the cell and reads every step; arguments and errors as `rnn_jax.unroll`.
 
@@ -78,6 +79,7 @@ class ReadoutModel(Static):
           The final state, and the outputs [T, *batch, output_size]. Beyond a sequence's length they are O(c), not zero:
           leave those steps out of the loss.
         """
+        parameters.check(self, params)
         final_state, hs = unroll(
             self.cell, params.cell, xs, state, lengths=lengths, resets=resets, engine=engine, key=key
         )

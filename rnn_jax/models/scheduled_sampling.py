@@ -5,7 +5,7 @@ through a draw.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,9 @@ class ScheduledCell(Wrapper):
     """
 
     encoder: Encoder
+
+    def init(self, key: jax.Array) -> NoReturn:
+        raise NotImplementedError("ScheduledCell has the parameters of a Decoder")
 
     def inner_params(self, params: Any) -> Any:
         return params.cell

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, integers, masking
+from rnn_jax import checks, integers, masking, noise, parameters
 from rnn_jax.cell import Cell
 from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
@@ -103,7 +103,7 @@ class Tagger(Static):
         *,
         lengths: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Computes the logits of every word's tag.
 
@@ -113,7 +113,7 @@ class Tagger(Static):
           characters: ids [T, *batch, C], as in `WordEncoder.apply`; None without a word encoder.
           lengths: number of words of each sentence, integers [*batch]; None means T.
           engine: solver of the recurrence.
-          key: random key of word dropout and of the layers' noise; None means evaluation.
+          key: random key of word dropout and of the layers' noise, required if there is some; None means evaluation.
 
         Returns:
           The logits [T, *batch, tags], meaningless beyond a sentence's end.
@@ -122,13 +122,15 @@ class Tagger(Static):
           TypeError, ValueError: as `rnn_jax.unroll` and `Embedding.apply`; if characters are missing, not expected, or
             not those of as many words.
         """
+        parameters.check(self, params)
         if (characters is None) != (self.word_encoder is None):
             problem = "are needed by the word encoder" if characters is None else "have no word encoder to read them"
             raise ValueError(f"Tagger: characters {problem}")
         words = integers.int32(words, "Tagger: words")
         # Keys by fold_in: word dropout draws the same with and without a word encoder.
         key_words, key_encoder, key_network = (
-            None if key is None else jax.random.fold_in(key, purpose) for purpose in range(3)
+            key if key is None or isinstance(key, noise.NotGiven) else jax.random.fold_in(key, purpose)
+            for purpose in range(3)
         )
         xs = self._embedded(params, words, key_words)
         if self.word_encoder is not None:
@@ -146,7 +148,7 @@ class Tagger(Static):
         *,
         lengths: Any = None,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Returns -mean log p(tag), in nats per word, over the words of all sentences of the batch.
 
@@ -180,7 +182,7 @@ class Tagger(Static):
         engine: Engine = Hoisted(),
     ) -> jax.Array:
         """Returns the most probable tags, int32 [T, *batch], -1 beyond a sentence's end; arguments as `apply`."""
-        logits = self.apply(params, words, characters, lengths=lengths, engine=engine)
+        logits = self.apply(params, words, characters, lengths=lengths, engine=engine, key=None)
         tags = jnp.argmax(logits, axis=-1).astype(jnp.int32)
         if lengths is None:
             return tags
@@ -190,8 +192,9 @@ class Tagger(Static):
     def _network(self) -> ReadoutModel:
         return ReadoutModel(self.cell, self.tags)
 
-    def _embedded(self, params: TaggerParams, words: Any, key: jax.Array | None) -> jax.Array:
-        if key is not None and self.word_dropout:
+    def _embedded(self, params: TaggerParams, words: Any, key: noise.Key) -> jax.Array:
+        key = noise.given(key, "Tagger: word_dropout") if self.word_dropout else None
+        if key is not None:
             dropped = jax.random.bernoulli(key, self.word_dropout, words.shape)
             words = jnp.where(dropped, Vocabulary.UNKNOWN, words)
         return embeddings.scaled(self.embedding, params.embedding, words)

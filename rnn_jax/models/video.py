@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, integers
+from rnn_jax import checks, integers, noise, parameters
 from rnn_jax.cell import Cell, Params
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense
@@ -103,7 +103,7 @@ class VideoClassifier(Static):
         frames: Any,
         *,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> VideoLogits:
         """Computes the logits of every frame and of every clip.
 
@@ -111,7 +111,7 @@ class VideoClassifier(Static):
           params: parameters from `init`.
           frames: floats [T, B, height, width, channels], T at least 1.
           engine: solver of the recurrence.
-          key: random key of the cell's noise; None means evaluation.
+          key: random key of the cell's noise, required if there is some; None means evaluation.
 
         Returns:
           The logits of the frames [T, B, frame_classes], and of the clips, [B, classes] for each question.
@@ -119,6 +119,7 @@ class VideoClassifier(Static):
         Raises:
           TypeError, ValueError: as `ImageEncoder.apply` and `rnn_jax.unroll`; if frames are not a batch of clips.
         """
+        parameters.check(self, params)
         if jnp.ndim(frames) != 5 or not jnp.shape(frames)[0]:
             expected = ", ".join(map(str, self.images.shape))
             raise ValueError(
@@ -145,7 +146,7 @@ class VideoClassifier(Static):
         clip_labels: Sequence[Any],
         *,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Returns -mean log p(label of a frame) - sum_q mean log p(label of the clip)_q, in nats.
 

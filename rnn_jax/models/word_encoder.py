@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import integers
+from rnn_jax import integers, noise, parameters
 from rnn_jax.cell import Cell
 from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
@@ -68,7 +68,7 @@ class WordEncoder(Static):
         characters: Any,
         *,
         engine: Engine = Hoisted(),
-        key: jax.Array | None = None,
+        key: noise.Key = noise.NOT_GIVEN,
     ) -> jax.Array:
         """Encodes words.
 
@@ -77,7 +77,7 @@ class WordEncoder(Static):
           characters: ids [*batch, C], with `Vocabulary.PADDING` after each word's end and nowhere else, as
             `rnn_jax.data.spell` gives them.
           engine: solver of the recurrence.
-          key: random key of the cell's noise; None means evaluation.
+          key: random key of the cell's noise, required if there is some; None means evaluation.
 
         Returns:
           The features [*batch, features], zero for a word without characters.
@@ -85,6 +85,7 @@ class WordEncoder(Static):
         Raises:
           TypeError, ValueError: as `Embedding.apply`; if there is no axis of words.
         """
+        parameters.check(self, params)
         if jnp.ndim(characters) < 2:
             raise ValueError(f"WordEncoder: characters must be [*batch, C], got shape {list(jnp.shape(characters))}")
         # All words of all sentences form one batch; time runs over their characters.

@@ -11,7 +11,7 @@ import optax
 
 from rnn_jax import checks, mesh, norms
 from rnn_jax.gradients import BPTT, Estimator
-from rnn_jax.seeds import over_seeds
+from rnn_jax.seeds import check_keys, over_seeds
 from rnn_jax.static import Static
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.not_finite import NotFinite, Stop
@@ -110,8 +110,10 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
       The train state, [seeds, ...].
 
     Raises:
+      ValueError: if there is not one key for each seed.
       TypeError: if a parameter is complex, as JAX's gradient of it is the conjugate of the direction of ascent.
     """
+    check_keys(keys, "training.init")
     _check_real(jax.eval_shape(trainer.model.init, jax.random.key(0)))
     mesh.check(trainer)
 

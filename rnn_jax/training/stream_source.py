@@ -90,7 +90,7 @@ def _mean_loss(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
     def seed_loss(params: ReadoutParams, streams: Streams) -> jax.Array:
         def read(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
             segment = mesh.split_batch(streams.segment(index))
-            state, logits = model.apply(params, _one_hot(model, segment), state)
+            state, logits = model.apply(params, _one_hot(model, segment), state, key=None)
             return state, nats_per_token(logits, segment.targets, segment.weights) * jnp.sum(segment.weights)
 
         state = model.cell.initial_state(params.cell, (streams.batch_size,))

@@ -86,7 +86,7 @@ def _test_batch(task: Task, key: jax.Array, index: jax.Array, batch_size: int) -
 def _metrics(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> dict[str, jax.Array]:
     def seed_metrics(params: Any, task: Task, batch: Batch) -> dict[str, jax.Array]:
         batch = mesh.split_batch(batch)
-        _, outputs = model.apply(params, batch.inputs)
+        _, outputs = model.apply(params, batch.inputs, key=None)
         return task.metrics(outputs, batch)
 
     return over_seeds(seed_metrics, params, task, batch)

@@ -102,7 +102,7 @@ def make_case(layer, batch_shape, lengths, resets, seed, steps=T):
         lambda like: np.asarray(like + 0.5 * draw(rng, like), like.dtype), initial_state(params, layer, batch_shape)
     )
     xs = rng.normal(size=(steps, *batch_shape, layer.input_size))
-    outputs = jax.eval_shape(lambda p, xs, s: unroll(layer, p, xs, s), params, xs, state)
+    outputs = jax.eval_shape(lambda p, xs, s: unroll(layer, p, xs, s, key=None), params, xs, state)
     weights = jax.tree.map(lambda leaf: draw(rng, leaf), outputs)
     lengths, resets = np.reshape(lengths, batch_shape), np.reshape(resets, (steps, *batch_shape))
     padding = np.arange(steps).reshape((steps,) + (1,) * len(batch_shape)) >= lengths[None]
@@ -120,7 +120,9 @@ def evaluate(layer, params, xs, state, fresh, weights, lengths, resets, reverse,
     def loss(params, xs, state):
         own = layer.initial_state(params, xs.shape[1:-1])
         start = jax.tree.map(jnp.where, fresh, own, state)
-        results = unroll(layer, params, xs, start, lengths=lengths, resets=resets, reverse=reverse, engine=engine)
+        results = unroll(
+            layer, params, xs, start, lengths=lengths, resets=resets, reverse=reverse, engine=engine, key=None
+        )
         terms = jax.tree.map(lambda r, w: jnp.sum((r * w).real) if floats(r) else 0.0, results, weights)
         return sum(jax.tree.leaves(terms)), results
 
