@@ -166,6 +166,7 @@ def test_groups_by_length_hold_every_item():
     assert sum(group["items"] for group in groups) == 10
     assert [group["exact"] for group in groups] == [1.0] * len(groups)
     assert all(a["longest"] < b["shortest"] for a, b in itertools.pairwise(groups))
+    assert scoring.score(corpus, [], []) == (None, None)
     (whole,) = scoring.by_length(corpus, items[:3], [item.references[0] for item in items[:3]])
     assert (whole["shortest"], whole["longest"], whole["items"]) == (1, 1, 3)
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from experiments.char_lm.config import Plan
 from experiments.char_lm.measurement import NGRAM, Outcome
 from experiments.common.figures import windows
@@ -28,9 +30,10 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
-    to_bits, to_nats = (lambda nats: nats / math.log(2)), (lambda bits: bits * math.log(2))
-    axis.secondary_yaxis("right", functions=(to_bits, to_nats)).set_ylabel("bits/character")
-    epochs = axis.secondary_xaxis("top", functions=(lambda step: step / epoch, lambda epochs: epochs * epoch))
+    bit = math.log(2)
+    bits = axis.secondary_yaxis("right", functions=(lambda n: np.divide(n, bit), lambda n: np.multiply(n, bit)))
+    bits.set_ylabel("bits/character")
+    epochs = axis.secondary_xaxis("top", functions=(lambda n: np.divide(n, epoch), lambda n: np.multiply(n, epoch)))
     epochs.set_xlabel(f"epochs of {len(plan.corpus.training) - 1:,} characters")
     axis.legend(frameon=False)
     return plotting.png(figure)

@@ -94,7 +94,7 @@ def _score_table(corpus: Corpus, runs: Runs) -> Table:
         """Returns a column of means over the seeds, empty for a run without the field."""
 
         def text(name: str) -> str:
-            values = [record.get(key) for record in runs[name]]
+            values: list[Any] = [record.get(key) for record in runs[name]]
             return "" if None in values else f"{scale * np.mean(values):.{digits}f}"
 
         return report.Column(header, text)
