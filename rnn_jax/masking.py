@@ -97,9 +97,15 @@ def flip(tree: Any, lengths: Any) -> Any:
     def flip_leaf(leaf: jax.Array) -> jax.Array:
         t = _steps(leaf.shape[0], lengths.ndim)
         source = jnp.where(t < lengths[None], lengths[None] - 1 - t, t)
-        # Whole rows are moved, and each once: half the time of `take_along_axis`, which moves single numbers.
-        rows = (source, *jnp.indices(source.shape)[1:])
-        return jnp.asarray(leaf).at[rows].get(unique_indices=True, mode="promise_in_bounds")
+
+        # Whole rows are moved: half the time of `take_along_axis`, which moves single numbers. Each sequence is a batch
+        # of its own, so that XLA gathers nothing from other devices.
+        def take(sequence: jax.Array, steps: jax.Array) -> jax.Array:
+            return sequence.at[steps].get(unique_indices=True, mode="promise_in_bounds")
+
+        for _ in range(lengths.ndim):
+            take = jax.vmap(take, 1, 1)
+        return take(jnp.asarray(leaf), source)
 
     return jax.tree.map(flip_leaf, tree)
 

@@ -5,6 +5,7 @@ mesh the functions here do nothing. `jax.set_mesh` applies to the thread that en
 """
 
 import dataclasses
+import functools
 import math
 import os
 from typing import Any, Self
@@ -106,9 +107,24 @@ def current() -> AbstractMesh | None:
 
 
 def size(axis: str) -> int:
-    """Returns the number of devices along an axis; 1 without a mesh."""
+    """Returns the number of devices along an axis; 1 without a mesh, or where `jax.shard_map` has split the axis."""
     mesh = current()
-    return 1 if mesh is None else mesh.shape[axis]
+    return 1 if mesh is None or axis in mesh.manual_axes else mesh.shape[axis]
+
+
+def batch_parts(inputs: Any) -> int | None:
+    """Returns the largest number of parts into which XLA may split the batch of a program that reads `inputs`.
+
+    That is the size of `data`, or all devices of a mesh with other axes, without the axes that `jax.shard_map` has
+    split already. None if it cannot be known: the `in_shardings` of `jax.jit` do not show in what it traces.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        mesh = _sharding(inputs).mesh
+    if mesh.empty:
+        return 1 if jax.device_count() == 1 else None
+    names = {"data"} if set(mesh.axis_names) == set(AXES) else set(mesh.axis_names)
+    return math.prod(mesh.shape[name] for name in names - set(mesh.manual_axes))
 
 
 def check_divides(what: str, number: int, axis: str) -> None:
@@ -166,6 +182,47 @@ def split_batch(tree: Any, axis: int = 1) -> Any:
         return jax.lax.with_sharding_constraint(leaf, PartitionSpec(*[None] * axis, "data"))
 
     return jax.tree.map(split, tree)
+
+
+def split_as(inputs: Any, tree: Any, axes: slice) -> Any:
+    """Splits the leading dimensions of leaves as those of inputs are split over the Explicit axes of a mesh.
+
+    JAX has these axes as part of a type: a loop's carry must keep it, and the operands of an operation must agree.
+    Without such axes nothing changes.
+
+    Args:
+      inputs: inputs [T, *batch, features].
+      tree: pytree of arrays.
+      axes: dimensions of the inputs to which the leading ones of every leaf correspond.
+    """
+    sharding = _sharding(inputs)
+    leading = sharding.spec[axes]
+    if not any(leading):
+        return tree
+
+    def split(leaf: Any) -> jax.Array:
+        parts = PartitionSpec(*leading, *jax.typeof(leaf).sharding.spec[len(leading) :])
+        return jax.sharding.reshard(leaf, NamedSharding(sharding.mesh, parts))
+
+    return jax.tree.map(split, tree)
+
+
+def vary_together(inputs: Any, params: Any, state: Any) -> tuple[Any, Any]:
+    """Makes parameters and a state vary over the Manual axes of a mesh, those of `jax.shard_map`, over which any does.
+
+    JAX has these axes as part of a type, and a loop's carry must keep its type. If parameters vary before the loop,
+    their gradient is summed over devices once, after it, not in every step. Values stay as they are.
+    """
+    if not _sharding(inputs).mesh.manual_axes:
+        return params, state
+    varying = [jnp.any(jnp.zeros_like(leaf, bool)) for leaf in jax.tree.leaves((inputs, params, state))]
+    never = functools.reduce(jnp.logical_or, varying)  # False on each device
+    return jax.tree.map(lambda leaf: jax.lax.select(never, jax.lax.stop_gradient(leaf), leaf), (params, state))
+
+
+def _sharding(inputs: Any) -> NamedSharding:
+    """Returns the sharding of inputs as far as it shows while a program is traced."""
+    return jax.typeof(jax.tree.leaves(inputs)[0]).sharding
 
 
 def split_state(tree: Any) -> Any:

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers, masking, noise, parameters, static
+from rnn_jax import integers, masking, mesh, noise, parameters, static
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, UnrollOptions
+
+_BATCH = slice(1, -1)  # in the shape of xs
 
 
 def unroll(
@@ -84,6 +86,7 @@ def unroll(
     else:
         xs = noise.join(xs, noise.draw(cell, params, key, given.shape))
         _check_step(cell, params, state, xs)
+        params, state = mesh.vary_together(xs, params, state)
         if valid is None and resets is None:
             final_state, states = engine(cell, params, state, xs)
         else:
@@ -119,7 +122,9 @@ def checked(
         state = cell.initial_state(params, batch_shape)
     else:
         _check_same(f"unroll: state for {type(cell).__name__} and xs of batch shape {batch_shape}", state, initial)
-    lengths, resets = _check_lengths(lengths, steps, batch_shape), _check_resets(resets, shape)
+    state = mesh.split_as(xs, state, _BATCH)
+    lengths = mesh.split_as(xs, _check_lengths(lengths, steps, batch_shape), _BATCH)
+    resets = mesh.split_as(xs, _check_resets(resets, shape), slice(-1))
     valid = None if lengths is None else masking.before_end(lengths, steps)
     return Sequences(masking.blank(xs, valid), state, lengths, resets, valid, shape)
 

@@ -8,6 +8,8 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from rnn_jax import mesh
 from rnn_jax.mesh import MeshShape
@@ -80,3 +82,24 @@ def test_eight_devices(marked):
         text=True,
     )
     assert result.returncode == 0, result.stdout[-6000:]
+
+
+def test_parts_of_a_batch_as_far_as_a_trace_shows():
+    xs = jnp.ones((2, 6, 1))
+    devices = jax.make_mesh((3,), ("rows",), axis_types=(AxisType.Auto,))
+    split, seen = NamedSharding(devices, P(None, "rows")), []
+
+    def record(xs):
+        seen.append(mesh.batch_parts(xs))
+        return xs
+
+    jax.jit(record)(xs)  # three devices (tests/conftest.py), which `in_shardings` could name
+    jax.jit(record)(jax.device_put(xs, split))
+    with jax.set_mesh(devices):
+        jax.jit(record)(xs)
+    jax.shard_map(record, mesh=devices, in_specs=P(None, "rows"), out_specs=P(None, "rows"))(xs)
+    with jax.set_mesh(MeshShape(seeds=3).build()):
+        jax.jit(record)(xs)
+    with jax.set_mesh(MeshShape(data=3).build()):
+        jax.jit(record)(xs)
+    assert seen == [None, 3, 3, 1, 1, 3]

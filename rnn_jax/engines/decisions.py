@@ -23,12 +23,12 @@
 | W_h^T is stored once, before the | XLA transposes W_h at every step. A single     | batches of 2 to 8: 0.73 to 0.86  |
 | loop: `transpose_once`           | sequence reads W_h as it is.                   | of the time; from 64: equal      |
 |----------------------------------|------------------------------------------------|----------------------------------|
-| Steps and sequences are folded   | With two axes to sum over, XLA makes a         | the copy: 15 of 300 ms and 52 MB |
-| into one axis: `folded_shape`    | transposed copy.                               |                                  |
+| Steps and sequences are folded   | With two axes to sum over, XLA makes a         | unfolded: 1.0 to 1.4 of the      |
+| into one axis if one CPU device  | transposed copy. Over devices, folding would   | time, same bits; over 4 devices: |
+| runs all: `folded_shape`         | gather all sequences on each.                  | 7 MB temporary, folded 44        |
 |----------------------------------|------------------------------------------------|----------------------------------|
-| Mesh axis `data`: two axes, all  | Folding would gather all sequences on each     | one sum over devices in a        |
-| arguments kept                   | device; each segment would sum its gradients   | training step                    |
-|                                  | over devices.                                  |                                  |
+| A batch split over a mesh that   | Each recomputed segment would sum its          | one sum over devices in a        |
+| is set: all arguments kept       | gradients over devices.                        | training step                    |
 |----------------------------------|------------------------------------------------|----------------------------------|
 | Mesh axis `model`: arguments of  | Gates read columns of all devices.             | exchanges in each time step: 1   |
 | `activate` are gathered          |                                                | forward, 2 backward              |
@@ -67,7 +67,7 @@ def keep_arguments(cell: Any, params: Params, arguments: Any, inputs: Any) -> bo
     kept_bytes = steps * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arguments))
     # Products with all weights; a cell that is not split recomputes its projection only.
     products = math.prod(batch) * sum(leaf.size for leaf in floats(params)) if cell.is_split else numbers * features
-    return mesh.size("data") > 1 or kept_bytes < NEW_MEMORY or 2 * products > EXPENSIVE * numbers
+    return (mesh.batch_parts(inputs) or 1) > 1 or kept_bytes < NEW_MEMORY or 2 * products > EXPENSIVE * numbers
 
 
 def reads_only_sum(cell: Any, params: Params, state: State, drive: Any, r: jax.Array) -> bool:
@@ -96,6 +96,11 @@ def transpose_once(cell: Any, params: Params, state: State, batch: tuple[int, ..
     return any(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(cell.recurrent)(params, state).eqns)
 
 
-def folded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the leading axes of a product over all steps and sequences, for inputs with leading axes `shape`."""
-    return (-1,) if mesh.size("data") == 1 else shape
+def folded_shape(inputs: Any) -> tuple[int, ...]:
+    """Returns the leading axes of a product over all steps and sequences, for inputs [T, *batch, features].
+
+    They are one only if a CPU device certainly has all sequences. Within `jax.jit` with `in_shardings` this cannot be
+    known, so in a process with several devices and without a mesh they stay apart.
+    """
+    one_cpu = mesh.batch_parts(inputs) == 1 and jax.default_backend() == "cpu"
+    return (-1,) if one_cpu else jax.tree.leaves(inputs)[0].shape[:-1]

@@ -195,7 +195,7 @@ def _backward_segment(
       The carry for the steps before these, and dL/dx_t.
     """
     params, first, states, inputs, kept = residuals
-    fold, unfold = _folding(jax.tree.leaves(inputs)[0].shape[:-1])
+    fold, unfold = _folding(inputs)
     all_before = fold(jax.tree.map(lambda s_0, all_: jnp.concatenate([s_0[None], all_[:-1]]), first, states))
     if kept is None:
         residuals = residuals._replace(kept=unfold(_arguments(cell, params, all_before, fold(inputs))))
@@ -262,7 +262,7 @@ def _sums_over_time(
     The term of a function that does not read the parameters is compiled to nothing.
     """
     params, _, _, inputs, kept = residuals
-    fold, _ = _folding(jax.tree.leaves(inputs)[0].shape[:-1])
+    fold, _ = _folding(inputs)
     drives, rs = fold(kept)
     drives_bar, rs_bar = kept_bar
     drives_bar, product_bar = floats(fold(drives_bar)), floats(fold(drives_bar if rs is None else rs_bar))[0]
@@ -300,9 +300,9 @@ def _advance(cell: Any, params: Params, state: State, drive: Any, r: jax.Array |
 # Layouts of arrays.
 
 
-def _folding(shape: tuple[int, ...]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Returns functions of pytrees that fold the leading axes `shape` into one, and unfold them."""
-    folded = decisions.folded_shape(shape)
+def _folding(inputs: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Returns functions of pytrees that fold steps and batch of the inputs into one axis, and unfold them."""
+    shape, folded = jax.tree.leaves(inputs)[0].shape[:-1], decisions.folded_shape(inputs)
 
     def fold(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.reshape(leaf, (*folded, *leaf.shape[len(shape) :])), tree)

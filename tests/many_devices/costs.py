@@ -27,7 +27,7 @@ TRAINER = training.Trainer(MODEL, BATCH, training.SGD(0.1), training.ClipByNorm(
 COLLECTIVE = re.compile(
     r"= (\(.*?\)|\S+) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
 )
-ITEM_BYTES = {"f32": 4, "f64": 8, "s32": 4, "u32": 4, "pred": 1}
+ITEM_BYTES = {"f32": 4, "f64": 8, "s32": 4, "u32": 4, "pred": 1, "c64": 8}
 
 
 def collectives(program: str) -> Counter:
