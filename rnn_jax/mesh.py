@@ -118,7 +118,7 @@ def batch_parts(inputs: Any) -> int | None:
     That is the size of `data`, or all devices of a mesh with other axes, without the axes that `jax.shard_map` has
     split already. None if it cannot be known: the `in_shardings` of `jax.jit` do not show in what it traces.
     """
-    mesh = jax.sharding.get_abstract_mesh()
+    mesh: Any = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         mesh = _sharding(inputs).mesh
     if mesh.empty:
@@ -222,7 +222,8 @@ def vary_together(inputs: Any, params: Any, state: Any) -> tuple[Any, Any]:
 
 def _sharding(inputs: Any) -> NamedSharding:
     """Returns the sharding of inputs as far as it shows while a program is traced."""
-    return jax.typeof(jax.tree.leaves(inputs)[0]).sharding
+    array = jax.tree.leaves(inputs)[0]
+    return jax.typeof(array if isinstance(array, jax.Array) else 0).sharding  # one of NumPy is on no mesh
 
 
 def split_state(tree: Any) -> Any:
