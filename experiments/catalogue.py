@@ -17,6 +17,7 @@ CATALOGUE = (
     Entry("exploding", "At which recurrent gain does the gradient explode, and what does clipping repair?", 2),
     Entry("gradient_estimators", "How close are truncated and online gradients to the exact one, and at what cost?", 4),
     Entry("doctor", "Why does a run not learn?", 1),
+    Entry("check", "Does a cell, layer, task, engine or estimator keep its contract?", 1),
     Entry("long_dependency", "Which network learns a dependency of length T, and after how many sequences?", 60),
     Entry("throughput", "How fast is it, and how do time and memory grow, beside other libraries?", 17),
     Entry("teaching", "Do two course programs compute the same here as in Keras and PyTorch?", 1),
