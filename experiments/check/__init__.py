@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.common.flags import UserError, user_errors
-from rnn_jax import Cell, Task, import_path
+from rnn_jax import Cell, import_path
+from rnn_jax.tasks import Task
 from rnn_jax.testing import ContractError, cells, engines, estimators, tasks
 from rnn_jax.testing.comparison import Check
 
