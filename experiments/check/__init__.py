@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from experiments.common.flags import UserError, user_errors
@@ -40,12 +41,20 @@ def run(path: str) -> bool:
         count += 1
         try:
             check()
-            console.print(Text.assemble(("ok      ", "green"), check.sentence))
+            console.print(_line(Text("ok", "green"), check.sentence))
         except ContractError as error:
             failures += 1
-            console.print(Text.assemble(("broken  ", "bold red"), str(error)))
+            console.print(_line(Text("broken", "bold red"), str(error)))
     console.print(Text(f"{count - failures} of {count} properties hold."))
     return not failures
+
+
+def _line(result: Text, sentence: str) -> Table:
+    line = Table.grid(padding=(0, 2))
+    line.add_column(width=6)
+    line.add_column(overflow="fold")
+    line.add_row(result, Text(sentence))
+    return line
 
 
 def _make(path: str) -> Any:

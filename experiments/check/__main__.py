@@ -1,5 +1,6 @@
 """Command line of the check."""
 
+import logging
 import sys
 
 from absl import app
@@ -14,6 +15,7 @@ def main(argv: list[str]) -> int:
     """Checks the one object that is named."""
     if len(argv) != 2:
         raise app.UsageError("expected one object, as in: python -m experiments.check my_module:MyCell")
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it lists every accelerator it did not find
     try:
         return 0 if check.run(argv[1]) else 1
     except UserError as error:
