@@ -187,7 +187,7 @@ def test_a_diverged_seed_is_reported_and_the_run_completes(tmp_path: Path, capsy
     gradient_norms.run(config, str(tmp_path))
     printed = " ".join(capsys.readouterr().out.split())
     assert re.search(r"adding/rnn/orthogonal: seed 0 diverged at step \d: loss (inf|nan), gradient norm", printed)
-    assert re.search(r"the step before [\d.]+; gradient not finite in cell\.b, cell\.w_h, cell\.w_i, readout", printed)
+    assert re.search(r"the step before [\d.]+; gradient not finite in cell\.b, cell\.w_h, cell\.w_i;", printed)
     # Both seeds diverge at the same step here: none remains.
     assert printed.count("0 seeds continue") == 2
     records = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
