@@ -1,7 +1,5 @@
 """Figure: training and validation loss over the steps, beside the n-gram model's."""
 
-import math
-
 import numpy as np
 
 from experiments.char_lm.config import Plan
@@ -30,7 +28,7 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
-    bit = math.log(2)
+    bit = np.log(2)
     bits = axis.secondary_yaxis("right", functions=(lambda n: np.divide(n, bit), lambda n: np.multiply(n, bit)))
     bits.set_ylabel("bits/character")
     epochs = axis.secondary_xaxis("top", functions=(lambda n: np.divide(n, epoch), lambda n: np.multiply(n, epoch)))
