@@ -15,7 +15,7 @@ def check(owner: Any, params: Any) -> None:
     `jax.vmap` the shapes are those of one seed.
 
     Args:
-      owner: cell, layer or model, hashable. One whose `init` cannot be traced is not checked.
+      owner: cell, layer or model, hashable. One without an `init` that can be traced is not checked.
       params: its parameters.
 
     Raises:
@@ -44,9 +44,11 @@ def check(owner: Any, params: Any) -> None:
 
 @functools.lru_cache(maxsize=4096)
 def _expected(owner: Any) -> Any:
+    if not hasattr(owner, "init"):
+        return None
     try:
         return jax.eval_shape(lambda: owner.init(jax.random.key(0)))
-    except (NotImplementedError, jax.errors.JAXTypeError):  # no `init`, or one in NumPy
+    except (NotImplementedError, jax.errors.JAXTypeError):  # none of its own, or one in NumPy
         return None
 
 
