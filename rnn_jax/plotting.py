@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter
 
 FORMULA = "formula"  # gid of a text that matplotlib is to typeset; every other text is drawn as it is
+Drawing = Callable[[], bytes]  # draws a figure and returns a PNG: once all numbers have been written
+Drawings = Mapping[str, tuple[str, Drawing]]  # caption and drawing of each figure, by file name
 FLOOR = 1e-20  # smallest value on a logarithmic axis
 
 

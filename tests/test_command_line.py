@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import dataclasses, gc, pathlib, rich, signal, time
-from experiments.common.command_line import launch
+from experiments.common.command_line import FigureError, launch
 from experiments.common.flags import UserError, setting
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Config:
 def run(config, workdir):
     if config.size == 13:
         raise UserError("--size must not be 13")
+    if config.size == 12:
+        raise FigureError("cannot be drawn")
     if config.size == 14:
         raise KeyboardInterrupt
     if config.size == 16:
@@ -78,7 +80,8 @@ def test_help_lists_the_flags() -> None:
 
 
 def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:
-    refused, stopped = script("--size=13"), script("--size=14")
+    refused, stopped, undrawn = script("--size=13"), script("--size=14"), script("--size=12")
+    assert (undrawn.returncode, undrawn.stderr.strip()) == (1, "error: cannot be drawn")
     assert (refused.returncode, refused.stderr.strip()) == (2, "error: --size must not be 13")
     assert (stopped.returncode, stopped.stderr.strip()) == (130, "interrupted")
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from experiments.common.flags import UserError
-from experiments.common.run_folder import RunFolder
+from experiments.common.run_folder import FigureError, Report, RunFolder
 from experiments.common.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -154,3 +154,28 @@ def test_a_terminated_command_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     for log in logs:
         assert (stopped / log).read_bytes() == (straight / log).read_bytes()
     assert os.listdir(tmp_path / "cache")  # compiled programs
+
+
+def test_a_figure_that_fails_is_reported_when_everything_else_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> bytes:
+        (tmp_path / "seen").write_text(" ".join(sorted(path.name for path in tmp_path.glob("*.*"))), encoding="utf-8")
+        raise ValueError("cannot parse\n$_$")
+
+    folder = RunFolder(_Config(), str(tmp_path))
+    folder.results([{"run": "a"}])
+    figures = {"one.png": ("First", fail), "my:Task.png": ("Second", lambda: b"PNG"), "two.png": ("Third", fail)}
+    message = (
+        r"^cannot be drawn: one\.png \(ValueError: cannot parse \$_\$\); two\.png \(.*\); everything else is written$"
+    )
+    with pytest.raises(FigureError, match=message):
+        folder.show(Report("A run", ["It is done."], [], figures))
+    assert (tmp_path / "seen").read_text(encoding="utf-8").startswith("config.json my-Task.png results.json")
+    assert (tmp_path / "my-Task.png").read_bytes() == b"PNG"
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    assert "Second" in page
+    assert "First" not in page
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "It is done." in printed
+    assert "my-Task.png, summary.html" in printed

@@ -1,5 +1,6 @@
 """Figures: an anomaly of each kind with its scores, and every detector by kind of anomaly."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,15 @@ from experiments.common.series import AUTOREGRESSION
 from rnn_jax import plotting
 
 
-def draw(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, tuple[str, bytes]]:
-    """Returns the caption and a PNG of each figure, by file name."""
+def draw(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
+    """Returns the caption and drawing of each figure, by file name."""
     best = fitting.best_outcome(outcomes).network.name
     return {
-        "examples.png": ("An anomaly of each kind (dotted: without it), alarms in red", _examples(plan, results, best)),
-        "kinds.png": ("Every detector by kind of anomaly", _kinds(results)),
+        "examples.png": (
+            "An anomaly of each kind (dotted: without it), alarms in red",
+            functools.partial(_examples, plan, results, best),
+        ),
+        "kinds.png": ("Every detector by kind of anomaly", functools.partial(_kinds, results)),
     }
 
 

@@ -1,5 +1,6 @@
 """Records, table, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,13 +40,21 @@ def summarize(data: Data, baseline: Baseline, outcomes: Sequence[Outcome]) -> Re
     """Returns findings, table and figures."""
     train, test = len(data.training.kinds), len(data.test.kinds)
     title = f"{data.source}: {train:,} training scenes in an epoch, {test:,} test scenes of other images"
-    exact = figures.validation_figure(
-        [baseline], outcomes, "exact captions, validation set (%)", lambda e: 100 * (1 - e), ylim=(0, 101)
+    exact = functools.partial(
+        figures.validation_figure,
+        [baseline],
+        outcomes,
+        "exact captions, validation set (%)",
+        lambda e: 100 * (1 - e),
+        ylim=(0, 101),
     )
     pngs = {"validation.png": ("Exact captions during training", exact)}
     for outcome in outcomes:
         if outcome.network.trainer.model.decoder.attends:
-            pngs["attention.png"] = ("Attention weights of each word", _attention_figure(data, outcome))
+            pngs["attention.png"] = (
+                "Attention weights of each word",
+                functools.partial(_attention_figure, data, outcome),
+            )
     table = Table(COLUMNS, {title: [baseline, *outcomes]}, CAPTION)
     return Report("Captions of scenes", findings(baseline, outcomes), [table], pngs)
 

@@ -53,7 +53,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 
     (outcome,) = run_jobs(folder, [Job(config.cell, ready.steps, measure, records)], below=status)
     folder.arrays(summary.arrays(config, outcome))
-    png = figures.loss_figure(ready, baselines, outcome, config.dropout > 0)
+    png = functools.partial(figures.loss_figure, ready, baselines, outcome, config.dropout > 0)
     sample = f"Sample by {STRATEGY} after {ready.prompt!r}: {outcome.sample}"
     findings, table = summary.findings(ready, outcome), summary.table(ready, config, baselines, outcome)
     pngs = {"loss.png": ("Loss over the training", png)}

@@ -28,6 +28,10 @@ from rnn_jax.training import CheckpointError
 WORKDIR_HELP = "Folder for the results, created if missing. With --quick the default's name ends in _quick."
 
 
+class FigureError(Exception):
+    """Figures cannot be drawn; everything else of a run has been written."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM: the machine is about to be taken away; running trainings are saved as after Ctrl-C."""
 
@@ -57,7 +61,7 @@ def launch(
     Every field of the config is a flag, besides `--workdir` and `--quick`. A flag on the command line takes precedence
     over `quick`, which takes precedence over the defaults. A `UserError`, or a checkpoint that cannot be written or
     read, ends the program with its message and status 2, Ctrl-C with status 130, SIGTERM with 143. If standard output
-    cannot be written, the run continues without it and ends with status 1.
+    cannot be written, or a figure not drawn, the run continues without it and ends with status 1.
 
     Args:
       config_class: frozen dataclass whose fields are bool, int, float, str or tuple[str, ...] (a comma list), or None.
@@ -152,6 +156,9 @@ def _errors_in_one_line(resumable: bool) -> Iterator[None]:
     except (UserError, CheckpointError, DivisionError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except FigureError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt as interrupt:
         hint = "; saved: repeat the command to resume" if resumable else ""
         reason, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)

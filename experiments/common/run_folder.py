@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.common import user_code
-from experiments.common.command_line import writable
+from experiments.common.command_line import FigureError, writable
 from experiments.common.flags import UserError
 from experiments.common.profiling import Profile
 from experiments.common.settings import Settings
-from rnn_jax import distributed, files, report, training
+from rnn_jax import distributed, files, plotting, report, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Report:
       title: heading of the page.
       findings: sentences computed from the measurements, at most five.
       tables: tables, most important first.
-      figures: caption and PNG of each figure, by file name.
+      figures: caption and drawing of each figure, by file name; drawn when everything else has been written.
     """
 
     title: str
     findings: Sequence[str]
     tables: Sequence[Table]
-    figures: Mapping[str, tuple[str, bytes]]
+    figures: plotting.Drawings
 
 
 class RunFolder:
@@ -167,18 +167,31 @@ class RunFolder:
         self._add_written(name)
 
     def show(self, shown: Report) -> None:
-        """Writes figures and summary.html; prints the tables, the findings and the names of the files."""
-        for name, (_, png) in shown.figures.items():
-            self.file(user_code.file_name(name), png)
+        """Writes figures and summary.html; prints the tables, the findings and the names of the files.
+
+        Raises:
+          FigureError: if some figures cannot be drawn; the rest is written and printed before.
+        """
+        pngs: dict[str, bytes] = {}
+        errors: list[Exception] = []
+        for name, (caption, draw) in shown.figures.items():
+            try:
+                pngs[caption] = draw()
+            except Exception as error:  # matplotlib raises nearly anything
+                error.add_note(name)
+                errors.append(error)
+            else:
+                self.file(user_code.file_name(name), pngs[caption])
         html = [report.html_table(t.columns, t.sections, t.caption) for t in shown.tables]
-        self.file(
-            "summary.html", report.page(shown.title, shown.findings, html, dict(shown.figures.values()), self.header)
-        )
+        self.file("summary.html", report.page(shown.title, shown.findings, html, pngs, self.header))
         for t in shown.tables:
             self.console.print(report.TextTables(t.columns, t.sections, t.caption), highlight=False)
         for sentence in shown.findings:
             self.print(f"- {sentence}")
         self.print_written()
+        if errors:
+            reasons = "; ".join(f"{e.__notes__[-1]} ({type(e).__name__}: {' '.join(str(e).split())})" for e in errors)
+            raise FigureError(f"cannot be drawn: {reasons}; everything else is written") from errors[0]
 
     def print_written(self) -> None:
         """Prints the names of all files written."""

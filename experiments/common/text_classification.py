@@ -190,13 +190,15 @@ def finding(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def accuracy_figures(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> dict[str, tuple[str, bytes]]:
-    """Returns caption and PNG of validation.png and test.png."""
+def accuracy_figures(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> plotting.Drawings:
+    """Returns caption and drawing of validation.png and test.png."""
     ylabel = "accuracy, validation set (%)"
-    validation = figures.validation_figure(baselines, outcomes, ylabel, lambda errors: 100 * accuracy(errors))
+    validation = functools.partial(
+        figures.validation_figure, baselines, outcomes, ylabel, lambda errors: 100 * accuracy(errors)
+    )
     return {
         "validation.png": ("Validation accuracy during training", validation),
-        "test.png": ("Test accuracy of each seed", _test_figure(baselines, outcomes)),
+        "test.png": ("Test accuracy of each seed", functools.partial(_test_figure, baselines, outcomes)),
     }
 
 

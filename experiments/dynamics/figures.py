@@ -1,5 +1,6 @@
 """Figures: each cell's spectrum over the training; exponent, horizon and loss over the steps."""
 
+import functools
 from collections.abc import Sequence
 
 import matplotlib
@@ -19,11 +20,11 @@ TICKS = [-3, -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3, 1, 3]
 LOWEST = -5.0  # nats per step; a direction with a lower exponent vanishes within a step or two
 
 
-def draw(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
-    """Returns caption and PNG by file name."""
+def draw(pairs: Sequence[Pair]) -> plotting.Drawings:
+    """Returns caption and drawing by file name."""
     return {
-        "spectrum.png": ("Lyapunov spectra over the training", spectrum_figure(pairs)),
-        "training.png": ("Largest exponent, gradient horizon and loss", training_figure(pairs)),
+        "spectrum.png": ("Lyapunov spectra over the training", functools.partial(spectrum_figure, pairs)),
+        "training.png": ("Largest exponent, gradient horizon and loss", functools.partial(training_figure, pairs)),
     }
 
 

@@ -45,8 +45,11 @@ def summarize(plan: Plan, initial: Records, trained: Records) -> Report:
         f"Seeds that stay finite, over all gains, by activation and clipping: {', '.join(shares)}.",
     ]
     figures = {
-        "boundary.png": ("Growth of the gradient over the recurrent gain", _boundary_figure(plan, boundaries)),
-        "training.png": ("Trainings by gain and clipping", _training_figure(plan, trainings)),
+        "boundary.png": (
+            "Growth of the gradient over the recurrent gain",
+            functools.partial(_boundary_figure, plan, boundaries),
+        ),
+        "training.png": ("Trainings by gain and clipping", functools.partial(_training_figure, plan, trainings)),
     }
     tables = [_boundary_table(boundaries), _training_table(plan, trainings)]
     return Report("Exploding gradients", findings, tables, figures)

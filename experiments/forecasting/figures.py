@@ -1,5 +1,6 @@
 """Figures: forecasts of the test set, errors by steps ahead, coverage and width of the intervals."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ MAX_POINTS = 240  # points of the test set that are drawn
 SHADES = (0.35, 0.18)  # opacity of each interval
 
 
-def draw(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, tuple[str, bytes]]:
-    """Returns the caption and a PNG of each figure, by file name."""
+def draw(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
+    """Returns the caption and drawing of each figure, by file name."""
     fed_back = [outcome for outcome in outcomes if outcome.network.trainer.model.horizon == 1]
     best = fitting.best_outcome(fed_back or outcomes)
     units = f"(units of {data.series.name})"
@@ -27,9 +28,12 @@ def draw(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]])
         _Panel(f"width of the 95% interval {units}", lambda s: s.width[1]),
     ]
     return {
-        "forecasts.png": ("Forecasts of the test set", _forecasts(data, best)),
-        "errors.png": ("Error by steps ahead, with the range over seeds", _by_step(data, results, errors)),
-        "coverage.png": ("Coverage and width of the intervals", _by_step(data, results, intervals)),
+        "forecasts.png": ("Forecasts of the test set", functools.partial(_forecasts, data, best)),
+        "errors.png": (
+            "Error by steps ahead, with the range over seeds",
+            functools.partial(_by_step, data, results, errors),
+        ),
+        "coverage.png": ("Coverage and width of the intervals", functools.partial(_by_step, data, results, intervals)),
     }
 
 

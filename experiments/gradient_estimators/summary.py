@@ -31,7 +31,8 @@ def summarize(config: Config, problems: Sequence[Problem], records: Records, cur
     ]
     figures = {}
     for cell in config.cells:
-        png = _figure(config, [problem for problem in problems if problem.cell_name == cell], records, curves)
+        of_cell = [problem for problem in problems if problem.cell_name == cell]
+        png = functools.partial(_figure, config, of_cell, records, curves)
         figures[f"{short_name(cell)}.png"] = (f"Learning curves, quality and cost: {short_name(cell)}", png)
     return Report("Which gradient?", findings, [_table(config, problems, records)], figures)
 

@@ -1,5 +1,6 @@
 """Results of all runs as records, arrays, figures, a table and a few sentences."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -81,8 +82,8 @@ def arrays(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     return named
 
 
-def figures(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
-    """Returns the caption and a PNG of gradient norm over lag for each task, by file name."""
+def figures(pairs: Sequence[Pair]) -> plotting.Drawings:
+    """Returns the caption and the drawing of gradient norm over lag for each task, by file name."""
     cell_names = list(dict.fromkeys(run.cell_name for run, _ in pairs))
     pngs = {}
     for task_name, task_pairs in by_task(pairs).items():
@@ -101,7 +102,7 @@ def figures(pairs: Sequence[Pair]) -> dict[str, tuple[str, bytes]]:
             )
         title = task_title(task_pairs[0][0])
         drawn = f"{title}: gradient of the loss at the last step, {len(outcome.solved)} seeds"
-        pngs[f"{task_name}.png"] = (title, plotting.lag_figure(lines, drawn))
+        pngs[f"{task_name}.png"] = (title, functools.partial(plotting.lag_figure, lines, drawn))
     return pngs
 
 

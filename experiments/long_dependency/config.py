@@ -45,15 +45,7 @@ SELECTIONS = {"tasks": "task", "cells": "cell", "lengths": "length"}  # fields o
 DEFAULTS = {"hidden_size": 64, "layers": 1, "batch_size": 20, "steps": 5000, "evaluate_every": 100}
 RATES = {"learning_rate": 2e-3, "clip_norm": 1.0}
 
-QUICK = Config(
-    tasks=("adding",),
-    cells=("rnn", "lstm_chrono"),
-    lengths=("20",),
-    hidden_size=16,
-    steps=400,
-    learning_rate=0.01,
-    seeds=2,
-)
+QUICK = Config(None, ("adding",), ("rnn", "lstm_chrono"), ("20",), None, 16, steps=400, learning_rate=0.01, seeds=2)
 
 
 @dataclasses.dataclass(frozen=True)

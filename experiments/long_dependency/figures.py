@@ -1,5 +1,6 @@
 """Figures: losses beside the memoryless baseline, and the largest T that each cell solves."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -13,14 +14,14 @@ from rnn_jax import plotting
 COLUMNS = 4  # panels a row at the most
 
 
-def draw(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
-    """Returns caption and PNG by file name: losses of each task, and its cells' reach if it has several lengths."""
+def draw(results: Sequence[Result]) -> plotting.Drawings:
+    """Returns caption and drawing by file name: losses of each task, and its cells' reach if it has several lengths."""
     colors = {cell: f"C{i % 10}" for i, cell in enumerate(dict.fromkeys(r.cell for r in results))}
     pngs = {}
     for task, rows in by_task(results).items():
-        pngs[f"{task}.png"] = (task, losses(rows, colors))
+        pngs[f"{task}.png"] = (task, functools.partial(losses, rows, colors))
         if len(by_length(rows)) > 1:
-            pngs[f"{task}_reach.png"] = (f"{task}: largest T solved", reach(rows, colors))
+            pngs[f"{task}_reach.png"] = (f"{task}: largest T solved", functools.partial(reach, rows, colors))
     return pngs
 
 

@@ -40,5 +40,5 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     best = fitting.best_outcome(outcomes)
     drawn = measurement.continued(config, best, data.pieces["test"][0])
     folder.arrays(fitting.training_arrays(outcomes, "loss") | {"drawn": drawn})
-    rolls = summary.rolls_figure(data.pieces["test"][0], drawn, best.title)
+    rolls = functools.partial(summary.rolls_figure, data.pieces["test"][0], drawn, best.title)
     folder.show(summary.summarize(data, baselines, outcomes, rolls))

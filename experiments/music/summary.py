@@ -1,5 +1,6 @@
 """Records, table, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,9 @@ COLUMNS = [
 ]
 
 
-def summarize(data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outcome], rolls: bytes) -> Report:
+def summarize(
+    data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outcome], rolls: plotting.Drawing
+) -> Report:
     """Returns findings, table and figures."""
     caption = (
         "Nats per step: binary cross-entropy, summed over 88 keys, mean over all steps of all pieces but each piece's "
@@ -45,8 +48,10 @@ def summarize(data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outc
     scores = np.concatenate([*(each.validation for each in baselines), *(each.validation for each in outcomes)])
     finite = scores[np.isfinite(scores)]
     limits = float(finite.min()) - 0.2, float(finite.max()) + 0.3  # without the first epochs
-    losses = figures.validation_figure(baselines, outcomes, "loss, validation set (nats/step)", ylim=limits)
-    pngs = {
+    losses = functools.partial(
+        figures.validation_figure, baselines, outcomes, "loss, validation set (nats/step)", ylim=limits
+    )
+    pngs: plotting.Drawings = {
         "loss.png": ("Validation loss during training", losses),
         "rolls.png": ("A real piece, and a drawn one with the same start", rolls),
     }

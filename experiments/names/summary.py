@@ -1,5 +1,6 @@
 """Record of the generator; tables, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from experiments.common import text_classification as classification
 from experiments.common.run_folder import Report, Table
 from experiments.common.texts import Texts
 from experiments.names.generator import COUNT, LONGEST, Outcome
-from rnn_jax import report
+from rnn_jax import plotting, report
 from rnn_jax.data import best_possible
 
 SHOWN = 5  # names of each language
@@ -63,9 +64,13 @@ def summarize(
     in_test = np.bincount(labelled.labels, minlength=len(texts.classes))
     rows = [f"{name} ({count})" for name, count in zip(texts.classes, in_test, strict=True)]
     panels = {f"{judge.title}, test set, all seeds": counts}
-    confusion = figures.confusion_figure(panels, texts.classes, rows, "language (number of test names)")
-    pngs = classification.accuracy_figures(baselines, outcomes)
-    pngs["confusion.png"] = (f"Languages predicted by {judge.title}", confusion)
+    confusion = functools.partial(
+        figures.confusion_figure, panels, texts.classes, rows, "language (number of test names)"
+    )
+    pngs: plotting.Drawings = {
+        **classification.accuracy_figures(baselines, outcomes),
+        "confusion.png": (f"Languages predicted by {judge.title}", confusion),
+    }
     return Report("The language of a name", findings, tables, pngs)
 
 

@@ -1,5 +1,6 @@
 """Records, table, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,9 @@ def summarize(
     """Returns findings, table and figures."""
     top = max(1.0, *(110 * float(np.max(outcome.validation)) for outcome in outcomes))
     label = "digits wrong, validation set (%)"
-    errors = figures.validation_figure([], outcomes, label, lambda errors: 100 * errors, ylim=(0, top))
+    errors = functools.partial(
+        figures.validation_figure, [], outcomes, label, lambda errors: 100 * errors, ylim=(0, top)
+    )
     pngs = {"errors.png": ("Validation errors during training", errors)}
     sections: dict[str, list[Baseline | Outcome]] = {}
     confusions: dict[str, np.ndarray] = {}
@@ -49,12 +52,12 @@ def summarize(
         title, test = QUESTIONS[problem.question], outcome.test
         sections[title] = [*sections.get(title, []), baseline, outcome]
         if problem.question == "joined":
-            pngs["joined.png"] = ("Digits in a row", _joined_figure(problem, outcome))
+            pngs["joined.png"] = ("Digits in a row", functools.partial(_joined_figure, problem, outcome))
         else:
             counts = figures.confusion(np.array(test.labels)[:, 0], np.array(test.predicted)[..., 0], 10)
             confusions[title] = counts + confusions.get(title, 0)
     if confusions:
-        png = figures.confusion_figure(confusions, list("0123456789"), ylabel="spoken digit")
+        png = functools.partial(figures.confusion_figure, confusions, list("0123456789"), ylabel="spoken digit")
         pngs["confusion.png"] = ("Which digit is taken for which", png)
     findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
     return Report("Spoken digits", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)

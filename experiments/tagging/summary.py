@@ -1,5 +1,6 @@
 """Records, table, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,8 +45,10 @@ def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[
         f"several tags there. min: minutes of training for each seed. {len(corpus.words):,} words have an embedding; "
         f"{CHARACTERS} characters of a word are read. {splits.removed_note(corpus.removed, 'sentences')}"
     )
-    accuracy = figures.validation_figure(baselines, outcomes, "accuracy, validation set (%)", lambda e: 100 * (1 - e))
-    tags = _tags_figure(corpus, [baselines[-1], *outcomes])
+    accuracy = functools.partial(
+        figures.validation_figure, baselines, outcomes, "accuracy, validation set (%)", lambda e: 100 * (1 - e)
+    )
+    tags = functools.partial(_tags_figure, corpus, [baselines[-1], *outcomes])
     pngs = {"accuracy.png": ("Validation accuracy during training", accuracy), "tags.png": ("F1 of each tag", tags)}
     table = Table(COLUMNS, {title: [*baselines, *outcomes]}, caption)
     return Report("A tag for every word", findings(baselines, outcomes), [table], pngs)

@@ -70,6 +70,8 @@ def run(config: Config, workdir: str) -> None:
     records = run_jobs(folder, jobs, at_a_time=1)
     folder.arrays({f"{s.program.name}/{form}": losses for s, each in curves.items() for form, losses in each.items()})
     sections = {summary.title(s): [row for row in records if row["run"] == s.program.name] for s in setups}
-    figures = {f"{s.program.name}.png": (s.program.title, summary.loss_figure(s, curves[s])) for s in setups}
+    figures = {
+        f"{s.program.name}.png": (s.program.title, functools.partial(summary.loss_figure, s, curves[s])) for s in setups
+    }
     table = Table(summary.COLUMNS, sections, summary.CAPTION)
     folder.show(Report("Two teaching programs", [*notices, *summary.findings(records)], [table], figures))

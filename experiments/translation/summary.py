@@ -1,5 +1,6 @@
 """Records, tables, figures and findings."""
 
+import functools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -80,11 +81,17 @@ def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[
     runs, networks = {row.title: records(corpus, row) for row in rows}, [outcome.title for outcome in outcomes]
     losses = f"validation loss (nats/{'word' if corpus.by_words else 'character'})"
     pngs = {
-        "loss.png": ("Validation loss over the training", validation_figure([], outcomes, losses)),
-        "length.png": ("Score over the length of the source", figures.length_figure(corpus, runs, networks)),
+        "loss.png": ("Validation loss over the training", functools.partial(validation_figure, [], outcomes, losses)),
+        "length.png": (
+            "Score over the length of the source",
+            functools.partial(figures.length_figure, corpus, runs, networks),
+        ),
     }
     if attending := [outcome for outcome in outcomes if outcome.test.weights is not None]:
-        pngs["alignment.png"] = ("Attention weights", figures.alignment_figure(corpus.tested, attending[0]))
+        pngs["alignment.png"] = (
+            "Attention weights",
+            functools.partial(figures.alignment_figure, corpus.tested, attending[0]),
+        )
     tables = [_score_table(corpus, runs), _example_table({name: runs[name] for name in networks})]
     return Report("Translation", findings(corpus, runs, outcomes), tables, pngs)
 

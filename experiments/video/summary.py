@@ -1,5 +1,6 @@
 """Records, table, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,14 +45,19 @@ def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
     train, test, true = data.training.size, data.test.size, clips.classes(data.test)
     title = f"{data.source}: {train:,} training clips in an epoch, {test:,} test clips of other images"
     paths = {o.title: figures.confusion(true.paths, o.test.predicted.paths, len(clips.PATHS)) for o in outcomes}
-    wrong = figures.validation_figure(
-        [], outcomes, "wrong, validation set (%),\nmean of frames and clips", lambda e: 100 * e, ylim=(0, None)
+    wrong = functools.partial(
+        figures.validation_figure,
+        [],
+        outcomes,
+        "wrong, validation set (%),\nmean of frames and clips",
+        lambda e: 100 * e,
+        ylim=(0, None),
     )
     pngs = {
-        "clips.png": ("Predicted direction of each move", _clips_figure(data, outcomes)),
+        "clips.png": ("Predicted direction of each move", functools.partial(_clips_figure, data, outcomes)),
         "paths.png": (
             "Confusions of paths, test set, all seeds",
-            figures.confusion_figure(paths, clips.PATHS, ylabel="path"),
+            functools.partial(figures.confusion_figure, paths, clips.PATHS, ylabel="path"),
         ),
         "validation.png": ("Errors during training", wrong),
     }
