@@ -4,6 +4,7 @@ A weight initialiser is called as `(key, shape) -> array`, once for each gate. D
 has are taken from there.
 """
 
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,12 +33,11 @@ def without_initializers(value: Any) -> Any:
         return tuple(map(without_initializers, value))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    changes = {
-        f.name: f.default if f.metadata.get("init_only") else without_initializers(getattr(value, f.name))
-        for f in dataclasses.fields(value)
-        if f.init
-    }
-    return dataclasses.replace(value, **changes)
+    changed = copy.copy(value)  # not `dataclasses.replace`, as a user's class may have an `__init__` of its own
+    for f in dataclasses.fields(value):
+        part = f.default if f.metadata.get("init_only") else without_initializers(getattr(value, f.name))
+        object.__setattr__(changed, f.name, part)
+    return changed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Static:
     (Scale(factor=2), True)
 
     Raises:
-      TypeError: if a field's value is mutable or not hashable, or a class where an object is expected.
+      TypeError: if a field's value is mutable or not hashable, or a class in place of an object.
       dataclasses.FrozenInstanceError: if a method, such as `__init__`, sets an attribute that is not a field.
     """
 
@@ -53,7 +53,7 @@ class Static:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
-            object.__setattr__(self, name, value.found() if isinstance(value, _Name) else value)
+            object.__setattr__(self, name, value.resolve() if isinstance(value, _Name) else value)
 
 
 def check(value: Any, what: str) -> None:
@@ -167,7 +167,7 @@ class _Name(NamedTuple):
     module: str
     qualname: str
 
-    def found(self) -> Any:
+    def resolve(self) -> Any:
         __import__(self.module)
         return operator.attrgetter(self.qualname)(sys.modules[self.module])
 
@@ -175,6 +175,6 @@ class _Name(NamedTuple):
 def _by_name(value: Any) -> Any:
     name = _Name(getattr(value, "__module__", None) or "", getattr(value, "__qualname__", ""))
     try:
-        return name if callable(value) and name.found() is value else value
+        return name if callable(value) and name.resolve() is value else value
     except (ValueError, ImportError, AttributeError):  # no name, or that of a function within a function
         return value

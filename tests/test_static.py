@@ -199,6 +199,15 @@ def test_unroll_and_trainers_refuse_them_however_they_are_set():
             call()
 
 
+def test_an_init_that_sets_no_attribute_is_allowed():
+    class Square(LSTM):
+        def __init__(self, size):
+            super().__init__(size, size, forget_bias=2.0)
+
+    assert initializers.without_initializers(Square(3)).forget_bias == 1.0
+    assert copy.deepcopy(Square(3)) == Square(3) != Square(4)
+
+
 def test_options_of_a_frozen_dataclass_count():
     @dataclasses.dataclass(frozen=True)
     class Leaky(Rates):
