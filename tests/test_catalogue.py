@@ -11,7 +11,7 @@ import pytest
 from experiments.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
-NOT_EXPERIMENTS = {"baselines", "common", "results"}
+NOT_EXPERIMENTS = {"baselines", "common", "peers", "results"}
 
 
 def test_every_folder_is_an_experiment_of_the_catalogue() -> None:

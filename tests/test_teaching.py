@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import teaching
+from experiments import peers, teaching
 from experiments.common.flags import UserError
+from experiments.peers import Network, Unsupported
 from experiments.teaching import config as configs
-from experiments.teaching import measurement, peers, programs, summary
-from experiments.teaching.measurement import Network, Unsupported, measure
-from experiments.teaching.programs import TEXT, Setup, classifier, epoch_batches, generator
+from experiments.teaching import measurement, programs, summary
+from experiments.teaching.measurement import LIBRARIES, measure
+from experiments.teaching.programs import TEXT, classifier, epoch_batches, generator
 from rnn_jax import GRU, LRU, LSTM, GRUResetBefore, Stack, VanillaRNN, training
 from rnn_jax.models import Classifier
 
@@ -37,7 +38,7 @@ def plan(name, **fields):
 
 
 def curve(setup, create, steps):
-    network = create(setup)
+    network = create(setup.trainer, setup.state)
     batches = itertools.islice(itertools.chain(*setup.batches), steps)
     return np.array([network.step(setup.program.xs[:, n], setup.program.labels[n]) for n in batches]), network
 
@@ -49,8 +50,8 @@ def train(setup, network, **session):
 def find_forms(*names):
     """Returns the forms by name; skips the test if a library is missing."""
     for name in names:
-        pytest.importorskip(f"experiments.teaching.peers.{peers.LIBRARIES[name][0]}", exc_type=ImportError)
-    forms, _, missing = peers.find()
+        pytest.importorskip(f"experiments.peers.{LIBRARIES[name]}", exc_type=ImportError)
+    forms, _, missing = measurement.find()
     assert not missing.keys() & set(names)
     return forms
 
@@ -185,7 +186,7 @@ def test_same_weights_give_the_same_curve(name, library):
 
 def test_rnn_jax_learns_the_sentence():
     setup, curves = plan("generator", epochs=40), {}
-    record = measure(setup, "rnn_jax", measurement.create(setup), curves, training.Session())
+    record = measure(setup, "rnn_jax", measurement.create(setup.trainer, setup.state), curves, training.Session())
     losses = curves["rnn_jax"]
     assert len(losses) == 80
     assert losses[-2:].mean() < 0.7 * losses[:2].mean()
@@ -198,7 +199,7 @@ def test_a_stopped_training_has_no_record():
     stop = threading.Event()
     stop.set()
     setup = plan("generator")
-    assert train(setup, measurement.create(setup), stop=stop) is None
+    assert train(setup, measurement.create(setup.trainer, setup.state), stop=stop) is None
 
 
 @pytest.mark.peers
@@ -206,10 +207,10 @@ def test_second_bias_of_a_gru_is_trained_at_the_candidate_alone():
     find_forms("PyTorch")
     import torch
 
-    from experiments.teaching.peers import pytorch
+    from experiments.peers.torch import hold_second_biases
 
     recurrent = torch.nn.GRU(2, 3, batch_first=True)
-    pytorch.hold_second_biases(recurrent)
+    hold_second_biases(recurrent)
     recurrent(torch.ones(1, 4, 2))[0].square().sum().backward()
     gradient = recurrent.bias_hh_l0.grad
     assert bool((gradient[:6] == 0).all())
@@ -226,11 +227,10 @@ def test_libraries_refuse_cells_that_they_lack():
         model = Classifier(cells[0] if len(cells) == 1 else Stack(cells), 2)
         trainer = training.Trainer(model, 1, training.Adam(1e-3), None)
         states = training.init(trainer, jax.random.key(0)[None])
-        setup = Setup(classifier(0), trainer, jax.tree.map(lambda leaf: leaf[0], states), [])
         messages = {}
-        for form, create in {"rnn_jax": measurement.create, **forms}.items():
+        for form, create in forms.items():
             try:
-                create(setup)
+                create(trainer, jax.tree.map(lambda leaf: leaf[0], states))
             except Unsupported as error:
                 messages[form] = str(error)
         return messages
@@ -278,9 +278,9 @@ def test_a_loss_that_is_not_finite_is_recorded_as_divergence():
 
 @pytest.mark.extended
 def test_a_missing_library_is_reported_and_rnn_jax_runs(tmp_path, monkeypatch, capsys, few_examples):
-    for module, distribution in peers.LIBRARIES.values():
-        monkeypatch.setitem(sys.modules, distribution, None)
-        monkeypatch.delitem(sys.modules, f"experiments.teaching.peers.{module}", raising=False)
+    for module in LIBRARIES.values():
+        monkeypatch.setitem(sys.modules, peers.DISTRIBUTIONS[module], None)
+        monkeypatch.delitem(sys.modules, f"experiments.peers.{module}", raising=False)
     teaching.run(teaching.Config(epochs=1), str(tmp_path))
     output = " ".join(capsys.readouterr().out.split())
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
@@ -288,16 +288,16 @@ def test_a_missing_library_is_reported_and_rnn_jax_runs(tmp_path, monkeypatch, c
     assert len(content["left_out"]) == 2
     for name, distribution in (("Keras", "keras"), ("PyTorch", "torch")):
         (line,) = (line for line in content["left_out"] if line.startswith(f"{name} is missing"))
-        assert f'pip install {distribution}, or both libraries: pip install ".[peers]"' in line
+        assert f'pip install {distribution}, or all libraries: pip install ".[peers]"' in line
         assert line in output
         assert line.replace('"', "&quot;") in (tmp_path / "summary.html").read_text(encoding="utf-8")
 
 
 def test_a_form_that_refuses_is_left_out(tmp_path, monkeypatch, capsys):
-    def refuse(setup):
+    def refuse(trainer, state):
         raise Unsupported("no such cell")
 
-    monkeypatch.setattr(peers, "find", lambda: ({"Other": refuse}, {}, {}))
+    monkeypatch.setattr(measurement, "find", lambda: ({"rnn_jax": measurement.create, "Other": refuse}, {}, {}))
     teaching.run(teaching.Config(programs=("generator",), epochs=1), str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert content["left_out"] == ["Other is left out: no such cell"]
@@ -308,9 +308,9 @@ def test_a_form_that_refuses_is_left_out(tmp_path, monkeypatch, capsys):
 @pytest.mark.peers
 def test_keras_on_another_backend_is_reported(monkeypatch):
     find_forms("Keras")
-    monkeypatch.delitem(sys.modules, "experiments.teaching.peers.keras")
+    monkeypatch.delitem(sys.modules, "experiments.peers.keras")
     monkeypatch.setattr("keras.backend.backend", lambda: "torch")
-    _, _, missing = peers.find()
+    _, _, missing = measurement.find()
     assert missing["Keras"] == "keras was imported with KERAS_BACKEND=torch before"
 
 

@@ -16,26 +16,27 @@ import rnn_jax
 from experiments import throughput
 from experiments.common import timing
 from experiments.common.flags import UserError
-from experiments.throughput import compilation, floor, layers, loop, memory, part, peers, seeds, trainings
+from experiments.peers.programs import differences
+from experiments.throughput import compilation, contestants, floor, layers, loop, memory, part, seeds, trainings
 from experiments.throughput.config import PARTS
-from experiments.throughput.peers import DEFAULT, SCAN
-from experiments.throughput.problem import Problem, Shape
+from experiments.throughput.contestants import DEFAULT, ENGINES, unroll_programs
+from experiments.throughput.problem import Problem
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
 TINY = throughput.Config(cells=("gru",), shapes=("2x5x3x4",), repeats=2, seconds=0.0)
-SMALL = Problem("lstm", Shape(2, 5, 3, 4))
+SMALL = Problem("lstm", 2, 5, 3, 4)
 
 
 # Flax is always there; the others are compared in an environment that has them all.
-LIBRARIES = [("linen", "nnx"), pytest.param(tuple(peers.LIBRARIES), marks=pytest.mark.peers)]
+LIBRARIES = [("linen", "nnx"), pytest.param(contestants.LIBRARIES, marks=pytest.mark.peers)]
 
 
 @pytest.fixture(params=LIBRARIES, ids=" ".join)
 def names(request, monkeypatch):
     """Returns the names of the other libraries that take part."""
-    monkeypatch.setattr(peers, "LIBRARIES", {name: peers.LIBRARIES[name] for name in request.param})
-    _, missing = peers.find()
+    monkeypatch.setattr(contestants, "LIBRARIES", request.param)
+    _, missing = contestants.find()
     if missing:
         pytest.skip("; ".join(missing.values()))
     return set(request.param)
@@ -45,9 +46,9 @@ def names(request, monkeypatch):
 def tiny(monkeypatch):
     monkeypatch.setattr(layers, "STEPS", (7, 20_000))  # the second is longer than --longest
     monkeypatch.setattr(trainings, "TASKS", {"adding": 10})
-    monkeypatch.setattr(trainings, "STEP", dataclasses.replace(trainings.STEP, seeds=(1, 2), steps=2))
+    monkeypatch.setattr(trainings, "STEP", trainings.STEP._replace(seeds=(1, 2), steps=2))
     # Three seeds cannot be spread over two devices by programs that run in parallel.
-    monkeypatch.setattr(trainings, "RECIPE", dataclasses.replace(trainings.RECIPE, seeds=(3,), steps=2, timed_steps=2))
+    monkeypatch.setattr(trainings, "RECIPE", trainings.RECIPE._replace(seeds=(3,), steps=2, timed_steps=2))
     monkeypatch.setattr(memory, "STEPS", (100,))
     monkeypatch.setattr(compilation, "STEPS", (5, 10))
     monkeypatch.setattr(compilation, "LAYERS", (1, 2))
@@ -73,7 +74,7 @@ def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
     records = {name: part.select(content["results"], part=name) for name in parts}
 
     assert len(records["layers"]) == 2 * (2 + len(names))
-    assert {r["contestant"] for r in records["layers"]} == {DEFAULT.name, "Scan"} | names
+    assert {r["contestant"] for r in records["layers"]} == {DEFAULT, "Scan"} | names
     assert {r["rounds"] for r in records["layers"]} == {2}
     others = {(r["contestant"], r["cell"], r["function"]) for r in records["layers"] if not r["same_function"]}
     assert others == ({("haiku", "gru", "GRUResetBefore")} if "haiku" in names else set())
@@ -81,8 +82,8 @@ def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
         assert record["lower_quartile_ms"] <= record["median_ms"] <= record["upper_quartile_ms"]
         assert record["outputs_difference"] < 1e-5
     assert {r["steps"] for r in records["lengths"]} == {7}
-    assert [r["seeds"] for r in part.select(records["training"], contestant=DEFAULT.name)] == [1, 2]
-    assert [r["contestant"] for r in records["recipes"]] == [DEFAULT.name, *names & {"torch"}]
+    assert [r["seeds"] for r in part.select(records["training"], contestant=DEFAULT)] == [1, 2]
+    assert [r["contestant"] for r in records["recipes"]] == [DEFAULT, *names & {"torch"}]
     for record in records["recipes"]:
         # One cell, 3 seeds, 2 steps of 20 sequences.
         assert record["sequences_per_second"] * record["median_ms"] == pytest.approx(120 * 1e3)
@@ -154,25 +155,29 @@ def test_findings_compare_with_torch_and_with_the_fastest_other_jax_library():
 def test_in_bfloat16_every_library_is_near_float32_and_rnn_jax_is_nearest(names):
     problem = dataclasses.replace(SMALL, dtype="bfloat16")
     with jax.numpy_rank_promotion("allow"):
-        records = layers.compare(TINY, [DEFAULT, *peers.find()[0]], ("forward_backward",), problem)
+        compared = {DEFAULT: ENGINES[DEFAULT], **contestants.find()[0]}
+        records = layers.compare(("forward_backward",), TINY, compared, problem)
     differences = {r["contestant"]: r["input_gradients_difference"] for r in records}
-    assert set(differences) == {DEFAULT.name} | names
-    assert 1e-5 < differences[DEFAULT.name] < 0.01
-    assert min(differences, key=differences.get) == DEFAULT.name
+    assert set(differences) == {DEFAULT} | names
+    assert 1e-5 < differences[DEFAULT] < 0.01
+    assert min(differences, key=differences.get) == DEFAULT
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])  # the tiny run has the third
 def test_every_library_computes_the_same_function(cell, names):
     problem = dataclasses.replace(SMALL, cell_name=cell)
     data = problem.draw(0)
-    libraries, missing = peers.find()
-    assert {each.name for each in libraries} == names
+    libraries, missing = contestants.find()
+    assert set(libraries) == names
     assert not missing
-    for library in libraries:
-        expected = peers.cell_programs(*library.function(problem, data), data, engine=rnn_jax.Scan()).outputs()
+    for name, prepare in libraries.items():
         with jax.numpy_rank_promotion("allow"):
-            outputs = library.prepare(problem, data).outputs()
-        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6, err_msg=library.name)
+            programs = prepare(problem.cell, data)
+            outputs = programs.outputs()
+        computed, params = programs.other or (problem.cell, data.params)
+        assert (programs.other is None) == ((name, cell) not in {("haiku", "rnn"), ("haiku", "gru")})
+        expected = unroll_programs(computed, data._replace(params=params), engine=rnn_jax.Scan()).outputs()
+        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_every_call_runs_in_every_round():
@@ -216,31 +221,32 @@ def test_statistics_are_of_milliseconds():
     ],
 )
 def test_other_weights_are_no_comparison(spoil):
-    spoilt = peers.Contestant(
-        "spoilt", lambda problem, data: SCAN.prepare(problem, data._replace(params=spoil(data.params)))
-    )
+    scan = ENGINES["Scan"]
+    compared = {"Scan": scan, "spoilt": lambda cell, data: scan(cell, data._replace(params=spoil(data.params)))}
     with pytest.raises(RuntimeError, match="spoilt computes something else for lstm 2x5x3x4 float32: outputs differ"):
-        layers.compare(TINY, [SCAN, spoilt], layers.MODES, SMALL)
+        layers.compare(layers.MODES, TINY, compared, SMALL)
 
 
 def test_other_gradients_are_no_comparison():
-    right = SCAN.prepare(SMALL, SMALL.draw(0))
+    right = ENGINES["Scan"](SMALL.cell, SMALL.draw(0))
     wrong = right._replace(forward_backward=lambda: (1.001 * right.forward_backward()[-1],))
-    assert layers.differences("x", SMALL, right, right) == {"outputs_difference": 0, "input_gradients_difference": 0}
+    assert differences(right, right) == {"outputs": 0, "input_gradients": 0}
     with pytest.raises(RuntimeError, match=r"input_gradients differ from Scan's by 1\.0e-03"):
-        layers.differences("x", SMALL, wrong, right)
+        layers.compare(layers.MODES, TINY, {"wrong": lambda cell, data: wrong}, SMALL)
 
 
 def test_a_missing_library_is_reported_and_a_stopped_run_keeps_its_records(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "experiments.throughput.peers.pytorch", raising=False)
-    monkeypatch.setattr(peers, "LIBRARIES", {"torch": peers.LIBRARIES["torch"]})
+    monkeypatch.delitem(sys.modules, "experiments.peers.torch", raising=False)
+    monkeypatch.setattr(contestants, "LIBRARIES", ("torch",))
 
-    def stop():
-        raise KeyboardInterrupt
+    def measure(options, libraries, case):
+        if case == 2:
+            raise KeyboardInterrupt
+        return [{"seeds": case}]
 
-    jobs = {"first": lambda: [{"seeds": 1}], "second": stop}
-    monkeypatch.setitem(PARTS, "seeds", dataclasses.replace(PARTS["seeds"], jobs=lambda options, libraries: jobs))
+    stopped = dataclasses.replace(PARTS["seeds"], cases=lambda _: {"first": 1, "second": 2}, measure=measure)
+    monkeypatch.setitem(PARTS, "seeds", stopped)
     with pytest.raises(KeyboardInterrupt):
         throughput.run(throughput.Config(parts=("seeds",)), str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
@@ -264,11 +270,11 @@ def dot_flops(jaxpr):
 
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
 def test_the_floor_has_the_products_of_forward_and_backward(cell, gates):
-    shape = Shape(batch=2, steps=7, input_size=3, hidden_size=5)
-    data = Problem(cell, shape).draw(0)
+    problem = Problem(cell, batch=2, steps=7, input_size=3, hidden_size=5)
+    data = problem.draw(0)
     hs, dzs = jnp.zeros((7, 2, 5)), jnp.zeros((7, 2, 5 * gates))
     traced = jax.make_jaxpr(floor.products)(data.params.w_i, data.params.w_h, data.xs, hs, dzs)
-    assert dot_flops(traced.jaxpr) == floor.flops(shape, 5 * gates) == 6 * 7 * 2 * 5 * gates * (5 + 3)
+    assert dot_flops(traced.jaxpr) == floor.flops(problem, 5 * gates) == 6 * 7 * 2 * 5 * gates * (5 + 3)
 
 
 def test_the_floor_runs_every_step_in_order():
@@ -290,7 +296,10 @@ def test_the_floor_runs_every_step_in_order():
 @pytest.mark.extended
 def test_memory_grows_as_each_way_says():
     ways = ("Scan", "Checkpointed", memory.TRUNCATED)
-    short, long = ({way: memory.temporary_bytes(way, steps) for way in ways} for steps in (100, 1600))
+    short, long = (
+        {way: memory.compiled(way, steps)[0].memory_analysis().temp_size_in_bytes for way in ways}
+        for steps in (100, 1600)
+    )
     growth = {way: long[way] / short[way] for way in ways}
     assert growth["Checkpointed"] <= 4.5
     assert growth[memory.TRUNCATED] <= 1.1
@@ -346,7 +355,8 @@ def test_bad_flags_are_refused_before_anything_is_written(fields, message, tmp_p
 
 
 def test_the_defaults_are_those_of_the_question():
-    assert [str(shape) for shape in throughput.Config().problem_shapes()] == list(throughput.Config().shapes)
-    assert throughput.Config().lengths(*layers.STEPS) == [100, 316, 1000, 3162, 10_000]
-    assert throughput.QUICK.lengths(*layers.STEPS) == [100]
+    config = throughput.Config()
+    assert list(config.problems()) == [f"{cell} {shape}" for shape in config.shapes for cell in config.cells]
+    assert config.lengths(layers.STEPS) == [100, 316, 1000, 3162, 10_000]
+    assert throughput.QUICK.lengths(layers.STEPS) == [100]
     assert tuple(trainings.TASKS) == throughput.Config().tasks

@@ -8,14 +8,14 @@ import optax
 import pytest
 
 from experiments.throughput.problem import TASKS
-from experiments.throughput.trainings import jax_losses, torch_losses
+from experiments.throughput.trainings import jax_losses
 from rnn_jax import GRU, LSTM, ReadoutModel, VanillaRNN, initializers, interop, tasks, training
 
 pytestmark = pytest.mark.peers
-pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from experiments.throughput.peers import pytorch  # noqa: E402
+from experiments.peers import torch_training  # noqa: E402
+from experiments.peers.torch import network as made  # noqa: E402
 
 BATCH = 1000
 
@@ -34,7 +34,7 @@ NAMES = list(TASKS)
 
 def drawn(task, batch):
     """Returns a batch of PyTorch's, and the same as one of rnn_jax: weight one at the steps that it reads."""
-    sampler, _ = pytorch.TASKS[type(task)]
+    sampler, _ = torch_training.TASKS[type(task)]
     theirs = next(sampler(task, batch, {"generator": torch.Generator().manual_seed(0), "device": "cpu"}))
     places = np.arange(task.sequence_length * batch).reshape(-1, batch)
     read = theirs.read(torch.tensor(places)[..., None])[:, 0].numpy()
@@ -95,9 +95,9 @@ def test_the_same_weights_and_batch_give_the_same_loss(name, cell, monkeypatch):
     trainer = training.Trainer(model, 7, training.Adam(0.03), training.ClipByNorm(0.1))
     params = model.init(jax.random.key(0))
 
-    def network(model, device):
-        core, readout = made(model, device)
-        weights = interop.to_pytorch(model.cell, params.cell)
+    def network(cell, output_size, device):
+        core, readout = made(cell, output_size, device=device)
+        weights = interop.to_pytorch(cell, params.cell)
         core.load_state_dict({n: torch.tensor(np.array(a)) for n, a in weights.items()})
         core.bias_hh_l0.requires_grad_(False)  # two trained biases move twice as far as the one of rnn_jax
         dense = params.readout["params"]
@@ -106,11 +106,10 @@ def test_the_same_weights_and_batch_give_the_same_loss(name, cell, monkeypatch):
         )
         return core, readout
 
-    made = pytorch.network
-    monkeypatch.setattr(pytorch, "network", network)
-    _, loss_function = pytorch.TASKS[type(task)]
-    monkeypatch.setitem(pytorch.TASKS, type(task), (lambda *_: itertools.repeat(torch_batch), loss_function))
-    theirs = next(pytorch.losses("cpu", 0, task, trainer, steps))
+    monkeypatch.setattr(torch_training, "network", network)
+    _, loss_function = torch_training.TASKS[type(task)]
+    monkeypatch.setitem(torch_training.TASKS, type(task), (lambda *_: itertools.repeat(torch_batch), loss_function))
+    (theirs,) = next(torch_training.losses(task, trainer, 1, 0, steps))
 
     clip, optimizer = trainer.transformations
     value_and_grad = jax.jit(jax.value_and_grad(lambda p: task.loss(model.apply(p, batch.inputs)[1], batch)))
@@ -132,6 +131,6 @@ def test_both_learn_equally_fast():
     model = ReadoutModel(GRU(task.input_size, 16, **torch_init), task.output_size)
     trainer = training.Trainer(model, 20, training.Adam(0.01), training.ClipByNorm(1.0))
     ours = np.mean(next(jax_losses(task, trainer, seeds, 0, steps)))
-    theirs = np.mean(next(torch_losses(task, trainer, seeds, 0, steps)))
+    theirs = np.mean(next(torch_training.losses(task, trainer, seeds, 0, steps)))
     assert max(ours, theirs) < task.baseline / 4
     assert 1 / 2 < ours / theirs < 2

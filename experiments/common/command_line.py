@@ -36,16 +36,17 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: the machine is about to be taken away; running trainings are saved as after Ctrl-C."""
 
 
-def main(experiment: ModuleType) -> None:
+def main(experiment: ModuleType, settings_class: type | None = Settings) -> None:
     """Runs an experiment's package as a program.
 
     Args:
       experiment: package with a docstring for `--help`, `Config`, `QUICK`, and `run(config, workdir, settings)`, which
         raises a UserError if the config cannot be run, `workdir` cannot be written or it holds a run of another config.
+      settings_class: class of `settings`; None if the experiment does not resume, and `run` takes none.
     """
     sys.modules["__main__"].__doc__ = experiment.__doc__
     name = experiment.__name__.rpartition(".")[2]
-    launch(experiment.Config, experiment.QUICK, experiment.run, f"runs/{name}", settings_class=Settings)
+    launch(experiment.Config, experiment.QUICK, experiment.run, f"runs/{name}", settings_class=settings_class)
 
 
 def launch(

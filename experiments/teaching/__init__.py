@@ -6,8 +6,8 @@ Sequence classifier: two LSTM layers of 50 units read 1,000 random sequences of 
 are random, as in the originals, so it can only memorise them. Both: cross-entropy, Adam with 1e-3, batches of 32.
 
 All libraries start from the same parameters and read the same batches. Two differences are left: Keras's Adam adds
-another epsilon elsewhere (`peers/keras.py`), and PyTorch trains two biases in place of one (`peers/pytorch.py`). "As
-written" has them; without them only rounding differs.
+another epsilon elsewhere, and PyTorch trains two biases in place of one (`experiments/peers/`, `keras.py`, `torch.py`).
+"As written" has them; without them only rounding differs.
 
     python -m experiments.teaching                         # a minute
     JAX_ENABLE_X64=1 python -m experiments.teaching        # in 64 bit, with hardly any rounding
@@ -31,9 +31,9 @@ import numpy as np
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.runner import Job, run_jobs
 from experiments.common.settings import Settings
-from experiments.teaching import measurement, peers, summary
+from experiments.peers import Unsupported
+from experiments.teaching import measurement, summary
 from experiments.teaching.config import QUICK, Config, plan
-from experiments.teaching.measurement import REFERENCE, Unsupported
 from experiments.teaching.programs import Setup
 from rnn_jax import report
 
@@ -49,13 +49,13 @@ def run(config: Config, workdir: str) -> None:
       UserError: if the config cannot be run, `workdir` cannot be written, or another process uses it.
     """
     setups = plan(config)
-    forms, versions, missing = peers.find()
+    forms, versions, missing = measurement.find()
     left_out = {name: f"is missing: {reason}" for name, reason in missing.items()}
     curves: dict[Setup, dict[str, np.ndarray]] = {setup: {} for setup in setups}
     jobs = []
-    for setup, (form, create) in itertools.product(setups, {REFERENCE: measurement.create, **forms}.items()):
+    for setup, (form, create) in itertools.product(setups, forms.items()):
         try:
-            network = create(setup)
+            network = create(setup.trainer, setup.state)
         except Unsupported as error:
             left_out[form.removesuffix(", as written")] = f"is left out: {error}"
             continue

@@ -44,11 +44,9 @@ def plan(config: Config) -> list[Setup]:
     flags.check(config)
     if config.text is not None and "generator" not in config.programs:
         raise UserError("--text is read by the generator, which is not among --programs")
-    try:
+    with flags.user_errors("--text"):
         text = TEXT if config.text is None else read_text(config.text)
         programs = [generator(text) if name == "generator" else classifier(config.seed) for name in config.programs]
-    except ValueError as error:
-        raise UserError(f"--text: {error}") from error
     return [_setup(config, program) for program in programs]
 
 
@@ -59,11 +57,8 @@ def _setup(config: Config, program: Program) -> Setup:
     else:
         cell = networks.make_stack(config.cell or "lstm", features, HIDDEN_SIZE, steps, program.layers)
     model = Classifier(cell, program.classes)
-
-    def use(key: jax.Array) -> jax.Array:
-        return jax.grad(model.loss)(model.init(key), jnp.zeros((steps, 2, features)), jnp.zeros(2, int))
-
-    networks.probe(f"--cell={config.cell}", use)
+    xs, labels = jnp.zeros((steps, 2, features)), jnp.zeros(2, int)
+    networks.probe(f"--cell={config.cell}", lambda key: jax.grad(model.loss)(model.init(key), xs, labels))
     trainer = training.Trainer(model, BATCH_SIZE, training.Adam(LEARNING_RATE), clip=None)
     states = init_state(trainer, jax.random.key(config.seed)[None])
     batches = epoch_batches(size, BATCH_SIZE, config.epochs or program.epochs, config.seed)

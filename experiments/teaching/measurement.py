@@ -1,52 +1,59 @@
-"""Trains one form of a program, and compares its losses with those of rnn_jax.
+"""The forms of a program, trained and compared with rnn_jax by their losses.
 
 A form is a program in one library: the same computation as in rnn_jax, or as a user of the library writes it.
 """
 
 import functools
-import itertools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.teaching.programs import Scores, Setup, accuracy
+from experiments import peers
+from experiments.peers import Network
+from experiments.teaching.programs import Setup, accuracy
 from rnn_jax import training
+from rnn_jax.models import Classifier
 from rnn_jax.training.step import descend
 
-REFERENCE = "rnn_jax"  # form with which the others are compared
 LEVELS = (1e-6, 1e-5, 1e-4)  # of the relative difference
+REFERENCE = "rnn_jax"  # form with which the others are compared
+LIBRARIES = {"Keras": "keras", "PyTorch": "torch"}  # modules of `experiments.peers`
+
+# Functions that create a network; they raise Unsupported if the library has no such network.
+Forms = dict[str, Callable[[training.Trainer[Classifier], training.TrainState], Network]]
 
 
-class Unsupported(Exception):
-    """A library has no such network; the message says why."""
+def find() -> tuple[Forms, dict[str, str], dict[str, str]]:
+    """Returns functions that create a network, by form; the libraries' versions; and why others are missing."""
+    forms: Forms = {REFERENCE: create}
+    versions, missing = dict[str, str](), dict[str, str]()
+    for name, module in LIBRARIES.items():
+        try:
+            classifier = peers.load(module).classifier
+            versions |= peers.versions([module])
+            forms[name] = functools.partial(classifier, as_written=False)
+            forms[f"{name}, as written"] = functools.partial(classifier, as_written=True)
+        except ImportError as error:
+            missing[name] = str(error)
+    return forms, versions, missing
 
 
-class Network(NamedTuple):
-    """A network in training, in any library."""
-
-    step: Callable[[np.ndarray, np.ndarray], float]  # updates on a batch; returns its mean loss before that, in nats
-    scores: Scores
-
-
-def create(setup: Setup) -> Network:
+def create(trainer: training.Trainer[Classifier], state: training.TrainState) -> Network:
     """Creates the network in rnn_jax; gradient and Adam are one compiled function."""
-    trainer, model = setup.trainer, setup.trainer.model
-    state = jax.tree.map(lambda leaf: leaf.copy(), setup.state)  # donated to the compiled function
-    logits = jax.jit(model.apply)
+    model, logits = trainer.model, jax.jit(trainer.model.apply)
+    state = jax.tree.map(lambda leaf: leaf.copy(), state)  # donated to the compiled function
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def update(state: training.TrainState, xs: jax.Array, labels: jax.Array) -> tuple[training.TrainState, jax.Array]:
-        loss, grads = jax.value_and_grad(model.loss)(state.params, xs, labels)
-        state, _ = descend(trainer, state, state.key, loss, grads)
-        return state, loss
+    def update(state: training.TrainState, xs: jax.Array, labels: jax.Array) -> Any:
+        return descend(trainer, state, state.key, *jax.value_and_grad(model.loss)(state.params, xs, labels))
 
     def step(xs: np.ndarray, labels: np.ndarray) -> float:
         nonlocal state
-        state, loss = update(state, xs, labels)
-        return float(loss)
+        state, metrics = update(state, xs, labels)
+        return float(metrics.loss)
 
     return Network(step, lambda xs: np.asarray(logits(state.params, xs)))
 
@@ -59,17 +66,17 @@ def measure(
     Returns:
       The flat record; None if the session was stopped.
     """
-    program, trainer, seconds = setup.program, setup.trainer, []
-    losses = curves[form] = np.full(setup.steps, np.nan)
-    step = itertools.count()
+    program, trainer = setup.program, setup.trainer
+    steps, seconds = list[float](), list[float]()
     for epoch in setup.batches:
         start = time.perf_counter()
         for indices in epoch:
             if session.stop.is_set():
                 return None
-            losses[next(step)] = network.step(program.xs[:, indices], program.labels[indices])
+            steps.append(network.step(program.xs[:, indices], program.labels[indices]))
             session.advance(1)
         seconds.append(time.perf_counter() - start)
+    losses = curves[form] = np.array(steps)
     sizes = [len(indices) for indices in setup.batches[-1]]
     absolute, relative = differences(losses, curves[REFERENCE])
     compared = {
@@ -84,7 +91,7 @@ def measure(
         "seed": 0,
         "definition": trainer.model,
         "optimizer": repr(trainer.optimizer),
-        "dtype": str(setup.dense[0].dtype),
+        "dtype": str(setup.state.params.readout["params"]["kernel"].dtype),
         "parameters": trainer.parameters,
         "examples": len(program.labels),
         "epochs": len(setup.batches),
@@ -109,5 +116,4 @@ def differences(losses: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, 
 
 def first_step(condition: np.ndarray) -> int | None:
     """Returns the first step, counted from 1, at which a condition [steps] holds; None if it never does."""
-    steps = np.flatnonzero(condition)
-    return int(steps[0]) + 1 if len(steps) else None
+    return next((int(step) + 1 for step in np.flatnonzero(condition)), None)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn_jax import Cell, Stack, training
-from rnn_jax.cell import Params
+from experiments.peers import Scores
+from rnn_jax import training
 from rnn_jax.models import Classifier
 
 TEXT = "This is GeeksforGeeks a software training institute"
@@ -16,8 +16,6 @@ PROMPT = 9  # characters of the text from which it continues: "This is G"
 GENERATED = 50  # characters that it appends
 
 EXAMPLES, LENGTH, FEATURES, CLASSES = 1000, 5, 10, 2  # of the sequence classifier
-
-Scores = Callable[[np.ndarray], np.ndarray]  # from sequences [T, B, F] to a score for each class [B, classes]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,18 +89,6 @@ class Setup:
     def steps(self) -> int:
         """Number of optimization steps."""
         return sum(len(epoch) for epoch in self.batches)
-
-    @property
-    def layers(self) -> list[tuple[Cell, Params]]:
-        """Cells and their initial parameters, bottom layer first."""
-        cell, params = self.trainer.model.cell, self.state.params.cell
-        return list(zip(cell.layers, params, strict=True)) if isinstance(cell, Stack) else [(cell, params)]
-
-    @property
-    def dense(self) -> tuple[np.ndarray, np.ndarray]:
-        """Initial kernel [H, classes] and bias [classes] of the readout, as copies."""
-        kernel, bias = (self.state.params.readout["params"][name] for name in ("kernel", "bias"))
-        return np.array(kernel), np.array(bias)
 
 
 def epoch_batches(size: int, batch_size: int, epochs: int, seed: int) -> list[list[np.ndarray]]:

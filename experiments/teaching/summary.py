@@ -66,15 +66,14 @@ def findings(records: Sequence[Record]) -> list[str]:
     greatest: dict[str, float] = {}
     texts: dict[str, list[str]] = {}
     for row in records:
-        if "difference/relative" in row:
+        if row["form"] != REFERENCE:
             greatest[row["form"]] = max(row["difference/relative"], greatest.get(row["form"], 0.0))
         if "generated" in row:
             texts.setdefault(row["generated"], []).append(row["form"])
-    diverged = [f"{row['run']}, {row['form']} at step {row['diverged_at']}" for row in records if row["diverged"]]
     sentences = {
         "Greatest relative difference of a loss from rnn_jax's": [f"{form} {v:.1e}" for form, v in greatest.items()],
         "Generated text": [f"{text!r} by {'; '.join(forms)}" for text, forms in texts.items()],
-        "Diverged": diverged,
+        "Diverged": [f"{r['run']}, {r['form']} at step {r['diverged_at']}" for r in records if r["diverged"]],
     }
     return [f"{subject}: {'; '.join(clauses)}." for subject, clauses in sentences.items() if clauses]
 

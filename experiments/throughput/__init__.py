@@ -24,12 +24,12 @@ import os
 
 import jax
 from rich.progress import Progress
-from rich.text import Text
 
+from experiments import peers
 from experiments.common import flags
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.settings import Settings
-from experiments.throughput import peers
+from experiments.throughput import contestants
 from experiments.throughput.config import PARTS, QUICK, Config
 from experiments.throughput.part import Record, select
 from experiments.throughput.problem import PRECISION
@@ -48,33 +48,32 @@ def run(config: Config, workdir: str) -> None:
       RuntimeError: if a library computes something else than `Scan`.
     """
     flags.check(config)
-    config.problem_shapes()
+    config.problems()
     # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     jax.config.update("jax_enable_compilation_cache", False)  # compile time is measured
     folder = RunFolder(config, workdir, Settings(resume=False))
-    contestants, missing = peers.find()
+    libraries, missing = contestants.find()
     for name, reason in missing.items():
-        folder.console.print(Text(f"{name} does not take part: {reason}", style="yellow"))
+        folder.print(f"{name} does not take part: {reason}")
     environment = folder.header["environment"]
-    versions = {n: environment[n] for n in ("jax", "jaxlib")} | peers.versions([c.name for c in contestants])
+    versions = {name: environment[name] for name in ("jax", "jaxlib")} | peers.versions(libraries)
     folder.header |= {"versions": versions, "missing": missing}
 
-    chosen = [part for part in PARTS.values() if part.name in config.parts]
-    jobs = [(part, title, job) for part in chosen for title, job in part.jobs(config, contestants).items()]
+    chosen = {name: part for name, part in PARTS.items() if name in config.parts}
+    comparisons = [(name, title, case) for name in chosen for title, case in chosen[name].cases(config).items()]
     records: list[Record] = []
     # Without auto_refresh, because its thread would take time from the measurements.
     with Progress(console=folder.console, auto_refresh=False) as bars, jax.default_matmul_precision(PRECISION):
-        bar = bars.add_task("", total=len(jobs))
-        for part, title, job in jobs:
-            bars.update(bar, description=f"{part.name}: {title}", refresh=True)
-            records += [{"part": part.name, **record} for record in job()]
+        bar = bars.add_task("")
+        for name, title, case in bars.track(comparisons, task_id=bar):
+            bars.update(bar, description=f"{name}: {title}", refresh=True)
+            records += [{"part": name, **record} for record in chosen[name].measure(config, libraries, case)]
             folder.results(records)
-            bars.update(bar, advance=1, refresh=True)
 
     folder.print(", ".join(f"{name} {value}" for name, value in (environment | versions).items()))
-    groups = [(part, select(records, part=part.name)) for part in chosen]
-    figures = {f"{part.name}.png": part.figure(group) for part, group in groups if part.figure}
+    groups = [(part, select(records, part=name)) for name, part in chosen.items()]
+    figures = {f"{name}.png": part.figure(select(records, part=name)) for name, part in chosen.items() if part.figure}
     folder.show(
         Report(
             "How fast is a recurrence, beside other libraries?",

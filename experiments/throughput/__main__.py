@@ -3,6 +3,4 @@
 from experiments import throughput
 from experiments.common import command_line
 
-__doc__ = throughput.__doc__  # what --help opens with
-
-command_line.launch(throughput.Config, throughput.QUICK, throughput.run, "runs/throughput")
+command_line.main(throughput, settings_class=None)

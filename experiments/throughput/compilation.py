@@ -1,6 +1,6 @@
 """Time to compile forward and backward over T, and over layers: traced and lowered by JAX, then compiled by XLA."""
 
-import functools
+import collections
 import time
 from typing import Any
 
@@ -10,28 +10,27 @@ import jax.numpy as jnp
 import rnn_jax
 from experiments.common import timing
 from experiments.throughput import part
-from experiments.throughput.part import Options, Record
 
 STEPS, LAYERS = (100, 1000, 10_000), (1, 2, 4, 8)
 BATCH, SIZE = 32, 64
 MAX_REPEATS = 3
 
 
-def _measure(options: Options, over: str) -> list[Record]:
-    sizes = [(n, 1) for n in options.lengths(*STEPS)] if over == "steps" else [(STEPS[0], n) for n in LAYERS]
-    times: dict[tuple[int, int], list[tuple[float, float]]] = {each: [] for each in sizes}
+def _measure(options: part.Options, _: part.Contestants, over: str) -> part.Records:
+    sizes = [(n, 1) for n in options.lengths(STEPS)] if over == "steps" else [(STEPS[0], n) for n in LAYERS]
+    times: dict[tuple[int, int, str], list[float]] = collections.defaultdict(list)
     for repeat in range(min(MAX_REPEATS, options.repeats)):
-        for each in timing.round_order(sizes, repeat):
-            times[each].append(seconds(*each))
-    records = []
-    for (steps, layers), pairs in times.items():
-        for stage, stage_times in zip(("lower", "compile"), zip(*pairs, strict=True), strict=True):
-            record = {"over": over, "steps": steps, "layers": layers, "stage": stage, "batch": BATCH, "size": SIZE}
-            records.append({**record, **timing.statistics(stage_times)})
-    return records
+        for steps, layers in timing.round_order(sizes, repeat):
+            for stage, duration in seconds(steps, layers).items():
+                times[steps, layers, stage].append(duration)
+    shared = {"over": over, "batch": BATCH, "size": SIZE}
+    return [
+        {**shared, "steps": steps, "layers": layers, "stage": stage, **timing.statistics(each)}
+        for (steps, layers, stage), each in times.items()
+    ]
 
 
-def seconds(steps: int, layers: int) -> tuple[float, float]:
+def seconds(steps: int, layers: int) -> dict[str, float]:
     """Returns the time to trace and lower, and the time to compile, without anything cached."""
     jax.clear_caches()
     cell = rnn_jax.Stack((rnn_jax.LSTM(SIZE, SIZE),) * layers)
@@ -46,12 +45,12 @@ def seconds(steps: int, layers: int) -> tuple[float, float]:
     lowered = gradient.lower(params, xs)
     middle = time.perf_counter()
     lowered.compile()
-    return middle - start, time.perf_counter() - middle
+    return {"lower": middle - start, "compile": time.perf_counter() - middle}
 
 
 COMPILATION = part.Part(
-    "compilation",
-    lambda options, _: {f"over {over}": functools.partial(_measure, options, over) for over in ("steps", "layers")},
+    lambda _: {"over T": "steps", "over layers": "layers"},
+    _measure,
     "time to compile over {over}: LSTM, B = {batch}, D = H = {size}, forward and backward",
     {"T": "steps", "layers": "layers", "{}, s": ("median_ms", 1e-3)},
     "lower: trace and lower. Caches are cleared before each compilation.",

@@ -7,18 +7,15 @@ from experiments.throughput import compilation, floor, layers, loop, memory, see
 from experiments.throughput.part import Options
 
 PARTS = {
-    part.name: part
-    for part in (
-        layers.LAYERS,
-        layers.LENGTHS,
-        trainings.TRAINING,
-        trainings.RECIPES,
-        memory.MEMORY,
-        compilation.COMPILATION,
-        seeds.SEEDS,
-        loop.LOOP,
-        floor.FLOOR,
-    )
+    "layers": layers.LAYERS,
+    "lengths": layers.LENGTHS,
+    "training": trainings.TRAINING,
+    "recipes": trainings.RECIPES,
+    "memory": memory.MEMORY,
+    "compilation": compilation.COMPILATION,
+    "seeds": seeds.SEEDS,
+    "loop": loop.LOOP,
+    "floor": floor.FLOOR,
 }
 
 

@@ -7,7 +7,6 @@ with dz the gradient of the gates' pre-activations [B, G], G = H, 3 H, 4 H for R
 A faster program arranges the products differently, as x_t W_i of all steps in one.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -15,28 +14,25 @@ import jax.numpy as jnp
 
 from experiments.common import timing
 from experiments.throughput import part
-from experiments.throughput.part import Options, Record
-from experiments.throughput.peers import DEFAULT
-from experiments.throughput.problem import Problem, Shape
+from experiments.throughput.contestants import DEFAULT, unroll_programs
+from experiments.throughput.problem import Problem
 
 NAME = "floor"
 
 
-def _measure(options: Options, problem: Problem) -> list[Record]:
+def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> part.Records:
     data = problem.draw(options.seed)
     gates = data.params.w_h.shape[1]
-    key_h, key_z = jax.random.split(jax.random.key(options.seed))
-    steps, batch = problem.shape.steps, problem.shape.batch
-    hs = jax.random.normal(key_h, (steps, batch, problem.shape.hidden_size))
-    dzs = jax.random.normal(key_z, (steps, batch, gates))
+    hs = data.loss_weights  # any numbers will do
+    dzs = jnp.tile(hs, gates // problem.hidden_size)
     compiled = jax.jit(products)
     calls = {
-        DEFAULT.name: DEFAULT.prepare(problem, data).forward_backward,
+        DEFAULT: unroll_programs(problem.cell, data).forward_backward,
         NAME: lambda: jax.block_until_ready(compiled(data.params.w_i, data.params.w_h, data.xs, hs, dzs)),
     }
     records = []
     for name, statistics in timing.compare(calls, options.repeats, options.seconds).items():
-        giga = flops(problem.shape, gates) / statistics["median_ms"] / 1e6
+        giga = flops(problem, gates) / statistics["median_ms"] / 1e6
         records.append({**problem.record(), "contestant": name, "gigaflops_a_second": giga, **statistics})
     return records
 
@@ -62,19 +58,15 @@ def products(w_i: jax.Array, w_h: jax.Array, xs: jax.Array, hs: jax.Array, dzs: 
     return h, dz, dw_h, dw_i, dzs @ w_i.T
 
 
-def flops(shape: Shape, gates: int) -> int:
+def flops(problem: Problem, gates: int) -> int:
     """Returns the floating-point operations of `products`: an addition and a multiplication for each term."""
     # Forward, backward to inputs (or states), backward to weights: each takes as many.
-    return 3 * 2 * shape.steps * shape.batch * gates * (shape.hidden_size + shape.input_size)
+    return 3 * 2 * problem.steps * problem.batch * gates * (problem.hidden_size + problem.input_size)
 
 
 FLOOR = part.Part(
-    "floor",
-    lambda options, _: {
-        f"{cell} {shape}": functools.partial(_measure, options, Problem(cell, shape))
-        for shape in options.problem_shapes()
-        for cell in options.cells
-    },
+    part.Options.problems,
+    _measure,
     "the floor: the matrix products of forward and backward alone",
     {
         "cell": "cell",
@@ -83,6 +75,6 @@ FLOOR = part.Part(
         "GFLOP/s {}": ("gigaflops_a_second", 1),
         "share, %": lambda r, records: f"{100 / part.ratio(r, records, 'cell', 'shape', contestant=NAME):.0f}",
     },
-    f"share: of {DEFAULT.name}'s time.",
+    f"share: of {DEFAULT}'s time.",
     by="contestant",
 )

@@ -5,7 +5,6 @@ results and its arguments, of which the inputs are the largest: 4 T B D bytes in
 """
 
 import concurrent.futures
-import functools
 import multiprocessing
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,6 @@ import jax.numpy as jnp
 
 import rnn_jax
 from experiments.throughput import part
-from experiments.throughput.part import Record
 
 STEPS = (100, 400, 1600, 6400)
 BATCH, LSTM = 32, rnn_jax.LSTM(16, 64)
@@ -33,26 +31,25 @@ WAYS: dict[str, tuple[rnn_jax.Cell, rnn_jax.engines.Engine]] = {
 }
 
 
-def _measure(way: str, steps: int) -> list[Record]:
+def _measure(_: part.Options, __: part.Contestants, case: tuple[str, int]) -> part.Records:
+    way, steps = case
     cell = WAYS[way][0]
-    sizes = {"steps": steps, "batch": BATCH, "input_size": cell.input_size, "hidden_size": cell.hidden_size}
-    peak = None
+    record = {"way": way, "cell": type(cell).__name__, "steps": steps, "batch": BATCH}
+    record |= {"input_size": cell.input_size, "hidden_size": cell.hidden_size, "allocator_peak_bytes": None}
     if jax.default_backend() == "gpu":
         # In a new process, because an allocator's peak is that of its whole life.
         with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            peak = pool.submit(allocator_peak_bytes, way, steps).result()
-    memory = {
-        "temporary_bytes": temporary_bytes(way, steps),
-        "argument_bytes": sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(arguments(way, steps))),
-        "allocator_peak_bytes": peak,
-    }
-    return [{"way": way, "cell": type(cell).__name__, **sizes, **memory}]
+            record["allocator_peak_bytes"] = pool.submit(allocator_peak_bytes, *case).result()
+    program, arguments = compiled(*case)
+    record["argument_bytes"] = sum(a.nbytes for a in jax.tree.leaves(arguments))
+    return [record | {"temporary_bytes": program.memory_analysis().temp_size_in_bytes}]
 
 
-def temporary_bytes(way: str, steps: int) -> int:
-    """Returns the memory that the compiler has planned besides arguments and results."""
-    analysis: Any = jax.jit(program(way)).lower(*arguments(way, steps)).compile().memory_analysis()
-    return analysis.temp_size_in_bytes
+def compiled(way: str, steps: int) -> tuple[Any, Any]:
+    """Returns a way's program compiled for T steps, and its arguments (params, xs)."""
+    cell, _ = WAYS[way]
+    arguments = cell.init(jax.random.key(0)), jnp.zeros((steps, BATCH, cell.input_size))
+    return jax.jit(program(way)).lower(*arguments).compile(), arguments
 
 
 def program(way: str) -> Callable[..., Any]:
@@ -79,32 +76,18 @@ def program(way: str) -> Callable[..., Any]:
     return truncated
 
 
-def arguments(way: str, steps: int) -> Any:
-    """Returns the shapes of (params, xs)."""
-    cell, _ = WAYS[way]
-    params = jax.eval_shape(cell.init, jax.random.key(0))
-    return params, jax.ShapeDtypeStruct((steps, BATCH, cell.input_size), jnp.float32)
-
-
 def allocator_peak_bytes(way: str, steps: int) -> int | None:
     """Returns the most that the device's allocator holds during a run, less arguments; None if it does not count."""
-    arrays = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), arguments(way, steps))
-    compiled = jax.jit(program(way)).lower(*arrays).compile()
+    program, arguments = compiled(way, steps)
     before = jax.devices()[0].memory_stats()
-    jax.block_until_ready(compiled(*arrays))
+    jax.block_until_ready(program(*arguments))
     after = jax.devices()[0].memory_stats()
-    if not before or not after:
-        return None
-    return after["peak_bytes_in_use"] - before["bytes_in_use"]
+    return after["peak_bytes_in_use"] - before["bytes_in_use"] if before and after else None
 
 
 MEMORY = part.Part(
-    "memory",
-    lambda options, _: {
-        f"{way}, T = {steps}": functools.partial(_measure, way, steps)
-        for way in WAYS
-        for steps in options.lengths(*STEPS)
-    },
+    lambda options: {f"{way}, T = {n}": (way, n) for way in WAYS for n in options.lengths(STEPS)},
+    _measure,
     "temporary memory of a gradient, MB: B = {batch}, D = {input_size}, H = {hidden_size}",
     {"": "way", "T={}": ("temporary_bytes", 1e-6), "peak T={}": ("allocator_peak_bytes", 1e-6)},
     "Gradient of a loss on the final state with respect to the parameters; memory of the compiled program besides "

@@ -1,23 +1,27 @@
 """What a part of the benchmark is, the flags that parts read, and what their tables, figures and findings share."""
 
 import dataclasses
+import functools
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.common.flags import setting
+from experiments.common.flags import UserError, setting
 from experiments.common.numbers import number
 from experiments.common.run_folder import Table
-from experiments.throughput.peers import DEFAULT, Contestant
-from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Shape
+from experiments.peers.programs import Prepare
+from experiments.throughput.contestants import DEFAULT
+from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Problem
 from rnn_jax import plotting
 from rnn_jax.report import Column
 
+Contestants = Mapping[str, Prepare]
 Record = dict[str, Any]  # flat
-Jobs = dict[str, Callable[[], list[Record]]]  # comparisons by the title shown while they run
+Records = list[Record]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +39,20 @@ class Options:
     seconds: float = setting(8.0, "Time in which a comparison may make more rounds.", least=0)
     seed: int = setting(0, "Seed from which every random number follows.", checked=False)
 
-    def problem_shapes(self) -> list[Shape]:
-        return [Shape.parse(text) for text in self.shapes]
+    def problems(self, dtype: str = "float32") -> dict[str, Problem]:
+        """Returns every cell of every shape, by the title of its comparison.
 
-    def lengths(self, *steps: int) -> list[int]:
+        Raises:
+          UserError: if a shape cannot be read.
+        """
+        for text in self.shapes:
+            if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){3}", text):
+                raise UserError(f"--shapes: a shape is BATCHxSTEPSxINPUTSxHIDDEN as in 32x100x128x128, got {text!r}")
+        sizes = [tuple(map(int, text.split("x"))) for text in self.shapes]
+        problems = [Problem(cell, *each, dtype=dtype) for each in sizes for cell in self.cells]
+        return {str(problem): problem for problem in problems}
+
+    def lengths(self, steps: Iterable[int]) -> list[int]:
         """Returns the lengths of a sweep over T that `longest` allows."""
         return [length for length in steps if length <= self.longest]
 
@@ -52,8 +66,8 @@ class Part:
     value of the field `by`, in which the records of a row differ; a column without values is not shown.
     """
 
-    name: str  # in --parts, in records and of the figure's file
-    jobs: Callable[[Options, Sequence[Contestant]], Jobs]  # comparisons for flags and installed libraries
+    cases: Callable[[Options], Mapping[str, Any]]  # comparisons, by the title shown while one runs
+    measure: Callable[[Any, Contestants, Any], Records]  # of the options, the libraries and a case
     title: str  # template of the title of a table's section, filled with a record; each title makes a section
     columns: Mapping[str, Any]
     caption: str = ""  # template of the text below the table, filled with each field's largest value
@@ -62,36 +76,31 @@ class Part:
     findings: Callable[[Sequence[Record]], list[str]] = lambda _: []  # sentences
 
     def table(self, records: Sequence[Record]) -> Table:
-        """Returns the table of this part's records."""
+        """Returns the table of this part's records; a row has its records by their value of `by`."""
         keys = [spec for spec in self.columns.values() if isinstance(spec, str)]
         sections: dict[str, dict[Any, dict[Any, Record]]] = {}
         for record in records:
             rows = sections.setdefault(self.title.format(**record), {})
             rows.setdefault(tuple(record[key] for key in keys), {})[record.get(self.by)] = record
+
+        def text(spec: Any, value: Any, row: dict[Any, Record]) -> str:
+            record = row[value] if value in row else next(iter(row.values()))
+            if isinstance(spec, tuple):
+                return digits(record[spec[0]] * spec[1])
+            return str(record[spec]) if isinstance(spec, str) else spec(record, records)
+
         columns = [
-            _column(header.format(value), spec, value, records)
+            Column(header.format(value), functools.partial(text, spec, value), right=not isinstance(spec, str))
             for header, spec in self.columns.items()
             for value in (values(records, self.by) if "{}" in header else [None])
             if not isinstance(spec, tuple) or records[0][spec[0]] is not None
         ]
-        fields = {field: max(values(records, field)) for field, value in records[0].items() if value is not None}
-        caption = self.caption.format(**fields)
-        if "rounds" in fields:
-            counts = dict.fromkeys([min(values(records, "rounds")), fields["rounds"]])
+        most = {field: max(values(records, field)) for field, value in records[0].items() if value is not None}
+        caption = self.caption.format(**most)
+        if "rounds" in most:
+            counts = dict.fromkeys([min(values(records, "rounds")), most["rounds"]])
             caption += f" Medians of {' to '.join(map(str, counts))} rounds."
         return Table(columns, {title: list(rows.values()) for title, rows in sections.items()}, caption)
-
-
-def _column(header: str, spec: Any, value: Any, records: Sequence[Record]) -> Column:
-    """Returns a column of a row's record with value `value` of the field `by`, or of its first record."""
-
-    def text(row: dict[Any, Record]) -> str:
-        record = row[next(iter(row)) if value is None else value]
-        if isinstance(spec, tuple):
-            return digits(record[spec[0]] * spec[1])
-        return str(record[spec]) if isinstance(spec, str) else spec(record, records)
-
-    return Column(header, text, right=not isinstance(spec, str))
 
 
 def digits(value: float) -> str:
@@ -99,7 +108,7 @@ def digits(value: float) -> str:
     return number(value, 3, high=math.inf)
 
 
-def select(records: Iterable[Record], **fields: Any) -> list[Record]:
+def select(records: Iterable[Record], **fields: Any) -> Records:
     """Returns the records that have all of these values."""
     return [record for record in records if all(record.get(name) == value for name, value in fields.items())]
 
@@ -120,13 +129,13 @@ def ratio(record: Record, records: Iterable[Record], *fields: str, field: str = 
 
 def finding(title: str, records: Sequence[Record], others: Sequence[str], *fields: str) -> list[str]:
     """Returns a sentence on rnn_jax's times as multiples of those of the fastest other; none if none took part."""
-    multiples = {}
-    for record in select(records, contestant=DEFAULT.name):
-        ratios = [ratio(record, records, *fields, contestant=other) for other in others]
-        if known := [value for value in ratios if not math.isnan(value)]:
-            multiples[" ".join(record[field] for field in fields)] = max(known)
-    if not multiples:
+    others = [name for name in others if select(records, contestant=name)]
+    if not others:
         return []
+    multiples = {
+        " ".join(record[field] for field in fields): max(ratio(record, records, *fields, contestant=o) for o in others)
+        for record in select(records, contestant=DEFAULT)
+    }
     worst, faster = max(multiples, key=multiples.__getitem__), sum(value < 1 for value in multiples.values())
     return [
         f"{title}: {digits(statistics.geometric_mean(multiples.values()))} times its time (geometric mean of "

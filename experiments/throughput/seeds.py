@@ -7,41 +7,39 @@ import jax.numpy as jnp
 
 import rnn_jax
 from experiments.common import timing
+from experiments.peers.programs import jax_programs
 from experiments.throughput import part
-from experiments.throughput.part import Options, Record
-from experiments.throughput.peers import jax_programs
-from experiments.throughput.problem import Problem, Shape
+from experiments.throughput.problem import Problem
 from rnn_jax.seeds import over_seeds, place
 
 COUNTS = (1, 2, 4, 8, 16, 32)
-PROBLEM = Problem("lstm", Shape(batch=20, steps=100, input_size=32, hidden_size=32))
+PROBLEM = Problem("lstm", batch=20, steps=100, input_size=32, hidden_size=32)
 
 
-def _measure(options: Options) -> list[Record]:
+def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> part.Records:
     def apply(params: Any, xs: jax.Array) -> jax.Array:
-        return rnn_jax.unroll(PROBLEM.cell, params, xs)[1]
+        return rnn_jax.unroll(problem.cell, params, xs)[1]
 
     def spread(params: Any, xs: jax.Array) -> jax.Array:
         return over_seeds(lambda one_seed: apply(*one_seed), (params, xs))
 
-    all_data = jax.jit(jax.vmap(PROBLEM.draw))(options.seed + jnp.arange(max(COUNTS)))
+    all_data = jax.jit(jax.vmap(problem.draw))(options.seed + jnp.arange(max(COUNTS)))
     calls = {}
     for count in COUNTS:
         data = jax.tree.map(lambda a, n=count: a[:n], all_data)
         for way, mapped, placed in (("vmap", jax.vmap(apply), data), ("over_seeds", spread, place(data))):
-            programs = jax_programs(mapped, placed.params, placed, batch_first=False)
-            calls[way, count] = programs.forward_backward
+            calls[way, count] = jax_programs(mapped, placed.params, placed).forward_backward
     records = []
     for (way, count), statistics in timing.compare(calls, options.repeats, options.seconds).items():
-        per_seed = {"seeds": count, "median_ms_a_seed": statistics["median_ms"] / count}
-        sizes = {**PROBLEM.record(), "way": way, "devices": jax.local_device_count()}
-        records.append({**sizes, **per_seed, **statistics})
+        fields = {"way": way, "devices": jax.local_device_count(), "seeds": count}
+        fields |= {"median_ms_a_seed": statistics["median_ms"] / count}
+        records.append({**problem.record(), **fields, **statistics})
     return records
 
 
 SEEDS = part.Part(
-    "seeds",
-    lambda options, _: {f"lstm {PROBLEM.shape}": lambda: _measure(options)},
+    lambda _: {str(PROBLEM): PROBLEM},
+    _measure,
     "seeds in one program: {cell} {shape}, forward and backward",
     {
         "seeds": "seeds",

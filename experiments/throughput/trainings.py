@@ -8,11 +8,11 @@ In rnn_jax the seeds of a cell are one program, and as many programs run in para
 """
 
 import concurrent.futures
-import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,16 +21,14 @@ from matplotlib.figure import Figure
 from experiments.common import networks, runner, timing
 from experiments.common.figures import grouped_bars
 from experiments.throughput import part
-from experiments.throughput.part import Options, Record
-from experiments.throughput.peers import DEFAULT, REFERENCE, Contestant
+from experiments.throughput.contestants import DEFAULT, REFERENCE
 from experiments.throughput.problem import PRECISION, TASKS
 from rnn_jax import initializers, plotting, tasks, training
 
 HIDDEN, CLIP = 64, training.ClipByNorm(1.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Setup:
+class Setup(NamedTuple):
     """What a call trains."""
 
     batch: int
@@ -54,56 +52,55 @@ def jax_losses(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: in
         yield np.asarray(metrics.loss[:, -1])
 
 
-def torch_losses(
-    task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int
-) -> Iterator[tuple[float, ...]]:
-    """Does the same in PyTorch, one seed after the other."""
-    from experiments.throughput.peers import pytorch  # only if torch is installed
-
-    return zip(*(pytorch.losses(pytorch.device(), seed + n, task, trainer, steps) for n in range(seeds)), strict=True)
-
-
 def _train_all(library: str, losses: Sequence[Iterator[Any]]) -> float:
     """Trains all cells for some more steps, those of rnn_jax in parallel, and returns their mean loss."""
-    if library != DEFAULT.name or len(losses) == 1:
+    if library != DEFAULT or len(losses) == 1:
         return float(np.mean([*map(next, losses)]))  # in this thread, to which PyTorch's own threads belong
     with concurrent.futures.ThreadPoolExecutor(runner.parallel_programs()) as pool:
         return float(np.mean(list(pool.map(next, losses))))
 
 
 def _measure(
-    options: Options, peers: Sequence[Contestant], setup: Setup, name: str, cells: Sequence[str]
-) -> list[Record]:
+    options: part.Options, libraries: part.Contestants, case: tuple[Setup, str, Sequence[str]]
+) -> part.Records:
+    setup, name, cells = case
     task = tasks.find(name, min(TASKS[name], options.longest))
     models = [networks.make_model(cell, task, HIDDEN) for cell in cells]
     trainers = [training.Trainer(model, setup.batch, setup.optimizer, CLIP) for model in models]
-    makers: dict[str, Any] = {DEFAULT.name: jax_losses}
-    makers |= {peer.name: torch_losses for peer in peers if peer.name == REFERENCE}
+    trained: dict[str, Any] = {DEFAULT: jax_losses}
+    if REFERENCE in libraries:
+        from experiments.peers import torch_training
+
+        trained[REFERENCE] = torch_training.losses
     calls: dict[tuple[str, int], timing.Call] = {}
     first_ms = {}
-    for key in [(library, seeds) for library in makers for seeds in setup.seeds]:
+    for library, seeds in itertools.product(trained, setup.seeds):
         start = time.perf_counter()
-        losses = [makers[key[0]](task, trainer, key[1], options.seed, setup.steps) for trainer in trainers]
-        calls[key] = functools.partial(_train_all, key[0], losses)
-        calls[key]()
-        first_ms[key] = (time.perf_counter() - start) * 1e3
+        losses = [trained[library](task, trainer, seeds, options.seed, setup.steps) for trainer in trainers]
+        calls[library, seeds] = functools.partial(_train_all, library, losses)
+        calls[library, seeds]()
+        first_ms[library, seeds] = (time.perf_counter() - start) * 1e3
     times = timing.interleave(calls, options.repeats, options.seconds)
+    shared = {"task": name, "steps": task.length, "batch": setup.batch, "hidden_size": HIDDEN, "cells": ",".join(cells)}
+    shared |= {"steps_a_call": setup.steps, "baseline": task.baseline}
     records = []
     for (library, seeds), call in calls.items():
-        share = setup.timed_steps / setup.steps
-        statistics = timing.statistics([seconds * share for seconds in times[library, seeds]])
+        statistics = timing.statistics([s * setup.timed_steps / setup.steps for s in times[library, seeds]])
         sequences = len(cells) * seeds * setup.timed_steps * setup.batch
-        programs = runner.parallel_programs() if library == DEFAULT.name else 1
-        sizes = {"batch": setup.batch, "hidden_size": HIDDEN, "cells": ",".join(cells), "seeds": seeds}
-        record = {"task": name, "steps": task.length, **sizes, "steps_a_call": setup.steps}
-        record |= {"programs_at_a_time": programs, "contestant": library, **statistics}
-        record |= {"median_ms_a_seed": statistics["median_ms"] / seeds, "first_call_ms": first_ms[library, seeds]}
-        record |= {"sequences_per_second": sequences / statistics["median_ms"] * 1e3}
-        records.append(record | {"baseline": task.baseline, "loss_after": call()})
+        fields = {
+            "contestant": library,
+            "seeds": seeds,
+            "programs_at_a_time": runner.parallel_programs() if library == DEFAULT else 1,
+            "median_ms_a_seed": statistics["median_ms"] / seeds,
+            "first_call_ms": first_ms[library, seeds],
+            "sequences_per_second": sequences / statistics["median_ms"] * 1e3,
+            "loss_after": call(),
+        }
+        records.append({**shared, **fields, **statistics})
     return records
 
 
-def _figure(records: Sequence[Record]) -> Figure:
+def _figure(records: Sequence[part.Record]) -> Figure:
     figure = plotting.figure((7.5, 4.2))
     axis, names = figure.subplots(), part.values(records, "contestant")
     groups = dict.fromkeys(f"{r['task']}\nT = {r['steps']}" for r in records)
@@ -133,19 +130,15 @@ CAPTION = (
     "after the other."
 )
 TRAINING = part.Part(
-    "training",
-    lambda options, peers: {"adding": lambda: _measure(options, peers, STEP, "adding", ["lstm"])},
+    lambda _: {"adding": (STEP, "adding", ("lstm",))},
+    _measure,
     "an optimization step: {cells}, B = {batch}, H = {hidden_size}",
     COLUMNS,
     "ms: one step" + CAPTION,
 )
 RECIPES = part.Part(
-    "recipes",
-    lambda options, peers: {
-        name: functools.partial(_measure, options, peers, RECIPE, name, options.cells)
-        for name in TASKS
-        if name in options.tasks
-    },
+    lambda options: {name: (RECIPE, name, options.cells) for name in TASKS if name in options.tasks},
+    _measure,
     "trainings: {cells}, B = {batch}, H = {hidden_size}",
     COLUMNS,
     "ms: {steps_a_call} steps" + CAPTION,

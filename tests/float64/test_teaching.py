@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import teaching
-from experiments.teaching import config, measurement, peers
+from experiments.teaching import config, measurement
 
 STEPS = 20
 
@@ -30,11 +30,10 @@ def rank_promotion():
     ],
 )
 def test_same_weights_give_the_same_curve(library, name, cell, epochs, tolerance):
-    module, _ = peers.LIBRARIES[library]
-    pytest.importorskip(f"experiments.teaching.peers.{module}", exc_type=ImportError)
+    pytest.importorskip(f"experiments.peers.{measurement.LIBRARIES[library]}", exc_type=ImportError)
     (setup,) = config.plan(teaching.Config(programs=(name,), cell=cell, epochs=epochs))
-    forms, _, _ = peers.find()
-    ours, theirs = measurement.create(setup), forms[library](setup)
+    forms, _, _ = measurement.find()
+    ours, theirs = (forms[form](setup.trainer, setup.state) for form in ("rnn_jax", library))
     xs, labels = setup.program.xs, setup.program.labels
     batches = [(xs[:, n], labels[n]) for n in itertools.islice(itertools.chain(*setup.batches), STEPS)]
     expected, losses = (np.array([network.step(*batch) for batch in batches]) for network in (ours, theirs))

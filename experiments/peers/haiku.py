@@ -10,34 +10,32 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-import rnn_jax
-from experiments.throughput.peers import Contestant, Programs, jax_programs
-from experiments.throughput.problem import Data, Problem
+from experiments import peers
+from experiments.peers.programs import Data, Programs, jax_programs
+from rnn_jax import Cell, cells
 from rnn_jax.cells.gru import GRUResetBeforeParams
 
 
-def function(problem: Problem, data: Data) -> tuple[rnn_jax.Cell, Any]:
-    """Returns the cell that Haiku computes, and its parameters."""
-    sizes = (problem.shape.input_size, problem.shape.hidden_size)
-    if problem.cell_name == "rnn":
-        return rnn_jax.VanillaRNN(*sizes, activation=jax.nn.relu), data.params
-    if problem.cell_name == "gru":
-        return rnn_jax.GRUResetBefore(*sizes), GRUResetBeforeParams(*data.params[:3])
-    return problem.cell, data.params
-
-
-def prepare(problem: Problem, data: Data) -> Programs:
-    """Returns the programs of a problem."""
-    core_class, to_haiku = CORES[problem.cell_name]
+def programs(cell: Cell, data: Data) -> Programs:
+    """Returns the layer of a cell with the parameters in `data`, or of the cell that Haiku has in its place."""
+    core_class, to_haiku = peers.find("Haiku's layers", CORES, cell)
 
     def unroll(xs: jax.Array) -> jax.Array:
-        core = core_class(problem.shape.hidden_size)
+        core = core_class(cell.hidden_size)
         # Its initial states are always float32.
-        state = jax.tree.map(lambda s: s.astype(xs.dtype), core.initial_state(problem.shape.batch))
+        state = jax.tree.map(lambda s: s.astype(xs.dtype), core.initial_state(xs.shape[1]))
         return hk.dynamic_unroll(core, xs, state)[0]
 
     transformed: Any = hk.without_apply_rng(hk.transform(unroll))
-    return jax_programs(transformed.apply, to_haiku(*data.params[:3]), data, batch_first=False)
+    made = jax_programs(transformed.apply, to_haiku(*data.params[:3]), data)
+    return made._replace(other=_other(cell, data.params))
+
+
+def _other(cell: Cell, params: Any) -> tuple[Cell, Any] | None:
+    sizes = cell.input_size, cell.hidden_size
+    if isinstance(cell, cells.VanillaRNN):
+        return cells.VanillaRNN(*sizes, activation=jax.nn.relu), params
+    return (cells.GRUResetBefore(*sizes), GRUResetBeforeParams(*params[:3])) if isinstance(cell, cells.GRU) else None
 
 
 def _rnn(w_i: jax.Array, w_h: jax.Array, b: jax.Array) -> Any:
@@ -59,9 +57,8 @@ def _gru(*arrays: jax.Array) -> Any:
     return {"gru": dict(zip(("w_i", "w_h", "b"), ordered, strict=True))}
 
 
-CORES: dict[str, Any] = {"rnn": (hk.VanillaRNN, _rnn), "lstm": (hk.LSTM, _lstm), "gru": (hk.GRU, _gru)}
-
-
-def make(name: str) -> Contestant:
-    """Returns Haiku."""
-    return Contestant(name, prepare, function)
+CORES: dict[type[Cell], Any] = {
+    cells.VanillaRNN: (hk.VanillaRNN, _rnn),
+    cells.LSTM: (hk.LSTM, _lstm),
+    cells.GRU: (hk.GRU, _gru),
+}

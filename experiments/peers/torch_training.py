@@ -1,7 +1,7 @@
-"""PyTorch: `nn.RNN`, `nn.LSTM` and `nn.GRU`, eager, on a GPU those of cuDNN; and training as one writes it in PyTorch.
+"""Trainings of the long-dependency benchmark as one writes them in PyTorch, with batches drawn on the device.
 
-Training draws batches on the device and reads out only the steps that have targets. A sampler is a generator of
-batches, from a task, the batch size and PyTorch's options `generator` and `device`.
+Only the steps that have targets are read out. A sampler is a generator of batches, from a task, the batch size and
+PyTorch's options `generator` and `device`.
 """
 
 import functools
@@ -9,66 +9,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import torch
 from torch.nn import functional
 
-from experiments.throughput.peers import Contestant, Programs, Unavailable
-from experiments.throughput.problem import Data, Problem
-from rnn_jax import ReadoutModel, cells, interop, machine, tasks, training
-
-MODULES: dict[type, Callable[..., torch.nn.RNNBase]] = {
-    cells.VanillaRNN: torch.nn.RNN,
-    cells.LSTM: torch.nn.LSTM,
-    cells.GRU: torch.nn.GRU,
-}
-
-
-def _prepare(device: str, problem: Problem, data: Data) -> Programs:
-    dtype, sizes = getattr(torch, problem.dtype), (problem.shape.input_size, problem.shape.hidden_size)
-    wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
-
-    def tensor(a: Any) -> torch.Tensor:
-        # NumPy has no bfloat16; a copy, because JAX's arrays are read-only.
-        return torch.tensor(np.array(a, np.float32), dtype=dtype, device=device)
-
-    module = MODULES[type(problem.cell)](*sizes, device=device, dtype=dtype)
-    module.load_state_dict({n: tensor(a) for n, a in interop.to_pytorch(problem.cell, data.params).items()})
-    xs, loss_weights = tensor(data.xs).requires_grad_(), tensor(data.loss_weights)
-    arguments = [*module.parameters(), xs]
-
-    def forward() -> torch.Tensor:
-        with torch.no_grad():
-            outputs = module(xs)[0]
-        wait()
-        return outputs
-
-    def forward_backward() -> tuple[torch.Tensor, ...]:
-        gradients = torch.autograd.grad((module(xs)[0] * loss_weights).sum(), arguments)
-        wait()
-        return gradients
-
-    return Programs(forward, forward_backward, lambda a: a.float().cpu().numpy())
-
-
-def device() -> str:
-    """Returns PyTorch's name of the device that JAX uses."""
-    name = {"cpu": "cpu", "gpu": "cuda"}.get(jax.default_backend())
-    if name is None:
-        raise Unavailable(f"it does not run on a {jax.default_backend()}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise Unavailable(f"torch {torch.__version__} sees no GPU: install the build for this GPU, see pytorch.org")
-    return name
-
-
-def make(name: str) -> Contestant:
-    """Returns PyTorch with one thread per core and full float32 products, as JAX has them here."""
-    contestant = Contestant(name, functools.partial(_prepare, device()))
-    torch.set_num_threads(machine.cores())
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    return contestant
+from experiments.peers.torch import jax_device, network
+from rnn_jax import tasks, training
 
 
 class Batch(NamedTuple):
@@ -140,23 +86,23 @@ TASKS: dict[type[tasks.Task], tuple[Callable[..., Any], Callable[..., torch.Tens
 }
 
 
-def network(model: ReadoutModel, device: str) -> tuple[torch.nn.RNNBase, torch.nn.Linear]:
-    """Returns the cell and the readout, initialised by PyTorch."""
-    cell = model.cell
-    core = MODULES[type(cell)](cell.input_size, cell.hidden_size, device=device)
-    return core, torch.nn.Linear(cell.hidden_size, model.output_size, device=device)
-
-
-def losses(device: str, seed: int, task: tasks.Task, trainer: training.Trainer, steps: int) -> Iterator[float]:
-    """Trains one seed and yields the loss after every `steps` optimization steps.
+def losses(
+    task: tasks.Task, trainer: training.Trainer, seeds: int, seed: int, steps: int
+) -> Iterator[tuple[float, ...]]:
+    """Trains one seed after the other and yields their losses after every `steps` optimization steps.
 
     As `training.run(trainer, task, ...)`, but PyTorch initialises, and the readout runs only at steps with targets.
     """
+    return zip(*(_seed_losses(task, trainer, seed + number, steps) for number in range(seeds)), strict=True)
+
+
+def _seed_losses(task: tasks.Task, trainer: training.Trainer, seed: int, steps: int) -> Iterator[float]:
+    device = jax_device()
     clip, optimizer = trainer.clip, trainer.optimizer
     assert isinstance(clip, training.ClipByNorm)
     assert isinstance(optimizer, training.Adam)
     torch.manual_seed(seed)  # of the weights
-    core, readout = network(trainer.model, device)
+    core, readout = network(trainer.model.cell, trainer.model.output_size, device=device)
     parameters = [*core.parameters(), *readout.parameters()]
     adam = torch.optim.Adam(parameters, lr=optimizer.learning_rate)
     sampler, loss_function = TASKS[type(task)]

@@ -1,0 +1,65 @@
+"""A layer with given weights, inputs and loss as calls that can be compared and timed: forward, and with gradients."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax import Cell
+
+
+class Data(NamedTuple):
+    """Arrays, all of one dtype, of which every library gets copies in its own layout."""
+
+    params: Any  # of a cell of rnn_jax
+    xs: jax.Array  # [T, B, D]
+    loss_weights: jax.Array  # [T, B, H]; the loss is sum(outputs * loss_weights)
+
+
+class Programs(NamedTuple):
+    """The calls of a layer in one library; they return when their work is done."""
+
+    forward: Callable[[], Any]  # returns all outputs
+    forward_backward: Callable[[], Any]  # returns gradients of the loss: of the parameters, and last of the inputs
+    numpy: Callable[[Any], np.ndarray]  # converts outputs, or gradients of the inputs, to time-major float32
+    other: tuple[Cell, Any] | None = None  # cell and parameters that a library computes in place of those given
+
+    def outputs(self) -> np.ndarray:
+        return self.numpy(self.forward())
+
+    def input_gradients(self) -> np.ndarray:
+        return self.numpy(self.forward_backward()[-1])
+
+
+Prepare = Callable[[Cell, Data], Programs]  # converts weights and inputs to a library's layout
+
+
+def differences(programs: Programs, reference: Programs) -> dict[str, float]:
+    """Returns the largest difference over the reference's largest value, of outputs and of gradients of the inputs."""
+    result = {}
+    for what in ("outputs", "input_gradients"):
+        actual, expected = getattr(programs, what)(), getattr(reference, what)()
+        result[what] = float(np.max(np.abs(actual - expected)) / np.max(np.abs(expected)))
+    return result
+
+
+def jax_programs(
+    apply: Callable[[Any, jax.Array], Any], params: Any, data: Data, batch_first: bool = False
+) -> Programs:
+    """Returns the programs of a pure function from (params, xs) to outputs; transposing to batch first is not timed."""
+
+    def transpose(a: jax.Array) -> jax.Array:
+        return jnp.swapaxes(a, 0, 1) if batch_first else a
+
+    def loss(params: Any, xs: jax.Array, loss_weights: jax.Array) -> jax.Array:
+        return jnp.sum(apply(params, xs) * loss_weights)
+
+    xs, loss_weights = transpose(data.xs), transpose(data.loss_weights)
+    forward, gradient = jax.jit(apply), jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    return Programs(
+        lambda: jax.block_until_ready(forward(params, xs)),
+        lambda: jax.block_until_ready(gradient(params, xs, loss_weights))[1],
+        lambda a: np.asarray(transpose(a), np.float32),
+    )
