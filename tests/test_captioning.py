@@ -15,7 +15,7 @@ import pytest
 
 from experiments import captioning
 from experiments.captioning import measurement, scenes
-from experiments.common import digit_images
+from experiments.common import digit_images, evidence
 from experiments.common.flags import UserError
 from rnn_jax.data import Examples
 
@@ -176,6 +176,8 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
         ("none", 1),
     ]
     curves = np.load(tmp_path / "arrays.npz")
+    runs = evidence.read(str(tmp_path))
+    assert [name for name, seeds in runs.items() if seeds[0].has_measurements] == ["attention", "none"]
     for record in results:
         assert 0 <= record["test/exact"] <= record["test/form"] <= 1
     for record in results[1:]:

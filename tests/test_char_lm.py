@@ -107,7 +107,7 @@ def with_(data, **fields):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    char_lm.run(with_(data, prompt="ab"), str(folder))
+    char_lm.run(with_(data, prompt="ab", seed=1), str(folder))
     (record,) = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
     return folder, record
 

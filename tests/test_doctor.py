@@ -8,7 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import GRU, LSTM, Adding, Copying, ReadoutModel, VanillaRNN, diagnostics, initializers, training
+from rnn_jax import (
+    GRU,
+    LSTM,
+    Adding,
+    Cell,
+    Copying,
+    Dropout,
+    ReadoutModel,
+    Residual,
+    Stack,
+    VanillaRNN,
+    diagnostics,
+    initializers,
+    training,
+)
 from rnn_jax.diagnostics import Severity
 from rnn_jax.models.readout import identity
 
@@ -156,8 +170,12 @@ CONSEQUENCES = {
 
 
 @functools.cache
+def evidence_of(name):
+    return BROKEN[name][0]()
+
+
 def findings(name):
-    return diagnostics.doctor(BROKEN[name][0]())
+    return diagnostics.doctor(evidence_of(name))
 
 
 # Those that take longest; another run or a test of curves alone has the same cause.
@@ -215,6 +233,47 @@ def test_findings_name_the_numbers_and_the_setting(name, numbers, remedy):
     first = findings(name)[0]
     assert numbers in first.evidence
     assert remedy in first.remedy
+
+
+class Leaky(Cell):
+    """A user-defined cell, which has none of the options of this package's cells."""
+
+    def init(self, key):
+        return jnp.full((self.input_size, self.hidden_size), 0.1)
+
+    def initial_state(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.hidden_size))
+
+    def step(self, params, h, x):
+        return 0.1 * h + x @ params
+
+
+def test_the_remedy_for_a_user_defined_cell_names_no_option_that_it_lacks():
+    layer = Stack([Dropout(Leaky(2, 8), 0.1), Residual(LSTM(8, 8))])
+    assert live(Leaky(2, 8)).user_cell == live(layer).user_cell == "Leaky"
+    assert live(tanh()).user_cell is None
+    (finding,) = diagnostics.doctor(live(Leaky(2, 8), LONG))
+    assert (finding.cause, finding.remedy.partition(":")[0]) == ("vanishing gradient", "in Leaky")
+
+
+OWN_OPTIONS = ("_init=", "LayerNorm", "a higher gate bias")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.extended if n in EXTENDED else ()) for n in BROKEN])
+def test_no_remedy_for_a_user_defined_cell_has_options_of_other_cells(name):
+    e = dataclasses.replace(evidence_of(name), user_cell="IndRNN")
+    for finding in diagnostics.doctor(e):
+        assert not any(option in finding.remedy for option in OWN_OPTIONS), finding
+        assert "LSTM" not in finding.remedy.partition("compare")[0]
+
+
+def test_a_log_density_that_starts_about_zero_is_no_high_rate_but_one_that_rises_is():
+    """The loss of a forecaster, -log p(y), may be negative: three times -0.03 is no limit for a rise."""
+    noise = 0.05 * np.random.default_rng(0).normal(size=200)
+    falling = np.interp(np.arange(200), [0, 20, 199], [-0.03, 0.05, -0.9]) + noise
+    assert diagnostics.doctor(diagnostics.Evidence(loss=falling)) == []
+    (finding,) = diagnostics.doctor(diagnostics.Evidence(loss=np.append(falling, np.full(60, 0.5))))
+    assert (finding.cause, finding.since) == ("learning rate too high", 200)
 
 
 def test_a_step_that_is_not_finite_is_reported_with_its_parameters():

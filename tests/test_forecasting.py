@@ -17,7 +17,7 @@ import pytest
 from experiments import forecasting
 from experiments.baselines import naive_series
 from experiments.baselines.autoregression import Autoregression
-from experiments.common import forecasters
+from experiments.common import evidence, forecasters
 from experiments.common import series as common_series
 from experiments.common.flags import UserError
 from experiments.common.forecasters import Evaluation
@@ -270,6 +270,11 @@ def test_writes_its_files(finished):
     page = (folder / "summary.html").read_text(encoding="utf-8")
     assert "MAE of each network, pooled over its seeds, against the autoregression" in page
     assert "Networks with a lower MAE at every step than persistence" in page
+
+
+def test_the_doctor_tells_networks_from_baselines(finished):
+    runs = evidence.read(str(finished[0]))
+    assert [name for name, seeds in runs.items() if seeds[0].has_measurements] == ["rnn", "direct rnn"]
 
 
 def test_records_agree_with_arrays(finished):

@@ -11,6 +11,7 @@ import pytest
 
 from experiments import gradient_estimators
 from experiments.baselines.bigram import bigram_entropy
+from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.gradient_estimators import characters, measurement
 from rnn_jax import BPTT, RTRL, TBPTT, UORO
@@ -65,6 +66,8 @@ def test_a_tiny_run_writes_its_files_and_all_records(finished):
         assert record["final_loss"] == pytest.approx(float(tail.mean()))
         assert 0 < record["baseline"] < record["final_loss"] < 2 * math.log(27)
     assert (finished / "rnn.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match=r"run and seed, got part, cell, .* experiment records none"):
+        evidence.read(str(finished))
 
 
 def test_an_unbiased_estimate_has_spread_and_only_chance_bias():

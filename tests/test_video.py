@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import video
+from experiments.common import evidence
 from experiments.common.fitting import Network, Outcome
 from experiments.common.flags import UserError
 from experiments.video import clips, measurement, summary
@@ -122,6 +123,8 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert [(record["run"], record["seed"]) for record in results] == [("none", 0), ("none", 1), ("gru", 0), ("gru", 1)]
     curves = np.load(tmp_path / "arrays.npz")
+    runs = evidence.read(str(tmp_path))
+    assert all(seed.has_measurements for run in runs.values() for seed in run.values())
     for record in results:
         assert record["test/clips"] <= min(record["test/digits"], record["test/paths"]) <= 1
         curve = curves[f"{record['run']}/validation/wrong"][record["seed"]]

@@ -45,7 +45,12 @@ def _records(path: Path) -> list[dict[str, Any]]:
     records = content.get("results") if isinstance(content, dict) else None
     readable = isinstance(records, list) and all(isinstance(r, dict) and {"run", "seed"} <= set(r) for r in records)
     if not records or not readable:
-        raise UserError(f"{path} must hold records with the fields run and seed, the doctor reads no others")
+        first = records[0] if isinstance(records, list) and records else None
+        fields = f", got {', '.join(list(first)[:4])}" if isinstance(first, dict) else ""
+        raise UserError(
+            f"{path} must hold records with the fields run and seed{fields}: the doctor reads trainings of networks, "
+            "and this folder's experiment records none"
+        )
     return records
 
 
@@ -94,6 +99,7 @@ def _evidence(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ev
         solved=record.get("solved"),
         optimizer=record.get("optimizer"),
         clip=record.get("clip"),
+        user_cell=_user_cell(record.get("definition")),
         loss=loss,
         grad_norm=array("training/grad_norm"),
         grad_norms=under("training/grad_norms"),
@@ -101,3 +107,13 @@ def _evidence(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ev
         before=before,
         now=now,
     )
+
+
+def _user_cell(definition: Any) -> str | None:
+    """Returns the name of the innermost cell of a record's definition that is not of the library; None if all are."""
+    inside = definition.values() if isinstance(definition, dict) else definition if isinstance(definition, list) else ()
+    names = [name for each in inside if (name := _user_cell(each))]
+    if names or not isinstance(definition, dict) or not {"type", "hidden_size"} <= set(definition):
+        return names[0] if names else None
+    module, _, name = definition["type"].partition(":")
+    return None if module.startswith("rnn_jax.") else name

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax.cell import Cell
 from rnn_jax.diagnostics.reach import gradient_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.models import ReadoutModel
@@ -42,6 +43,8 @@ class Evidence:
       dependency: longest lag between an input and the output that needs it (`Task.dependency`).
       solved: whether the task's criterion is met.
       optimizer, clip: their representations, to be quoted in remedies: `Adam(learning_rate=0.01)`.
+      user_cell: name of the innermost cell that is not of this package, whose options no remedy can name; None if all
+        are of this package.
       loss: training loss [steps]; as every curve, NaN after the step that diverged.
       grad_norm: gradient norm before clipping [steps].
       grad_norms: gradient norm [steps] by parameter.
@@ -55,6 +58,7 @@ class Evidence:
     solved: bool | None = None
     optimizer: str | None = None
     clip: str | None = None
+    user_cell: str | None = None
     loss: np.ndarray | None = None
     grad_norm: np.ndarray | None = None
     grad_norms: Mapping[str, np.ndarray] | None = None
@@ -104,7 +108,16 @@ def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evide
         not_finite=not_finite(params) | not_finite({"inputs": batch.inputs}),
         loss=float(_loss(model, task, params, batch)),
     )
-    return Evidence(baseline=task.baseline, dependency=task.dependency, now=now)
+    return Evidence(baseline=task.baseline, dependency=task.dependency, user_cell=_user_cell(model.cell), now=now)
+
+
+def _user_cell(value: Any) -> str | None:
+    """Returns the name of the innermost user-defined cell in a cell, a layer or a tuple of them; None if none is."""
+    inside = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Cell) else ()
+    names = [name for each in inside if (name := _user_cell(each))]
+    if names or not isinstance(value, Cell) or type(value).__module__.startswith("rnn_jax."):
+        return names[0] if names else None
+    return type(value).__name__
 
 
 @functools.partial(jax.jit, static_argnames="model")

@@ -90,6 +90,11 @@ def loss_quarters(e: Evidence) -> list[np.ndarray]:
     return np.array_split(e.loss[: e.finite_steps], 4)
 
 
+def for_cell(e: Evidence, ours: str, any_cell: str) -> str:
+    """Returns a remedy: the option of a cell of this package, or for a user-defined one, what to change in it."""
+    return ours if e.user_cell is None else f"in {e.user_cell}: {any_cell}"
+
+
 def gated_cells(e: Evidence) -> str:
     """Returns, for a remedy, the cells whose gates are initialised for the task's dependency."""
     chrono = f"initializers.Chrono({max(3, e.dependency or 100)})"

@@ -47,12 +47,17 @@ def dead_relu(e: Evidence) -> Finding | None:
     since = findings.holds_since(e, dead(e.before) >= DEAD)
     earlier = f"; {dead(e.before):.0%} before training" if e.before.saturation and since else ""
     remedy = "a lower learning rate and clipping: they died in training" if since else "a bias that is not negative"
+    initial = findings.for_cell(
+        e,
+        "recurrent_init=initializers.ScaledIdentity(1.0), input_init=initializers.Normal(0.001)",
+        "recurrent weights that start as the identity, and small input weights",
+    )
     return Finding(
         "dead ReLU",
         Severity.BROKEN,
         since,
         f"{dead(e.now):.0%} of the units are active at no step of any sequence{earlier}",
-        f"{remedy}; recurrent_init=initializers.ScaledIdentity(1.0), input_init=initializers.Normal(0.001); or tanh",
+        f"{remedy}; {initial}; or tanh",
     )
 
 
@@ -68,14 +73,16 @@ def saturation(e: Evidence) -> Finding | None:
         return None
     since = findings.holds_since(e, bool(_at_bounds(e.before)) and findings.gradient_lost(e, e.before))
     if since:
-        remedy = "it came in training: a lower learning rate, or LayerNormLSTM, LayerNormGRU"
+        normalised = findings.for_cell(e, "LayerNormLSTM, LayerNormGRU", "layer normalisation of what enters its gates")
+        remedy = f"it came in training: a lower learning rate, or {normalised}"
     elif any(name.startswith("logistic") for name in at_bounds):
-        remedy = f"a higher gate bias: {findings.gated_cells(e)}"
-    else:
-        remedy = (
-            "smaller weights, or inputs of unit size: input_init=initializers.LecunNormal(), "
-            "recurrent_init=initializers.Orthogonal(1.0)"
+        remedy = findings.for_cell(
+            e, f"a higher gate bias: {findings.gated_cells(e)}", "higher initial biases of gates that keep its state"
         )
+    else:
+        options = "input_init=initializers.LecunNormal(), recurrent_init=initializers.Orthogonal(1.0)"
+        initial = findings.for_cell(e, options, "initial weights of about 1 / sqrt(inputs)")
+        remedy = f"smaller weights, or inputs of unit size: {initial}"
     evidence = f"{', '.join(at_bounds.values())}; {findings.describe_kept_share(e, e.now)}"
     return Finding("saturation", findings.severity(e), since, evidence, remedy)
 
@@ -116,5 +123,10 @@ def _vanishing(e: Evidence, snapshot: Snapshot, cause: str, severity: Severity, 
         since,
         f"{findings.describe_kept_share(e, snapshot)}, which the task needs; "
         f"under {findings.LOST:.0%} beyond lag {effective_horizon(snapshot.reach, findings.LOST):.0f}",
-        f"{findings.gated_cells(e)}; of a ReLU network recurrent_init=initializers.ScaledIdentity(1.0)",
+        findings.for_cell(
+            e,
+            f"{findings.gated_cells(e)}; of a ReLU network recurrent_init=initializers.ScaledIdentity(1.0)",
+            "initial weights and gates with which a step keeps its state (diagnostics.spectral_radius of 1); compare "
+            f"{findings.gated_cells(e)}",
+        ),
     )

@@ -57,7 +57,7 @@ def _explosion_in_training(e: Evidence) -> Finding | None:
     if e.loss is None or e.grad_norm is None:
         return None
     last = e.finite_steps
-    if last < e.steps and e.loss[last] < RISE * max(float(np.median(e.loss[: last + 1])), e.baseline or 0.0):
+    if last < e.steps and e.loss[last] < _risen(e, float(np.median(e.loss[: last + 1]))):
         step = last  # the gradient is not finite while the loss has not risen
     elif (rise := _rise(e)) is not None and rise.large_gradient is not None:
         step = rise.large_gradient
@@ -73,17 +73,22 @@ def _explosion_in_training(e: Evidence) -> Finding | None:
 
 def _explosion(e: Evidence, since: int, evidence: str, severity: Severity) -> Finding:
     clip = f"a lower limit than {e.clip}" if e.clip else "Trainer(clip=training.ClipByNorm(1.0))"
+    initial = findings.for_cell(
+        e,
+        "recurrent_init=initializers.Orthogonal(1.0) or ScaledIdentity(1.0), a gain not above 1",
+        "initial recurrent weights of a gain not above 1 (diagnostics.spectral_radius)",
+    )
     return Finding(
         "exploding gradient",
         severity,
         since,
         evidence,
-        f"{clip}; recurrent_init=initializers.Orthogonal(1.0) or ScaledIdentity(1.0), a gain not above 1",
+        f"{clip}; {initial}",
     )
 
 
 class _Rise(NamedTuple):
-    """A rise of the loss to `RISE` times its lowest running median, or times the baseline if that is larger."""
+    """A rise of the loss from its lowest running median, or from the baseline if that is larger."""
 
     step: int
     level: float  # lowest running median before
@@ -101,12 +106,20 @@ def _rise(e: Evidence) -> _Rise | None:
     level = float(losses[0])
     for start in range(1, len(losses) - WINDOW + 1):
         window = losses[start : start + WINDOW]
-        limit, loss = RISE * max(level, e.baseline or 0.0), float(np.median(window))
+        limit, loss = _risen(e, level), float(np.median(window))
         if loss > limit:
             step = start + int(np.argmax(window > limit))
             return _Rise(step, level, loss, _large_gradient_before(e, step))
         level = min(level, loss)
     return None
+
+
+def _risen(e: Evidence, level: float) -> float:
+    """Returns the loss above which it has risen from a level."""
+    assert e.loss is not None
+    if np.any(e.loss < 0):  # -log of a density, whose multiples mean nothing: the density is `RISE` times smaller
+        return level + math.log(RISE)
+    return RISE * max(level, e.baseline or 0.0)
 
 
 def _large_gradient_before(e: Evidence, step: int) -> int | None:
