@@ -87,6 +87,19 @@ def test_healthy_runs_and_baselines_are_one_line_each(tmp_path, capsys):
     assert (content["results"], content["no_training_evidence"]) == ([], ["n-gram"])
 
 
+def test_the_doctor_knows_a_user_defined_cell_by_its_definition(tmp_path):
+    cell = {"type": "my_module:IndRNN", "input_size": 2, "hidden_size": 4}
+    ours = {"type": "rnn_jax.cells.lstm:LSTM", "hidden_size": 4, "forget_bias": {"type": "my_module:Bias"}}
+    definitions = [cell, {"type": "rnn_jax.layers.stack:Stack", "layers": [ours, cell]}, ours, None]
+    records = [{"run": str(i), "seed": 0, "definition": definition} for i, definition in enumerate(definitions)]
+    (tmp_path / "results.json").write_text(json.dumps({"results": records}), encoding="utf-8")
+    np.savez(tmp_path / "arrays.npz", **{"0/before/last_step/total": 0.1 ** np.arange(30.0)[None]})
+    runs = evidence.read(str(tmp_path))
+    assert [runs[str(i)][0].user_cell for i in range(4)] == ["IndRNN", "IndRNN", None, None]
+    (finding,) = diagnostics.doctor(runs["0"][0])
+    assert finding.remedy.startswith("in IndRNN: ")
+
+
 def command(*flags):
     return subprocess.run(
         [sys.executable, "-m", "experiments.doctor", *flags], cwd=ROOT, capture_output=True, text=True, timeout=120

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LinearRNN, VanillaRNN, data, diagnostics, integers, masking, models, unroll
+from rnn_jax import LinearRNN, VanillaRNN, data, diagnostics, integers, masking, models, tasks, unroll
 from rnn_jax.models import labels
 
 STEPS = SIZE = 300
@@ -100,6 +100,13 @@ def _examples(cast: Cast) -> Any:
     return examples.take(cast(IDS[0]))
 
 
+def _task(cast: Cast) -> Any:
+    task = tasks.TwoSymbol(SIZE)
+    outputs = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, task.output_size)).astype(np.float32))
+    outputs = outputs.at[1, 2, 7].set(99.0)  # one right answer at the step that is scored
+    return task.metrics(outputs, tasks.Batch(jnp.zeros(0), cast(IDS), jnp.ones((2, 3))))
+
+
 DOORS: dict[str, Callable[[Cast], Any]] = {
     "unroll": _unrolled,
     "unroll in reverse": lambda cast: _unrolled(cast, reverse=True),
@@ -119,8 +126,10 @@ DOORS: dict[str, Callable[[Cast], Any]] = {
     "flags before the end": lambda cast: masking.before_end(cast(LENGTHS), STEPS),
     "flip": lambda cast: masking.flip(_xs(), cast(LENGTHS)),
     "examples": _examples,
+    "task": _task,
+    "masked sound": lambda cast: data.spec_augment(_xs(features=2), cast(LENGTHS), jax.random.key(0)),
 }
-PLAIN = ("unroll in reverse", "poolings", "labels", "one-hot")
+PLAIN = ("unroll in reverse", "poolings", "labels", "one-hot", "task")
 HOST_DOORS: dict[str, Callable[[Cast], Any]] = {  # of concrete integers only
     "unpad": lambda cast: data.unpad(_xs(), cast(LENGTHS)),
     "bucket lengths": lambda cast: data.bucket_lengths(cast(np.array([100, 120, 7, 120])), 2),

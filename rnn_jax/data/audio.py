@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, files
+from rnn_jax import checks, files, integers
 from rnn_jax.static import Static
 
 FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
@@ -227,7 +227,7 @@ def spec_augment(
 
     Args:
       frames: standardised frames [T, B, F].
-      lengths: number of frames of each recording [B].
+      lengths: number of frames of each recording, integers [B].
       key: random key.
       gain: standard deviation of the added loudness.
       bands: share of the bands set to 0 at most.
@@ -237,6 +237,7 @@ def spec_augment(
       The frames, changed [T, B, F].
     """
     size, batch_size, features = frames.shape
+    lengths = jnp.asarray(integers.int32(lengths, "spec_augment: lengths"))
     key_gain, key_bands, key_steps = jax.random.split(key, 3)
     gains = gain * jax.random.normal(key_gain, (1, batch_size, 1))
     in_bands = _intervals(key_bands, features, jnp.full(batch_size, features), round(bands * features))

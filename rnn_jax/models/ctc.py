@@ -99,7 +99,8 @@ class CTC(Static):
           TypeError: if labels are not integers.
           ValueError: if a shape does not fit; if labels are out of range, or have no path: each needs a step, and two
             equal neighbours one more between them. Traced labels cannot be checked: out of range, they make the loss
-            NaN; a sequence without a path has the loss 1e5, far above any other, and no gradient.
+            NaN; a sequence without a path has the loss 1e5, far above any other, and no gradient. A call outside of
+            `jax.jit` names it.
         """
         lengths, labels, label_lengths = (
             integers.int32(values, f"CTC: {name}")

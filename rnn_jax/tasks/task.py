@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rnn_jax import integers
 from rnn_jax.static import Static
 
 
@@ -161,13 +162,13 @@ class Classification(Task):
     tolerance: ClassVar[float] = 0.3  # Hochreiter & Schmidhuber 1997, section 5.6
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, self._classes(batch))
         return weighted_mean(losses, batch.weights)
 
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        scored = self.scored(batch)
-        right = (jnp.argmax(outputs, axis=-1) == batch.targets).astype(outputs.dtype)
-        answers = jax.nn.one_hot(batch.targets, self.output_size, dtype=outputs.dtype)
+        scored, classes = self.scored(batch), self._classes(batch)
+        right = (jnp.argmax(outputs, axis=-1) == classes).astype(outputs.dtype)
+        answers = jax.nn.one_hot(classes, self.output_size, dtype=outputs.dtype)
         # Compared element by element: NaN counts as wrong here, while XLA's maximum may drop it.
         close = jnp.all(jnp.abs(jax.nn.softmax(outputs) - answers) < self.tolerance, axis=-1)
         return {
@@ -175,3 +176,6 @@ class Classification(Task):
             "accuracy": weighted_mean(right, scored),
             "wrong": weighted_mean(1.0 - close, scored),
         }
+
+    def _classes(self, batch: Batch) -> jax.Array:
+        return jnp.asarray(integers.int32(batch.targets, f"{type(self).__name__}: targets"))
