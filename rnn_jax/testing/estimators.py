@@ -1,7 +1,7 @@
 """The contract of an estimator of dL/dparams: value and readout gradient exact, a carry of constant shape."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -76,9 +76,9 @@ def seeds(estimator: Estimator) -> None:
     """`jax.vmap` over seeds equals each seed alone."""
     params = jax.tree.map(lambda *p: jnp.stack(p), _params(0), _params(1))
     keys = jax.random.split(jax.random.key(0), 2)
-    both = jax.vmap(_program(estimator), in_axes=(0, None, 0))(params, _batch(), keys)
+    both = jax.vmap(functools.partial(_run, estimator), in_axes=(0, None, 0))(params, _batch(), keys)
     for seed in range(2):
-        alone = _program(estimator)(_params(seed), _batch(), keys[seed])
+        alone = _run(estimator, _params(seed), _batch(), keys[seed])
         one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], (both.value, both.gradient))
         message = f"{type(estimator).__name__}: jax.vmap over seeds must equal each seed alone"
         require_close(message, one, (alone.value, alone.gradient), 1e-4)
@@ -93,16 +93,13 @@ def _batch() -> Batch:
 
 
 def _estimate(estimator: Estimator, seed: int) -> Estimate:
-    return _program(estimator)(_params(seed), _batch(), jax.random.key(0))
+    return _run(estimator, _params(seed), _batch(), jax.random.key(0))
 
 
-@functools.cache
-def _program(estimator: Any) -> Callable[..., Estimate]:
-    def estimate(params: ReadoutParams, batch: Batch, key: jax.Array) -> Estimate:
-        carry = _carry(estimator, params, batch, key)
-        return estimator(MODEL.cell, task_loss(MODEL, TASK, batch), params, carry, batch.inputs, batch)
-
-    return jax.jit(estimate)
+@functools.partial(jax.jit, static_argnums=0)
+def _run(estimator: Estimator, params: ReadoutParams, batch: Batch, key: jax.Array) -> Estimate:
+    carry = _carry(estimator, params, batch, key)
+    return estimator(MODEL.cell, task_loss(MODEL, TASK, batch), params, carry, batch.inputs, batch)
 
 
 def _carry(estimator: Estimator, params: ReadoutParams, batch: Batch, key: jax.Array) -> Any:
