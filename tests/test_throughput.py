@@ -139,6 +139,8 @@ def test_times_are_multiples_of_torch_or_else_of_scan():
     assert texts([r for r in records if r["contestant"] != "torch"])["rnn_jax"] == "0.25"
     records[3]["same_function"] = False
     assert texts(records)["linen"] == "1.5*"
+    with pytest.raises(KeyError, match="Scan"):  # not the time of another contestant in its place
+        PARTS["layers"].table(records).columns[3].text({"rnn_jax": records[0]})
 
 
 def test_findings_compare_with_torch_and_with_the_fastest_other_jax_library():

@@ -84,7 +84,7 @@ class Part:
             rows.setdefault(tuple(record[key] for key in keys), {})[record.get(self.by)] = record
 
         def text(spec: Any, value: Any, row: dict[Any, Record]) -> str:
-            record = row[value] if value in row else next(iter(row.values()))
+            record = row[next(iter(row)) if value is None else value]
             if isinstance(spec, tuple):
                 return digits(record[spec[0]] * spec[1])
             return str(record[spec]) if isinstance(spec, str) else spec(record, records)
