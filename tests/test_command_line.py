@@ -21,10 +21,13 @@ class Config:
     size: int = setting(3, "A size.")
     rate: float = setting(0.5, "A rate.")
     steps: int | None = setting(None, "Steps, or none.")
+    chunks: int | None = setting(None, "Chunks.", replaces="rate")
 
 def run(config, workdir):
     if config.size == 13:
         raise UserError("--size must not be 13")
+    if config.size == 11:
+        print(config.chunks, config.rate)
     if config.size == 12:
         raise FigureError("cannot be drawn")
     if config.size == 14:
@@ -42,7 +45,7 @@ def run(config, workdir):
         pathlib.Path(workdir).write_text("results")
     print(config.names, config.size, config.rate, config.steps, workdir)
 
-launch(Config, Config(size=1, rate=0.25), run, "here")
+launch(Config, Config(size=1, rate=0.25, chunks=5), run, "here")
 """
 
 
@@ -77,6 +80,12 @@ def test_help_lists_the_flags() -> None:
     done = script("--help")
     for text in ("--names: Names.", "--size: A size.", "--[no]quick", "--workdir"):
         assert text in done.stdout
+
+
+def test_a_flag_that_replaces_another_gives_way_to_it_or_is_refused() -> None:
+    assert script("--quick", "--size=11", "--rate=3").stdout.startswith("None 3.0\n")
+    refused = script("--rate=3", "--chunks=4")
+    assert (refused.returncode, refused.stderr.strip()) == (2, "error: --chunks replaces --rate: give one of them")
 
 
 def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:

@@ -1,13 +1,14 @@
 """Figures show a user's text as it is, whatever matplotlib would make of it."""
 
 import io
+import types
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from experiments.common.figures import confusion_figure, epochs_figure
+from experiments.common.figures import confusion_figure, validation_figure
 from rnn_jax import plotting
 
 HOSTILE = ["a_$_b_$", "$5 to $9", r"$\frac$", "rate [/s]", "load [kwh]", "a\\_b%c", "Größe, м², 気温", "", " ", "$"]
@@ -58,11 +59,13 @@ def test_powers_of_ten_and_marked_formulas_are_typeset():
         plotting.png(logarithmic(r"$\frac$"))
 
 
-@pytest.mark.parametrize("draw", [epochs_figure, confusion_figure])
+@pytest.mark.parametrize("draw", [validation_figure, confusion_figure])
 def test_names_of_networks_and_classes_are_drawn_as_they_are(draw):
     names = ["a_$_b_$", "c"]
-    if draw is epochs_figure:
-        png = draw(dict.fromkeys(names, np.ones((1, 3))), names[0], {names[0]: 1.0})
+    if draw is validation_figure:
+        fit = types.SimpleNamespace(scores=np.ones((1, 3)))
+        rows = [types.SimpleNamespace(title=name, fit=fit, validation=np.ones(1)) for name in names]
+        png = draw(rows, rows, names[0])
     else:
         png = draw(dict.fromkeys(names, np.eye(2)), names)
     assert png.startswith(b"\x89PNG")

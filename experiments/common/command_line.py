@@ -92,7 +92,9 @@ def launch(
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax also raises what it logs
         small = quick is not None and absl_flags.FLAGS.quick
         folder = f"{workdir}_quick" if small and not absl_flags.FLAGS["workdir"].present else absl_flags.FLAGS.workdir
-        arguments = [_with_given_flags(quick if small else config_class()), os.path.expanduser(folder)]
+        resumable = settings_class is not None
+        with _errors_in_one_line(resumable):
+            arguments = [_with_given_flags(quick if small else config_class()), os.path.expanduser(folder)]
         environment: Any = contextlib.nullcontext()
         if settings_class is not None:
             arguments.append(_with_given_flags(settings_class()))
@@ -101,7 +103,6 @@ def launch(
         sys.unraisablehook = _interrupt_again
         if signal.getsignal(signal.SIGINT) is experiments.interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        resumable = settings_class is not None
         with _errors_in_one_line(resumable), environment, _errors_in_one_line(resumable):
             run(*arguments)
         return _output_status(arguments[1])
@@ -143,9 +144,18 @@ def _define_list(name: str, default: list[str], help_text: str) -> None:
 
 
 def _with_given_flags(config: Any) -> Any:
-    """Returns the config with the values given on the command line."""
-    names = [field.name for field in dataclasses.fields(config)]
-    values = {name: absl_flags.FLAGS[name].value for name in names if absl_flags.FLAGS[name].present}
+    """Returns the config with the values given on the command line.
+
+    Raises:
+      UserError: if one of the flags replaces another.
+    """
+    fields = dataclasses.fields(config)
+    values = {f.name: absl_flags.FLAGS[f.name].value for f in fields if absl_flags.FLAGS[f.name].present}
+    for field in fields:
+        if (replaced := field.metadata.get("replaces")) in values:
+            if field.name in values:
+                raise UserError(f"--{field.name} replaces --{replaced}: give one of them")
+            values[field.name] = None  # what --quick sets
     return dataclasses.replace(config, **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
 

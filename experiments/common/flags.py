@@ -33,6 +33,7 @@ def setting(
     least: int | None = None,
     choices: Sequence[str] | None = None,
     checked: bool = True,
+    replaces: str | None = None,
 ) -> Any:
     """Returns a dataclass field that is also a flag.
 
@@ -45,9 +46,10 @@ def setting(
       least: smallest allowed number instead.
       choices: names that a string or a comma list may hold; None allows any.
       checked: False leaves the value to the experiment (`--seed`, lists that may be empty).
+      replaces: name of the field that has no effect if this one is not None; only one of both flags may be given.
     """
     metadata = {"help": help_text, "share": share, "least": least, "choices": choices, "checked": checked}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "replaces": replaces})
 
 
 def help_text(config_class: type, name: str) -> str:
