@@ -44,9 +44,6 @@ def run(config: Config, workdir: str) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, one figure per program and summary.html.
 
     It does not resume; results.json keeps the trainings that ended before an interruption.
-
-    Raises:
-      UserError: if the config cannot be run, `workdir` cannot be written, or another process uses it.
     """
     setups = plan(config)
     forms, versions, missing = measurement.find()
