@@ -1,5 +1,6 @@
 """The catalogue names every experiment, as its README does."""
 
+import dataclasses
 import importlib
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.catalogue import CATALOGUE
+from experiments.common.flags import UserError
 
 ROOT = Path(__file__).parents[1]
 NOT_EXPERIMENTS = {"baselines", "common", "peers", "results"}
@@ -28,6 +30,17 @@ def test_an_experiment_has_the_shared_shape(entry) -> None:
     assert f"python -m experiments.{entry.name}" in module.__doc__
     assert callable(module.run)
     assert (ROOT / "experiments" / entry.name / "__main__.py").exists()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 2**70])
+@pytest.mark.parametrize("name", [entry.name for entry in CATALOGUE])
+def test_a_seed_that_jax_would_take_for_another_is_refused(name, seed, tmp_path) -> None:
+    module = importlib.import_module(f"experiments.{name}")
+    if not hasattr(module, "Config") or "seed" not in module.Config.__dataclass_fields__:
+        pytest.skip("no seed")
+    with pytest.raises(UserError, match=f"--seed must be from 0 to 2147483647, got {seed}"):
+        module.run(dataclasses.replace(module.QUICK, seed=seed), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_readme_has_the_same_questions_and_minutes() -> None:

@@ -38,7 +38,7 @@ class Config:
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     dropout: float = setting(0.2, "Share of the units dropped, recurrently and between layers.", share=True)
     not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
-    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
+    seed: int = flags.seed_setting()
 
 
 QUICK = Config(hidden_size=96, segment=32, steps=800, checkpoints=8, learning_rate=0.01, dropout=0.0)

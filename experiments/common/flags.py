@@ -31,6 +31,7 @@ def setting(
     *,
     share: bool = False,
     least: int | None = None,
+    most: int | None = None,
     choices: Sequence[str] | None = None,
     checked: bool = True,
     replaces: str | None = None,
@@ -44,12 +45,19 @@ def setting(
       help_text: text for `--help`; None takes the text of the same field in the base class, for a new default.
       share: number must be in [0, 1) instead.
       least: smallest allowed number instead.
+      most: largest allowed number, beside `least`.
       choices: names that a string or a comma list may hold; None allows any.
-      checked: False leaves the value to the experiment (`--seed`, lists that may be empty).
+      checked: False leaves the value to the experiment (lists that may be empty).
       replaces: name of the field that has no effect if this one is not None; only one of both flags may be given.
     """
-    metadata = {"help": help_text, "share": share, "least": least, "choices": choices, "checked": checked}
-    return dataclasses.field(default=default, metadata={**metadata, "replaces": replaces})
+    numbers = {"share": share, "least": least, "most": most}
+    metadata = {"help": help_text, "choices": choices, "checked": checked, "replaces": replaces, **numbers}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def seed_setting() -> Any:
+    """Returns the field `seed`. JAX reads 32 bits of a seed: beyond them, another number would be the same seed."""
+    return setting(0, "Seed from which every random number follows.", least=0, most=2**31 - 1)
 
 
 def help_text(config_class: type, name: str) -> str:
@@ -82,8 +90,10 @@ def check(config: Any) -> None:
             if not 0 <= value < 1:
                 raise UserError(f"--{field.name} must be from 0 to below 1, got {value}")
         elif rule["least"] is not None:
-            if not value >= rule["least"]:
-                raise UserError(f"--{field.name} must be at least {rule['least']}, got {value}")
+            most = math.inf if rule["most"] is None else rule["most"]
+            if not rule["least"] <= value <= most:
+                expected = f"at least {rule['least']}" if most == math.inf else f"from {rule['least']} to {most}"
+                raise UserError(f"--{field.name} must be {expected}, got {value}")
         elif isinstance(value, int | float):
             if not 0 < value < math.inf:
                 kind = "a positive number" if plain_type(field.type) is float else "positive"
@@ -109,7 +119,7 @@ class TrainConfig:
     learning_rate: float = setting(0.01, "Adam's learning rate.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
+    seed: int = seed_setting()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Config:
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
     share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    seed: int = setting(0, "Seed from which every random number follows.", checked=False)
+    seed: int = flags.seed_setting()
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 

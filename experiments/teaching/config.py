@@ -29,7 +29,7 @@ class Config:
         "left out.",
     )
     epochs: int | None = setting(None, "Epochs of each program; by default the originals': 100 and 20.")
-    seed: int = setting(0, "Seed from which every random number follows.", least=0)
+    seed: int = flags.seed_setting()
 
 
 QUICK = Config(programs=("generator",), epochs=30)
