@@ -116,17 +116,26 @@ def shardings(per_seed: Any) -> Any:
     )
 
 
+# Draws of `rbg` and `unsafe_rbg` depend on the other keys under `jax.vmap`, and on the number of devices.
+IMPLEMENTATION = "threefry2x32"
+
+
 def check_keys(keys: Any, what: str) -> None:
-    """Refuses anything but one random key for each seed, [seeds].
+    """Refuses anything but one random key for each seed, [seeds], of an implementation that `jax.vmap` leaves alone.
 
     Raises:
-      ValueError: if the shape is another one, as that of a single key.
+      ValueError: if the shape is another one, as that of a single key, or the implementation is not `IMPLEMENTATION`.
     """
     dims = 1 if jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) else 2  # older keys are pairs of integers
     if jnp.ndim(keys) != dims:
         raise ValueError(
             f"{what}: keys must be one for each seed, [seeds], got shape {list(jnp.shape(keys))}; pass "
             "jax.random.split(key, seeds)"
+        )
+    if (implementation := str(jax.random.key_impl(keys))) != IMPLEMENTATION:
+        raise ValueError(
+            f"{what}: keys must be of {IMPLEMENTATION}, which draws for each seed what it draws for it alone, got "
+            f"{implementation}; pass jax.random.key(seed, impl={IMPLEMENTATION!r})"
         )
 
 

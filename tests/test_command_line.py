@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
+
+from experiments.common.flags import UserError
+from experiments.common.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -74,6 +78,12 @@ def script(*flags: str, stdout: Any = subprocess.PIPE, **environment: str) -> su
 )
 def test_flags_fill_the_config(flags: list[str], printed: str) -> None:
     assert script(*flags).stdout.strip() == printed
+
+
+def test_another_generator_of_random_numbers_is_refused() -> None:
+    message = "JAX_DEFAULT_PRNG_IMPL must be threefry2x32, .* got rbg"
+    with jax.default_prng_impl("rbg"), pytest.raises(UserError, match=message), Settings().environment():
+        pass
 
 
 def test_help_lists_the_flags() -> None:

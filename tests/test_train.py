@@ -1,5 +1,6 @@
 """The training loop: an interrupted run resumes to the same result; between log points the host does no work."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnn_jax import training
 from rnn_jax.training import sources
 from tests import trainings
 
@@ -36,6 +38,27 @@ def test_an_interrupted_training_resumes_to_the_same_end(name: str, tmp_path: Pa
     np.testing.assert_allclose(lines[0]["loss"], straight.history.loss[:, :2].mean(axis=1))
     # A training that has ended is restored, not run again.
     trainings.assert_same(trainings.train(kind, trainings.session(folder, until=0)) or straight, straight)
+
+
+def test_a_session_takes_its_folder_as_a_string_and_stops_no_other_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind = trainings.on_task()
+    ended = trainings.train(kind, training.Session("relative", {"size": 4}))
+    assert ended is not None
+    assert (tmp_path / "relative" / "metrics.jsonl").exists()
+    trainings.assert_same(trainings.train(kind, training.Session("relative", {"size": 4})) or ended, ended)
+    # The default is made anew for every training: no event is shared.
+    assert inspect.signature(training.train).parameters["session"].default is None
+    assert inspect.signature(training.fit).parameters["session"].default is None
+
+
+@pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
+def test_keys_whose_draws_depend_on_other_seeds_are_refused(implementation: str) -> None:
+    keys = jax.random.split(jax.random.key(3, impl=implementation), 2)
+    with pytest.raises(ValueError, match=f"training.init: keys must be of threefry2x32.*got {implementation}; pass"):
+        training.init(trainings.on_task().trainer, keys)
 
 
 @pytest.mark.parametrize("name", ["task", *(pytest.param(n, marks=pytest.mark.slow) for n in ("stream", "examples"))])

@@ -10,7 +10,7 @@ import jax
 
 from experiments.common import flags, user_code
 from experiments.common.flags import UserError, setting
-from rnn_jax import distributed, mesh
+from rnn_jax import distributed, mesh, seeds
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnn_jax"
 CACHED_FROM = 0.3  # seconds of compilation from which a program is worth a file
@@ -66,6 +66,11 @@ class Settings:
         Raises:
           UserError: if a flag's value cannot be used.
         """
+        if jax.config.jax_default_prng_impl != seeds.IMPLEMENTATION:
+            raise UserError(
+                f"JAX_DEFAULT_PRNG_IMPL must be {seeds.IMPLEMENTATION}, by which a seed's numbers are the same on any "
+                f"number of devices, got {jax.config.jax_default_prng_impl}"
+            )
         if self.compilation_cache:
             jax.config.update("jax_compilation_cache_dir", os.path.expanduser(self.compilation_cache))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM)

@@ -55,7 +55,7 @@ def fit(
     score: Callable[[Any], Any],
     *,
     on_epoch: Callable[[Fit], None] | None = None,
-    session: Session = Session(),
+    session: Session | None = None,
 ) -> Fit | None:
     """Trains all seeds on examples, and keeps each seed's parameters of the epoch with the best validation score.
 
@@ -86,7 +86,8 @@ def fit(
       score: function of parameters [seeds, ...] that returns validation scores [seeds], lower is better; called after
         every epoch.
       on_epoch: function called after every epoch with the result so far.
-      session: folder for checkpoints and metrics, messages, and the event that stops the training.
+      session: folder for checkpoints and metrics, messages, and the event that stops the training; None: none of
+        them.
 
     Returns:
       The result; None if the session stopped the training.

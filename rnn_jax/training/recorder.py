@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rnn_jax import distributed
+from rnn_jax import distributed, files
 from rnn_jax.training.checkpoints import CheckpointError, Checkpoints
 from rnn_jax.training.faults import Faults
 from rnn_jax.training.metrics_log import MetricsLog
@@ -30,13 +30,14 @@ class Recorder:
         self._checkpoints = self._log = None
         if session.folder is None:
             return
-        self._checkpoints = Checkpoints(session.folder / "checkpoints", session.config, session.keep, session.report)
+        folder = files.expanded(session.folder)
+        self._checkpoints = Checkpoints(folder / "checkpoints", session.config, session.keep, session.report)
         if (restored := self._checkpoints.restore((initial.state, initial.best, initial.good))) is not None:
             (state, best, good), host = restored
             self.progress = _with_host_arrays(initial._replace(state=state, best=best, good=good), host)
             session.report(f"{session.folder}: resumes at step {self.progress.steps:,}")
         if distributed.is_writer():
-            self._log = MetricsLog(session.folder, self.progress.steps, session.tensorboard)
+            self._log = MetricsLog(folder, self.progress.steps, session.tensorboard)
 
     def __enter__(self) -> Self:
         return self

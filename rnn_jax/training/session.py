@@ -26,7 +26,7 @@ class Session:
       stop: event; once it is set, the training saves a checkpoint at the next log point and returns None.
     """
 
-    folder: Path | None = None
+    folder: Path | str | None = None
     config: Any = None
     checkpoint_seconds: float = 30.0
     keep: int = 3

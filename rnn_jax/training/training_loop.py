@@ -32,7 +32,7 @@ def train(
     eval_every: int | None = None,
     best_by: str | None = None,
     stop_if: Callable[[Progress], bool] | None = None,
-    session: Session = Session(),
+    session: Session | None = None,
 ) -> Progress | None:
     """Trains all seeds, or resumes the training in the session's folder, until `steps` optimization steps are done.
 
@@ -59,7 +59,8 @@ def train(
       eval_every: number of steps between two evaluations; None: evaluate at the end only.
       best_by: name of the curve by which each seed's best parameters are chosen, lower is better; None: none are kept.
       stop_if: function of the progress, called after each evaluation; training ends when it returns True.
-      session: folder for checkpoints and metrics, messages, and the event that stops the training.
+      session: folder for checkpoints and metrics, messages, and the event that stops the training; None: none of
+        them.
 
     Returns:
       The progress at the end; None if the session stopped the training, which is saved then.
@@ -69,7 +70,7 @@ def train(
     """
     checks.integer_at_least(1, steps, "train: steps")
     checks.integer_at_least(1, log_every, "train: log_every")
-    batches = as_source(source)
+    batches, session = as_source(source), session or Session()
     with Recorder(session, _initial_progress(trainer, batches, state, best_by)) as recorder:
         progress, elapsed = recorder.progress, _stopwatch(recorder.progress.seconds)
         if progress.steps:
