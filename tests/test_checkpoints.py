@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -92,6 +94,17 @@ def test_an_incomplete_line_and_lines_after_the_checkpoint_are_rewritten(ended: 
 def test_one_written_by_another_config_is_rejected(ended: Path) -> None:
     with pytest.raises(training.CheckpointError, match=r"written by another config: size: 4 there, 5 here"):
         trainings.train(trainings.on_task(), training.Session(ended, {"size": 5}))
+
+
+def test_one_with_arrays_of_another_type_is_rejected_and_stays(ended: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ended, tmp_path / "copy")
+    kind = trainings.on_task()
+    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16) if p.dtype == jnp.float32 else p, kind.initial())
+    with pytest.raises(
+        training.CheckpointError, match=r"holds other arrays: .*float32.* there, .*bfloat16.* here.*JAX_ENABLE_X64"
+    ):
+        training.train(kind.trainer, kind.source, half, 12, log_every=2, session=training.Session(folder, {"size": 4}))
+    assert trainings.train(kind, trainings.session(folder)) is not None
 
 
 def test_one_in_another_format_is_rejected(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

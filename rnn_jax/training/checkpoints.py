@@ -2,7 +2,7 @@
 
     FOLDER/STEP/state   arrays on devices, by name, with their shardings
     FOLDER/STEP/host    arrays on the host
-    FOLDER/STEP/notes   JSON: format, config, package versions, a SHA-256 digest of every array
+    FOLDER/STEP/notes   JSON: format, config, package versions, type and SHA-256 digest of every array
 
 A checkpoint of another format than `FORMAT` is rejected, not converted: it holds a training to resume, and other code
 would not resume it as it started. To keep parameters beyond a version, export them (`interop`, safetensors).
@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.trees import named_leaves
+from rnn_jax.trees import listed, named_leaves
 
 FORMAT = 2
 # One save at a time in a process: orbax 0.12.8 numbers temporary folders for all threads, and its own asynchronous
@@ -118,6 +118,7 @@ class Checkpoints:
 
     def _write(self, step: int, arrays: Any, host: Mapping[str, Any], loss: float) -> None:
         notes = {"format": FORMAT, "config": self._config, "versions": _versions(), "arrays": _digests(arrays, host)}
+        notes["types"] = _types(arrays)
         args = self._ocp.args
         items = args.Composite(
             state=args.StandardSave(arrays),
@@ -147,8 +148,13 @@ class Checkpoints:
         self._manager.close()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        notes = self._read_notes(step)
-        args, leaves = self._ocp.args, _nonempty_leaves(like)
+        notes, leaves = self._read_notes(step), _nonempty_leaves(like)
+        if changes := differences(notes.get("types", _types(leaves)), _types(leaves)):
+            raise CheckpointError(
+                f"{self._folder / str(step)} holds other arrays: {listed(changes)}; resume with the float type "
+                "(JAX_ENABLE_X64) and the code that wrote it, or start again in another folder"
+            )
+        args = self._ocp.args
         expected = {
             n: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding) for n, leaf in leaves.items()
         }
@@ -180,6 +186,11 @@ class Checkpoints:
         if notes["versions"] != _versions():
             self._report(f"{path} was written with {notes['versions']}, this is {_versions()}: last bits may differ")
         return notes
+
+
+def _types(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """Returns dtype and shape of each array, by name."""
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in leaves.items()}
 
 
 def _reason(error: BaseException) -> str:
