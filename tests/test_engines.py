@@ -205,18 +205,86 @@ def test_recomputing_saves_the_memory_of_the_arguments():
     assert with_it - without > 0.9 * 1600 * B * wide * 4
 
 
+@pytest.mark.parametrize(
+    ("cell", "engine"),
+    [(GRU(2, 3), Hoisted()), pytest.param(rnn_jax.MinGRU(2, 3), engines.Associative(), marks=pytest.mark.extended)],
+    ids=["hoisted", "associative"],
+)
+def test_forward_mode_is_refused_with_what_to_do(cell, engine):
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
+    for forward in (jax.jacfwd, lambda f: lambda xs: jax.jvp(f, (xs,), (xs,))):
+        with pytest.raises(TypeError, match=rf"^{type(engine).__name__}: .* forward-mode .*; use engine=Scan\(\)"):
+            forward(lambda xs: rnn_jax.unroll(cell, params, xs, engine=engine)[1])(xs)
+
+
 @pytest.mark.extended
-def test_forward_mode_is_refused_and_forward_over_reverse_works():
+def test_forward_over_reverse_mode_works():
     cell = GRU(2, 3)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
 
     def loss(xs, engine):
         return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=engine)[1] ** 2)
 
-    with pytest.raises(TypeError, match="forward-mode"):
-        jax.jvp(lambda xs: loss(xs, Hoisted()), (xs,), (xs,))
     curvature = [jax.jvp(jax.grad(lambda xs, e=e: loss(xs, e)), (xs,), (xs,))[1] for e in (Hoisted(), Scan())]
     np.testing.assert_allclose(*curvature, rtol=1e-4, atol=1e-5)
+
+
+class BatchNormalised(rnn_jax.Cell):
+    """Normalises over the batch in every step."""
+
+    def init(self, key):
+        return {
+            "w_i": jax.random.normal(key, (self.input_size, self.hidden_size)),
+            "w_h": jax.random.normal(key, (self.hidden_size, self.hidden_size)),
+        }
+
+    def initial_state(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.hidden_size))
+
+    def step(self, params, state, drive):
+        a = drive @ params["w_i"] + state @ params["w_h"]
+        return jnp.tanh(self.normalised(a))
+
+    def normalised(self, a):
+        return (a - jnp.mean(a, 0, keepdims=True)) / jnp.sqrt(jnp.var(a, 0, keepdims=True) + 0.1)
+
+
+class NormalisedInside(BatchNormalised):
+    """Hides the reduction in a function that returns an array with a batch."""
+
+    def normalised(self, a):
+        return jax.jit(super().normalised)(a)
+
+
+class OfOneBatch(BatchNormalised):
+    """Takes batches of four only."""
+
+    def normalised(self, a):
+        return a * jnp.arange(1.0, 5.0)[:, None]
+
+
+@pytest.mark.parametrize("kind", [BatchNormalised, NormalisedInside, OfOneBatch])
+@pytest.mark.parametrize("around", [lambda cell: cell, lambda cell: Zoneout(cell, 0.1)], ids=["bare", "zoneout"])
+def test_a_step_that_mixes_sequences_has_the_gradient_of_scan(kind, around):
+    cell = around(kind(2, 3))
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 4, 2))
+
+    def gradient(engine):
+        ys = functools.partial(rnn_jax.unroll, cell, xs=xs, engine=engine, key=None)
+        return jax.grad(lambda p: jnp.sum(ys(p)[1] ** 2 * jnp.arange(4.0)[None, :, None]))(params)
+
+    jax.tree.map(
+        lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-5), gradient(Hoisted()), gradient(Scan())
+    )
+
+
+@pytest.mark.parametrize("around", [lambda cell: cell, LearnedInitialState, rnn_jax.MixedPrecision])
+@pytest.mark.parametrize("name", TYPES)
+def test_no_cell_here_mixes_sequences(name, around):
+    cell = around(TYPES[name])
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    state = jax.eval_shape(lambda p: cell.initial_state(p, (B,)), params)
+    assert not decisions.mixes_sequences(cell, params, state, jax.ShapeDtypeStruct((3, B, D), jnp.float32))
 
 
 @pytest.mark.parametrize("keep", [0, 1, "yes"])

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.engines import reverse_only
 from rnn_jax.trees import floats
 
 
@@ -40,11 +41,15 @@ class Solver(Protocol):
 def solve(solver: Solver, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
     """Returns the last state and all states, as an engine does, with their gradient.
 
-    JAX refuses forward-mode differentiation of them, though not of the gradient.
+    Forward-mode differentiation of them, though not of the gradient, is refused.
+
+    Raises:
+      TypeError: if they are differentiated in forward mode.
     """
     if not jax.tree.leaves(inputs)[0].shape[0]:
         return state, jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), state)
-    states = _solve(solver, cell, params, state, inputs)
+    with reverse_only.named(solver):
+        states = _solve(solver, cell, params, state, inputs)
     return jax.tree.map(lambda leaf: leaf[-1], states), states
 
 

@@ -31,7 +31,7 @@ class Associative(Static):
     one matrix; with lengths, or zoneout's masks, it differs for every step and sequence, [T, *batch, H, H], at H times
     the arithmetic of the loop.
 
-    JAX refuses forward-mode differentiation of its result, though not of its gradient: use `Scan` for that.
+    Forward-mode differentiation of its result, though not of its gradient, is refused: use `Scan` for that.
 
     >>> from rnn_jax import MinGRU, unroll
     >>> cell = MinGRU(2, 3)
@@ -40,7 +40,7 @@ class Associative(Static):
     (10, 3)
 
     Raises:
-      TypeError: if called with a cell that is not linear in its state.
+      TypeError: if called with a cell that is not linear in its state, or differentiated in forward mode.
     """
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:

@@ -45,12 +45,53 @@ from typing import Any
 import jax
 
 from rnn_jax import mesh
-from rnn_jax.cell import Params, State
+from rnn_jax.cell import Cell, Params, State
 from rnn_jax.trees import floats, refill
 
 SEGMENT = 25  # steps recomputed at once
 EXPENSIVE = 250  # floating-point operations for each number of an array, above which it is kept
+_MARK = 1009  # size of a batch axis in a trace: a prime that no other axis has
 NEW_MEMORY = 2**25  # bytes of a block that the C library requests anew each time (glibc's largest M_MMAP_THRESHOLD)
+
+
+def mixes_sequences(cell: Cell, params: Params, state: State, inputs: Any) -> bool:
+    """Whether a step reduces over its batch, by its operations, so that its gradient holds for that batch only.
+
+    What makes an array without a batch axis of one with it is seen (a mean, a product, some rows), not a permutation.
+    A step that takes no other batch than the given one counts too.
+    """
+    batch_dims = jax.tree.leaves(inputs)[0].ndim - 2
+
+    def rows(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((_MARK,) * batch_dims + leaf.shape[batch_dims:], leaf.dtype)
+
+    def step(params: Params, state: State, x: Any) -> State:
+        return cell.step(params, state, cell.project(params, x))
+
+    x = jax.eval_shape(lambda xs: jax.tree.map(lambda leaf: leaf[0], xs), inputs)
+    try:
+        return batch_dims > 0 and _reduces(jax.make_jaxpr(step)(params, *jax.tree.map(rows, (state, x))).jaxpr)
+    except (TypeError, ValueError):
+        return True
+
+
+def _reduces(jaxpr: Any) -> bool:
+    return any(
+        (any(map(_has_batch, eqn.invars)) and not any(map(_has_batch, eqn.outvars)))
+        or any(_reduces(getattr(part, "jaxpr", part)) for part in _parts(eqn))
+        for eqn in jaxpr.eqns
+    )
+
+
+def _has_batch(variable: Any) -> bool:
+    sizes = getattr(variable.aval, "shape", ())
+    return any(isinstance(size, int) and size > 0 and size % _MARK == 0 for size in sizes)
+
+
+def _parts(eqn: Any) -> list[Any]:
+    """Returns the jaxprs in an equation's parameters."""
+    parts = jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda part: hasattr(part, "eqns"))
+    return [part for part in parts if hasattr(part, "eqns")]
 
 
 def keep_arguments(cell: Any, params: Params, arguments: Any, inputs: Any) -> bool:

@@ -39,7 +39,7 @@ import numpy as np
 
 from rnn_jax import checks, mesh
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import decisions
+from rnn_jax.engines import decisions, reverse_only
 from rnn_jax.engines.scan import Scan
 from rnn_jax.static import Static
 from rnn_jax.trees import floats, refill
@@ -54,8 +54,12 @@ class Hoisted(Static):
     reads nothing else) are either kept or recomputed from the states. The memory of the backward pass is O(T) in both
     cases.
 
-    JAX refuses forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) of the result, though not of its
-    gradient: use `Scan` for that.
+    Forward-mode differentiation (`jax.jvp`, `jax.jacfwd`) of the result, though not of its gradient, is refused: use
+    `Scan` for that.
+
+    Sequences must not depend on one another: gradients see all steps of all sequences as one batch, over which a mean
+    (batch normalisation) would be another one than in a step. A step that reduces over its batch is found by its
+    operations, and runs as by `Scan`.
 
     >>> from rnn_jax import LSTM, unroll
     >>> cell = LSTM(2, 3)
@@ -68,7 +72,7 @@ class Hoisted(Static):
       keep: whether the arguments of every step are kept; None means if that is faster, see `decisions.keep_arguments`.
 
     Raises:
-      TypeError: if keep is not a boolean or None.
+      TypeError: if keep is not a boolean or None; or if the result is differentiated in forward mode.
       ValueError: if unroll is not a positive integer.
     """
 
@@ -81,9 +85,11 @@ class Hoisted(Static):
             raise TypeError(f"Hoisted: keep must be True, False or None, got {self.keep!r}")
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
-        if not len(jax.tree.leaves(inputs)[0]):  # the backward loop reads a first row
-            return Scan()(cell, params, state, inputs)
-        return _solve(self, cell, params, state, inputs)
+        empty = not len(jax.tree.leaves(inputs)[0])  # the backward loop reads a first row
+        if empty or decisions.mixes_sequences(cell, params, state, inputs):
+            return Scan(self.unroll)(cell, params, state, inputs)
+        with reverse_only.named(self):
+            return _solve(self, cell, params, state, inputs)
 
 
 class _Residuals(NamedTuple):
