@@ -24,7 +24,9 @@ class Scan(Static):
     (10, 3)
 
     Args:
-      unroll: number of steps in one iteration of the compiled loop; more runs faster and compiles more slowly.
+      unroll: number of steps in one iteration of the compiled loop. More compiles more slowly and, on a CPU, runs more
+        slowly: with 8, a gradient of an LSTM (T 100, batch 32, 64 units) took 53 ms in place of 12, of a GRU 16 in
+        place of 8, of a single sequence 0.9 in place of 0.7 (jaxlib 0.10.2). Not measured on a GPU or TPU.
 
     Raises:
       ValueError: if unroll is not a positive integer.
