@@ -1,4 +1,4 @@
-"""Checks that parameters are those of the cell or model that they are given to. Imports nothing of the project."""
+"""Checks that parameters are those of the cell or model that they are given to. Imports `static` only."""
 
 import functools
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from rnn_jax import static
 
 
 def check(owner: Any, params: Any) -> None:
@@ -19,8 +21,10 @@ def check(owner: Any, params: Any) -> None:
       params: its parameters.
 
     Raises:
+      TypeError: if the owner is a class.
       ValueError: if they are not its parameters; the message has the expected and the given ones.
     """
+    static.refuse_class(owner, "cell or model")
     expected = _expected(owner)
     if expected is None:
         return

@@ -67,8 +67,7 @@ def check(value: Any, what: str) -> None:
       TypeError: if it is a class, or if an object in it has attributes that are not fields, compares by other fields
         than its own, or has a field that is not hashable.
     """
-    if isinstance(value, type):
-        raise TypeError(f"{what} must be an object, got the class {value.__name__}; write {value.__name__}(...)")
+    refuse_class(value, what)
     if isinstance(value, tuple):
         for index, part in enumerate(value):
             _check_part(part, f"{what}[{index}]")
@@ -85,6 +84,16 @@ def check(value: Any, what: str) -> None:
         raise TypeError(f"{kind.__name__} must compare all its fields, got eq=False; write dataclass(frozen=True)")
     for name in fields:
         _check_part(getattr(value, name), f"{kind.__name__}: {name}")
+
+
+def refuse_class(value: Any, what: str) -> None:
+    """Refuses a class in place of one of its objects.
+
+    Raises:
+      TypeError: if it is one; the message names `what` and the class.
+    """
+    if isinstance(value, type):
+        raise TypeError(f"{what} must be an object, got the class {value.__name__}; write {value.__name__}(...)")
 
 
 def defining_class(kind: type, name: str) -> type:

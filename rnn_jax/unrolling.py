@@ -76,6 +76,8 @@ def unroll(
         than it got, or there is noise and `key` is not given.
     """
     static.check(engine, "unroll: engine")
+    if not callable(engine):
+        raise TypeError(f"unroll: engine must be an engine such as Hoisted() or Scan(), got {engine!r}")
     given = checked(cell, params, xs, state, lengths=lengths, resets=resets)
     xs, state, lengths, resets, valid = given.xs, given.state, given.lengths, given.resets, given.valid
     if reverse:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LSTM, VanillaRNN, training
+from rnn_jax import LSTM, Scan, VanillaRNN, training
 from rnn_jax.data import Buckets, Examples
-from rnn_jax.gradients import RTRL
+from rnn_jax.gradients import BPTT, RTRL
 from rnn_jax.models import ReadoutModel
 
 
@@ -231,6 +231,9 @@ def test_wrong_sources_estimators_and_epochs_are_rejected() -> None:
     online = dataclasses.replace(trainer, estimator=RTRL())
     with pytest.raises(ValueError, match=r"must be BPTT\(\), got RTRL"):
         training.start(online, training.ExampleSource([_sequences(8, 3)], _loss), state)
+    with_engine = dataclasses.replace(trainer, estimator=BPTT(Scan()))
+    with pytest.raises(ValueError, match=r"must be BPTT\(\), got BPTT\(engine=Scan.*; the loss calls the model, and"):
+        training.start(with_engine, training.ExampleSource([_sequences(8, 3)], _loss), state)
     with pytest.raises(ValueError, match="epochs must be a positive integer, got 0"):
         training.fit(trainer, _loss, [_sequences(8, 3)], state, 0, lambda _: [0.0])
 

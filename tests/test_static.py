@@ -25,6 +25,7 @@ from rnn_jax import (
     SplitCell,
     VanillaRNN,
     data,
+    diagnostics,
     gradients,
     initializers,
     mesh,
@@ -39,6 +40,7 @@ from rnn_jax.wrapper import Wrapper
 
 RNN = VanillaRNN(2, 3)
 MODEL, ADAM, XS = models.ReadoutModel(RNN, 1), training.Adam(0.1), jnp.zeros((3, 2))
+ADDING, TRAINER = tasks.Adding(5), training.Trainer(MODEL, 4, ADAM, None)
 IDS, TOKENS = data.OneHot(5), data.Embedding(5, 2)
 ATTENDING = models.BahdanauCell(LSTM(6, 3), models.Additive(3, 4, 2), 3)
 
@@ -272,19 +274,38 @@ def test_a_traced_option_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("what", "kind", "call"),
     [
-        (lambda: rnn_jax.unroll(RNN, (), XS, engine=Scan), "unroll: engine must be an object, got the class Scan"),
-        (lambda: rnn_jax.unroll(VanillaRNN, (), XS), "unroll: cell must be an object, got the class VanillaRNN"),
-        (lambda: gradients.TBPTT(3, engine=Scan), "TBPTT: engine must be an object, got the class Scan; write"),
-        (lambda: training.Trainer(MODEL, 4, training.Adam, None), "Trainer: optimizer must be an object, got the cl"),
-        (lambda: training.Trainer(MODEL, 4, ADAM, None, gradients.BPTT), "Trainer: estimator must be an object, got"),
+        ("unroll: engine", Scan, lambda kind: rnn_jax.unroll(RNN, (), XS, engine=kind)),
+        ("unroll: cell", VanillaRNN, lambda kind: rnn_jax.unroll(kind, (), XS)),
+        ("TBPTT: engine", Scan, lambda kind: gradients.TBPTT(3, engine=kind)),
+        ("Trainer: optimizer", training.Adam, lambda kind: training.Trainer(MODEL, 4, kind, None)),
+        ("Trainer: estimator", gradients.BPTT, lambda kind: training.Trainer(MODEL, 4, ADAM, None, kind)),
+        ("training.init: trainer", training.Trainer, lambda kind: training.init(kind, XS)),
+        ("training.start: trainer", training.Trainer, lambda kind: training.start(kind, ADDING, ())),
+        ("training.run: trainer", training.Trainer, lambda kind: training.run(kind, ADDING, (), 1)),
+        ("train: trainer", training.Trainer, lambda kind: training.train(kind, ADDING, (), 1, log_every=1)),
+        ("fit: trainer", training.Trainer, lambda kind: training.fit(kind, len, (), (), 1, len)),
+        ("source", tasks.Adding, lambda kind: training.start(TRAINER, kind, ())),
+        ("evaluate: source", tasks.Adding, lambda kind: training.evaluate(MODEL, kind, ())),
+        ("evaluate: model", models.ReadoutModel, lambda kind: training.evaluate(kind, ADDING, ())),
+        ("predict: model", models.ReadoutModel, lambda kind: training.predict(kind, len, (), (), 1)),
+        ("task_loss: task", tasks.Adding, lambda kind: gradients.task_loss(MODEL, kind, ())),
+        ("gradient_reach: task", tasks.Adding, lambda kind: diagnostics.gradient_reach(MODEL, kind, (), ())),
+        ("cell or model", LSTM, lambda kind: diagnostics.state_gradients(kind, (), XS, len)),
+        ("cell or model", LSTM, lambda kind: diagnostics.spectral_radius(kind, ())),
     ],
-    ids=["unroll", "cell", "TBPTT", "optimizer", "estimator"],
-)  # fmt: skip
-def test_a_class_in_place_of_an_object_is_refused(call, words):
-    with pytest.raises(TypeError, match=re.escape(words)):
-        call()
+)
+def test_a_class_in_place_of_an_object_is_refused(what, kind, call):
+    message = f"{what} must be an object, got the class {kind.__name__}; write {kind.__name__}(...)"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        call(kind)
+
+
+@pytest.mark.parametrize("engine", [None, "scan"])
+def test_what_is_no_engine_is_refused(engine):
+    with pytest.raises(TypeError, match=rf"unroll: engine must be an engine such as .*, got {engine!r}"):
+        rnn_jax.unroll(RNN, (), XS, engine=engine)
 
 
 NUMBERS = [

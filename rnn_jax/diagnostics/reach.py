@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import parameters
+from rnn_jax import parameters, static
 from rnn_jax.cell import Cell, Params
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.diagnostics.lag_gradients import align_to_last, gradient_norms, state_gradients
@@ -42,6 +42,8 @@ def gradient_reach(model: ReadoutModel, task: Task, params: Any, batch: Batch) -
       `total` (`gradient_norms`). The losses are that of the `last_step` alone and that of the `task`, which are equal
       if a task reads only its last step. NaN at lags that not all sequences have.
     """
+    static.refuse_class(model, "gradient_reach: model")
+    static.refuse_class(task, "gradient_reach: task")
     return _gradient_reach(model, task, place(params), batch)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import masking, noise
+from rnn_jax import masking, noise, static
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Scan
 from rnn_jax.models import ReadoutModel
@@ -173,6 +173,8 @@ def task_loss(model: ReadoutModel, task: Task, batch: Batch) -> ReadoutLoss:
     Returns:
       A function (readout parameters, outputs [n, B, ...], `Batch` of n steps) -> scalar.
     """
+    static.refuse_class(model, "task_loss: model")
+    static.refuse_class(task, "task_loss: task")
     total = jnp.sum(batch.weights)
     total = jnp.where(total > 0, total, 1)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import mesh
+from rnn_jax import mesh, static
 from rnn_jax.data import Examples
 from rnn_jax.gradients import BPTT
 from rnn_jax.seeds import fetch, over_seeds, place
@@ -42,7 +42,7 @@ class ExampleSource:
     """A finite set of examples with a loss, as a source of batches.
 
     The trainer's model has `init`; the loss defines everything else. Its estimator must be `BPTT()`, as each example is
-    read whole.
+    read whole; an engine other than the default is given by the loss, `model.loss(..., engine=Scan())`.
 
     Args:
       buckets: the examples, each bucket with its own shapes.
@@ -66,10 +66,11 @@ class ExampleSource:
         """Returns the run state before the first epoch.
 
         Raises:
-          ValueError: if the trainer's estimator is not `BPTT()`.
+          ValueError: if the trainer's estimator is not `BPTT()`, with the default engine.
         """
-        if not isinstance(trainer.estimator, BPTT):
-            raise ValueError(f"ExampleSource: the trainer's estimator must be BPTT(), got {trainer.estimator!r}")
+        if trainer.estimator != BPTT():
+            hint = "; the loss calls the model, and gives it the engine" if isinstance(trainer.estimator, BPTT) else ""
+            raise ValueError(f"ExampleSource: the trainer's estimator must be BPTT(), got {trainer.estimator!r}{hint}")
         return RunState(state, Epoch(jnp.copy(state.key), jnp.zeros_like(state.step)))
 
     def run(self, trainer: Trainer, state: RunState, steps: int) -> tuple[RunState, StepMetrics]:
@@ -148,6 +149,7 @@ def predict(model: Any, function: Function, params: Any, examples: Examples, bat
     Returns:
       The results as NumPy arrays [seeds, N, ...].
     """
+    static.refuse_class(model, "predict: model")
     size, params = examples.checked().size, place(params)
     batch_size = min(batch_size, size)
     batches = []

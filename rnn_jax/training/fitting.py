@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_jax import checks
+from rnn_jax import checks, static
 from rnn_jax.data import Examples
 from rnn_jax.seeds import fetch
 from rnn_jax.training.example_source import ExampleLoss, ExampleSource, epoch_steps
@@ -96,6 +96,7 @@ def fit(
       ValueError: if there is no bucket, the estimator is not `BPTT()`, or epochs is not a positive integer.
       CheckpointError: if a checkpoint cannot be written, or those in the folder do not fit this training.
     """
+    static.refuse_class(trainer, "fit: trainer")
     checks.integer_at_least(1, epochs, "fit: epochs")
     source = ExampleSource(buckets, loss)
     steps = epoch_steps(buckets, trainer.batch_size)

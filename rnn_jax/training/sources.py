@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from rnn_jax import static
 from rnn_jax.data import Streams
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Task
@@ -44,6 +45,7 @@ def as_source(source: Batches) -> Source:
         return StreamSource(source)
     if isinstance(source, ExampleSource):
         return source
+    static.refuse_class(source, "source")
     raise TypeError(f"source must be a Task, Streams or an ExampleSource, got {type(source).__name__}")
 
 
@@ -55,6 +57,7 @@ def start(trainer: Trainer, source: Batches, state: TrainState) -> RunState:
       source: task, streams or `ExampleSource` to train on.
       state: train state [seeds, ...] from `init`.
     """
+    static.refuse_class(trainer, "training.start: trainer")
     return as_source(source).start(trainer, state)
 
 
@@ -72,6 +75,7 @@ def run(trainer: Trainer, source: Batches, state: RunState, steps: int) -> tuple
     Returns:
       The new state, and the metrics of every step, [seeds, steps].
     """
+    static.refuse_class(trainer, "training.run: trainer")
     return as_source(source).run(trainer, state, steps)
 
 
@@ -102,6 +106,8 @@ def evaluate(
     Raises:
       ValueError: if the source is a task and key or batch_size is missing.
     """
+    static.refuse_class(model, "evaluate: model")
+    static.refuse_class(source, "evaluate: source")
     if isinstance(source, Streams):
         return stream_metrics(model, source, params)
     if key is None or batch_size is None:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax import checks, mesh, norms
+from rnn_jax import checks, mesh, norms, static
 from rnn_jax.gradients import BPTT, Estimator
 from rnn_jax.seeds import check_keys, over_seeds
 from rnn_jax.static import Static
@@ -113,6 +113,7 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
       ValueError: if there is not one key for each seed.
       TypeError: if a parameter is complex, as JAX's gradient of it is the conjugate of the direction of ascent.
     """
+    static.refuse_class(trainer, "training.init: trainer")
     check_keys(keys, "training.init")
     _check_real(jax.eval_shape(trainer.model.init, jax.random.key(0)))
     mesh.check(trainer)

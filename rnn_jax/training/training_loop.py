@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, distributed
+from rnn_jax import checks, distributed, static
 from rnn_jax.seeds import fetch
 from rnn_jax.training.faults import Faults, roll_back, select
 from rnn_jax.training.not_finite import RollBack
@@ -68,6 +68,7 @@ def train(
     Raises:
       CheckpointError: if a checkpoint cannot be written, or those in the folder do not fit this training.
     """
+    static.refuse_class(trainer, "train: trainer")
     checks.integer_at_least(1, steps, "train: steps")
     checks.integer_at_least(1, log_every, "train: log_every")
     batches, session = as_source(source), session or Session()
