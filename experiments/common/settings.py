@@ -66,10 +66,11 @@ class Settings:
         Raises:
           UserError: if a flag's value cannot be used.
         """
-        if jax.config.jax_default_prng_impl != seeds.IMPLEMENTATION:
+        implementation = jax.config.jax_default_prng_impl  # type: ignore[attr-defined]  # as JAX documents
+        if implementation != seeds.IMPLEMENTATION:
             raise UserError(
                 f"JAX_DEFAULT_PRNG_IMPL must be {seeds.IMPLEMENTATION}, by which a seed's numbers are the same on any "
-                f"number of devices, got {jax.config.jax_default_prng_impl}"
+                f"number of devices, got {implementation}"
             )
         if self.compilation_cache:
             jax.config.update("jax_compilation_cache_dir", os.path.expanduser(self.compilation_cache))
