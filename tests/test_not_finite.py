@@ -9,10 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LSTM, GRUResetBefore, VanillaRNN, tasks, training
+from rnn_jax import LSTM, GRUResetBefore, VanillaRNN, diagnostics, tasks, training
 from rnn_jax.data import OneHot, Streams
+from rnn_jax.diagnostics import findings, training_causes
 from rnn_jax.models import LanguageModel, ReadoutModel
+from rnn_jax.training import step
 from tests import trainings
+
+STOP = training.Stop()
 
 
 @jax.tree_util.register_static
@@ -144,6 +148,98 @@ def test_a_rolled_back_run_resumes_to_the_same_end(tmp_path: Path) -> None:
     resumed = trainings.train(kind, trainings.session(tmp_path))
     assert resumed is not None
     trainings.assert_same(resumed, straight)
+
+
+def _step(
+    gradient: float, optimizer: training.Adam | training.SGD, clip: Any = None, not_finite: Any = STOP
+) -> tuple[training.TrainState, training.TrainState, training.StepMetrics]:
+    """Returns the state before and after a step with this gradient in every parameter, and its metrics."""
+    trainer = training.Trainer(ReadoutModel(LSTM(2, 4), 1), 4, optimizer, clip, not_finite=not_finite)
+    before = jax.tree.map(lambda leaf: leaf[0], training.init(trainer, jax.random.split(jax.random.key(0), 1)))
+    grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, gradient), before.params)
+    after, metrics = jax.jit(step.descend, static_argnums=0)(trainer, before, before.key, jnp.array(0.5), grads)
+    return before, after, metrics
+
+
+def _assert_rejected(before: training.TrainState, after: training.TrainState) -> None:
+    old, new = ((state.params, state.opt_state) for state in (before, after))
+    jax.tree.map(np.testing.assert_array_equal, old, new)
+    assert after.skipped == 1
+
+
+@pytest.mark.parametrize("size", [1e20, 1e25, 1e35])
+def test_a_large_finite_gradient_is_clipped_and_applied(size: float) -> None:
+    before, after, metrics = _step(size, training.SGD(0.1), training.ClipByNorm(1.0))
+    number = sum(leaf.size for leaf in jax.tree.leaves(before.params))
+    assert not after.diverged
+    assert metrics.clipped
+    np.testing.assert_allclose(metrics.grad_norm, size * number**0.5, rtol=1e-5)
+    jax.tree.map(
+        lambda new, old: np.testing.assert_allclose(new - old, -0.1 / number**0.5, rtol=1e-4),
+        after.params,
+        before.params,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gradient", "optimizer"), [(3.0, training.SGD(3e38)), (-1e37, training.SGD(100.0)), (1e25, training.Adam(0.01))]
+)
+@pytest.mark.parametrize("policy", [training.Stop(), training.Skip()])
+def test_an_update_that_is_not_finite_is_rejected(
+    gradient: float, optimizer: training.Adam | training.SGD, policy: Any
+) -> None:
+    """Adam's second moment would overflow, and every later update would be zero."""
+    before, after, metrics = _step(gradient, optimizer, not_finite=policy)
+    _assert_rejected(before, after)
+    assert after.diverged == policy.ends
+    assert np.isnan(metrics.grad_norm)
+    assert all(np.isfinite(norm) for norm in metrics.grad_norms.values())
+
+
+def test_the_message_names_an_update_that_is_not_finite() -> None:
+    messages: list[str] = []
+    kind = trainings.on_task()
+    kind.trainer = dataclasses.replace(kind.trainer, optimizer=training.SGD(3e38))
+    initial = jax.tree.map(jnp.copy, kind.initial().params)
+    progress = trainings.train(kind, training.Session(report=messages.append))
+    assert progress is not None
+    jax.tree.map(np.testing.assert_array_equal, progress.training.params, initial)
+    loss = progress.history.loss[0, 0]
+    assert f"seed 0 diverged at step 1: loss {loss:.3g}, gradient finite, but not the updated parameters" in messages[0]
+
+
+@pytest.mark.parametrize("clip", [None, training.ClipByNorm(1.0), training.ClipByValue(1.0)])
+@pytest.mark.parametrize("gradient", [np.nan, np.inf])
+def test_a_skipped_gradient_does_not_count_as_clipped(clip: Any, gradient: float) -> None:
+    before, after, metrics = _step(gradient, training.SGD(0.1), clip, training.Skip())
+    _assert_rejected(before, after)
+    assert not metrics.clipped
+
+
+def test_the_doctor_does_not_find_clipping_in_skipped_steps() -> None:
+    history = _step(np.nan, training.SGD(0.1), not_finite=training.Skip())[2]
+    steps = 2 * findings.ENOUGH_STEPS
+    clipped = np.full(steps, history.clipped)
+    evidence = diagnostics.Evidence(loss=np.full(steps, 0.5), grad_norm=np.full(steps, 1.0), clipped=clipped)
+    assert training_causes.clipping(evidence) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "names"), [(1.0, ["diverged"]), (1e20, ["exploding gradient", "diverged"])], ids=["usual", "exploding"]
+)
+def test_the_doctor_names_an_update_that_is_not_finite(size: float, names: list[str]) -> None:
+    loss, norm = np.full(40, 0.5), np.full(40, 1.0)
+    norm[30] = size
+    by_name, loss[31:], norm[31:] = {"cell.w_h": norm.copy()}, np.nan, np.nan
+    norm[30] = np.nan
+    evidence = diagnostics.Evidence(loss=loss, grad_norm=norm, grad_norms=by_name)
+    checks = (training_causes.exploding, training_causes.diverged)
+    found = {finding.cause: finding.evidence for check in checks if (finding := check(evidence)) is not None}
+    assert list(found) == names
+    assert "gradient finite, but not the updated parameters" in found["diverged"]
+    assert f"gradient norm {size:.2g} at step 31" in found.get(
+        "exploding gradient", f"gradient norm {size:.2g} at step 31"
+    )
 
 
 @pytest.mark.parametrize(

@@ -205,12 +205,20 @@ def test_a_run_that_has_diverged_stays_stopped():
 
 
 def test_a_gradient_that_is_not_finite_is_a_divergence_even_if_the_loss_is_finite():
-    # Outputs and readout near 1e15: the loss is near 1e30, the cell's gradient too, and its square overflows.
-    state, metrics = run(spoil(fresh(), lambda state: state.params.readout["params"]["kernel"], 1e15))
+    # Outputs near 1e19: the loss is near 4e37, and the norm of the gradient overflows.
+    state, metrics = run(spoil(fresh(), lambda state: state.params.readout["params"]["kernel"], 1.25e19))
     assert np.isfinite(metrics.loss[1, 0])
     assert metrics.grad_norm[1, 0] == np.inf
     assert state.diverged.tolist() == [False, True, False]
     assert state.step[1] == 0
+
+
+def test_a_gradient_whose_square_overflows_is_no_divergence():
+    # Outputs and readout near 1e15: the loss is near 1e30, and the cell's gradient too.
+    state, metrics = run(spoil(fresh(), lambda state: state.params.readout["params"]["kernel"], 1e15))
+    assert 1e20 < metrics.grad_norm[1, 0] < np.inf
+    assert not np.any(state.diverged)
+    assert state.step.tolist() == [STEPS] * SEEDS
 
 
 def test_training_lowers_the_loss():

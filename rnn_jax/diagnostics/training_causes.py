@@ -57,18 +57,31 @@ def _explosion_in_training(e: Evidence) -> Finding | None:
     if e.loss is None or e.grad_norm is None:
         return None
     last = e.finite_steps
+    size = e.grad_norm
+    if e.grad_norms and _only_update_not_finite(e):
+        size = np.linalg.norm(list(e.grad_norms.values()), axis=0)
+        if not last or size[last] < GROWTH * np.median(size[:last]):
+            return None
     if last < e.steps and e.loss[last] < _risen(e, float(np.median(e.loss[: last + 1]))):
         step = last  # the gradient is not finite while the loss has not risen
     elif (rise := _rise(e)) is not None and rise.large_gradient is not None:
         step = rise.large_gradient
     else:
         return None
-    usual = f", {np.median(e.grad_norm[:step]):.2g} in the median before" if step else ""
-    evidence = f"gradient norm {e.grad_norm[step]:.2g} at step {step + 1}{usual}"
+    usual = f", {np.median(size[:step]):.2g} in the median before" if step else ""
+    evidence = f"gradient norm {size[step]:.2g} at step {step + 1}{usual}"
     if e.grad_norms:
         sizes = {name: np.nan_to_num(norms[step], nan=np.inf) for name, norms in e.grad_norms.items()}
         evidence += f", largest in {max(sizes, key=lambda name: sizes[name])}"
     return _explosion(e, step, f"{evidence}; loss {e.loss[step]:.2g} then", findings.severity(e))
+
+
+def _only_update_not_finite(e: Evidence) -> bool:
+    """Whether training ended at finite loss and gradients: their norm is NaN then, but not that of a parameter."""
+    step = e.finite_steps
+    if e.loss is None or step == e.steps or not e.grad_norms:
+        return False
+    return bool(np.isfinite([e.loss[step], *(norms[step] for norms in e.grad_norms.values())]).all())
 
 
 def _explosion(e: Evidence, since: int, evidence: str, severity: Severity) -> Finding:
@@ -198,6 +211,8 @@ def diverged(e: Evidence) -> Finding | None:
     if e.grad_norm is not None:
         evidence += f", gradient norm {e.grad_norm[step]:.3g}"
     bad = [name for name, norms in (e.grad_norms or {}).items() if not np.isfinite(norms[step])]
+    if _only_update_not_finite(e):
+        evidence = f"loss {e.loss[step]:.3g}, gradient finite, but not the updated parameters or optimizer state"
     if bad:
         evidence += f", not finite in {trees.listed(bad)}"
     if step and e.grad_norm is not None:

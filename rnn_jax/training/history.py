@@ -31,8 +31,11 @@ def divergence(history: StepMetrics, seed: int) -> str | None:
         return None
     step = int(np.max(np.flatnonzero(~bad), initial=-1)) + 1
     before = f"{norms[step - 1]:.3g}" if step else "not measured yet"
+    start = f"seed {seed} diverged at step {step + 1}: loss {losses[step]:.3g}, gradient"
     names = [name for name, each in history.grad_norms.items() if not np.isfinite(each[seed, step])]
+    if not names and np.isfinite(losses[step]) and np.isnan(norms[step]):
+        return f"{start} finite, but not the updated parameters or optimizer state; the step before {before}"
     return (
-        f"seed {seed} diverged at step {step + 1}: loss {losses[step]:.3g}, gradient norm {norms[step]:.3g}, "
-        f"the step before {before}; gradient not finite in {trees.listed(names) or 'no parameter alone'}"
+        f"{start} norm {norms[step]:.3g}, the step before {before}; "
+        f"gradient not finite in {trees.listed(names) or 'no parameter alone'}"
     )

@@ -1,4 +1,4 @@
-"""Policies for a seed whose loss or gradient is NaN or infinite. With each of them, that update is skipped."""
+"""Policies for a seed whose loss, gradient or update is NaN or infinite. With each of them, that update is skipped."""
 
 import dataclasses
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""One optimization step: from a gradient to new parameters, unless loss or gradient is NaN or infinite."""
+"""One optimization step: from a gradient to new parameters, unless loss, gradient or they are NaN or infinite."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from rnn_jax.static import Static
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.not_finite import NotFinite, Stop
 from rnn_jax.training.optimizers import Optimizer
-from rnn_jax.trees import named_leaves
+from rnn_jax.trees import floats, named_leaves
 
 
 class Model(Protocol):
@@ -38,7 +38,7 @@ class Trainer(Static, Generic[M]):
       optimizer: optimizer, a value of this package.
       clip: gradient clipping; None for no clipping.
       estimator: estimator of the gradient; on a task, each batch is one segment.
-      not_finite: policy for a seed whose loss or gradient is NaN or infinite.
+      not_finite: policy for a seed whose loss, gradient or update is NaN or infinite.
 
     Raises:
       ValueError: if batch_size is not a positive integer.
@@ -83,9 +83,9 @@ class TrainState(NamedTuple):
     opt_state: Any
     key: jax.Array  # draws all later batches and noise
     step: jax.Array  # optimization steps done
-    diverged: jax.Array  # whether training has ended because a loss or gradient was not finite
+    diverged: jax.Array  # whether training has ended because a loss, gradient or update was not finite
     rate: jax.Array  # factor of the learning rate; 1 until `RollBack` reduces it
-    skipped: jax.Array  # number of updates skipped because the loss or gradient was not finite
+    skipped: jax.Array  # number of updates skipped because they, the loss or gradient were not finite
     rolled_back: jax.Array  # number of times that `RollBack` was applied
 
 
@@ -93,9 +93,9 @@ class StepMetrics(NamedTuple):
     """Metrics of every step, [seeds, steps]. After a seed has diverged they are NaN and False."""
 
     loss: Any
-    grad_norm: Any  # total norm before clipping
+    grad_norm: Any  # total norm before clipping; NaN if the update is not finite
     grad_norms: dict[str, Any]  # norm of each parameter's gradient before clipping, by name
-    clipped: Any  # whether clipping changed the gradient
+    clipped: Any  # whether clipping changed the gradient; False if the update is not applied
 
 
 @functools.partial(jax.jit, static_argnames="trainer")
@@ -141,7 +141,7 @@ def _check_real(params: Any) -> None:
 def descend(
     trainer: Trainer, state: TrainState, key: jax.Array, loss: jax.Array, grads: Any
 ) -> tuple[TrainState, StepMetrics]:
-    """Applies one clipped update to one seed; if the loss or gradient is not finite, the parameters stay as they are.
+    """Applies one clipped update to one seed; if anything of it is not finite, the parameters stay as they are.
 
     Args:
       trainer: clipping, optimizer and policy for NaN.
@@ -159,11 +159,11 @@ def descend(
     updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)
     scaled = jax.tree.map(lambda leaf: leaf * state.rate.astype(leaf.dtype), updates)
     params = optax.apply_updates(state.params, scaled)
+    old, new = (state.params, state.opt_state), (params, opt_state)
+    grad_norm = jnp.where(_overflows(old, new) & jnp.isfinite(grad_norm), jnp.nan, grad_norm)
     bad = ~jnp.isfinite(loss) | ~jnp.isfinite(grad_norm)
     diverged = state.diverged | (bad & trainer.not_finite.ends)
-    params, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(diverged | bad, old, new), (params, opt_state), (state.params, state.opt_state)
-    )
+    params, opt_state = jax.tree.map(lambda new, old: jnp.where(diverged | bad, old, new), new, old)
     # A skipped step counts as done, so that a stream advances to its next segment.
     step = state.step + jnp.where(diverged, 0, 1)
     skipped = state.skipped + jnp.where(bad & ~state.diverged, 1, 0)
@@ -171,8 +171,14 @@ def descend(
     nan_after = jnp.where(state.diverged, jnp.nan, 0)
     by_name = {name: each + nan_after for name, each in named_leaves(grad_norms).items()}
     changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.any(a != b), clipped, grads))
-    changed = ~diverged & jnp.any(jnp.stack(changes))
+    changed = ~diverged & ~bad & jnp.any(jnp.stack(changes))
     metrics = StepMetrics(loss + nan_after, grad_norm + nan_after, by_name, changed)
     return state._replace(
         params=params, opt_state=opt_state, key=key, step=step, diverged=diverged, skipped=skipped
     ), metrics
+
+
+def _overflows(old: Any, new: Any) -> jax.Array:
+    """Returns whether any value is finite in one tree and not in the other, which has the same structure."""
+    pairs = zip(floats(old), floats(new), strict=True)
+    return jnp.any(jnp.stack([jnp.any(jnp.isfinite(before) & ~jnp.isfinite(after)) for before, after in pairs]))
