@@ -366,7 +366,7 @@ BAD = [
     ({"programs": ()}, "--programs must name at least one and none twice, got ''"),
     ({"programs": ("generator",) * 2}, "--programs must name at least one and none twice, got 'generator,generator'"),
     ({"epochs": 0}, "--epochs must be positive, got 0"),
-    ({"seed": -1}, "--seed must be at least 0, got -1"),
+    ({"seed": -1}, "--seed must be from 0 to 2147483647, got -1"),
     ({"cell": "nope"}, "unknown cell 'nope'"),
     ({"cell": "nope:Cell"}, "cannot import module 'nope'"),
     ({"text": "nowhere.txt"}, "--text: nowhere.txt: cannot be read"),

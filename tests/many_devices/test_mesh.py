@@ -94,7 +94,12 @@ def test_seeds_over_devices_are_one_device_bit_for_bit(shape):
 def test_without_a_mesh_nothing_changes():
     fresh = jax.tree.map(jnp.copy, costs.fresh())
     state, metrics = training.run(TRAINER, TASK, training.start(TRAINER, TASK, fresh), STEPS)
-    assert_equal((state.training, metrics), trained("data:1")[1])
+    expected_state, expected = trained("data:1")[1]
+    # Norms of single parameters, which are only reported: XLA fuses their sums in another order on a mesh.
+    for name, each in metrics.grad_norms.items():
+        np.testing.assert_allclose(each, expected.grad_norms[name], rtol=3e-7)
+    alike = metrics._replace(grad_norms=()), expected._replace(grad_norms=())
+    assert_equal((state.training, alike[0]), (expected_state, alike[1]))
 
 
 @pytest.mark.extended
@@ -130,7 +135,8 @@ def test_data_costs_one_sum_of_the_gradients_whatever_the_length(devices):
     weights = split.collectives.pop(("all-reduce", 12), 0)
     assert split.collectives == expected
     assert weights <= STEPS
-    assert split.flops == pytest.approx(one.flops / devices, rel=0.2)
+    repeated = 17 * PARAMETERS * STEPS  # operations of norms, clipping and update, which every device does in full
+    assert split.flops == pytest.approx((one.flops - repeated) / devices + repeated, rel=0.1)
     assert split.arguments == one.arguments
     assert devices == 1 or split.temporary < 0.6 * one.temporary
 
@@ -143,7 +149,7 @@ def test_model_costs_three_exchanges_a_time_step_and_divides_the_state(devices):
         ("all-gather", 4 * BATCH * 4 * HIDDEN): 2 * loops,  # the gates' arguments, forward and again backward
         ("all-reduce", 4 * BATCH * HIDDEN): loops,  # the adjoint of h
     }
-    small = {key: times for key, times in split.collectives.items() if key[1] < 64}
+    small = {key: times for key, times in split.collectives.items() if key[1] < 100}
     assert split.collectives - Counter(small) == ({} if devices == 1 else expected)
     assert devices == 1 or list(small.values()) == [STEPS, STEPS]  # norms; whether anything was clipped
     assert split.flops == pytest.approx(one.flops / devices, rel=0.2)
