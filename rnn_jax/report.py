@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from rich import box
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
@@ -40,12 +41,20 @@ def plain(value: Any) -> Any:
 
     A dataclass becomes a dict of its fields with its import path as `type`; a function becomes its import path; NaN and
     infinities, which JSON cannot represent, become strings.
+
+    Raises:
+      TypeError: if a value holds a `GradientTransformation` of optax, whose functions do not show its arguments.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
         return {"type": f"{type(value).__module__}:{type(value).__qualname__}", **fields}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, optax.GradientTransformation):
+        raise TypeError(
+            "a GradientTransformation of optax cannot be told from another one in a config; write "
+            "training.Optax(optax.adamw, 1e-3) in place of optax.adamw(1e-3)"
+        )
     if isinstance(value, tuple | list):
         return [plain(v) for v in value]
     if isinstance(value, np.generic):

@@ -70,7 +70,7 @@ def check(value: Any, what: str) -> None:
     refuse_class(value, what)
     if isinstance(value, tuple):
         for index, part in enumerate(value):
-            _check_part(part, f"{what}[{index}]")
+            check_part(part, f"{what}[{index}]")
     if not dataclasses.is_dataclass(value):
         return
     kind, fields = type(value), [field.name for field in dataclasses.fields(value)]
@@ -83,7 +83,7 @@ def check(value: Any, what: str) -> None:
     if dataclasses.is_dataclass(comparing) and {field.name for field in dataclasses.fields(comparing)} != set(fields):
         raise TypeError(f"{kind.__name__} must compare all its fields, got eq=False; write dataclass(frozen=True)")
     for name in fields:
-        _check_part(getattr(value, name), f"{kind.__name__}: {name}")
+        check_part(getattr(value, name), f"{kind.__name__}: {name}")
 
 
 def refuse_class(value: Any, what: str) -> None:
@@ -101,7 +101,12 @@ def defining_class(kind: type, name: str) -> type:
     return next(base for base in kind.__mro__ if name in vars(base))
 
 
-def _check_part(value: Any, what: str) -> None:
+def check_part(value: Any, what: str) -> None:
+    """Checks a field's value: it must be hashable, and pass `check`.
+
+    Raises:
+      TypeError: if it does not.
+    """
     try:
         hash(value)
     except TypeError:

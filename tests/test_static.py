@@ -10,6 +10,7 @@ from fractions import Fraction
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import rnn_jax
@@ -59,7 +60,8 @@ OBJECTS = {
     **{f"estimator_{e.__name__}": e() for e in (gradients.BPTT, gradients.RTRL, gradients.UORO, gradients.EProp)},
     "estimator_SnAp": gradients.SnAp(2),
     "estimator_TBPTT": gradients.TBPTT(2, 4, Scan()),
-    **{f"optimizer_{o.__name__}": o(0.1) for o in (training.Adam, training.SGD, training.RMSProp)},
+    **{f"optimizer_{o.__name__}": o(0.1) for o in (training.Adam, training.AdamW, training.SGD, training.RMSProp)},
+    "optax": training.Optax(optax.adamw, 0.1, weight_decay=0.2),
     "cosine": training.CosineDecay(ADAM, 3),
     **{f"clip_{c.__name__}": c(1.0) for c in (training.ClipByNorm, training.ClipByValue, training.ClipAdaptively)},
     "trainer": training.Trainer(MODEL, 4, ADAM, None, gradients.BPTT(Scan())),

@@ -1,10 +1,12 @@
 """Optimizers as frozen dataclasses, so that a run's config can hold one; each is made by one function of optax."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import optax
 
-from rnn_jax import checks
+from rnn_jax import checks, static
 from rnn_jax.static import Static
 
 
@@ -27,6 +29,33 @@ class Adam(Static):
     @property
     def transformation(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdamW(Static):
+    """Adam with decoupled weight decay, theta <- theta - learning_rate (adam + weight_decay theta); `optax.adamw`.
+
+    All parameters decay; for others, `Optax(optax.adamw, ..., mask=...)`. Source: Loshchilov & Hutter 2019,
+    arXiv:1711.05101.
+
+    Args:
+      learning_rate: step size.
+      weight_decay: decay of the parameters; optax's default.
+
+    Raises:
+      ValueError: if the learning rate or the weight decay is not a positive number.
+    """
+
+    learning_rate: float
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        checks.positive(self.learning_rate, "AdamW: learning_rate")
+        checks.positive(self.weight_decay, "AdamW: weight_decay")
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        return optax.adamw(self.learning_rate, weight_decay=self.weight_decay)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +111,56 @@ class RMSProp(Static):
         return optax.rmsprop(self.learning_rate, self.decay, eps_in_sqrt=False, momentum=self.momentum or None)
 
 
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class Optax(Static):
+    """Any optimizer, schedule or chain of optax, by the function that makes it and its arguments.
+
+    They name it in a config, and make equal optimizers share a compiled program. A `Trainer` also takes a
+    `GradientTransformation` itself, but that equals no other one: a program is compiled for it alone, and no config of
+    an experiment can name it.
+
+    >>> import optax
+    >>> Optax(optax.adamw, Optax(optax.cosine_decay_schedule, 1e-3, 1000), weight_decay=0.1)
+    Optax(adamw, Optax(cosine_decay_schedule, 0.001, 1000), weight_decay=0.1)
+
+    Args:
+      make: function of a module.
+      *arguments: its positional arguments, hashable; one that is an `Optax` is made first.
+      **keywords: its keyword arguments, likewise.
+
+    Raises:
+      TypeError: if an argument is not hashable.
+    """
+
+    make: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: tuple[tuple[str, Any], ...]
+
+    def __init__(self, make: Callable[..., Any], *arguments: Any, **keywords: Any):
+        for name, value in (("make", make), ("arguments", arguments), ("keywords", tuple(sorted(keywords.items())))):
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
+    def __repr__(self) -> str:
+        arguments = [*map(repr, self.arguments), *(f"{name}={value!r}" for name, value in self.keywords)]
+        return f"Optax({', '.join([self.make.__qualname__, *arguments])})"
+
+    @property
+    def transformation(self) -> Any:
+        """What `make` returns: a `GradientTransformation`, or for an argument of another `Optax` a schedule."""
+        return self.make(*map(_made, self.arguments), **{name: _made(value) for name, value in self.keywords})
+
+
+def _made(value: Any) -> Any:
+    return value.transformation if isinstance(value, Optax) else value
+
+
 @dataclasses.dataclass(frozen=True)
 class CosineDecay(Static):
     """An optimizer whose update k is scaled by (1 + cos(pi k / steps)) / 2, and by 0 from `steps` on.
 
-    For Adam, SGD and RMSProp this scales the learning rate; `optax.cosine_decay_schedule`. Source: Loshchilov & Hutter
-    2017, arXiv:1608.03983, without restarts.
+    For Adam, AdamW, SGD and RMSProp this scales the learning rate; `optax.cosine_decay_schedule`. Source: Loshchilov &
+    Hutter 2017, arXiv:1608.03983, without restarts.
 
     Args:
       optimizer: optimizer whose updates are scaled.
@@ -97,7 +170,7 @@ class CosineDecay(Static):
       ValueError: if steps is not a positive integer.
     """
 
-    optimizer: Adam | SGD | RMSProp
+    optimizer: Adam | AdamW | SGD | RMSProp | Optax
     steps: int
 
     def __post_init__(self) -> None:
@@ -109,4 +182,26 @@ class CosineDecay(Static):
         return optax.chain(self.optimizer.transformation, decay)
 
 
-Optimizer = Adam | SGD | RMSProp | CosineDecay
+_Elementwise = Adam | AdamW | SGD | RMSProp
+Optimizer: TypeAlias = _Elementwise | Optax | CosineDecay | optax.GradientTransformation
+
+
+def transformation(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
+    """Returns an optimizer as a transformation of optax.
+
+    Raises:
+      TypeError: if it is none.
+    """
+    static.check_part(optimizer, "Trainer: optimizer")
+    made = getattr(optimizer, "transformation", optimizer)
+    if not isinstance(made, optax.GradientTransformation):
+        raise TypeError(
+            "Trainer: optimizer must be an optimizer of rnn_jax.training or a GradientTransformation of optax, got "
+            f"{optimizer!r}; write training.Adam(1e-3), optax.adamw(1e-3) or training.Optax(optax.adamw, 1e-3)"
+        )
+    return optax.with_extra_args_support(made)
+
+
+def is_elementwise(optimizer: Optimizer) -> bool:
+    """Returns whether each element's update depends on that element's gradients alone, as it need not in optax."""
+    return isinstance(optimizer.optimizer if isinstance(optimizer, CosineDecay) else optimizer, _Elementwise)

@@ -13,6 +13,7 @@ from rnn_jax import checks, mesh, norms, static
 from rnn_jax.gradients import BPTT, Estimator
 from rnn_jax.seeds import check_keys, over_seeds
 from rnn_jax.static import Static
+from rnn_jax.training import optimizers
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.not_finite import NotFinite, Stop
 from rnn_jax.training.optimizers import Optimizer
@@ -35,13 +36,14 @@ class Trainer(Static, Generic[M]):
     Args:
       model: a `ReadoutModel` for tasks and streams; any model with `init` for examples, whose loss calls it.
       batch_size: number of sequences in a batch.
-      optimizer: optimizer, a value of this package.
+      optimizer: optimizer of this package, or a `GradientTransformation` of optax; see `Optax`.
       clip: gradient clipping; None for no clipping.
       estimator: estimator of the gradient; on a task, each batch is one segment.
       not_finite: policy for a seed whose loss, gradient or update is NaN or infinite.
 
     Raises:
       ValueError: if batch_size is not a positive integer.
+      TypeError: if the optimizer is none.
 
     >>> from rnn_jax import GRU, models, training
     >>> model = models.ReadoutModel(GRU(2, 8), 1)
@@ -59,6 +61,7 @@ class Trainer(Static, Generic[M]):
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
+        optimizers.transformation(self.optimizer)
 
     @property
     def parameters(self) -> int:
@@ -67,13 +70,14 @@ class Trainer(Static, Generic[M]):
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
     @property
-    def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    def transformations(self) -> tuple[optax.GradientTransformation, optax.GradientTransformationExtraArgs]:
         """The clipping, which has no state, and the optimizer, as optax transformations."""
         clip = optax.identity() if self.clip is None else self.clip.transformation
-        optimizer = self.optimizer.transformation
+        optimizer = optimizers.transformation(self.optimizer)
         # Parameters are updated as one vector, as each of a cell's many small arrays would cost kernels of its own.
         # Over a `model` axis the arrays are large, and would have to be gathered into that vector.
-        return clip, optimizer if mesh.size("model") > 1 else optax.flatten(optimizer)
+        flat = optimizers.is_elementwise(self.optimizer) and mesh.size("model") == 1
+        return clip, optax.flatten(optimizer) if flat else optimizer
 
 
 class TrainState(NamedTuple):
@@ -156,7 +160,7 @@ def descend(
     clip, optimizer = trainer.transformations
     grad_norm, grad_norms = norms.total_and_each(grads)
     clipped, _ = clip.update(grads, clip.init(state.params), state.params)
-    updates, opt_state = optimizer.update(clipped, state.opt_state, state.params)
+    updates, opt_state = optimizer.update(clipped, state.opt_state, state.params, value=loss)
     scaled = jax.tree.map(lambda leaf: leaf * state.rate.astype(leaf.dtype), updates)
     params = optax.apply_updates(state.params, scaled)
     old, new = (state.params, state.opt_state), (params, opt_state)
