@@ -1,7 +1,9 @@
 """The training loop: an interrupted run resumes to the same result; between log points the host does no work."""
 
+import errno
 import inspect
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,23 @@ def test_a_session_takes_its_folder_as_a_string_and_stops_no_other_training(
     # The default is made anew for every training: no event is shared.
     assert inspect.signature(training.train).parameters["session"].default is None
     assert inspect.signature(training.fit).parameters["session"].default is None
+
+
+def test_messages_that_cannot_be_written_do_not_end_a_training(tmp_path: Path) -> None:
+    def fail(_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    kind = trainings.on_task()
+    assert trainings.train(kind, trainings.session(tmp_path, until=4)) is None
+    session = training.Session(tmp_path, {"size": 4}, 0.0, advance=fail, report=fail)
+    with pytest.warns(
+        RuntimeWarning, match="messages cannot be written .No space left on device.; training continues"
+    ) as w:
+        progress = trainings.train(kind, session)
+    assert len(w) == 1
+    assert progress is not None
+    trainings.assert_same(progress, trainings.whole("task"))
+    assert (tmp_path / "checkpoints" / str(trainings.STEPS)).is_dir()
 
 
 @pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])

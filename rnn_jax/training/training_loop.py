@@ -71,7 +71,7 @@ def train(
     static.refuse_class(trainer, "train: trainer")
     checks.integer_at_least(1, steps, "train: steps")
     checks.integer_at_least(1, log_every, "train: log_every")
-    batches, session = as_source(source), session or Session()
+    batches, session = as_source(source), (session or Session()).tolerant()
     with Recorder(session, _initial_progress(trainer, batches, state, best_by)) as recorder:
         progress, elapsed = recorder.progress, _stopwatch(recorder.progress.seconds)
         if progress.steps:
