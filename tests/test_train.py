@@ -56,6 +56,26 @@ def test_a_session_takes_its_folder_as_a_string_and_stops_no_other_training(
     assert inspect.signature(training.fit).parameters["session"].default is None
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda state: jax.tree.map(lambda leaf: leaf[0], state),
+            r"of all seeds, \[seeds, ...\], got step of shape \[\]",
+        ),
+        (lambda state: state.params, "a TrainState, got ReadoutParams; pass training.init"),
+    ],
+)
+def test_a_state_without_seeds_or_of_another_kind_is_refused(make: Any, message: str, tmp_path: Path) -> None:
+    kind = trainings.on_task()
+    state = make(kind.initial())
+    with pytest.raises((TypeError, ValueError), match=f"train: state must be {message}"):
+        training.train(kind.trainer, kind.source, state, 2, log_every=1, session=training.Session(tmp_path))
+    with pytest.raises((TypeError, ValueError), match=f"training.start: state must be {message}"):
+        training.start(kind.trainer, kind.source, state)
+    assert not list(tmp_path.iterdir())
+
+
 def test_messages_that_cannot_be_written_do_not_end_a_training(tmp_path: Path) -> None:
     def fail(_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

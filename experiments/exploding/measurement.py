@@ -104,7 +104,7 @@ def _record(
     metrics, step = {name: moment.metrics for name, moment in now.items()}, divergence["diverged_at"]
     solved = not step and solved_seeds(plan.task, metrics["after"])[seed]
     record = task_fields(run, seed, plan.task, trainer, metrics, solved) | divergence
-    if step:  # no name if only the global norm overflowed: float32 holds no square of more than 1.8e19
+    if step:  # no name if only the total norm or the update was not finite
         not_finite = [name for name, each in history.grad_norms.items() if not np.isfinite(each[seed, step - 1])]
     (shares,) = now["after"].saturation.values()
     return (

@@ -14,7 +14,7 @@ from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Task
 from rnn_jax.training.example_source import ExampleSource
 from rnn_jax.training.run_state import RunState
-from rnn_jax.training.step import StepMetrics, Trainer, TrainState
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState, check_state
 from rnn_jax.training.stream_source import StreamSource, stream_metrics
 from rnn_jax.training.task_source import TaskSource, task_metrics
 
@@ -56,9 +56,14 @@ def start(trainer: Trainer, source: Batches, state: TrainState) -> RunState:
       trainer: model, batch size, optimizer and estimator; static.
       source: task, streams or `ExampleSource` to train on.
       state: train state [seeds, ...] from `init`.
+
+    Raises:
+      TypeError, ValueError: if the state is not one of all seeds.
     """
     static.refuse_class(trainer, "training.start: trainer")
-    return as_source(source).start(trainer, state)
+    batches = as_source(source)
+    check_state(state, "training.start")
+    return batches.start(trainer, state)
 
 
 def run(trainer: Trainer, source: Batches, state: RunState, steps: int) -> tuple[RunState, StepMetrics]:

@@ -133,6 +133,23 @@ def init(trainer: Trainer, keys: jax.Array) -> TrainState:
     return over_seeds(init_seed, keys)
 
 
+def check_state(state: Any, what: str) -> None:
+    """Refuses anything but a train state of all seeds.
+
+    Raises:
+      TypeError: if it is no `TrainState`.
+      ValueError: if it has no seeds axis.
+    """
+    if not isinstance(state, TrainState):
+        got = type(state).__name__
+        raise TypeError(f"{what}: state must be a TrainState, got {got}; pass training.init(trainer, keys)")
+    if jnp.ndim(state.step) != 1:
+        raise ValueError(
+            f"{what}: state must be of all seeds, [seeds, ...], got step of shape {list(jnp.shape(state.step))}; pass "
+            "training.init(trainer, keys)"
+        )
+
+
 def _check_real(params: Any) -> None:
     for path, leaf in jax.tree.leaves_with_path(params):
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):

@@ -16,7 +16,7 @@ from rnn_jax.training.progress import Progress
 from rnn_jax.training.recorder import Recorder
 from rnn_jax.training.session import Session
 from rnn_jax.training.sources import Batches, Source, as_source
-from rnn_jax.training.step import StepMetrics, Trainer, TrainState
+from rnn_jax.training.step import StepMetrics, Trainer, TrainState, check_state
 
 Evaluation = Callable[[Progress], dict[str, np.ndarray]]
 
@@ -66,12 +66,14 @@ def train(
       The progress at the end; None if the session stopped the training, which is saved then.
 
     Raises:
+      TypeError, ValueError: if the state is not one of all seeds.
       CheckpointError: if a checkpoint cannot be written, or those in the folder do not fit this training.
     """
     static.refuse_class(trainer, "train: trainer")
     checks.integer_at_least(1, steps, "train: steps")
     checks.integer_at_least(1, log_every, "train: log_every")
     batches, session = as_source(source), (session or Session()).tolerant()
+    check_state(state, "train")
     with Recorder(session, _initial_progress(trainer, batches, state, best_by)) as recorder:
         progress, elapsed = recorder.progress, _stopwatch(recorder.progress.seconds)
         if progress.steps:
