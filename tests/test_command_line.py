@@ -2,8 +2,10 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,8 @@ def run(config, workdir):
             signal.raise_signal(signal.SIGTERM if config.names == ("term",) else signal.SIGINT)
         gc.callbacks.append(collected)
         gc.collect()
-        time.sleep(9)
+        for _ in range(90):
+            time.sleep(0.1)
     if config.size == 15:
         rich.print("5-gram \u2192 \u0416")
         print("\u2500 \u0416" * 100_000, flush=True)
@@ -51,6 +54,14 @@ def run(config, workdir):
 
 launch(Config, Config(size=1, rate=0.25, chunks=5), run, "here")
 """
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Programs inherit that SIGINT is ignored, as it is in a process in the background and in pytest-xdist's."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def script(*flags: str, stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -86,6 +97,7 @@ def test_another_generator_of_random_numbers_is_refused() -> None:
         pass
 
 
+@pytest.mark.extended
 def test_help_lists_the_flags() -> None:
     done = script("--help")
     for text in ("--names: Names.", "--size: A size.", "--[no]quick", "--workdir"):
@@ -105,6 +117,7 @@ def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:
     assert (stopped.returncode, stopped.stderr.strip()) == (130, "interrupted")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("name", "status", "word"), [("int", 130, "interrupted"), ("term", 143, "terminated")])
 def test_an_interrupt_that_comes_in_a_garbage_collectors_callback_is_not_lost(
     name: str, status: int, word: str
@@ -121,6 +134,7 @@ def test_a_terminal_without_a_character_gets_a_question_mark_and_home_is_expande
     assert (tmp_path / "results").read_text(encoding="utf-8") == "results"
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 @pytest.mark.parametrize("full", [True, False])
 def test_output_that_cannot_be_written_does_not_end_the_run(full: bool, tmp_path: Path) -> None:
@@ -137,6 +151,7 @@ def test_output_that_cannot_be_written_does_not_end_the_run(full: bool, tmp_path
     assert done.returncode == 1
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("swallowed", [False, True])
 def test_an_interrupt_during_the_imports_ends_with_one_line(swallowed: bool, tmp_path: Path) -> None:
     code = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)\n"

@@ -37,7 +37,13 @@ def test_no_operation_of_a_loss_gives_nan(door: str, monkeypatch: pytest.MonkeyP
     jax.vmap(run, (None, 0))(1.0, jnp.ones(1, jnp.int32))
 
 
-@pytest.mark.parametrize("task", [tasks.VariableCopying(3), tasks.Adding(4)], ids=["copying", "adding"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(tasks.VariableCopying(3), marks=pytest.mark.extended, id="copying"),
+        pytest.param(tasks.Adding(4), id="adding"),
+    ],
+)
 def test_no_operation_of_a_training_gives_nan(task: tasks.Task) -> None:
     model = ReadoutModel(GRU(task.input_size, 2), task.output_size)
     trainer = training.Trainer(model, 2, training.Adam(0.01), training.ClipByNorm(1.0))

@@ -141,12 +141,14 @@ def check_padding(drawn):
     assert sorted(members) == list(range(len(typed)))
 
 
+@pytest.mark.extended
 @quick
 @given(sequences())
 def test_unroll_gives_the_plain_result_or_an_error_of_its_own(case):
     check_unroll(case)
 
 
+@pytest.mark.extended
 @quick
 @given(st.integers(0, 4).flatmap(lambda n: integers((n,), 0, 3)))
 def test_labels_of_any_integer_dtype(drawn):

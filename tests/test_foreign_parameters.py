@@ -95,6 +95,7 @@ def used(cell, params, xs=XS, **options):
     return unroll(cell, params, xs, key=None, **options)[1]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_parameters_of_another_float_type_are_accepted(dtype):
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), GRU(D, H).init(KEY))

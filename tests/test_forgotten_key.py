@@ -122,6 +122,7 @@ def test_a_classifier_and_a_tagger_without_dropout_need_no_key():
         jax.eval_shape(model.apply, jax.eval_shape(model.init, KEY), inputs)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "estimator",
     [gradients.BPTT(Scan()), gradients.TBPTT(2), gradients.TBPTT(2, 4), gradients.RTRL()],

@@ -41,6 +41,7 @@ def _bad(progress: training.Progress) -> np.ndarray:
     return ~np.isfinite(progress.history.grad_norm)
 
 
+@pytest.mark.extended
 def test_stop_keeps_a_seeds_last_finite_parameters() -> None:
     messages: list[str] = []
     progress = trainings.train(_on_bursts(training.Stop()), training.Session(report=messages.append))
@@ -167,7 +168,7 @@ def _assert_rejected(before: training.TrainState, after: training.TrainState) ->
     assert after.skipped == 1
 
 
-@pytest.mark.parametrize("size", [1e20, 1e25, 1e35])
+@pytest.mark.parametrize("size", [1e20, *(pytest.param(n, marks=pytest.mark.extended) for n in (1e25, 1e35))])
 def test_a_large_finite_gradient_is_clipped_and_applied(size: float) -> None:
     before, after, metrics = _step(size, training.SGD(0.1), training.ClipByNorm(1.0))
     number = sum(leaf.size for leaf in jax.tree.leaves(before.params))
@@ -184,7 +185,7 @@ def test_a_large_finite_gradient_is_clipped_and_applied(size: float) -> None:
 @pytest.mark.parametrize(
     ("gradient", "optimizer"), [(3.0, training.SGD(3e38)), (-1e37, training.SGD(100.0)), (1e25, training.Adam(0.01))]
 )
-@pytest.mark.parametrize("policy", [training.Stop(), training.Skip()])
+@pytest.mark.parametrize("policy", [training.Stop(), pytest.param(training.Skip(), marks=pytest.mark.extended)])
 def test_an_update_that_is_not_finite_is_rejected(
     gradient: float, optimizer: training.Adam | training.SGD, policy: Any
 ) -> None:
@@ -209,7 +210,7 @@ def test_the_message_names_an_update_that_is_not_finite() -> None:
 
 
 @pytest.mark.parametrize("clip", [None, training.ClipByNorm(1.0), training.ClipByValue(1.0)])
-@pytest.mark.parametrize("gradient", [np.nan, np.inf])
+@pytest.mark.parametrize("gradient", [np.nan, pytest.param(np.inf, marks=pytest.mark.extended)])
 def test_a_skipped_gradient_does_not_count_as_clipped(clip: Any, gradient: float) -> None:
     before, after, metrics = _step(gradient, training.SGD(0.1), clip, training.Skip())
     _assert_rejected(before, after)

@@ -129,7 +129,10 @@ OPTAX: dict[str, tuple[Any, optax.GradientTransformation]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPTAX)
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "by name" else pytest.mark.extended) for name in OPTAX]
+)
 def test_any_transformation_of_optax_trains_as_by_hand(name: str) -> None:
     optimizer, expected = OPTAX[name]
     trainer = training.Trainer(MODEL, 4, optimizer, None)

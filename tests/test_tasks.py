@@ -94,7 +94,13 @@ def metrics(task, outputs, batch):
     return {name: float(value) for name, value in score(task, outputs, batch).items()}
 
 
-@each_kind_of_task
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(task, id=name, marks=() if name in ("adding", "copying") else pytest.mark.extended)
+        for name, task in TASKS.items()
+    ],
+)
 @pytest.mark.parametrize("check", task_checks.PROPERTIES.values(), ids=task_checks.PROPERTIES)
 def test_a_task_fulfils_its_contract(task, check):
     check(task)
@@ -218,6 +224,7 @@ class FewSequences(tasks.VariableCopying):
         return 12
 
 
+@pytest.mark.extended
 def test_evaluate_in_batches_equals_one_batch_for_sequences_of_different_lengths():
     """Batches differ in their number of steps, by which the loss is weighted, but not in their number of answers."""
     task, key = FewSequences(60), jax.random.key(0)

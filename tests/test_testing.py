@@ -178,6 +178,7 @@ def broken(base=tasks.Copying, **changes):
 COPYING = tasks.Copying(10)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("check", "task", "message"),
     [
