@@ -13,7 +13,7 @@ with plain SGD (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063): Adam would div
 Expected: no slope above the bound, which is sufficient and far from necessary: an orthogonal network's gradient grows
 from g = 1.0 (linear), 1.5 (tanh) and 1.5 (ReLU; sqrt(2) in theory). Above it an unclipped ReLU network overflows within
 three steps; a tanh network stays finite while 99 % of its activations are saturated. Clipping by norm keeps every ReLU
-network up to g = 1.5 finite; at 2, four of five overflow in their first step.
+network up to g = 1.75 finite; at 2, the loss of two of five overflows in the first step.
 """
 
 import functools
