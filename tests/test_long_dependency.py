@@ -351,6 +351,12 @@ def test_a_user_defined_task_takes_a_presets_recipes(users: None) -> None:
     assert {(recipe.steps, recipe.published) for recipe in recipes.values()} == {(6000, None)}
 
 
+def test_an_optimizer_is_given_by_import_path() -> None:
+    path = "rnn_jax.training:AdamW(learning_rate=0.001, weight_decay=0.1)"
+    (recipe,) = recipes_of(cells=("rnn",), optimizer=path).values()
+    assert recipe.optimizer == training.AdamW(0.001, 0.1)
+
+
 def test_a_share_of_a_preset_is_shorter_and_decays_sooner() -> None:
     whole, half = (plan(long_dependency.Config(preset="bai", share=share))[0].recipe for share in (1.0, 0.5))
     assert whole.optimizer == training.CosineDecay(training.Adam(3e-3), whole.steps)
@@ -406,6 +412,10 @@ BAD_CONFIGS = [
     ({"preset": "adding", "cells": ("my.absent:Cell",)}, "cell 'my.absent:Cell': cannot import module 'my.absent'"),
     ({"tasks": ("my.absent:Task",)}, "task 'my.absent:Task': cannot import module 'my.absent'"),
     ({"preset": "mnist"}, "--mnist=FOLDER"),
+    ({"preset": "adding", "optimizer": "rnn_jax.training:SGD"}, "has its own values for --optimizer"),
+    ({"optimizer": "rnn_jax.training:AdamX"}, "--optimizer: optimizer 'rnn_jax.training:AdamX': module"),
+    ({"optimizer": "rnn_jax.training:AdamW(rate=1)"}, "AdamW(rate=1) cannot be made"),
+    ({"optimizer": "optax:adamw(learning_rate=0.1)"}, "must make an optimizer of rnn_jax.training, got"),
     ({"cells": ("rnm",)}, "unknown cell 'rnm': known are rnn, irnn, lstm"),
     ({"cells": ("rnm",)}, "gru_chrono, and user-defined cells as module:Class"),
     ({"tasks": ("addition",)}, "unknown task 'addition'"),

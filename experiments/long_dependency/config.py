@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.common import flags, networks
+from experiments.common import flags, networks, optimizers
 from experiments.common.flags import UserError, setting
 from experiments.long_dependency.presets import PRESETS, Recipe, Recipes
 from rnn_jax import tasks, training
@@ -33,6 +33,7 @@ class Config:
     steps: int | None = setting(None, "Optimization steps at most; 5000 by default.")
     evaluate_every: int | None = setting(None, "Optimization steps between two evaluations; 100 by default.")
     learning_rate: float | None = setting(None, "Adam's learning rate; 0.002 by default.")
+    optimizer: str | None = setting(None, optimizers.HELP, replaces="learning_rate")
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
     share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
@@ -98,7 +99,8 @@ def _from_flags(config: Config) -> list[Recipe]:
     given = {name: value for name, value in vars(config).items() if value is not None}
     sizes = {name: given.get(name, default) for name, default in DEFAULTS.items()}
     rate, norm = (given.get(name, default) for name, default in RATES.items())
-    optimizer, clip = training.Adam(rate), training.ClipByNorm(norm)
+    optimizer = training.Adam(rate) if config.optimizer is None else optimizers.make(config.optimizer)
+    clip = training.ClipByNorm(norm)
     return [
         Recipe(task, int(length), cell, **sizes, optimizer=optimizer, clip=clip)
         for task in config.tasks or ("adding",)
@@ -110,7 +112,7 @@ def _from_flags(config: Config) -> list[Recipe]:
 def _from_preset(config: Config, name: str) -> list[Recipe]:
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}: known are {', '.join(PRESETS)}")
-    given = [flag for flag in (*DEFAULTS, *RATES) if getattr(config, flag) is not None]
+    given = [flag for flag in (*DEFAULTS, *RATES, "optimizer") if getattr(config, flag) is not None]
     if given:
         raise UserError(f"--preset={name} has its own values for {', '.join(f'--{flag}' for flag in given)}")
     if config.recipe is not None:
