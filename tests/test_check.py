@@ -59,6 +59,7 @@ def test_a_sound_cell_holds_every_property(module, capsys):
     assert lines[-1] == f"{count} of {count} properties hold."
 
 
+@pytest.mark.extended
 def test_a_broken_task_is_named(module, capsys):
     assert not check.run(f"{module}:Short")
     output = " ".join(capsys.readouterr().out.split())

@@ -97,13 +97,13 @@ def test_another_generator_of_random_numbers_is_refused() -> None:
         pass
 
 
-@pytest.mark.extended
 def test_help_lists_the_flags() -> None:
     done = script("--help")
     for text in ("--names: Names.", "--size: A size.", "--[no]quick", "--workdir"):
         assert text in done.stdout
 
 
+@pytest.mark.extended
 def test_a_flag_that_replaces_another_gives_way_to_it_or_is_refused() -> None:
     assert script("--quick", "--size=11", "--rate=3").stdout.startswith("None 3.0\n")
     refused = script("--rate=3", "--chunks=4")
@@ -126,6 +126,7 @@ def test_an_interrupt_that_comes_in_a_garbage_collectors_callback_is_not_lost(
     assert (done.returncode, done.stderr.strip(), done.stdout) == (status, word, "")
 
 
+@pytest.mark.extended
 def test_a_terminal_without_a_character_gets_a_question_mark_and_home_is_expanded(tmp_path: Path) -> None:
     done = script("--size=15", "--workdir=~/results", PYTHONIOENCODING="cp1252", HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")

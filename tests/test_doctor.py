@@ -248,6 +248,7 @@ class Leaky(Cell):
         return 0.1 * h + x @ params
 
 
+@pytest.mark.extended
 def test_the_remedy_for_a_user_defined_cell_names_no_option_that_it_lacks():
     layer = Stack([Dropout(Leaky(2, 8), 0.1), Residual(LSTM(8, 8))])
     assert live(Leaky(2, 8)).user_cell == live(layer).user_cell == "Leaky"

@@ -162,6 +162,7 @@ def test_lengths_work_outside_jit():
     np.testing.assert_allclose(estimate.value, TASK.loss(ys, batch), rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_a_trainer_uses_the_estimator_it_is_arguments():
     estimator = TBPTT(4, 12)
     task = rnn_jax.Adding(12)

@@ -111,6 +111,7 @@ def test_it_learns_and_seeds_equal_seeds_run_alone() -> None:
         np.testing.assert_array_equal(many[1], one[0])
 
 
+@pytest.mark.extended
 def test_each_seeds_first_best_parameters_are_kept() -> None:
     scores = iter([[3.0, 1.0], [1.0, np.nan], [1.0, 2.0]])
     fits: list[Any] = []

@@ -257,6 +257,7 @@ def finished(data, tmp_path_factory):
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"], printed.getvalue()
 
 
+@pytest.mark.extended
 def test_a_hostile_name_of_a_column_is_printed_as_it_is(finished):
     _, records, printed = finished
     assert {record["column"] for record in records} == {COLUMN}

@@ -95,7 +95,6 @@ def used(cell, params, xs=XS, **options):
     return unroll(cell, params, xs, key=None, **options)[1]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_parameters_of_another_float_type_are_accepted(dtype):
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), GRU(D, H).init(KEY))
@@ -103,6 +102,7 @@ def test_parameters_of_another_float_type_are_accepted(dtype):
     assert used(GRU(D, H), jax.tree.map(np.asarray, params), XS.astype(dtype)).shape == (T, B, H)
 
 
+@pytest.mark.extended
 def test_parameters_are_accepted_under_vmap_grad_and_jit():
     cell = rnn_jax.Stack([GRU(D, H), rnn_jax.Zoneout(LSTM(H, 2), 0.1)])
     seeds = jax.vmap(cell.init)(jax.random.split(KEY, 3))

@@ -122,7 +122,6 @@ def test_a_classifier_and_a_tagger_without_dropout_need_no_key():
         jax.eval_shape(model.apply, jax.eval_shape(model.init, KEY), inputs)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "estimator",
     [gradients.BPTT(Scan()), gradients.TBPTT(2), gradients.TBPTT(2, 4), gradients.RTRL()],
@@ -138,6 +137,7 @@ def test_estimators_refuse_noise_without_a_key(estimator):
     assert estimator.init(GRU(D, H), quiet, XS) is not None
 
 
+@pytest.mark.extended
 def test_evaluation_and_diagnostics_are_without_noise():
     task, cell = tasks.Adding(4), rnn_jax.Zoneout(GRU(2, H), 0.5)
     trainer = training.Trainer(models.ReadoutModel(cell, 1), 2, training.Adam(0.1), None)

@@ -70,6 +70,7 @@ def test_a_tiny_run_writes_its_files_and_all_records(finished):
         evidence.read(str(finished))
 
 
+@pytest.mark.extended
 def test_an_unbiased_estimate_has_spread_and_only_chance_bias():
     config = dataclasses.replace(TINY, tasks=("adding",))
     ((problem,), _) = gradient_estimators.plan(config)

@@ -249,6 +249,7 @@ def test_layers_that_differ_in_initialisers_share_a_program():
     assert initializers.without_initializers(chrono) == initializers.without_initializers(plain)
 
 
+@pytest.mark.extended
 def test_seeds_are_vmapped_over_a_layer():
     layer = Stack([Bidirectional(LSTM(D, H)), Dropout(LearnedInitialState(GRU(2 * H, H)), 0.5)])
     keys, lengths = jax.random.split(jax.random.key(0), 3), jnp.array([[5, 0, 2], [1, 1, 1], [3, 4, 5]])

@@ -149,6 +149,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "layer",
     [

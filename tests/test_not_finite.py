@@ -41,7 +41,6 @@ def _bad(progress: training.Progress) -> np.ndarray:
     return ~np.isfinite(progress.history.grad_norm)
 
 
-@pytest.mark.extended
 def test_stop_keeps_a_seeds_last_finite_parameters() -> None:
     messages: list[str] = []
     progress = trainings.train(_on_bursts(training.Stop()), training.Session(report=messages.append))
@@ -58,6 +57,7 @@ def test_stop_keeps_a_seeds_last_finite_parameters() -> None:
     )
 
 
+@pytest.mark.extended
 def test_skip_skips_and_counts_the_update() -> None:
     messages: list[str] = []
     progress = trainings.train(_on_bursts(training.Skip()), training.Session(report=messages.append))

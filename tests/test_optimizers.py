@@ -129,7 +129,6 @@ OPTAX: dict[str, tuple[Any, optax.GradientTransformation]] = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "by name" else pytest.mark.extended) for name in OPTAX]
 )
@@ -148,6 +147,7 @@ def test_any_transformation_of_optax_trains_as_by_hand(name: str) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state.params, params)
 
 
+@pytest.mark.extended
 def test_a_transformation_of_optax_trains_seeds_and_resumes(tmp_path: Path) -> None:
     kind = trainings.on_task()
     kind.trainer = dataclasses.replace(kind.trainer, optimizer=training.Optax(optax.adamw, SCHEDULE))

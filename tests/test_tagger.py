@@ -64,6 +64,7 @@ def test_word_encoder_equals_a_loop_over_characters():
         np.testing.assert_allclose(row, np.concatenate(ends), rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_word_without_characters_is_zero_and_words_are_independent():
     params = ENCODER.init(jax.random.key(1))
     ids = np.array([[4, 5, 0, 0], [0, 0, 0, 0], [8, 7, 6, 5]])

@@ -235,6 +235,7 @@ def test_snap_2_of_a_dense_layer_equals_rtrl(name):
     assert_close(run(SnAp(2), EVERY[name], *problem(EVERY[name]), **RAGGED)[:2], exact(EVERY[name], True))
 
 
+@pytest.mark.extended
 def test_snap_1_is_exact_if_units_do_not_interact():
     assert_close(run(SnAp(1), EVERY["min_gru"], *problem(EVERY["min_gru"]))[:2], exact(EVERY["min_gru"], False))
 
@@ -284,6 +285,7 @@ def test_eprop_of_a_leaky_network_equals_rflo():
     assert np.max(np.abs(gradient["w_h"] - exact(cell, False)[1].cell["w_h"])) > 0.01
 
 
+@pytest.mark.extended
 def test_eprop_of_an_lstm_leaves_out_the_recurrent_product():
     cell = EVERY["lstm"]
 
