@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import BPTT, GRU, Bidirectional, Cell, Scan, tasks, testing
+from rnn_jax import BPTT, GRU, LSTM, Bidirectional, Cell, Checkpointed, Hoisted, Residual, Scan, Stack, tasks, testing
+from rnn_jax.engines import Associative
 from rnn_jax.testing import cells, engines, estimators
 from rnn_jax.testing import tasks as task_checks
 
@@ -112,9 +113,32 @@ def test_an_error_of_the_cells_own_code_is_one_sentence():
 
 
 @pytest.mark.extended
-def test_sound_cells_and_layers_pass():
+def test_a_sound_cell_of_a_user_passes():
     testing.check_cell(Leaky(2, 3))
-    testing.check_layer(Bidirectional(GRU(2, 3)))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Bidirectional(GRU(2, 3)),
+        pytest.param(Stack([LSTM(2, 3), LSTM(3, 2)]), marks=pytest.mark.slow),
+        pytest.param(Residual(Bidirectional(GRU(4, 2))), marks=pytest.mark.slow),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_every_kind_of_layer_passes(layer):
+    testing.check_layer(layer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "engine",
+    [Scan(), Hoisted(), Hoisted(keep=False), Checkpointed(), Checkpointed(recursive=True), Associative()],
+    ids=str,
+)
+def test_every_engine_passes(engine):
+    testing.check_engine(engine)
 
 
 @dataclasses.dataclass(frozen=True)
