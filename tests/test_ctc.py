@@ -51,6 +51,7 @@ def test_the_loss_sums_over_all_paths_that_collapse_to_the_labels(
     np.testing.assert_allclose(loss, -np.log(total), rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_padding_and_other_sequences_have_no_effect(model: CTC, params: Any, xs: jax.Array) -> None:
     labels, sizes, lengths = np.array([[1, 2, 2], [2, 0, 1]]), np.array([2, 1, 2]), np.array([5, 3, 4])
     loss = jax.jit(model.loss)

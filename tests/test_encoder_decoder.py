@@ -129,6 +129,7 @@ def test_the_source_matters():
         assert changed.tolist() == [False, True, False], name
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["bahdanau", pytest.param("bridged", marks=pytest.mark.extended)])
 def test_scheduled_sampling_reads_sampled_tokens(name):
     decoder, params, state = encoded(name, sharp=1e4)  # so sharp that every draw is the most probable token

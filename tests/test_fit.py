@@ -162,6 +162,7 @@ def test_equal_shapes_are_one_program() -> None:
     assert traces == once
 
 
+@pytest.mark.extended
 def test_consecutive_chunks_equal_one_run_over_epochs_of_buckets() -> None:
     trainer, buckets = _trainer(), [_sequences(40, 3), _sequences(24, 5)]
     keys = jax.random.split(jax.random.key(0), 2)

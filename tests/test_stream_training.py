@@ -64,6 +64,7 @@ def columns():
     return np.stack([IDS[:-1].reshape(B, 10), IDS[1:].reshape(B, 10)], axis=-1).transpose(1, 0, 2)
 
 
+@pytest.mark.extended
 def test_every_step_is_clipped_sgd_on_a_segment_from_the_state_before_it():
     ids, targets = np.moveaxis(columns(), -1, 0)
     params, clip = one_seed(initial().training.params, 0), optax.clip_by_global_norm(0.3)

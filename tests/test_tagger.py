@@ -100,6 +100,7 @@ def test_tagger_equals_pytorchs():
         np.testing.assert_allclose(got[:length, column], expected[:length, column], atol=1e-5)
 
 
+@pytest.mark.extended
 @every_model
 def test_loss_and_prediction_equal_numpys(model):
     params, (words, characters, tags) = init(model), batch(model)

@@ -251,6 +251,7 @@ def test_results_of_a_finished_network_survive_the_failure_of_the_next(data, tmp
     assert "rnn" not in runs
 
 
+@pytest.mark.extended
 def test_best_epoch_by_validation_is_kept_and_the_test_set_is_evaluated_once(data, monkeypatch):
     texts, loss, (network,) = sentiment.plan(with_(data))
     correct, evaluated = iter([12, 3]), []

@@ -96,6 +96,7 @@ def test_bptt_uses_any_engine_and_cuts_the_gradient_between_segments():
     assert_close(actual, stop_gradient_reference(cell, [(0, 4, 0), (4, 11, 4)]))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("name", "segment_length"),
     [
@@ -317,6 +318,7 @@ def draws(count):
     return np.asarray(estimates), np.asarray(flatten_util.ravel_pytree(expected.cell)[0])
 
 
+@pytest.mark.extended
 def test_uoro_is_unbiased_and_its_mean_converges_at_one_over_root_n():
     estimates, expected = draws(16384)
 

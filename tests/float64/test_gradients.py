@@ -89,6 +89,7 @@ def test_decay_of_a_scaled_orthogonal_matrix_is_its_gain(gain, make_problem):
         np.testing.assert_allclose(diagnostics.fit_decay(own), expected, rtol=1e-12)
 
 
+@pytest.mark.extended
 def test_lstm_norms_by_component(make_problem, weigh):
     cell, params, _, xs = make_problem(LSTM(3, 4))
     gradients = diagnostics.state_gradients(cell, params, xs, lambda ys: weigh(ys[-1]))
