@@ -43,6 +43,23 @@ def total_and_each(tree: Any) -> tuple[jax.Array, Any]:
     return _root(total, far), jax.tree.unflatten(structure, [_root(each, far) for each in sums])
 
 
+def scaled_norm(x: jax.Array) -> jax.Array:
+    """Returns the norm over the last axis, with a derivative that is finite at every size, and zero at zero.
+
+    Values are scaled by the largest, so the last bits differ from those of `norm`.
+
+    >>> print(f"{scaled_norm(jnp.array([3e-25, 4e-25])):.3g}")
+    5e-25
+
+    Args:
+      x: real values [..., n].
+    """
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1))  # it cancels
+    nonzero = largest > 0
+    scaled = x / jnp.where(nonzero, largest, 1)[..., None]
+    return largest * jnp.sqrt(jnp.where(nonzero, jnp.sum(scaled**2, axis=-1), 1))
+
+
 def _far(x: jax.Array) -> float:
     """Returns the power of two by which values are scaled: 2^89 in float32, whose largest value is 2^128."""
     return 2.0 ** int(0.7 * jnp.finfo(x.dtype).maxexp)

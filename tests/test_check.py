@@ -63,7 +63,7 @@ def test_a_sound_cell_holds_every_property(module, capsys):
 def test_a_broken_task_is_named(module, capsys):
     assert not check.run(f"{module}:Short")
     output = " ".join(capsys.readouterr().out.split())
-    assert "broken Short.sample must give inputs [21, 64, 10] and weights [21, 64], got (40, 64, 10)" in output
+    assert "broken Short: inputs of a batch of 2 must be [21, 2, 10], got [40, 2, 10]" in output
 
 
 @pytest.mark.parametrize(

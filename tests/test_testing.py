@@ -207,7 +207,7 @@ COPYING = tasks.Copying(10)
     ("check", "task", "message"),
     [
         (task_checks.sizes, broken(output_size=3), "classes must be from 0 to output_size - 1, got 0 to"),
-        (task_checks.sizes, broken(sequence_length=31), r"sample must give inputs \[31, 64, 10\]"),
+        (task_checks.sizes, broken(sequence_length=31), r"inputs of a batch of 2 must be \[31, 2, 10\], got \[30"),
         (task_checks.keys, broken(sequence=lambda self, key: COPYING.sequence(jax.random.key(0))), "two keys give"),
         (
             task_checks.loss,

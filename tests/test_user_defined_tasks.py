@@ -50,6 +50,7 @@ VARIANTS = {
     ),
     "wide": REPEAT.replace("input_size(self): return self.symbols", "input_size(self): return 7"),
     "late": REPEAT.replace("symbols[:-1], jnp", "symbols, jnp"),
+    "flat": REPEAT.replace("symbols[:-1], jnp", "symbols[:-1] / 2, jnp"),
     "broken": REPEAT.replace("self.length + 1", "self.lenght + 1"),
     "unmeasured": REPEAT.replace(
         "def solved", "def metrics(self, outputs, batch): return {'mse': 0.0}\n    def solved"
@@ -89,8 +90,9 @@ def test_an_experiment_takes_it(users):
         ("inheriting", "write @jax.tree_util.register_static and @dataclasses.dataclass(frozen=True) above class Rep"),
         ("initialised", "in place of an __init__ that sets it write\n\n@dataclasses.dataclass(frozen=True)"),
         ("unhashable", "cannot be made as (length): RepeatPrevious: sizes must be hashable, got list"),
-        ("wide", "inputs of a batch of 2 must be (5, 2, 7), got (5, 2, 4)"),
-        ("late", "targets of a batch of 2 must be (5, 2) or (5, 2, 4), got (6, 2)"),
+        ("wide", "inputs of a batch of 2 must be [5, 2, 7], got [5, 2, 4]"),
+        ("late", "classes of a batch of 2 must be [5, 2], got [6, 2]"),
+        ("flat", "targets of a batch of 2 must be [5, 2, 4], got [5, 2]"),
         ("broken", "cannot be used: AttributeError: 'RepeatPrevious' object has no attribute 'lenght'"),
         ("unmeasured", "metrics must have accuracy, loss, got mse"),
         ("unfinished", "cannot be made as (length): Can't instantiate abstract class RepeatPrevious"),

@@ -20,6 +20,7 @@ from rnn_jax import parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.linear import Transition
+from rnn_jax.norms import scaled_norm
 from rnn_jax.trees import named_leaves
 from rnn_jax.unrolling import unroll
 from rnn_jax.wrapper import Advance, Wrapper
@@ -113,17 +114,9 @@ def gradient_norms(gradients: State, batch_dims: int = 1) -> dict[str, jax.Array
         for name, leaf in named_leaves(gradients).items()
         if leaf.dtype != jax.dtypes.float0
     }
-    norms = {name: _norm(leaf) for name, leaf in leaves.items()}
-    norms["total"] = _norm(jnp.stack(list(norms.values()), axis=-1))
-    return norms
-
-
-def _norm(x: jax.Array) -> jax.Array:
-    """Returns the norm over the last axis; entries are scaled by the largest, as squares of 1e-20 underflow."""
-    x = jnp.abs(x)  # real for complex x, too
-    largest = jnp.max(x, axis=-1)
-    scale = jnp.where(largest > 0, largest, 1)
-    return largest * jnp.sqrt(jnp.sum((x / scale[..., None]) ** 2, axis=-1))
+    by_name = {name: scaled_norm(jnp.abs(leaf)) for name, leaf in leaves.items()}  # real for complex leaves, too
+    by_name["total"] = scaled_norm(jnp.stack(list(by_name.values()), axis=-1))
+    return by_name
 
 
 def align_to_last(norms: jax.Array, weights: jax.Array) -> jax.Array:

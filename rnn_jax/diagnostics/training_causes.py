@@ -59,7 +59,7 @@ def _explosion_in_training(e: Evidence) -> Finding | None:
     last = e.finite_steps
     size = e.grad_norm
     if e.grad_norms and _only_update_not_finite(e):
-        size = np.linalg.norm(list(e.grad_norms.values()), axis=0)
+        size = np.linalg.norm(np.array(list(e.grad_norms.values()), np.float64), axis=0)
         if not last or size[last] < GROWTH * np.median(size[:last]):
             return None
     if last < e.steps and e.loss[last] < _risen(e, float(np.median(e.loss[: last + 1]))):

@@ -10,6 +10,7 @@ from rnn_jax.cell import Cell, Params
 from rnn_jax.diagnostics.jacobians import states_before
 from rnn_jax.diagnostics.lag_gradients import state_gradients
 from rnn_jax.linear import spread
+from rnn_jax.norms import scaled_norm
 from rnn_jax.trees import floats, refill
 
 
@@ -67,10 +68,4 @@ def _norm(leaves: list[jax.Array], leading: int) -> jax.Array:
     """Returns the Euclidean norm of all leaves of a state; its derivative at zero is zero."""
     rows = [jnp.reshape(leaf, (*leaf.shape[:leading], -1)) for leaf in leaves]
     parts = [part for row in rows for part in ((row.real, row.imag) if jnp.iscomplexobj(row) else (row,))]
-    x = jnp.concatenate(parts, axis=-1)
-    # Entries are scaled by the largest, as squares of 1e-20 underflow; the scale cancels, so it may be a constant.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1))
-    nonzero = largest > 0
-    scaled = x / jnp.where(nonzero, largest, 1)[..., None]
-    squares = jnp.where(nonzero, jnp.sum(scaled**2, axis=-1), 1)
-    return largest * jnp.sqrt(squares)
+    return scaled_norm(jnp.concatenate(parts, axis=-1))

@@ -27,7 +27,7 @@ def load(name: str, length: int) -> Task:
             f"@jax.tree_util.register_static and @dataclasses.dataclass(frozen=True) above class {type(task).__name__}"
         )
     try:
-        problem = _problem(task)
+        problem = contradiction(task)
     except Exception as error:
         raise ValueError(f"task {name!r} cannot be used: {type(error).__name__}: {error}") from error
     if problem:
@@ -35,18 +35,19 @@ def load(name: str, length: int) -> Task:
     return task
 
 
-def _problem(task: Task) -> str | None:
-    """Returns what contradicts the sizes that the task states, by tracing it; None if nothing does."""
+def contradiction(task: Task) -> str | None:
+    """Returns what contradicts the sizes and names that a task states, by tracing it; None if nothing does."""
     batch = jax.eval_shape(lambda key: task.sample(key, 2), jax.random.key(0))
     steps, outputs = (task.sequence_length, 2), (task.sequence_length, 2, task.output_size)
-    expected: dict[str, list[tuple[int, ...]]] = {
-        "inputs": [(*steps, task.input_size)],
-        "targets": [steps, outputs],
-        "weights": [steps],
+    classes = jnp.issubdtype(batch.targets.dtype, jnp.integer)
+    expected = {
+        "inputs": (*steps, task.input_size),
+        "classes" if classes else "targets": steps if classes else outputs,
+        "weights": steps,
     }
-    for field, shapes in expected.items():
-        if (shape := getattr(batch, field).shape) not in shapes:
-            return f"{field} of a batch of 2 must be {' or '.join(map(str, shapes))}, got {shape}"
+    for (what, shape), leaf in zip(expected.items(), batch, strict=True):
+        if leaf.shape != shape:
+            return f"{what} of a batch of 2 must be {list(shape)}, got {list(leaf.shape)}"
     metrics = jax.eval_shape(task.metrics, jax.ShapeDtypeStruct(outputs, jnp.float32), batch)
     if missing := {"loss", task.metric} - set(metrics):
         return f"metrics must have {', '.join(sorted(missing))}, got {', '.join(metrics)}"
