@@ -278,6 +278,59 @@ def test_a_step_that_mixes_sequences_has_the_gradient_of_scan(kind, around):
     )
 
 
+def one_by_one(a):
+    return jax.lax.scan(lambda s, row: (s + row, s), jnp.zeros(a.shape[1]), a)[1]
+
+
+MIXING = {
+    "reversed": lambda a: a[::-1],
+    "rolled": lambda a: jnp.roll(a, 1, 0),
+    "permuted": lambda a: a[jnp.argsort(jnp.arange(a.shape[0]) % 3)],
+    "sorted": lambda a: jnp.sort(a, 0),
+    "summed": lambda a: jnp.cumsum(a, 0),
+    "attending": lambda a: jax.nn.softmax(a @ a.T) @ a,
+    "transposed": lambda a: jnp.cumsum(a.T, 1).T,
+    "first": lambda a: a.at[0].set(0.0),
+    "scanned": one_by_one,
+    "numbered": lambda a: a * jnp.arange(float(a.shape[0]))[:, None],
+    "drawn": lambda a: a + jax.random.normal(jax.random.key(0), a.shape),
+}
+SEPARATE = {
+    "reversed": lambda a: a[:, ::-1],
+    "permuted": lambda a: a[:, jnp.array([2, 0, 1])],
+    "sorted": lambda a: jnp.sort(a, 1),
+    "summed": lambda a: jnp.cumsum(a, 1),
+    "attending": lambda a: jnp.einsum("bi,bj,bj->bi", a, a, a),
+    "transposed": lambda a: jnp.cumsum(a.T, 0).T,
+    "first": lambda a: a.at[:, 0].set(0.0),
+    "chosen": lambda a: a - jnp.take_along_axis(a, jnp.argmax(a, 1, keepdims=True), 1),
+    "looked_up": lambda a: jnp.eye(3)[jnp.argmax(a, 1)],
+    "split": lambda a: jnp.concatenate(jnp.split(a, 3, 1), 1),
+    "scanned": lambda a: one_by_one(a.T).T,
+    "numbered": lambda a: a * jnp.arange(3.0)[None],
+    "drawn": lambda a: a + jax.random.normal(jax.random.key(0), (1, 3)),
+    "filled": lambda a: jax.jit(jnp.where)(a > 0, a, jnp.ones_like(a)),
+}
+
+
+def mixes(change):
+    kind = type("Changed", (BatchNormalised,), {"normalised": lambda self, a: change(a)})
+    cell, like = kind(2, 3), jax.ShapeDtypeStruct
+    params, state = jax.eval_shape(cell.init, jax.random.key(0)), like((4, 3), jnp.float32)
+    assert jax.eval_shape(cell.step, params, state, like((4, 2), jnp.float32)) == state
+    return decisions.mixes_sequences(cell, params, state, like((5, 4, 2), jnp.float32))
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_an_operation_along_the_batch_mixes_sequences(name):
+    assert mixes(MIXING[name])
+
+
+@pytest.mark.parametrize("name", SEPARATE)
+def test_the_same_operation_along_the_units_does_not(name):
+    assert not mixes(SEPARATE[name])
+
+
 @pytest.mark.parametrize("around", [lambda cell: cell, LearnedInitialState, rnn_jax.MixedPrecision])
 @pytest.mark.parametrize("name", TYPES)
 def test_no_cell_here_mixes_sequences(name, around):

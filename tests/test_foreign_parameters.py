@@ -143,6 +143,8 @@ MODELS = {
     "ctc": (models.CTC(GRU(D, H), 2), lambda m, p: m.apply(p, XS)),
     "forecaster": (models.Forecaster(GRU(D, H), models.Gaussian()), lambda m, p: m.forecast(p, XS, 2, None)),
     "translator": (TRANSLATOR, lambda m, p: m.loss(p, IDS, LENGTHS, IDS, LENGTHS, KEY, 0.5)),
+    "decoder": (models.Decoder(TOKENS, GRU(D, H)), lambda m, p: m.loss(p, IDS, jnp.zeros((B, H)))),
+    "words": (models.WordEncoder(TOKENS, VanillaRNN(D, 2)), lambda m, p: m.apply(p, IDS)),
     "captioner": (
         models.Captioner(models.ImageEncoder((4, 4, 1), (2,), (2,)), models.Decoder(TOKENS, GRU(D, H))),
         lambda m, p: m.encode(p, jnp.zeros((B, 4, 4, 1))),

@@ -40,6 +40,7 @@ further attempts without gain.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -55,10 +56,11 @@ NEW_MEMORY = 2**25  # bytes of a block that the C library requests anew each tim
 
 
 def mixes_sequences(cell: Cell, params: Params, state: State, inputs: Any) -> bool:
-    """Whether a step reduces over its batch, by its operations, so that its gradient holds for that batch only.
+    """Whether a step mixes the sequences of its batch, by its operations, so that its gradient holds for it only.
 
-    What makes an array without a batch axis of one with it is seen (a mean, a product, some rows), not a permutation.
-    A step that takes no other batch than the given one counts too.
+    An operation does so if it makes an array without a batch axis of one with it (a mean, some rows), works along that
+    axis (a sort, a permutation, a product with a matrix of rows by rows), or numbers the rows (random draws of a fixed
+    key). A reshape that reorders them is not seen. A step that takes no other batch than the given one counts too.
     """
     batch_dims = jax.tree.leaves(inputs)[0].ndim - 2
 
@@ -70,28 +72,52 @@ def mixes_sequences(cell: Cell, params: Params, state: State, inputs: Any) -> bo
 
     x = jax.eval_shape(lambda xs: jax.tree.map(lambda leaf: leaf[0], xs), inputs)
     try:
-        return batch_dims > 0 and _reduces(jax.make_jaxpr(step)(params, *jax.tree.map(rows, (state, x))).jaxpr)
+        return batch_dims > 0 and _mixes(jax.make_jaxpr(step)(params, *jax.tree.map(rows, (state, x))).jaxpr)
     except (TypeError, ValueError):
         return True
 
 
-def _reduces(jaxpr: Any) -> bool:
-    return any(
-        (any(map(_has_batch, eqn.invars)) and not any(map(_has_batch, eqn.outvars)))
-        or any(_reduces(getattr(part, "jaxpr", part)) for part in _parts(eqn))
-        for eqn in jaxpr.eqns
-    )
+def _mixes(jaxpr: Any) -> bool:
+    return any(_works_along_batch(eqn) or any(map(_mixes, _parts(eqn))) for eqn in jaxpr.eqns)
 
 
 def _has_batch(variable: Any) -> bool:
-    sizes = getattr(variable.aval, "shape", ())
-    return any(isinstance(size, int) and size > 0 and size % _MARK == 0 for size in sizes)
+    return any(map(_is_batch, getattr(variable.aval, "shape", ())))
+
+
+def _is_batch(size: Any) -> bool:
+    return isinstance(size, int) and size > 0 and size % _MARK == 0
+
+
+def _works_along_batch(eqn: Any) -> bool:
+    given, made = any(map(_has_batch, eqn.invars)), any(map(_has_batch, eqn.outvars))
+    repeats = eqn.primitive.name == "broadcast_in_dim" or _parts(eqn)
+    if (given and not made) or (made and not given and not repeats):
+        return True
+    return any(isinstance(axis, int) and _is_batch(shape[axis]) for shape, along in _axes(eqn) for axis in along)
+
+
+def _axes(eqn: Any) -> Iterator[tuple[Any, Any]]:
+    """Returns the shapes of an operation's arguments, each with the axes along which it does not work by element."""
+    shapes, params = [getattr(variable.aval, "shape", ()) for variable in eqn.invars], eqn.params
+    name, numbers = eqn.primitive.name, params.get("dimension_numbers")
+    if name == "scan":
+        yield (params["length"],), (0,)
+    elif name == "dot_general":
+        yield from zip(shapes, numbers[0], strict=True)
+    elif name == "gather":
+        yield shapes[0], numbers.start_index_map
+    elif name.startswith("scatter"):
+        yield shapes[0], numbers.scatter_dims_to_operand_dims
+    elif shapes:
+        for axes in (params.get(key) for key in ("axis", "axes", "dimension", "dimensions")):
+            yield shapes[0], axes if isinstance(axes, tuple) else (axes,)
 
 
 def _parts(eqn: Any) -> list[Any]:
     """Returns the jaxprs in an equation's parameters."""
     parts = jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda part: hasattr(part, "eqns"))
-    return [part for part in parts if hasattr(part, "eqns")]
+    return [getattr(part, "jaxpr", part) for part in parts if hasattr(part, "eqns")]
 
 
 def keep_arguments(cell: Any, params: Params, arguments: Any, inputs: Any) -> bool:
