@@ -167,6 +167,23 @@ def test_models_check_their_parameters(name):
             jax.eval_shape(lambda p: call(model, p), wrong)
 
 
+DIAGNOSTICS = {
+    "spectral_radius": lambda c, p: diagnostics.spectral_radius(c, p),
+    "linearised_reach": lambda c, p: diagnostics.linearised_reach(c, p, 2),
+    "lyapunov_spectrum": lambda c, p: diagnostics.lyapunov_spectrum(c, p, XS, 0),
+    "step_jacobians": lambda c, p: diagnostics.step_jacobians(c, p, XS),
+    "singular_values": lambda c, p: diagnostics.jacobian_singular_values(c, p, XS, [1]),
+    "norm_bound": lambda c, p: diagnostics.jacobian_norm_bound(c, p, XS),
+    "omega": lambda c, p: diagnostics.omega(c, p, XS, jnp.sum),
+    "saturation": lambda c, p: diagnostics.saturation(c, p, XS),
+}
+
+
+@pytest.mark.parametrize("name", DIAGNOSTICS)
+def test_diagnostics_check_their_parameters(name):
+    refuses(lambda: DIAGNOSTICS[name](LSTM(D, H), GRU(D, H).init(KEY)), EXPECTED, "GRUParams of w_i")
+
+
 def test_searches_check_their_parameters():
     decoder = models.Decoder(TOKENS, GRU(D, H))
     params, state = decoder.init(KEY), jnp.zeros((B, H))

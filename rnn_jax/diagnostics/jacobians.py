@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers
+from rnn_jax import integers, parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics import product
 from rnn_jax.diagnostics.coordinates import ravel
@@ -167,6 +167,7 @@ class _AllStates(Wrapper):
 
 def states_before(cell: Cell, params: Params, xs: jax.Array, state: State | None = None) -> State:
     """Returns s_0..s_{T-1}, every leaf [T, *batch, ...]; checks its arguments as `unroll` does."""
+    parameters.check(cell, params)
     _, states = unroll(_AllStates(cell), params, xs, state, key=None)
     first = cell.initial_state(params, xs.shape[1:-1]) if state is None else state
     return jax.tree.map(lambda s_0, s: jnp.concatenate([s_0[None], s[:-1]])[: len(s)], first, states)
