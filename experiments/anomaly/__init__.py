@@ -24,11 +24,12 @@ from experiments.anomaly.config import QUICK, Config, plan
 from experiments.common import fitting
 from experiments.common.forecasters import measure
 from experiments.common.run_folder import Report, RunFolder
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, two figures and summary.html."""
     ready = plan(config)

@@ -18,11 +18,12 @@ from experiments.captioning.config import QUICK, Config, plan
 from experiments.common import fitting
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     data, networks = plan(config)

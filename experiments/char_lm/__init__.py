@@ -22,12 +22,13 @@ from experiments.char_lm.measurement import NGRAM, STRATEGY, Evaluations, Outcom
 from experiments.common.moments import split_seeds
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.runner import Job, Status, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from rnn_jax import trees
 
 __all__ = ["QUICK", "Config", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, parameters.npz, loss.png and summary.html.
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import flags, networks, not_finite, splits
-from experiments.common.flags import UserError, setting
+from experiments.common.flags import ComputeConfig, UserError, setting
 from rnn_jax import Cell, RecurrentDropout, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
@@ -20,7 +20,7 @@ PROMPT = 64  # characters of the test set
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ComputeConfig):
     """Config of a run; every field is a flag."""
 
     data: str | None = setting(None, "UTF-8 text file; by default a million characters of Python's standard library.")
@@ -38,7 +38,6 @@ class Config:
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     dropout: float = setting(0.2, "Share of the units dropped, recurrently and between layers.", share=True)
     not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
-    seed: int = flags.seed_setting()
 
 
 QUICK = Config(hidden_size=96, segment=32, steps=800, checkpoints=8, learning_rate=0.01, dropout=0.0)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from experiments.common import precision
 from experiments.common.flags import UserError, user_errors
 from rnn_jax import Cell, import_path
 from rnn_jax.tasks import Task
@@ -30,21 +31,22 @@ __all__ = ["run"]
 SIZES, LENGTH = (3, 4), 20
 
 
-def run(path: str) -> bool:
+def run(path: str, matmul_precision: str = "highest") -> bool:
     """Checks the object at an import path, prints a line for each property, and returns whether all hold.
 
     Raises:
       UserError: if there is no such object, it cannot be made, or there is no contract for it.
     """
     console, failures, count = Console(), 0, 0
-    for check in _checks(path, _make(path)):
-        count += 1
-        try:
-            check()
-            console.print(_line(Text("ok", "green"), check.sentence))
-        except ContractError as error:
-            failures += 1
-            console.print(_line(Text("broken", "bold red"), str(error)))
+    with precision.products(matmul_precision):
+        for check in _checks(path, _make(path)):
+            count += 1
+            try:
+                check()
+                console.print(_line(Text("ok", "green"), check.sentence))
+            except ContractError as error:
+                failures += 1
+                console.print(_line(Text("broken", "bold red"), str(error)))
     console.print(Text(f"{count - failures} of {count} properties hold."))
     return not failures
 

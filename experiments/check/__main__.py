@@ -3,11 +3,13 @@
 import logging
 import sys
 
-from absl import app
+from absl import app, flags
 
 from experiments import check
-from experiments.common.flags import UserError
+from experiments.common.flags import ComputeConfig, UserError, help_text
+from experiments.common.precision import PRODUCTS
 
+PRECISION = flags.DEFINE_enum("matmul_precision", "highest", [*PRODUCTS], help_text(ComputeConfig, "matmul_precision"))
 __doc__ = check.__doc__  # first lines of --help
 
 
@@ -17,7 +19,7 @@ def main(argv: list[str]) -> int:
         raise app.UsageError("expected one object, as in: python -m experiments.check my_module:MyCell")
     logging.getLogger("jax").setLevel(logging.WARNING)  # it lists every accelerator it did not find
     try:
-        return 0 if check.run(argv[1]) else 1
+        return 0 if check.run(argv[1], PRECISION.value) else 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from experiments.common.precision import PRODUCTS
 from rnn_jax import training
 from rnn_jax.data import Examples
 
@@ -53,11 +54,6 @@ def setting(
     numbers = {"share": share, "least": least, "most": most}
     metadata = {"help": help_text, "choices": choices, "checked": checked, "replaces": replaces, **numbers}
     return dataclasses.field(default=default, metadata=metadata)
-
-
-def seed_setting() -> Any:
-    """Returns the field `seed`. JAX reads 32 bits of a seed: beyond them, another number would be the same seed."""
-    return setting(0, "Seed from which every random number follows.", least=0, most=2**31 - 1)
 
 
 def help_text(config_class: type, name: str) -> str:
@@ -111,15 +107,27 @@ def _check_names(name: str, values: tuple[str, ...], choices: Sequence[str] | No
         raise UserError(f"--{name}: unknown {unknown[0]!r}: known are {', '.join(choices)}")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """Flags of every experiment that computes."""
+
+    # JAX reads 32 bits of a seed: beyond them, another number would be the same seed.
+    seed: int = setting(0, "Seed from which every random number follows.", least=0, most=2**31 - 1)
+    matmul_precision: str = setting(
+        "highest",
+        f"Products of float32 matrices: {'; '.join(f'{name}: {meaning}' for name, meaning in PRODUCTS.items())}.",
+        choices=tuple(PRODUCTS),
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(ComputeConfig):
     """Flags of every experiment that trains."""
 
     batch_size: int = setting(20, "Sequences in an optimization step.")
     learning_rate: float = setting(0.01, "Adam's learning rate.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    seed: int = seed_setting()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from experiments.common import user_code
+from experiments.common import precision, user_code
 from experiments.common.command_line import FigureError, writable
 from experiments.common.flags import UserError
 from experiments.common.profiling import Profile
@@ -182,10 +182,12 @@ class RunFolder:
                 errors.append(error)
             else:
                 self.file(user_code.file_name(name), pngs[caption])
-        html = [report.html_table(t.columns, t.sections, t.caption) for t in shown.tables]
+        sentence = precision.caption()
+        tables = [(t.columns, t.sections, f"{t.caption.rstrip()} {sentence}\n".lstrip()) for t in shown.tables]
+        html = [report.html_table(*table) for table in tables]
         self.file("summary.html", report.page(shown.title, shown.findings, html, pngs, self.header))
-        for t in shown.tables:
-            self.console.print(report.TextTables(t.columns, t.sections, t.caption), highlight=False)
+        for table in tables:
+            self.console.print(report.TextTables(*table), highlight=False)
         for sentence in shown.findings:
             self.print(f"- {sentence}")
         self.print_written()

@@ -2,13 +2,15 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
-from experiments.common import flags, user_code
+from experiments.common import flags, precision, user_code
 from experiments.common.flags import UserError, setting
 from rnn_jax import distributed, mesh, seeds
 
@@ -88,3 +90,19 @@ class Settings:
             raise UserError("several processes need --mesh, which assigns each of them its part")
         with distributed.exit_on_error(), contextlib.nullcontext() if built is None else jax.set_mesh(built):
             yield
+
+
+def with_precision(run: Callable[..., None]) -> Callable[..., None]:
+    """Decorates an experiment's `run(config, ...)`: it computes in the config's `matmul_precision`, in every thread.
+
+    Raises:
+      UserError: if a flag's value is not allowed.
+    """
+
+    @functools.wraps(run)
+    def running(config: flags.ComputeConfig, *arguments: Any, **options: Any) -> None:
+        flags.check(config)
+        with precision.products(config.matmul_precision):
+            run(config, *arguments, **options)
+
+    return running

@@ -19,7 +19,7 @@ import functools
 
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.runner import Job, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.dynamics import figures, summary
 from experiments.dynamics.config import QUICK, Config, plan
 from experiments.dynamics.measurement import measure
@@ -27,6 +27,7 @@ from experiments.dynamics.measurement import measure
 __all__ = ["QUICK", "Config", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     runs = plan(config)

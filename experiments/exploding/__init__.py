@@ -23,7 +23,7 @@ import jax
 
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Job, init_state, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.exploding.config import QUICK, Config, plan
 from experiments.exploding.measurement import measure_initial, measure_training
 from experiments.exploding.summary import summarize
@@ -31,6 +31,7 @@ from experiments.exploding.summary import summarize
 __all__ = ["QUICK", "Config", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     ready = plan(config)

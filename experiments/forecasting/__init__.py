@@ -20,13 +20,14 @@ import jax
 
 from experiments.common.forecasters import measure, rows
 from experiments.common.run_folder import Report, RunFolder, Table
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.forecasting import figures, measurement, summary
 from experiments.forecasting.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html."""
     data, models = plan(config)

@@ -18,7 +18,7 @@ import operator
 
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Job, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.gradient_estimators.config import QUICK, Config, plan
 from experiments.gradient_estimators.measurement import measure, measure_cost
 from experiments.gradient_estimators.summary import summarize
@@ -26,6 +26,7 @@ from experiments.gradient_estimators.summary import summarize
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, a figure for each cell and summary.html.
 

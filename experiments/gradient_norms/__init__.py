@@ -17,7 +17,7 @@ import functools
 
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.runner import Job, parallel_programs, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.gradient_norms import summary
 from experiments.gradient_norms.config import QUICK, Config, plan
 from experiments.gradient_norms.measurement import measure
@@ -25,6 +25,7 @@ from experiments.gradient_norms.measurement import measure
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, one figure per task and summary.html."""
     runs = plan(config)

@@ -20,7 +20,7 @@ from typing import Any
 from experiments.common.records import task_fields
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.runner import Job, parallel_programs, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.long_dependency import board, figures
 from experiments.long_dependency.config import QUICK, Config, Item, plan
 from experiments.long_dependency.measurement import Outcome, measure
@@ -33,6 +33,7 @@ RECORDED = ("task", "variant", "length", "sequence_length", "cell", "parameters"
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the benchmark and writes items/, config.json, results.json, arrays.npz, figures and summary.html.
 

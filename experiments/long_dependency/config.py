@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.common import flags, networks, optimizers
-from experiments.common.flags import UserError, setting
+from experiments.common.flags import ComputeConfig, UserError, setting
 from experiments.long_dependency.presets import PRESETS, Recipe, Recipes
 from rnn_jax import tasks, training
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ComputeConfig):
     """Config of a run; every field is a flag."""
 
     preset: str | None = setting(None, f"Named set of recipes: one of {', '.join(PRESETS)}.")
@@ -37,7 +37,6 @@ class Config:
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
     share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    seed: int = flags.seed_setting()
     mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
 
 

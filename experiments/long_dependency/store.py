@@ -26,7 +26,8 @@ class Store:
 
     def __init__(self, folder: Path, config: Config, stale: str):
         self.folder, self.trainings = folder / "items", folder / "training"
-        self.seeds, self.seed, self.stale = config.seeds, config.seed, stale
+        self.stale = stale
+        self.shared = {name: getattr(config, name) for name in ("seeds", "seed", "matmul_precision")}
 
     def read(self, items: list[Item]) -> list[Result | None]:
         """Returns the saved result of each item, or None.
@@ -83,9 +84,7 @@ class Store:
 
     def config(self, item: Item) -> dict[str, Any]:
         """Returns everything that an item's numbers follow from, in JSON's types."""
-        made = report.plain(
-            {"seeds": self.seeds, "seed": self.seed, "network": item.trainer.model.cell, **_fields(item)}
-        )
+        made = report.plain({**self.shared, "network": item.trainer.model.cell, **_fields(item)})
         return json.loads(json.dumps({**made, **user_code.digests(made)}))
 
 

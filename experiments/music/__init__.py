@@ -22,13 +22,14 @@ from experiments.baselines import chords
 from experiments.common import fitting
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.music import measurement, summary
 from experiments.music.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, loss.png, rolls.png and summary.html."""
     data, networks = plan(config)

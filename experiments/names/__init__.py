@@ -27,7 +27,7 @@ from experiments.common import fitting
 from experiments.common import text_classification as classification
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Status, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.common.text_classification import Row
 from experiments.names import generator, summary
 from experiments.names.config import QUICK, Config, plan
@@ -38,6 +38,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 NGRAMS = (1, 3)  # smallest and largest n of the baselines
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, names.txt, figures and summary.html."""
     ready = plan(config)

@@ -41,15 +41,15 @@ def jax_device() -> str:
 
 
 def match_jax() -> None:
-    """Sets PyTorch up as JAX is in a benchmark: on the same device, one thread per core, full float32 products.
+    """Sets PyTorch up as JAX is in a benchmark: on the same device, one thread per core, TF32 products if JAX has them.
 
     Raises:
       Unavailable: if PyTorch cannot use the device.
     """
     jax_device()
     torch.set_num_threads(machine.cores())
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    rounded = jax.config.jax_default_matmul_precision != "highest"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
 
 def tensor(array: Any, device: str = "cpu") -> torch.Tensor:

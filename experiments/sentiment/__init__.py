@@ -22,7 +22,7 @@ from experiments.common import fitting
 from experiments.common import text_classification as classification
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.runner import Status, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.common.text_classification import Row
 from experiments.sentiment.config import QUICK, Config, plan
 
@@ -31,6 +31,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 NGRAMS = (1, 2)  # smallest and largest n of the baselines
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     texts, loss, networks = plan(config)

@@ -17,13 +17,14 @@ import functools
 from experiments.common import fitting
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.tagging import measurement, summary
 from experiments.tagging.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, accuracy.png, tags.png and summary.html."""
     corpus, networks = plan(config)

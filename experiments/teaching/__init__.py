@@ -30,7 +30,7 @@ import numpy as np
 
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.runner import Job, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.peers import Unsupported
 from experiments.teaching import measurement, summary
 from experiments.teaching.config import QUICK, Config, plan
@@ -40,6 +40,7 @@ from rnn_jax import report
 __all__ = ["QUICK", "Config", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, one figure per program and summary.html.
 

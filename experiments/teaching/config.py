@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import flags, networks
-from experiments.common.flags import UserError, setting
+from experiments.common.flags import ComputeConfig, UserError, setting
 from experiments.common.runner import init_state
 from experiments.teaching.programs import TEXT, Program, Setup, classifier, epoch_batches, generator
 from rnn_jax import Cell, VanillaRNN, training
@@ -18,7 +18,7 @@ PROGRAMS = ("generator", "classifier")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ComputeConfig):
     """What to run; every field is a flag."""
 
     programs: tuple[str, ...] = setting(PROGRAMS, f"Comma list of {', '.join(PROGRAMS)}.", choices=PROGRAMS)
@@ -29,7 +29,6 @@ class Config:
         "left out.",
     )
     epochs: int | None = setting(None, "Epochs of each program; by default the originals': 100 and 20.")
-    seed: int = flags.seed_setting()
 
 
 QUICK = Config(programs=("generator",), epochs=30)

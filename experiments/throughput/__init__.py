@@ -26,18 +26,17 @@ import jax
 from rich.progress import Progress
 
 from experiments import peers
-from experiments.common import flags
 from experiments.common.run_folder import Report, RunFolder
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.throughput import contestants
 from experiments.throughput.config import PARTS, QUICK, Config
 from experiments.throughput.part import Record, select
-from experiments.throughput.problem import PRECISION
 from rnn_jax import plotting
 
 __all__ = ["QUICK", "Config", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str) -> None:
     """Runs the benchmark and writes config.json, results.json, one figure for most parts and summary.html.
 
@@ -47,7 +46,6 @@ def run(config: Config, workdir: str) -> None:
       UserError: if the config cannot be run or `workdir` cannot be written.
       RuntimeError: if a library computes something else than `Scan`.
     """
-    flags.check(config)
     config.problems()
     # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -64,7 +62,7 @@ def run(config: Config, workdir: str) -> None:
     comparisons = [(name, title, case) for name in chosen for title, case in chosen[name].cases(config).items()]
     records: list[Record] = []
     # Without auto_refresh, because its thread would take time from the measurements.
-    with Progress(console=folder.console, auto_refresh=False) as bars, jax.default_matmul_precision(PRECISION):
+    with Progress(console=folder.console, auto_refresh=False) as bars:
         bar = bars.add_task("")
         for name, title, case in bars.track(comparisons, task_id=bar):
             bars.update(bar, description=f"{name}: {title}", refresh=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.common.flags import UserError, seed_setting, setting
+from experiments.common.flags import ComputeConfig, UserError, setting
 from experiments.common.numbers import number
 from experiments.common.run_folder import Table
 from experiments.peers.programs import Prepare
@@ -25,7 +25,7 @@ Records = list[Record]
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(ComputeConfig):
     """Flags that parts read."""
 
     cells: tuple[str, ...] = setting(
@@ -37,7 +37,6 @@ class Options:
     dtype: str = setting("float32", f"One of {', '.join(DTYPES)}; for layers and lengths.", choices=DTYPES)
     repeats: int = setting(5, "Rounds of a comparison, at least.")
     seconds: float = setting(8.0, "Time in which a comparison may make more rounds.", least=0)
-    seed: int = seed_setting()
 
     def problems(self, dtype: str = "float32") -> dict[str, Problem]:
         """Returns every cell of every shape, by the title of its comparison.

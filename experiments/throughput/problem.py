@@ -20,7 +20,6 @@ SHAPES = (
     "256x50x256x512",  # nearly all of it matrix products
 )
 TASKS = {"adding": 200, "copying": 100, "temporal_order_6a": 100, "digits": 0}  # T; images have their own
-PRECISION = "highest"  # JAX's float32 products are float32 on every device
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from experiments.common import networks, runner, timing
 from experiments.common.figures import grouped_bars
 from experiments.throughput import part
 from experiments.throughput.contestants import DEFAULT, REFERENCE
-from experiments.throughput.problem import PRECISION, TASKS
+from experiments.throughput.problem import TASKS
 from rnn_jax import initializers, plotting, tasks, training
 
 HIDDEN, CLIP = 64, training.ClipByNorm(1.0)
@@ -47,8 +47,7 @@ def jax_losses(task: tasks.Task, trainer: training.Trainer, seeds: int, seed: in
     state = training.start(trainer, task, training.init(trainer, jax.random.split(jax.random.key(seed), seeds)))
     trainer = initializers.without_initializers(trainer)  # as in the experiments
     while True:
-        with jax.default_matmul_precision(PRECISION):  # a new thread starts with JAX's default
-            state, metrics = training.run(trainer, task, state, steps)
+        state, metrics = training.run(trainer, task, state, steps)
         yield np.asarray(metrics.loss[:, -1])
 
 

@@ -20,13 +20,14 @@ import functools
 from experiments.common import fitting
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Status, run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.translation import measurement, summary
 from experiments.translation.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
 

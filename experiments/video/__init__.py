@@ -16,13 +16,14 @@ path of 95.5 % of the clips with a GRU; 29.0 and 18.6 % by convolutions alone, w
 from experiments.common import fitting
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import run_jobs
-from experiments.common.settings import Settings
+from experiments.common.settings import Settings, with_precision
 from experiments.video import measurement, summary
 from experiments.video.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
+@with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html."""
     data, networks = plan(config)
