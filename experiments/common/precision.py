@@ -22,7 +22,7 @@ PRODUCTS = {
 def products(precision: str) -> Iterator[None]:
     """Sets JAX's precision of matrix products for all threads while its body runs."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:  # this thread may be inside JAX's context manager
-        before = pool.submit(lambda: jax.config.jax_default_matmul_precision).result()
+        before = pool.submit(getattr, jax.config, "jax_default_matmul_precision").result()
     jax.config.update("jax_default_matmul_precision", precision)
     try:
         with jax.default_matmul_precision(precision):
@@ -31,6 +31,11 @@ def products(precision: str) -> Iterator[None]:
         jax.config.update("jax_default_matmul_precision", before)
 
 
+def in_force() -> str:
+    """Returns the name of the precision that this thread computes in."""
+    return jax.config.jax_default_matmul_precision or "default"  # type: ignore[attr-defined]
+
+
 def caption() -> str:
     """Returns the sentence of a table's caption on the precision in force."""
-    return f"Float32 products: {PRODUCTS[jax.config.jax_default_matmul_precision or 'default']}."
+    return f"Float32 products: {PRODUCTS[in_force()]}."

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from experiments import peers
+from experiments.common import precision
 from experiments.peers.programs import Data, Programs
 from rnn_jax import Cell, Stack, cells, interop, machine, training
 from rnn_jax.models import Classifier
@@ -48,7 +49,7 @@ def match_jax() -> None:
     """
     jax_device()
     torch.set_num_threads(machine.cores())
-    rounded = jax.config.jax_default_matmul_precision != "highest"
+    rounded = precision.in_force() != "highest"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
 
