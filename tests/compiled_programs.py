@@ -255,7 +255,7 @@ DIAGNOSTICS: dict[str, Program] = {
         "saturation": diagnostics.saturation,
         "omega": lambda cell, p, xs: jax.grad(lambda p: diagnostics.omega(cell, p, xs, _mean_square))(p),
         "linearised_reach": lambda cell, p, xs: reach._linearise(cell, p),  # its powers are taken by NumPy
-        "spectral_radius": lambda cell, p, xs: spectral._jacobians(cell, p),  # its eigenvalues are found by NumPy
+        "spectral_radius": lambda cell, p, xs: spectral._jacobians(cell, p),  # its eigenvalues are computed by NumPy
     }.items()
 }
 

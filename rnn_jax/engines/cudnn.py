@@ -46,12 +46,12 @@ class CuDNN(Static):
     """
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
-        cell, xs, valid = _checked(cell, params, inputs)
+        lstm, xs, valid = _checked(cell, params, inputs)
         if 0 in xs.shape:
-            return Scan()(cell, params, state, xs)
+            return Scan()(lstm, params, state, xs)
         with reverse_only.named(self):
             hs, final = _run(params, state, xs)
-        states = LSTMState(hs, _cell_states(cell, params, state, xs, hs))
+        states = LSTMState(hs, _cell_states(lstm, params, state, xs, hs))
         return (final, states) if valid is None else _stop(valid, state, states)
 
 
@@ -85,9 +85,8 @@ def _run(params: LSTMParams, state: LSTMState, xs: jax.Array) -> tuple[jax.Array
     rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (1, -1, leaf.shape[-1])), state)
     xs = jnp.swapaxes(jnp.reshape(xs, (steps, -1, xs.shape[-1])), 0, 1)
     weights = [params.w_i.T, params.w_h.T, params.b, jnp.zeros_like(params.b)]
-    precision = (
-        jax.lax.Precision.HIGHEST if jax.config.jax_default_matmul_precision in _FULL else jax.lax.Precision.HIGH
-    )
+    full = jax.config.jax_default_matmul_precision in _FULL  # type: ignore[attr-defined]  # as JAX documents
+    precision = jax.lax.Precision.HIGHEST if full else jax.lax.Precision.HIGH
     hs, h, c = _lstm(precision, xs, rows.h, rows.c, jnp.concatenate([jnp.ravel(leaf) for leaf in weights]))
     final = jax.tree.map(lambda leaf, like: jnp.reshape(leaf, like.shape), LSTMState(h, c), state)
     return jnp.reshape(jnp.swapaxes(hs, 0, 1), (steps, *batch, -1)), final
