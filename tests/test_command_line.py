@@ -97,6 +97,13 @@ def test_another_generator_of_random_numbers_is_refused() -> None:
         pass
 
 
+def test_jaxs_own_variables_come_before_ours():
+    directory, least = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    with Settings().environment():  # the variables are set by conftest.py, or by who runs the tests
+        assert jax.config.jax_compilation_cache_dir == directory == os.environ["JAX_COMPILATION_CACHE_DIR"]
+        assert jax.config.jax_persistent_cache_min_compile_time_secs == least
+
+
 def test_help_lists_the_flags() -> None:
     done = script("--help")
     for text in ("--names: Names.", "--size: A size.", "--[no]quick", "--workdir"):

@@ -14,7 +14,10 @@ from experiments.common import flags, precision, user_code
 from experiments.common.flags import UserError, setting
 from rnn_jax import distributed, mesh, seeds
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnn_jax"
+# JAX's own variables come first, as without a command line.
+CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnn_jax"
+)
 CACHED_FROM = 0.3  # seconds of compilation from which a program is worth a file
 
 
@@ -44,7 +47,7 @@ class Settings:
     processes: int | None = setting(None, "Number of processes of the run.", checked=False)
     process: int | None = setting(None, "Index of this process, from 0.", checked=False)
     compilation_cache: str = setting(
-        str(CACHE), "Folder of compiled programs for this run and later ones; empty turns the cache off."
+        CACHE, "Folder of compiled programs for this run and later ones; empty turns the cache off."
     )
 
     def checked(self) -> "Settings":
@@ -76,7 +79,8 @@ class Settings:
             )
         if self.compilation_cache:
             jax.config.update("jax_compilation_cache_dir", os.path.expanduser(self.compilation_cache))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM)
+            if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM)
         try:
             shape = None if self.mesh is None else mesh.MeshShape.parse(self.mesh)
             several = (self.coordinator, self.processes, self.process) != (None, None, None)
