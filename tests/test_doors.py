@@ -3,6 +3,8 @@
 An error is a TypeError or ValueError whose message begins with the name of the door, never one of JAX's.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,15 +22,17 @@ quick = settings(
 many = settings(quick, max_examples=2500, derandomize=False)
 
 CELL = GRU(2, 3)
-PARAMS = jax.jit(CELL.init)(jax.random.key(0))
 CLASSIFIER = Classifier(CELL, 4)
-CLASSIFIER_PARAMS = jax.jit(CLASSIFIER.init)(jax.random.key(1))
 EMBEDDING = Embedding(4, 2)
-EMBEDDING_PARAMS = EMBEDDING.init(jax.random.key(2))
 
 INTEGERS = [np.dtype(f"{order}{kind}{size}") for order in "<>" for kind in "iu" for size in (1, 2, 4, 8)]
 FLOATS = [np.dtype(f"{order}f{size}") for order in "<>" for size in (2, 4, 8)]
 HUGE = [-(2**40), -1, 2**7, 2**8 + 1, 2**16 + 1, 2**31, 2**32 + 1, 2**63 - 1]
+
+
+@functools.cache  # and not at import, where every test process would compile it
+def params_of(model):
+    return jax.jit(model.init)(jax.random.key(0))
 
 
 @st.composite
@@ -94,10 +98,12 @@ def check_unroll(case):
     xs, options, plain_xs, plain, valid = case
     # Nothing is compiled for a shape that comes once; without compiling, JAX cannot scan no steps.
     with jax.disable_jit(len(plain_xs) > 0):
-        result = result_or_error("unroll: ", lambda: unroll(CELL, PARAMS, xs, engine=Scan(), key=None, **options))
+        result = result_or_error(
+            "unroll: ", lambda: unroll(CELL, params_of(CELL), xs, engine=Scan(), key=None, **options)
+        )
         assert (result is not None) == valid
         if valid:
-            expected = unroll(CELL, PARAMS, plain_xs, engine=Scan(), key=None, **plain)
+            expected = unroll(CELL, params_of(CELL), plain_xs, engine=Scan(), key=None, **plain)
             for got, like in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
                 np.testing.assert_allclose(got, like, rtol=1e-2 if xs.dtype.itemsize == 2 else 1e-5, atol=2e-3)
 
@@ -107,17 +113,19 @@ def check_labels(drawn):
     xs = jnp.ones((2, len(plain), 2))
     with jax.disable_jit():
         loss = result_or_error(
-            "Classifier", lambda: CLASSIFIER.loss(CLASSIFIER_PARAMS, xs, labels, engine=Scan(), key=None)
+            "Classifier", lambda: CLASSIFIER.loss(params_of(CLASSIFIER), xs, labels, engine=Scan(), key=None)
         )
         assert (loss is not None) == valid
         if valid:
-            expected = CLASSIFIER.loss(CLASSIFIER_PARAMS, xs, jnp.asarray(plain, jnp.int32), engine=Scan(), key=None)
+            expected = CLASSIFIER.loss(
+                params_of(CLASSIFIER), xs, jnp.asarray(plain, jnp.int32), engine=Scan(), key=None
+            )
             np.testing.assert_array_equal(loss, expected)
 
 
 def check_ids(drawn):
     ids, plain, valid = drawn
-    embedded = result_or_error("Embedding", lambda: EMBEDDING.apply(EMBEDDING_PARAMS, ids))
+    embedded = result_or_error("Embedding", lambda: EMBEDDING.apply(params_of(EMBEDDING), ids))
     encoded = result_or_error("OneHot", lambda: OneHot(4).apply((), ids))
     assert (embedded is not None) == (encoded is not None) == valid
     if valid:
