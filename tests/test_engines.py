@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 import rnn_jax
 from rnn_jax import GRU, LSTM, Checkpointed, Hoisted, LearnedInitialState, Scan, Zoneout, engines
@@ -205,28 +206,67 @@ def test_recomputing_saves_the_memory_of_the_arguments():
     assert with_it - without > 0.9 * 1600 * B * wide * 4
 
 
+def push(f, xs):
+    return jax.jvp(f, (xs,), (xs,))[1]
+
+
+FORWARD = {
+    "jvp": push,
+    "jacfwd": lambda f, xs: jax.jacfwd(f)(xs),
+    "jit": lambda f, xs: jax.jit(functools.partial(push, f))(xs),
+    "of_jit": lambda f, xs: push(jax.jit(f), xs),
+    "vmap": lambda f, xs: jax.vmap(lambda t: jax.jvp(f, (xs,), (t,))[1])(jnp.stack([xs, xs])),
+    "twice": lambda f, xs: push(functools.partial(push, f), xs),
+    "scan": lambda f, xs: push(
+        lambda xs: jax.lax.scan(lambda s, _: (f(xs[:, :2])[:, :2] + s, None), xs, None, 2)[0], xs
+    ),
+    "check_grads": lambda f, xs: check_grads(f, (xs,), order=1),
+}
+REST = [name for name in FORWARD if name not in ("jvp", "of_jit")]
+
+
 @pytest.mark.parametrize(
     ("cell", "engine"),
     [(GRU(2, 3), Hoisted()), pytest.param(rnn_jax.MinGRU(2, 3), engines.Associative(), marks=pytest.mark.extended)],
     ids=["hoisted", "associative"],
 )
-def test_forward_mode_is_refused_with_what_to_do(cell, engine):
+@pytest.mark.parametrize("name", ["jvp", "of_jit", *(pytest.param(name, marks=pytest.mark.extended) for name in REST)])
+def test_forward_mode_is_refused_with_what_to_do(cell, engine, name):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
-    for forward in (jax.jacfwd, lambda f: lambda xs: jax.jvp(f, (xs,), (xs,))):
-        with pytest.raises(TypeError, match=rf"^{type(engine).__name__}: .* forward-mode .*; use engine=Scan\(\)"):
-            forward(lambda xs: rnn_jax.unroll(cell, params, xs, engine=engine)[1])(xs)
+    with pytest.raises(TypeError, match=rf"^{type(engine).__name__}: .* forward-mode .*; use engine=Scan\(\)"):
+        FORWARD[name](lambda xs: rnn_jax.unroll(cell, params, xs, engine=engine)[1], xs)
 
 
-@pytest.mark.extended
-def test_forward_over_reverse_mode_works():
+def repeated(f):
+    """Returns f + f by a loop, whose gradient JAX derives from its forward mode."""
+    return lambda xs: jax.lax.scan(lambda s, _: (s + f(xs), None), 0.0, None, 2)[0]
+
+
+REVERSE = {
+    "forward_over_reverse": lambda f, xs: push(jax.grad(f), xs),
+    "forward_over_jit": lambda f, xs: push(jax.jit(jax.grad(f)), xs),
+    "twice": lambda f, xs: jax.grad(lambda xs: jnp.sum(jax.grad(f)(xs) ** 2))(xs),
+    "checkpoint": lambda f, xs: jax.grad(jax.checkpoint(f))(xs),
+    "of_jit": lambda f, xs: jax.grad(jax.jit(f))(xs),
+    "scan": lambda f, xs: jax.grad(repeated(f))(xs),
+    "cond": lambda f, xs: jax.grad(lambda xs: jax.lax.cond(xs[0, 0] > -9, f, jnp.sum, xs))(xs),
+    "vmap": lambda f, xs: jax.vmap(jax.grad(f))(jnp.stack([xs, -xs])),
+    "of_vmap": lambda f, xs: jax.grad(lambda xs: jnp.sum(jax.vmap(f)(jnp.stack([xs, -xs]))))(xs),
+    "linearize": lambda f, xs: jax.linear_transpose(jax.linearize(f, xs)[1], xs)(1.0)[0],
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "scan" else pytest.param(name, marks=pytest.mark.extended) for name in REVERSE]
+)
+def test_every_other_derivative_is_that_of_scan(name):
     cell = GRU(2, 3)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (4, 2))
 
-    def loss(xs, engine):
-        return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=engine)[1] ** 2)
+    def derivative(engine):
+        return REVERSE[name](lambda xs: jnp.sum(rnn_jax.unroll(cell, params, xs, engine=engine)[1] ** 2), xs)
 
-    curvature = [jax.jvp(jax.grad(lambda xs, e=e: loss(xs, e)), (xs,), (xs,))[1] for e in (Hoisted(), Scan())]
-    np.testing.assert_allclose(*curvature, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(derivative(Hoisted()), derivative(Scan()), rtol=1e-4, atol=1e-5)
 
 
 class BatchNormalised(rnn_jax.Cell):

@@ -48,8 +48,7 @@ def solve(solver: Solver, cell: Cell, params: Params, state: State, inputs: Any)
     """
     if not jax.tree.leaves(inputs)[0].shape[0]:
         return state, jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), state)
-    with reverse_only.named(solver):
-        states = _solve(solver, cell, params, state, inputs)
+    states = _solve(solver, cell, *reverse_only.marked(solver, (params, state, inputs)))
     return jax.tree.map(lambda leaf: leaf[-1], states), states
 
 

@@ -49,8 +49,7 @@ class CuDNN(Static):
         lstm, xs, valid = _checked(cell, params, inputs)
         if 0 in xs.shape:
             return Scan()(lstm, params, state, xs)
-        with reverse_only.named(self):
-            hs, final = _run(params, state, xs)
+        hs, final = _run(*reverse_only.marked(self, (params, state, xs)))
         states = LSTMState(hs, _cell_states(lstm, params, state, xs, hs))
         return (final, states) if valid is None else _stop(valid, state, states)
 

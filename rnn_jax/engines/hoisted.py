@@ -88,8 +88,7 @@ class Hoisted(Static):
         empty = not len(jax.tree.leaves(inputs)[0])  # the backward loop reads a first row
         if empty or decisions.mixes_sequences(cell, params, state, inputs):
             return Scan(self.unroll)(cell, params, state, inputs)
-        with reverse_only.named(self):
-            return _solve(self, cell, params, state, inputs)
+        return _solve(self, cell, *reverse_only.marked(self, (params, state, inputs)))
 
 
 class _Residuals(NamedTuple):
