@@ -13,7 +13,7 @@ from experiments.catalogue import CATALOGUE
 from experiments.common.flags import UserError
 
 ROOT = Path(__file__).parents[1]
-NOT_EXPERIMENTS = {"baselines", "common", "peers", "results"}
+NOT_EXPERIMENTS = {"baselines", "common", "notebooks", "peers", "results"}
 
 
 def test_every_folder_is_an_experiment_of_the_catalogue() -> None:
