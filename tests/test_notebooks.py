@@ -48,11 +48,11 @@ def test_all_notebooks_install_alike():
 def install(monkeypatch, present, **changes):
     """Runs the cell that installs, on a machine with the modules and commands `present`; returns what pip is given."""
     given, code = [], "".join(cells("own_cell")[0]["source"])
-    code, found = re.subn(r'%pip install -q "{build}>=0.10" "{REPOSITORY}"', "given.append((build, REPOSITORY))", code)
-    assert found == 1
+    code, count = re.subn(r'%pip install -q "{build}>=0.10" "{REPOSITORY}"', "given.append((build, REPOSITORY))", code)
+    assert count == 1
     for before, after in changes.items():
-        code, found = re.subn(rf"(?m)^{before} = \S*", f"{before} = {after!r}", code)
-        assert found == 1
+        code, count = re.subn(rf"(?m)^{before} = \S*", f"{before} = {after!r}", code)
+        assert count == 1
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: "spec" if module in present else None)
     monkeypatch.setattr(shutil, "which", lambda command: command if command in present else None)
     exec(code, {"given": given})
