@@ -7,6 +7,7 @@ that is compared runs interleaved, on the same weights and inputs; outputs and g
     python -m experiments.throughput                                      # 20 minutes on two cores
     python -m experiments.throughput --quick                              # under a minute
     python -m experiments.throughput --parts=layers --cells=lstm --shapes=32x100x128x128
+    python -m experiments.throughput --compile_for=v5e,h200               # what it would cost there
     pip install ".[peers]"                                                # PyTorch, Keras, Haiku to compare with
 
 Parts: `layers` (forward, forward and backward, of each cell and shape, in each library), `lengths` (the same over T),
@@ -19,6 +20,7 @@ Expected when T grows 16 times: 16 times the memory with `Scan`, 3.9 times with 
 backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
 """
 
+import contextlib
 import functools
 import os
 
@@ -26,12 +28,13 @@ import jax
 from rich.progress import Progress
 
 from experiments import peers
+from experiments.common.flags import UserError
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.settings import Settings, with_precision
-from experiments.throughput import contestants
+from experiments.throughput import compiled, contestants
 from experiments.throughput.config import PARTS, QUICK, Config
 from experiments.throughput.part import Record, select
-from rnn_jax import plotting
+from rnn_jax import plotting, targets
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -47,11 +50,19 @@ def run(config: Config, workdir: str) -> None:
       RuntimeError: if a library computes something else than `Scan`.
     """
     config.problems()
+    for target in config.compile_for or ():
+        try:
+            targets.find(target)
+        except ImportError as error:
+            raise UserError(f"--compile_for: {error}") from error
     # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     jax.config.update("jax_enable_compilation_cache", False)  # compile time is measured
+    if config.compile_for:
+        with contextlib.suppress(RuntimeError):  # JAX has started already
+            jax.config.update("jax_platforms", "cpu")  # it need not search for the devices
     folder = RunFolder(config, workdir, Settings(resume=False))
-    libraries, missing = contestants.find()
+    libraries, missing = contestants.find(compiled.PEERS if config.compile_for else contestants.LIBRARIES)
     for name, reason in missing.items():
         folder.print(f"{name} does not take part: {reason}")
     environment = folder.header["environment"]
@@ -59,6 +70,8 @@ def run(config: Config, workdir: str) -> None:
     folder.header |= {"versions": versions, "missing": missing}
 
     chosen = {name: part for name, part in PARTS.items() if name in config.parts}
+    if config.compile_for:
+        chosen = {"compiled": compiled.COMPILED}
     comparisons = [(name, title, case) for name in chosen for title, case in chosen[name].cases(config).items()]
     records: list[Record] = []
     # Without auto_refresh, because its thread would take time from the measurements.

@@ -15,8 +15,8 @@ from experiments.common.numbers import number
 from experiments.common.run_folder import Table
 from experiments.peers.programs import Prepare
 from experiments.throughput.contestants import DEFAULT
-from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Problem
-from rnn_jax import plotting
+from experiments.throughput.problem import CELLS, DTYPES, ENGINES, SHAPES, TASKS, Problem
+from rnn_jax import plotting, targets
 from rnn_jax.report import Column
 
 Contestants = Mapping[str, Prepare]
@@ -29,7 +29,18 @@ class Options(ComputeConfig):
     """Flags that parts read."""
 
     cells: tuple[str, ...] = setting(
-        CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor.", choices=CELLS
+        CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor. With --compile_for, any cell."
+    )
+    compile_for: tuple[str, ...] | None = setting(
+        None,
+        f"Comma list of {', '.join(targets.TARGETS)}: compiles for devices that are not here; times nothing.",
+        choices=tuple(targets.TARGETS),
+        replaces="parts",
+    )
+    engines: tuple[str, ...] | None = setting(
+        None,
+        f"Comma list of {', '.join(ENGINES)}, for --compile_for; by default all that take the cell.",
+        choices=tuple(ENGINES),
     )
     shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
     tasks: tuple[str, ...] = setting(tuple(TASKS), f"Comma list of {', '.join(TASKS)}; for recipes.", choices=[*TASKS])
@@ -42,14 +53,17 @@ class Options(ComputeConfig):
         """Returns every cell of every shape, by the title of its comparison.
 
         Raises:
-          UserError: if a shape cannot be read.
+          UserError: if a shape cannot be read, or a cell is unknown.
         """
+        unknown = [name for name in self.cells if name not in CELLS]
+        if unknown and not self.compile_for:
+            raise UserError(f"--cells: unknown {unknown[0]!r}: known are {', '.join(CELLS)}")
         for text in self.shapes:
             if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){3}", text):
                 raise UserError(f"--shapes: a shape is BATCHxSTEPSxINPUTSxHIDDEN as in 32x100x128x128, got {text!r}")
         sizes = [tuple(map(int, text.split("x"))) for text in self.shapes]
         problems = [Problem(cell, *each, dtype=dtype) for each in sizes for cell in self.cells]
-        return {str(problem): problem for problem in problems}
+        return {str(problem): problem for problem in problems if problem.cell}
 
     def lengths(self, steps: Iterable[int]) -> list[int]:
         """Returns the lengths of a sweep over T that `longest` allows."""
@@ -94,7 +108,8 @@ class Part:
             for value in (values(records, self.by) if "{}" in header else [None])
             if not isinstance(spec, tuple) or records[0][spec[0]] is not None
         ]
-        most = {field: max(values(records, field)) for field, value in records[0].items() if value is not None}
+        given = {field for record in records for field, value in record.items() if value is not None}
+        most = {field: max(r[field] for r in records if r.get(field) is not None) for field in given}
         caption = self.caption.format(**most)
         if "rounds" in most:
             counts = dict.fromkeys([min(values(records, "rounds")), most["rounds"]])
