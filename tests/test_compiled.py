@@ -109,20 +109,15 @@ def compile_unroll(cell, engine, target):
         return sum(jnp.sum(jnp.abs(a) ** 2) for a in jax.tree.leaves(forward(params, xs)))
 
     for function in (forward, jax.grad(loss, argnums=(0, 1))):
+        refused = ""
         try:
             program = targets.compile_for(function, params, xs, target=target)
+            assert 0 < targets.total(program).ops < math.inf
         except (TypeError, ValueError, RuntimeError) as error:
             refused = str(error)
-        else:
-            assert 0 < targets.total(program).ops < math.inf
-            continue
-        assert engine in REFUSING
-        assert (
-            refused.startswith(f"{engine}: cell must be") or engine == "CuDNN" and "NVIDIA GPU, also to comp" in refused
-        )
+        assert not refused or re.match("Associative: cell must be linear|CuDNN: (cell|this machine) must", refused)
 
 
-REFUSING = {"Associative", "CuDNN"}
 CELLS = {name: make(16, 128) for name, make in rnn_jax.CELLS.items()}
 PROGRAMS = ["train LanguageModel", "train by RTRL()", "lyapunov_spectrum, LSTM", "beam_search, Bahdanau"]
 

@@ -62,7 +62,7 @@ def run(config: Config, workdir: str) -> None:
         with contextlib.suppress(RuntimeError):  # JAX has started already
             jax.config.update("jax_platforms", "cpu")  # it need not search for the devices
     folder = RunFolder(config, workdir, Settings(resume=False))
-    libraries, missing = contestants.find(compiled.PEERS if config.compile_for else contestants.LIBRARIES)
+    libraries, missing = contestants.find(compiled.PEERS if config.compile_for else None)
     for name, reason in missing.items():
         folder.print(f"{name} does not take part: {reason}")
     environment = folder.header["environment"]

@@ -1,7 +1,6 @@
 """What all contestants of a comparison share: a cell, sizes, one set of weights, inputs and a loss."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ from experiments.peers.programs import Data
 from rnn_jax import engines
 
 CELLS = ("rnn", "lstm", "gru")  # tanh; with one forget gate; with the reset after the product
-ENGINES: dict[str, Callable[[], engines.Engine]] = {
+ENGINES: dict[str, Any] = {
     name: kind for name in engines.__all__ if dataclasses.is_dataclass(kind := getattr(engines, name))
 }
 DTYPES = ("float32", "bfloat16")
