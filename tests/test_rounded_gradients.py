@@ -1,4 +1,4 @@
-"""What rounded products do to a gradient: emulated on a CPU, as devices compute by default (README, "Precision").
+"""What rounded products do to a gradient: emulated on a CPU, as devices compute by default (README, "Engines").
 
 A TPU rounds the operands of a float32 product to bfloat16 (8 bits with the implicit one), an NVIDIA GPU from Ampere on
 to TF32 (11 bits); both add in float32. The same happens to the products of the backward pass, and to nothing else.
