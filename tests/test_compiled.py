@@ -17,7 +17,8 @@ import rnn_jax
 from experiments import throughput
 from experiments.common.flags import UserError
 from experiments.throughput import compiled
-from experiments.throughput.problem import ENGINES, Problem
+from experiments.throughput.compiled import ENGINES
+from experiments.throughput.problem import Problem
 from rnn_jax import targets, unroll
 from tests import compiled_programs
 

@@ -20,7 +20,6 @@ Expected when T grows 16 times: 16 times the memory with `Scan`, 3.9 times with 
 backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
 """
 
-import contextlib
 import functools
 import os
 
@@ -28,13 +27,12 @@ import jax
 from rich.progress import Progress
 
 from experiments import peers
-from experiments.common.flags import UserError
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.settings import Settings, with_precision
 from experiments.throughput import compiled, contestants
 from experiments.throughput.config import PARTS, QUICK, Config
 from experiments.throughput.part import Record, select
-from rnn_jax import plotting, targets
+from rnn_jax import plotting
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -49,18 +47,10 @@ def run(config: Config, workdir: str) -> None:
       UserError: if the config cannot be run or `workdir` cannot be written.
       RuntimeError: if a library computes something else than `Scan`.
     """
-    config.problems()
-    for target in config.compile_for or ():
-        try:
-            targets.find(target)
-        except ImportError as error:
-            raise UserError(f"--compile_for: {error}") from error
+    config.check()
     # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     jax.config.update("jax_enable_compilation_cache", False)  # compile time is measured
-    if config.compile_for:
-        with contextlib.suppress(RuntimeError):  # JAX has started already
-            jax.config.update("jax_platforms", "cpu")  # it need not search for the devices
     folder = RunFolder(config, workdir, Settings(resume=False))
     libraries, missing = contestants.find(compiled.PEERS if config.compile_for else None)
     for name, reason in missing.items():
@@ -69,9 +59,8 @@ def run(config: Config, workdir: str) -> None:
     versions = {name: environment[name] for name in ("jax", "jaxlib")} | peers.versions(libraries)
     folder.header |= {"versions": versions, "missing": missing}
 
-    chosen = {name: part for name, part in PARTS.items() if name in config.parts}
-    if config.compile_for:
-        chosen = {"compiled": compiled.COMPILED}
+    timed = {name: part for name, part in PARTS.items() if name in config.parts}
+    chosen = {"compiled": compiled.COMPILED} if config.compile_for else timed
     comparisons = [(name, title, case) for name in chosen for title, case in chosen[name].cases(config).items()]
     records: list[Record] = []
     # Without auto_refresh, because its thread would take time from the measurements.

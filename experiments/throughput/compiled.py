@@ -3,6 +3,7 @@
 The program is that of `layers`: a weighted sum of all outputs, and its gradients by parameters and inputs.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -16,16 +17,58 @@ from matplotlib.figure import Figure
 
 import rnn_jax
 from experiments import peers
+from experiments.common import networks
 from experiments.common.figures import grouped_bars
+from experiments.common.flags import UserError, setting
 from experiments.throughput import part
-from experiments.throughput.problem import ENGINES, Problem
-from rnn_jax import plotting, targets
+from experiments.throughput.problem import CELLS, Problem
+from rnn_jax import engines, plotting, targets
 
 PEERS = ("linen", "nnx", "haiku")
+ENGINES: dict[str, Any] = {
+    name: kind for name in engines.__all__ if dataclasses.is_dataclass(kind := getattr(engines, name))
+}
 Layer = tuple[Callable[..., Any], Any, bool]  # function of (params, xs), shapes of params, whether batch first
 
 
-def _cases(options: part.Options) -> Mapping[str, tuple[str, Problem, str]]:
+@dataclasses.dataclass(frozen=True)
+class Options(part.Options):
+    """Flags of all parts, and of this one."""
+
+    compile_for: tuple[str, ...] | None = setting(
+        None,
+        f"Comma list of {', '.join(targets.TARGETS)}: compiles for devices that are not here; times nothing.",
+        choices=tuple(targets.TARGETS),
+        replaces="parts",
+    )
+    engines: tuple[str, ...] | None = setting(
+        None,
+        f"Comma list of {', '.join(ENGINES)}, for --compile_for; by default all that take the cell.",
+        choices=tuple(ENGINES),
+    )
+
+    def check(self) -> None:
+        """Checks what can be checked before anything is written.
+
+        Raises:
+          UserError: if a shape or cell is none, or the compiler for a device is not installed.
+        """
+        unknown = [name for name in self.cells if name not in CELLS]
+        if unknown and not self.compile_for:
+            raise UserError(f"--cells: unknown {unknown[0]!r}: known are {', '.join(CELLS)}")
+        with contextlib.suppress(RuntimeError):  # JAX has started already
+            if self.compile_for:
+                jax.config.update("jax_platforms", "cpu")  # it need not search for the devices
+        for problem in self.problems(self.dtype).values():
+            networks.probe(f"--cells: {problem.cell_name!r}", problem.cell.init)
+        for target in self.compile_for or ():
+            try:
+                targets.find(target)
+            except ImportError as error:
+                raise UserError(f"--compile_for: {error}") from error
+
+
+def _cases(options: Options) -> Mapping[str, tuple[str, Problem, str]]:
     cases: dict[str, tuple[str, Problem, str]] = {}
     for problem in options.problems(options.dtype).values():
         names = options.engines or [name for name in ENGINES if _is_allowed(name, problem.cell)]
@@ -67,7 +110,7 @@ def _compile(layer: Layer, problem: Problem, steps: int, target: str) -> jax.sta
     return targets.compile_for(jax.value_and_grad(loss, argnums=(0, 1)), *shapes, target=target)
 
 
-def _measure(_: part.Options, libraries: part.Contestants, case: tuple[str, Problem, str]) -> part.Records:
+def _measure(_: Options, libraries: part.Contestants, case: tuple[str, Problem, str]) -> part.Records:
     target, problem, name = case
     cell = problem.cell if problem.dtype == "float32" else rnn_jax.MixedPrecision(problem.cell)
     record = {**problem.record(), "target": target, "contestant": name, "versions": _versions(target), "reason": None}

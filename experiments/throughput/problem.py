@@ -9,12 +9,8 @@ import jax.numpy as jnp
 import rnn_jax
 from experiments.common import networks
 from experiments.peers.programs import Data
-from rnn_jax import engines
 
 CELLS = ("rnn", "lstm", "gru")  # tanh; with one forget gate; with the reset after the product
-ENGINES: dict[str, Any] = {
-    name: kind for name in engines.__all__ if dataclasses.is_dataclass(kind := getattr(engines, name))
-}
 DTYPES = ("float32", "bfloat16")
 SHAPES = (
     "32x100x128x128",
