@@ -21,7 +21,7 @@ from jax.extend import core
 from jax.extend.core.primitives import cond_p, dot_general_p, jit_p, remat_p, scan_p, while_p
 from jax.interpreters import ad, batching, mlir
 
-_product_p = core.Primitive("bfloat16_product")  # has the parameters of `dot_general_p`
+product_p = core.Primitive("bfloat16_product")  # has the parameters of `dot_general_p`
 
 
 def in_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +59,7 @@ def _narrow_equation(eqn: Any) -> Any:
         if not all(jnp.issubdtype(operand.aval.dtype, jnp.floating) for operand in eqn.invars):
             return eqn
         params = eqn.params | {"precision": None, "preferred_element_type": eqn.outvars[0].aval.dtype}
-        return eqn.replace(primitive=_product_p, params=params)
+        return eqn.replace(primitive=product_p, params=params)
     if eqn.primitive not in (jit_p, scan_p, while_p, cond_p, remat_p):
         return eqn
     params = {name: _narrow(value) for name, value in eqn.params.items()}
@@ -70,7 +70,8 @@ def _same(some: Any, others: Any) -> bool:
     return all(a is b for a, b in zip(some, others, strict=True))
 
 
-def _product(x: jax.Array, y: jax.Array, *, preferred_element_type: Any, **dot: Any) -> jax.Array:
+def product(x: jax.Array, y: jax.Array, *, preferred_element_type: Any, **dot: Any) -> jax.Array:
+    """Returns what `product_p` stands for, by JAX's own operations."""
     x, y = x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)
     sums = dot_general_p.bind(x, y, preferred_element_type=jnp.dtype(jnp.float32), **dot)
     return sums.astype(preferred_element_type)
@@ -87,20 +88,20 @@ def _product_on_cpu(x: jax.Array, y: jax.Array, *, dimension_numbers: Any, **dot
     x = jax.lax.transpose(x.astype(jnp.bfloat16), (*rest, *x_sum))
     dimension_numbers = (tuple(range(len(rest), x.ndim)), y_sum), (tuple(map(rest.index, x_batch)), y_batch)
     x, y = jax.lax.optimization_barrier(x), jax.lax.optimization_barrier(y.astype(jnp.bfloat16))
-    return jax.lax.optimization_barrier(_product(x, y, dimension_numbers=dimension_numbers, **dot))
+    return jax.lax.optimization_barrier(product(x, y, dimension_numbers=dimension_numbers, **dot))
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def _run(x: jax.Array, y: jax.Array, dot: Any) -> Any:
-    return _product_p.bind(x, y, **dict(dot))
+    return product_p.bind(x, y, **dict(dot))
 
 
 # The transposes and the batched product are those of `dot_general_p`, with bfloat16 operands again.
 
 
-def _transpose(product: Callable[..., Any], operand: Any, other: jax.Array, cotangent: jax.Array) -> Any:
+def _transpose(multiply: Callable[..., Any], operand: Any, other: jax.Array, cotangent: jax.Array) -> Any:
     def transpose(other: jax.Array, cotangent: jax.Array) -> Any:
-        return jax.linear_transpose(lambda operand: product(operand, other), operand.aval)(cotangent)[0]
+        return jax.linear_transpose(lambda operand: multiply(operand, other), operand.aval)(cotangent)[0]
 
     return in_bfloat16(transpose)(other, cotangent)
 
@@ -117,9 +118,9 @@ def _batch(operands: Any, axes: Any, **dot: Any) -> tuple[jax.Array, int]:
     return in_bfloat16(jax.vmap(functools.partial(dot_general_p.bind, **dot), axes))(*operands), 0
 
 
-_product_p.def_impl(lambda x, y, **dot: _run(x, y, tuple(dot.items())))
-_product_p.def_effectful_abstract_eval(dot_general_p.abstract_eval)
-ad.defbilinear(_product_p, _transpose_x, _transpose_y)
-batching.primitive_batchers[_product_p] = _batch
-mlir.register_lowering(_product_p, mlir.lower_fun(_product, multiple_results=False))
-mlir.register_lowering(_product_p, mlir.lower_fun(_product_on_cpu, multiple_results=False), platform="cpu")
+product_p.def_impl(lambda x, y, **dot: _run(x, y, tuple(dot.items())))
+product_p.def_effectful_abstract_eval(dot_general_p.abstract_eval)
+ad.defbilinear(product_p, _transpose_x, _transpose_y)
+batching.primitive_batchers[product_p] = _batch
+mlir.register_lowering(product_p, mlir.lower_fun(product, multiple_results=False))
+mlir.register_lowering(product_p, mlir.lower_fun(_product_on_cpu, multiple_results=False), platform="cpu")

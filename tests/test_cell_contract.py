@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan, decisions
+from rnn_jax.engines import Associative, Checkpointed, Fused, Hoisted, Scan, decisions
 from rnn_jax.testing import cells as contract
 from rnn_jax.testing import engines
 from rnn_jax.unrolling import unroll
@@ -27,6 +27,7 @@ ENGINES = [
     Checkpointed(),
     Checkpointed(recursive=True),
     Associative(),
+    Fused(),  # the loop; tests/test_fused.py has the kernel
 ]
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # cells that `Associative` accepts
 # Engines that differ from another one by an option; with most cells they are marked slow.
@@ -39,7 +40,7 @@ every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
 def marks(name, engine, every_cell):
-    if name == "lstm" or (engine in every_cell and name not in registry.VARIANTS):
+    if (name == "lstm" and engine != Fused()) or (engine in every_cell and name not in registry.VARIANTS):
         return ()
     return pytest.mark.slow if engine in OPTIONS and name not in COMMON else pytest.mark.extended
 

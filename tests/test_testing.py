@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnn_jax import BPTT, GRU, LSTM, Bidirectional, Cell, Checkpointed, Hoisted, Residual, Scan, Stack, tasks, testing
-from rnn_jax.engines import Associative
+from rnn_jax.engines import Associative, Fused
 from rnn_jax.testing import cells, engines, estimators
 from rnn_jax.testing import tasks as task_checks
 
@@ -134,7 +134,7 @@ def test_every_kind_of_layer_passes(layer):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "engine",
-    [Scan(), Hoisted(), Hoisted(keep=False), Checkpointed(), Checkpointed(recursive=True), Associative()],
+    [Scan(), Hoisted(), Hoisted(keep=False), Checkpointed(), Checkpointed(recursive=True), Associative(), Fused()],
     ids=str,
 )
 def test_every_engine_passes(engine):

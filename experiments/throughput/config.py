@@ -3,7 +3,8 @@
 import dataclasses
 
 from experiments.common.flags import setting
-from experiments.throughput import compilation, compiled, floor, layers, loop, memory, seeds, trainings
+from experiments.throughput import compilation, floor, layers, loop, memory, seeds, trainings
+from experiments.throughput.part import Options
 
 PARTS = {
     "layers": layers.LAYERS,
@@ -19,7 +20,7 @@ PARTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(compiled.Options):
+class Config(Options):
     """Config of a run; every field is a flag."""
 
     parts: tuple[str, ...] = setting(tuple(PARTS), f"Comma list of {', '.join(PARTS)}.", choices=tuple(PARTS))

@@ -1,15 +1,16 @@
 """Engines: ways of solving a recurrence. All equal `Scan` in value and in gradient; they differ in time and memory.
 
 `Hoisted` is the default and the fastest for most cells; `Checkpointed` takes the least memory; `Associative` is
-parallel in time, for a `LinearCell`; `CuDNN` is NVIDIA's own LSTM; `Scan` is the reference, and supports forward-mode
-differentiation.
+parallel in time, for a `LinearCell`; `CuDNN` is NVIDIA's own LSTM; `Fused` is one kernel on a TPU; `Scan` is the
+reference, and supports forward-mode differentiation.
 """
 
 from rnn_jax.engines.associative import Associative
 from rnn_jax.engines.checkpointed import Checkpointed
 from rnn_jax.engines.cudnn import CuDNN
 from rnn_jax.engines.engine import Engine
+from rnn_jax.engines.fused import Fused
 from rnn_jax.engines.hoisted import Hoisted
 from rnn_jax.engines.scan import Scan
 
-__all__ = ["Associative", "Checkpointed", "CuDNN", "Engine", "Hoisted", "Scan"]
+__all__ = ["Associative", "Checkpointed", "CuDNN", "Engine", "Fused", "Hoisted", "Scan"]
