@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-GIB = 2**30
+MIB, GIB = 2**20, 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Target:
       title: name of one device, as its vendor writes it.
       platform: "tpu" or "cuda".
       memory_bytes: memory of one device.
+      on_chip_bytes: memory on the chip that the compiler gives to arrays, without counting it.
       cycle_ns: time of one clock cycle.
       extra: what to install, of this project's extras.
       module: module that is there once it is installed.
@@ -41,6 +42,7 @@ class Target:
     title: str
     platform: str
     memory_bytes: int
+    on_chip_bytes: int
     cycle_ns: float
     extra: str
     module: str
@@ -63,7 +65,7 @@ device_description_str: "NVIDIA H200 141GB HBM3e"
 
 
 def _tpu(title: str, memory_bytes: int, gigahertz: float, **topology: Any) -> Target:
-    return Target(title, "tpu", memory_bytes, 1 / gigahertz, "compile-tpu", "libtpu", topology)
+    return Target(title, "tpu", memory_bytes, 128 * MIB, 1 / gigahertz, "compile-tpu", "libtpu", topology)
 
 
 _ONE_CHIP = {"chips_per_host_bounds": (1, 1, 1), "num_slices": 1}
@@ -76,6 +78,7 @@ TARGETS = {
         "NVIDIA H200",
         "cuda",
         151_397_597_184,
+        0,
         1 / 1.98,
         "compile-cuda",
         "jax_plugins.xla_cuda12",

@@ -69,8 +69,8 @@ def test_a_check_runs_in_full_precision(monkeypatch) -> None:
 def products(program: str) -> set[str]:
     """Returns the kinds of products in the text of a lowered program, each with the precision of its operands."""
     lines = [line for line in program.splitlines() if re.search(r"stablehlo\.(dot_general|convolution)", line)]
-    found = [(re.search(r"dot_general|convolution", line), re.findall("DEFAULT|HIGHEST|HIGH", line)) for line in lines]
-    return {" ".join([kind[0], *(precisions or ["DEFAULT"] * 2)]) for kind, precisions in found}
+    rows = [(re.search(r"dot_general|convolution", line), re.findall("DEFAULT|HIGHEST|HIGH", line)) for line in lines]
+    return {" ".join([kind[0], *(precisions or ["DEFAULT"] * 2)]) for kind, precisions in rows}
 
 
 @pytest.mark.parametrize("flag", ["highest", pytest.param("default", marks=pytest.mark.extended)])

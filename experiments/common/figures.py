@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
@@ -67,6 +68,36 @@ def grouped_bars(
     axis.set_xticks(places, groups)
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
+
+
+def curves(
+    by: str, x: Sequence[str], y: str, title: str, ylabel: str, scale: float = 1, log: bool = True
+) -> Callable[[Sequence[Mapping[str, Any]]], Figure]:
+    """Returns a drawing of records: field `y` times `scale` over each field of `x`, and a line for each value of `by`.
+
+    Records of several sweeps have a field `over`, which names the `x` of theirs.
+    """
+
+    def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
+        figure = plotting.figure((1 + 6.5 * len(x), 4.8))
+        axes = figure.subplots(1, len(x), squeeze=False)[0]
+        for axis, field in zip(axes, x, strict=True):
+            sweep = [record for record in records if record.get("over", field) == field]
+            for marker, name in zip("osv^DPX*", dict.fromkeys(record[by] for record in sweep), strict=False):
+                line = [record for record in sweep if record[by] == name]
+                axis.plot([r[field] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
+            axis.set(xlabel="T (steps)" if field == "steps" else field, xscale="log", yscale="log" if log else "linear")
+            axis.set_xticks([], minor=True)
+            places = list(dict.fromkeys(record[field] for record in sweep))
+            axis.set_xticks(places, places)
+            axis.set_ylim(bottom=None if log else 0)
+            axis.grid(alpha=0.3, which="both")
+        axes[0].set_ylabel(ylabel)
+        axes[0].legend(frameon=False)
+        figure.suptitle(title.format(**records[0]))
+        return figure
+
+    return draw
 
 
 def band(axis: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:

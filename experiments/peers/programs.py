@@ -25,6 +25,7 @@ class Programs(NamedTuple):
     forward_backward: Callable[[], Any]  # returns gradients of the loss: of the parameters, and last of the inputs
     numpy: Callable[[Any], np.ndarray]  # converts outputs, or gradients of the inputs, to time-major float32
     other: tuple[Cell, Any] | None = None  # cell and parameters that a library computes in place of those given
+    layer: tuple[Callable[..., Any], Any, bool] | None = None  # of a JAX library: arguments of `jax_programs`
 
     def outputs(self) -> np.ndarray:
         return self.numpy(self.forward())
@@ -62,4 +63,5 @@ def jax_programs(
         lambda: jax.block_until_ready(forward(params, xs)),
         lambda: jax.block_until_ready(gradient(params, xs, loss_weights))[1],
         lambda a: np.asarray(transpose(a), np.float32),
+        layer=(apply, params, batch_first),
     )

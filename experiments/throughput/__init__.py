@@ -7,6 +7,7 @@ that is compared runs interleaved, on the same weights and inputs; outputs and g
     python -m experiments.throughput                                      # 20 minutes on two cores
     python -m experiments.throughput --quick                              # under a minute
     python -m experiments.throughput --parts=layers --cells=lstm --shapes=32x100x128x128
+    python -m experiments.throughput --compile_for=v5e,h200               # what it would cost there
     pip install ".[peers]"                                                # PyTorch, Keras, Haiku to compare with
 
 Parts: `layers` (forward, forward and backward, of each cell and shape, in each library), `lengths` (the same over T),
@@ -28,7 +29,7 @@ from rich.progress import Progress
 from experiments import peers
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.settings import Settings, with_precision
-from experiments.throughput import contestants
+from experiments.throughput import compiled, contestants
 from experiments.throughput.config import PARTS, QUICK, Config
 from experiments.throughput.part import Record, select
 from rnn_jax import plotting
@@ -46,19 +47,20 @@ def run(config: Config, workdir: str) -> None:
       UserError: if the config cannot be run or `workdir` cannot be written.
       RuntimeError: if a library computes something else than `Scan`.
     """
-    config.problems()
+    config.check()
     # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     jax.config.update("jax_enable_compilation_cache", False)  # compile time is measured
     folder = RunFolder(config, workdir, Settings(resume=False))
-    libraries, missing = contestants.find()
+    libraries, missing = contestants.find(compiled.PEERS if config.compile_for else None)
     for name, reason in missing.items():
         folder.print(f"{name} does not take part: {reason}")
     environment = folder.header["environment"]
     versions = {name: environment[name] for name in ("jax", "jaxlib")} | peers.versions(libraries)
     folder.header |= {"versions": versions, "missing": missing}
 
-    chosen = {name: part for name, part in PARTS.items() if name in config.parts}
+    timed = {name: part for name, part in PARTS.items() if name in config.parts}
+    chosen = {"compiled": compiled.COMPILED} if config.compile_for else timed
     comparisons = [(name, title, case) for name in chosen for title, case in chosen[name].cases(config).items()]
     records: list[Record] = []
     # Without auto_refresh, because its thread would take time from the measurements.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
-from experiments.common import timing
+from experiments.common import figures, timing
 from experiments.throughput import part
 
 STEPS, LAYERS = (100, 1000, 10_000), (1, 2, 4, 8)
@@ -55,7 +55,7 @@ COMPILATION = part.Part(
     {"T": "steps", "layers": "layers", "{}, s": ("median_ms", 1e-3)},
     "lower: trace and lower. Caches are cleared before each compilation.",
     by="stage",
-    figure=part.curves(
+    figure=figures.curves(
         "stage", ["steps", "layers"], "median_ms", "Time to compile an LSTM", "median time (s)", 1e-3, log=False
     ),
 )

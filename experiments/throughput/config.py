@@ -3,8 +3,7 @@
 import dataclasses
 
 from experiments.common.flags import setting
-from experiments.throughput import compilation, floor, layers, loop, memory, seeds, trainings
-from experiments.throughput.part import Options
+from experiments.throughput import compilation, compiled, floor, layers, loop, memory, seeds, trainings
 
 PARTS = {
     "layers": layers.LAYERS,
@@ -20,7 +19,7 @@ PARTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Options):
+class Config(compiled.Options):
     """Config of a run; every field is a flag."""
 
     parts: tuple[str, ...] = setting(tuple(PARTS), f"Comma list of {', '.join(PARTS)}.", choices=tuple(PARTS))

@@ -1,6 +1,7 @@
 """Contestants of a comparison: a layer in rnn_jax, by its default engine and by `Scan`, and in each other library."""
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -29,10 +30,10 @@ ENGINES: dict[str, Prepare] = {
 }
 
 
-def find() -> tuple[dict[str, Prepare], dict[str, str]]:
-    """Returns the libraries that can take part, and why each of the others cannot."""
+def find(names: Iterable[str] | None = None) -> tuple[dict[str, Prepare], dict[str, str]]:
+    """Returns the libraries that can take part, of all or of `names`, and why each of the others cannot."""
     libraries, missing = {}, dict[str, str]()
-    for name in LIBRARIES:
+    for name in LIBRARIES if names is None else names:
         try:
             library = peers.load(name)
             if name == REFERENCE:

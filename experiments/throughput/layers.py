@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from experiments.common import timing
-from experiments.common.figures import grouped_bars
+from experiments.common.figures import curves, grouped_bars
 from experiments.peers.programs import Programs, differences
 from experiments.throughput import contestants, part
 from experiments.throughput.contestants import DEFAULT, ENGINES, JAX_LIBRARIES, REFERENCE, SCAN
@@ -124,5 +124,5 @@ LENGTHS = part.Part(
     {"T": "steps", "{}": _text},
     "One time in ms, the others as multiples of it.",
     by="contestant",
-    figure=part.curves("contestant", ["steps"], "median_ms", SWEEP, "median time (ms)"),
+    figure=curves("contestant", ["steps"], "median_ms", SWEEP, "median time (ms)"),
 )

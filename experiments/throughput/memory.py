@@ -4,8 +4,6 @@ The gradient of a loss on the final state with respect to the parameters. Counte
 results and its arguments, of which the inputs are the largest: 4 T B D bytes in every row.
 """
 
-import concurrent.futures
-import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,9 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
+from experiments.common import figures
 from experiments.throughput import part
+from rnn_jax import targets
 
 STEPS = (100, 400, 1600, 6400)
 BATCH, LSTM = 32, rnn_jax.LSTM(16, 64)
@@ -35,21 +35,16 @@ def _measure(_: part.Options, __: part.Contestants, case: tuple[str, int]) -> pa
     way, steps = case
     cell = WAYS[way][0]
     record = {"way": way, "cell": type(cell).__name__, "steps": steps, "batch": BATCH}
-    record |= {"input_size": cell.input_size, "hidden_size": cell.hidden_size, "allocator_peak_bytes": None}
-    if jax.default_backend() == "gpu":
-        # In a new process, because an allocator's peak is that of its whole life.
-        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            record["allocator_peak_bytes"] = pool.submit(allocator_peak_bytes, *case).result()
-    program, arguments = compiled(*case)
-    record["argument_bytes"] = sum(a.nbytes for a in jax.tree.leaves(arguments))
-    return [record | {"temporary_bytes": program.memory_analysis().temp_size_in_bytes}]
+    record |= {"input_size": cell.input_size, "hidden_size": cell.hidden_size}
+    memory = targets.memory(compiled(way, steps))
+    return [record | {"argument_bytes": memory.arguments, "temporary_bytes": memory.temporary}]
 
 
-def compiled(way: str, steps: int) -> tuple[Any, Any]:
-    """Returns a way's program compiled for T steps, and its arguments (params, xs)."""
+def compiled(way: str, steps: int) -> jax.stages.Compiled:
+    """Returns a way's program compiled for T steps."""
     cell, _ = WAYS[way]
-    arguments = cell.init(jax.random.key(0)), jnp.zeros((steps, BATCH, cell.input_size))
-    return jax.jit(program(way)).lower(*arguments).compile(), arguments
+    xs = jax.ShapeDtypeStruct((steps, BATCH, cell.input_size), jnp.float32)
+    return jax.jit(program(way)).lower(jax.eval_shape(cell.init, jax.random.key(0)), xs).compile()
 
 
 def program(way: str) -> Callable[..., Any]:
@@ -76,25 +71,16 @@ def program(way: str) -> Callable[..., Any]:
     return truncated
 
 
-def allocator_peak_bytes(way: str, steps: int) -> int | None:
-    """Returns the most that the device's allocator holds during a run, less arguments; None if it does not count."""
-    program, arguments = compiled(way, steps)
-    before = jax.devices()[0].memory_stats()
-    jax.block_until_ready(program(*arguments))
-    after = jax.devices()[0].memory_stats()
-    return after["peak_bytes_in_use"] - before["bytes_in_use"] if before and after else None
-
-
 MEMORY = part.Part(
     lambda options: {f"{way}, T = {n}": (way, n) for way in WAYS for n in options.lengths(STEPS)},
     _measure,
     "temporary memory of a gradient, MB: B = {batch}, D = {input_size}, H = {hidden_size}",
-    {"": "way", "T={}": ("temporary_bytes", 1e-6), "peak T={}": ("allocator_peak_bytes", 1e-6)},
+    {"": "way", "T={}": ("temporary_bytes", 1e-6)},
     "Gradient of a loss on the final state with respect to the parameters; memory of the compiled program besides "
     "arguments (inputs) and results. LSTM, except minLSTM. truncated: one gradient step per segment, the state carried "
-    "on. peak: of the device's allocator, less arguments.",
+    "on.",
     by="steps",
-    figure=part.curves(
+    figure=figures.curves(
         "way", ["steps"], "temporary_bytes", "Gradient of a loss on the final state", "temporary memory (MB)", 1e-6
     ),
 )

@@ -16,7 +16,6 @@ from experiments.common.run_folder import Table
 from experiments.peers.programs import Prepare
 from experiments.throughput.contestants import DEFAULT
 from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Problem
-from rnn_jax import plotting
 from rnn_jax.report import Column
 
 Contestants = Mapping[str, Prepare]
@@ -29,7 +28,7 @@ class Options(ComputeConfig):
     """Flags that parts read."""
 
     cells: tuple[str, ...] = setting(
-        CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor.", choices=CELLS
+        CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor. With --compile_for, any cell."
     )
     shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
     tasks: tuple[str, ...] = setting(tuple(TASKS), f"Comma list of {', '.join(TASKS)}; for recipes.", choices=[*TASKS])
@@ -62,10 +61,10 @@ class Part:
 
     Columns of the table are, by header, a field as text, (field, scale) as a number, or a function of a record and all
     records that returns text. Each combination of the text columns is a row. A header with {} makes a column for each
-    value of the field `by`, in which the records of a row differ; a column without values is not shown.
+    value of the field `by`, in which the records of a row differ.
     """
 
-    cases: Callable[[Options], Mapping[str, Any]]  # comparisons, by the title shown while one runs
+    cases: Callable[[Any], Mapping[str, Any]]  # comparisons, by the title shown while one runs
     measure: Callable[[Any, Contestants, Any], Records]  # of the options, the libraries and a case
     title: str  # template of the title of a table's section, filled with a record; each title makes a section
     columns: Mapping[str, Any]
@@ -92,9 +91,9 @@ class Part:
             Column(header.format(value), functools.partial(text, spec, value), right=not isinstance(spec, str))
             for header, spec in self.columns.items()
             for value in (values(records, self.by) if "{}" in header else [None])
-            if not isinstance(spec, tuple) or records[0][spec[0]] is not None
         ]
-        most = {field: max(values(records, field)) for field, value in records[0].items() if value is not None}
+        given = {field for record in records for field, value in record.items() if value is not None}
+        most = {field: max(r[field] for r in records if r.get(field) is not None) for field in given}
         caption = self.caption.format(**most)
         if "rounds" in most:
             counts = dict.fromkeys([min(values(records, "rounds")), most["rounds"]])
@@ -141,32 +140,3 @@ def finding(title: str, records: Sequence[Record], others: Sequence[str], *field
         f"{len(multiples)}), faster in {faster}, slower in {len(multiples) - faster}, at worst "
         f"{digits(multiples[worst])} ({worst})."
     ]
-
-
-def curves(
-    by: str, x: Sequence[str], y: str, title: str, ylabel: str, scale: float = 1, log: bool = True
-) -> Callable[[Sequence[Record]], Figure]:
-    """Returns a `Part.figure` with field `y` times `scale` over each field of `x`, and a line for each value of `by`.
-
-    Records of several sweeps have a field `over`, which names the `x` of theirs.
-    """
-
-    def draw(records: Sequence[Record]) -> Figure:
-        figure = plotting.figure((1 + 6.5 * len(x), 4.8))
-        axes = figure.subplots(1, len(x), squeeze=False)[0]
-        for axis, field in zip(axes, x, strict=True):
-            sweep = [record for record in records if record.get("over", field) == field]
-            for marker, name in zip("osv^DPX*", values(sweep, by), strict=False):
-                line = select(sweep, **{by: name})
-                axis.plot([r[field] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
-            axis.set(xlabel="T (steps)" if field == "steps" else field, xscale="log", yscale="log" if log else "linear")
-            axis.set_xticks([], minor=True)
-            axis.set_xticks(values(sweep, field), values(sweep, field))
-            axis.set_ylim(bottom=None if log else 0)
-            axis.grid(alpha=0.3, which="both")
-        axes[0].set_ylabel(ylabel)
-        axes[0].legend(frameon=False)
-        figure.suptitle(title.format(**records[0]))
-        return figure
-
-    return draw

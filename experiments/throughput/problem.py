@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
+from experiments.common import networks
 from experiments.peers.programs import Data
 
 CELLS = ("rnn", "lstm", "gru")  # tanh; with one forget gate; with the reset after the product
@@ -35,10 +36,14 @@ class Problem:
 
     @property
     def cell(self) -> rnn_jax.Cell:
-        return rnn_jax.CELLS[self.cell_name](self.input_size, self.hidden_size)
+        return networks.make_cell(self.cell_name, self.input_size, self.hidden_size, self.steps)
+
+    @property
+    def shape(self) -> str:
+        return f"{self.batch}x{self.steps}x{self.input_size}x{self.hidden_size}"
 
     def __str__(self) -> str:
-        return f"{self.cell_name} {self.batch}x{self.steps}x{self.input_size}x{self.hidden_size}"
+        return f"{networks.short_name(self.cell_name)} {self.shape}"
 
     def draw(self, seed: int | jax.Array) -> Data:
         """Draws standard normal arrays and weights by `cell.init`, with random biases; b_hn, which some lack, is 0."""
@@ -51,5 +56,5 @@ class Problem:
 
     def record(self) -> dict[str, Any]:
         """Returns its fields of a flat record."""
-        cell, shape = str(self).split()
-        return {"cell": cell, "shape": shape, **{k: v for k, v in vars(self).items() if k != "cell_name"}}
+        sizes = {name: value for name, value in vars(self).items() if name != "cell_name"}
+        return {"cell": networks.short_name(self.cell_name), "shape": self.shape, **sizes}

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax
-from experiments.common import timing
+from experiments.common import figures, timing
 from experiments.peers.programs import jax_programs
 from experiments.throughput import part
 from experiments.throughput.problem import Problem
@@ -48,5 +48,7 @@ SEEDS = part.Part(
     },
     "ratio: to one seed alone. over_seeds: as the trainer runs seeds. Devices: {devices}.",
     by="way",
-    figure=part.curves("way", ["seeds"], "median_ms_a_seed", "{cell} {shape}", "median time per seed (ms)", log=False),
+    figure=figures.curves(
+        "way", ["seeds"], "median_ms_a_seed", "{cell} {shape}", "median time per seed (ms)", log=False
+    ),
 )
