@@ -3,14 +3,17 @@
 That cuDNN itself gives these results is for `test_gpu.py`, on a GPU.
 """
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import rnn
+from jaxlib import gpu_rnn
 
 import rnn_jax
-from rnn_jax import LSTM, CuDNN, Scan, masking, unroll
+from rnn_jax import LSTM, CuDNN, Scan, masking, targets, unroll
 from rnn_jax.engines import cudnn
 from rnn_jax.testing import cells as contract
 from rnn_jax.testing import engines
@@ -155,3 +158,24 @@ def test_a_machine_without_a_gpu_is_refused():
     message = "^CuDNN: this machine must have an NVIDIA GPU, also to compile, got cpu; use Hoisted$"
     with pytest.raises(RuntimeError, match=message):
         solve(CELL)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("lengths", [None, jax.ShapeDtypeStruct((32,), jnp.int32)], ids=["whole", "lengths"])
+def test_compiles_for_an_h200_if_the_sizes_of_the_buffers_are_given(lengths, monkeypatch):
+    """Both passes are one call of cuDNN each, and no product recomputes the cell states that nobody reads."""
+    try:
+        targets.find("h200")
+    except ImportError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(cudnn, "_require_gpu", lambda: None)
+    monkeypatch.setattr(gpu_rnn, "compute_rnn_workspace_reserve_space_sizes", lambda *sizes: (2**20, 2**20))
+    cell, xs = LSTM(16, 128), jax.ShapeDtypeStruct((100, 32, 16), jnp.float32)
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+
+    def loss(params, xs, lengths):
+        return jnp.sum(unroll(cell, params, xs, lengths=lengths, engine=CuDNN())[1] ** 2)
+
+    text = targets.compile_for(jax.grad(loss), params, xs, lengths, target="h200").as_text()
+    assert sorted(re.findall(r'custom_call_target="([^"]+)"', text)) == ["cudnn_rnn_bwd_ffi", "cudnn_rnn_ffi"]
+    assert not re.search(r" (while|dot)\(", text)
