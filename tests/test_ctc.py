@@ -10,7 +10,7 @@ import pytest
 
 from rnn_jax import GRU, Bidirectional, LinearRNN, VanillaRNN, training
 from rnn_jax.data import Examples, unpad
-from rnn_jax.models import CTC, best_path, edit_distance, label_error_rate
+from rnn_jax.models import CTC, best_path, edit_distance, has_path, label_error_rate
 
 LABELS = 2
 
@@ -151,6 +151,15 @@ def test_a_sequence_without_a_path_does_not_touch_the_others() -> None:
     assert not np.any(gradient[:, 0])
     np.testing.assert_allclose(gradient[:, 1:], 0.75 * rest_gradient, rtol=1e-5, atol=1e-7)
     assert np.all(np.any(gradient[:, 1:], axis=(0, 2)))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_sequences_without_a_path_are_found_before_a_training(dtype: type) -> None:
+    labels, sizes = np.array([[1, 1, 2, 1], [1, 2, 2, 1], [1, 1, 2, 0]], dtype), np.array([3, 3, 3, 1], dtype)
+    for least in range(6):
+        found = jax.jit(has_path)(labels, sizes, np.full(4, least, dtype))
+        assert found.tolist() == [need <= least for need in (5, 3, 5, 1)]
+    np.testing.assert_array_equal(has_path(labels, np.zeros(4, dtype), np.zeros(4, dtype)), True)
 
 
 @pytest.mark.parametrize("label", [-1, 0, 3])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.common.run_folder import FigureError, Report, RunFolder
 from experiments.common.settings import Settings
@@ -72,6 +73,17 @@ def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"config\.json cannot be read .*; start from scratch with --noresume"):
         RunFolder(_Config(), str(tmp_path))
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(_Config(), "~/run")
+    folder.results([{"run": "a", "seed": 0}])
+    folder.arrays({"a/training/loss": np.ones((1, 2))})
+    assert folder.path == tmp_path / "run"
+    assert list(evidence.read("~/run")) == ["a"]
 
 
 def test_a_folder_in_use_by_another_process_is_refused(tmp_path: Path) -> None:

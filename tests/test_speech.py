@@ -11,7 +11,7 @@ from experiments import speech
 from experiments.baselines import support_vector_machine
 from experiments.common.flags import UserError
 from experiments.common.transcripts import Transcripts
-from experiments.speech import measurement, recordings
+from experiments.speech import measurement, recordings, summary
 from experiments.speech.measurement import Split
 from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, read_spoken_digits
 
@@ -92,6 +92,17 @@ def test_predictions_are_in_the_order_of_the_split(
     *_, split = bucketed
     monkeypatch.setattr(measurement, "_predict", _labels)
     assert measurement.predict(None, np.zeros((2, 1)), split.buckets) == [split.digits, split.digits]
+
+
+def test_recordings_too_short_for_their_digits_are_counted_and_reported(bucketed: tuple[list, list, Split]) -> None:
+    frames, _, enough = bucketed
+    assert enough.without_path == 0
+    short = Split.of(frames, [[1], [2, 3], [4, 4], [5, 6, 7], [8]], Buckets((4, 6, 9)))  # two frames for 4 4
+    assert short.without_path == 1
+    problem = measurement.Problem("joined", None, 1, {"training": short}, {})
+    assert summary.too_short(problem).startswith("1 of 5 training recordings have fewer frames than their digits need")
+    assert summary.too_short(problem._replace(splits={"training": enough})) is None
+    assert summary.too_short(problem._replace(question="digits")) is None
 
 
 def _labels(model: None, params: np.ndarray, batch: Examples) -> tuple:

@@ -52,6 +52,7 @@ def test_a_session_takes_its_folder_as_a_string_and_stops_no_other_training(
     assert (tmp_path / "relative" / "metrics.jsonl").exists()
     trainings.assert_same(trainings.train(kind, training.Session("relative", {"size": 4})) or ended, ended)
     # The default is made anew for every training: no event is shared.
+    assert training.Session().stop is not training.Session().stop
     assert inspect.signature(training.train).parameters["session"].default is None
     assert inspect.signature(training.fit).parameters["session"].default is None
 

@@ -19,7 +19,7 @@ def read(workdir: str) -> dict[str, dict[int, Evidence]]:
     Raises:
       UserError: if the folder does not exist, holds no finished run, or a file cannot be read.
     """
-    folder = Path(workdir)
+    folder = Path(workdir).expanduser()
     if not folder.is_dir():
         raise UserError(f"--workdir {workdir!r}: no such folder")
     records, arrays = _records(folder / "results.json"), _arrays(folder / "arrays.npz")

@@ -15,7 +15,7 @@ from experiments.common.runner import Job, init_state
 from experiments.common.transcripts import Transcripts
 from rnn_jax import training
 from rnn_jax.data import Buckets, Examples, pad, spec_augment, unpad
-from rnn_jax.models import CTC, Classifier
+from rnn_jax.models import CTC, Classifier, has_path
 
 QUESTIONS = {
     "digits": "One digit, known speakers",
@@ -46,6 +46,11 @@ class Split(NamedTuple):
                 buckets.append(Examples(*(tuple(map(jnp.asarray, each)) for each in zip(*padded, strict=True))))
                 order += members.tolist()
         return cls(buckets, [frames[i] for i in order], [digits[i] for i in order])
+
+    @property
+    def without_path(self) -> int:
+        """Number of recordings with too few frames for their digits, which have no gradient by CTC."""
+        return sum(int(jnp.sum(~has_path(digits, counts, lengths))) for (_, digits), (lengths, counts) in self.buckets)
 
 
 class Problem(NamedTuple):

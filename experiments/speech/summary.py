@@ -32,6 +32,8 @@ CAPTION = (
 def records(problem: Problem, row: Baseline | Outcome) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
     sizes = {f"{name}/recordings": len(split.digits) for name, split in problem.splits.items()}
+    if problem.question == "joined":
+        sizes["training/without_path"] = problem.splits["training"].without_path
     test = {"label_error_rate": row.test.label_error_rate, "wrong": row.test.wrong}
     return fitting.fit_records(row, {"label_error_rate": row.validation}, test, question=problem.question, **sizes)
 
@@ -60,6 +62,7 @@ def summarize(
         png = functools.partial(figures.confusion_figure, confusions, list("0123456789"), ylabel="spoken digit")
         pngs["confusion.png"] = ("Which digit is taken for which", png)
     findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
+    findings += [sentence for problem in problems if (sentence := too_short(problem))]
     return Report("Spoken digits", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)
 
 
@@ -68,6 +71,17 @@ def _finding(title: str, rows: Sequence[Baseline | Outcome]) -> str:
     svm, network = (100 - 100 * np.mean([np.median(row.test.wrong) for row in rows[i::2]]) for i in range(2))
     mean = f", mean of {len(rows) // 2}" if len(rows) > 2 else ""
     return f"{title}{mean}: the network reads {network:.1f} % of the recordings exactly, the SVM {svm:.1f} %."
+
+
+def too_short(problem: Problem) -> str | None:
+    """Returns a sentence about training recordings that CTC cannot learn from; None if there are none."""
+    split = problem.splits["training"]
+    if problem.question != "joined" or not split.without_path:
+        return None
+    return (
+        f"{split.without_path:,} of {len(split.digits):,} training recordings have fewer frames than their digits "
+        "need: CTC has no path for them, and does not train on them."
+    )
 
 
 def _joined_figure(problem: Problem, outcome: Outcome) -> bytes:

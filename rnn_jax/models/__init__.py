@@ -11,7 +11,7 @@ from rnn_jax.models.attention import Additive, Attention, Dot, General, Memory
 from rnn_jax.models.beam import SearchResult, beam_search, greedy
 from rnn_jax.models.captioner import Captioner, CaptionerParams
 from rnn_jax.models.classifier import Classifier, ClassifierParams
-from rnn_jax.models.ctc import CTC, Labelling, best_path, edit_distance, label_error_rate
+from rnn_jax.models.ctc import CTC, Labelling, best_path, edit_distance, has_path, label_error_rate
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.models.encoded import Encoded, EncodedParams
 from rnn_jax.models.encoder_decoder import EncoderDecoder, EncoderDecoderParams
@@ -85,6 +85,7 @@ __all__ = [
     "forecast_targets",
     "generate",
     "greedy",
+    "has_path",
     "label_error_rate",
     "nats_per_token",
 ]

@@ -100,7 +100,7 @@ class CTC(Static):
           ValueError: if a shape does not fit; if labels are out of range, or have no path: each needs a step, and two
             equal neighbours one more between them. Traced labels cannot be checked: out of range, they make the loss
             NaN; a sequence without a path has the loss 1e5, far above any other, and no gradient. A call outside of
-            `jax.jit` names it.
+            `jax.jit` names it, and `has_path` finds all of them before a training.
         """
         lengths, labels, label_lengths = (
             integers.int32(values, f"CTC: {name}")
@@ -112,7 +112,7 @@ class CTC(Static):
         losses = optax.ctc_loss(logits.swapaxes(0, 1), 1.0 - steps.T, labels.T, 1.0 - inside.T, blank_id=BLANK)
         # The sums over paths round to a probability above 1 if it is close to 1 (optax 0.2.6).
         losses = losses - jax.lax.stop_gradient(jnp.minimum(losses, 0))
-        losses = jnp.where(_least_steps(labels, inside) > jnp.sum(steps, axis=0), NO_PATH, losses)
+        losses = jnp.where(has_path(labels, label_lengths, jnp.sum(steps, axis=0)), losses, NO_PATH)
         unknown = jnp.any(inside & ((labels < 1) | (labels > self.labels)), axis=0)
         return jnp.mean(jnp.where(unknown, jnp.nan, losses))
 
@@ -138,9 +138,27 @@ def best_path(logits: jax.Array, lengths: Any) -> Labelling:
     return Labelling(labels, jnp.sum(kept, axis=0, dtype=jnp.int32))
 
 
-def _least_steps(labels: Any, inside: Any) -> Any:
+def has_path(labels: Any, label_lengths: Any, lengths: Any) -> jax.Array:
+    """Returns for each sequence whether a path collapses to its labels, booleans [B]; see `CTC.loss`.
+
+    >>> import numpy as np
+    >>> from rnn_jax.models import has_path
+    >>> has_path(np.array([[1, 1], [1, 2]]), label_lengths=[2, 2], lengths=[2, 2])  # 1 1 needs a blank between
+    Array([False,  True], dtype=bool)
+
+    Args:
+      labels: integers [N, B].
+      label_lengths: number of labels of each sequence, integers [B].
+      lengths: number of steps of each sequence, integers [B].
+    """
+    labels = jnp.asarray(integers.int32(labels, "has_path: labels"))
+    return _least_steps(labels, label_lengths) <= jnp.asarray(integers.int32(lengths, "has_path: lengths"))
+
+
+def _least_steps(labels: jax.Array, label_lengths: Any) -> jax.Array:
     """Returns the number of steps [B] that labels [N, B] need: one each, and one between equal neighbours."""
-    return inside.sum(axis=0) + (inside[1:] & (labels[1:] == labels[:-1])).sum(axis=0)
+    inside = masking.before_end(label_lengths, len(labels))
+    return jnp.sum(inside, axis=0) + jnp.sum(inside[1:] & (labels[1:] == labels[:-1]), axis=0)
 
 
 def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
@@ -152,7 +170,7 @@ def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
     if any(isinstance(array, jax.core.Tracer) for array in (labels, label_lengths, lengths)):
         return
     labels, label_lengths, lengths = np.asarray(labels), np.asarray(label_lengths), np.asarray(lengths)
-    least_steps = _least_steps(labels, np.arange(len(labels))[:, None] < label_lengths)
+    least_steps = np.asarray(_least_steps(jnp.asarray(labels), label_lengths))
     for column, (size, steps) in enumerate(zip(label_lengths.tolist(), lengths.tolist(), strict=True)):
         if not 0 <= size <= len(labels):
             raise ValueError(f"CTC: label_lengths must be in [0, {len(labels)}], got {size} at {column}")
