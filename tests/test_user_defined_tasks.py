@@ -2,6 +2,7 @@
 
 import pytest
 
+from experiments.dynamics import config as dynamics
 from experiments.gradient_norms import Config, plan
 from rnn_jax import tasks
 
@@ -38,6 +39,7 @@ class RepeatPrevious(tasks.Classification):
 REGISTERED = "@jax.tree_util.register_static\n@dataclasses.dataclass(frozen=True)\n"
 VARIANTS = {
     "repeating": REPEAT,
+    "far": REPEAT.replace("variant = 1", "variant = 3") + "\nfrom rnn_jax import GRU as Own\n",
     "unregistered": REPEAT.replace("@jax.tree_util.register_static\n", ""),
     "undecorated": REPEAT.replace(REGISTERED, "class Undecorated: pass\n"),
     "inheriting": REPEAT.replace("RepeatPrevious", "Base") + "\nclass RepeatPrevious(Base): pass\n",
@@ -77,6 +79,15 @@ def test_an_experiment_takes_it(users):
     config = Config(tasks=("users_repeating:RepeatPrevious",), cells=("rnn",), inits="default", length=6)
     (run,) = plan(config)
     assert run.task.sequence_length == 6
+
+
+def test_dynamics_takes_it_with_a_user_defined_cell(users):
+    config = dynamics.Config(
+        task="users_far:RepeatPrevious(symbols=3)", cells=("rnn", "users_far:Own(update_bias=2.0)"), length=6
+    )
+    _, own = dynamics.plan(config)
+    assert (own.task.sequence_length, own.trainer.model.cell.update_bias) == (6, 2.0)
+    assert own.label == "Own(update_bias=2.0)"
 
 
 @pytest.mark.parametrize(

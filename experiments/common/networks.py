@@ -25,6 +25,9 @@ NAMES = ", ".join([*cells.CELLS, *VARIANTS])
 CELL_HELP = f"One of {NAMES}, or a user-defined cell as module:Class or module:Class(option=value)."
 CELLS_HELP = f"Comma list of {NAMES}, or user-defined cells as module:Class or module:Class(option=value)."
 
+TASK_HELP = (
+    f"One of {', '.join(tasks.SYNTHETIC)}, or a user-defined task as module:Class or module:Class(option=value)."
+)
 TASKS_HELP = (
     f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}, or user-defined tasks as module:Class or "
     "module:Class(option=value)"

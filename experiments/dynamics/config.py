@@ -14,8 +14,8 @@ NETWORKS = ("rnn", "irnn", "lstm_bias_0", "lstm_bias_1", "lstm_chrono", "gru")
 class Config(TrainConfig):
     """Config of a run; every field is a flag."""
 
-    cells: tuple[str, ...] = setting(NETWORKS, f"Comma list of {', '.join(NETWORKS)}.", choices=NETWORKS)
-    task: str = setting("adding", f"One of {', '.join(tasks.SYNTHETIC)}.", choices=tuple(tasks.SYNTHETIC))
+    cells: tuple[str, ...] = setting(NETWORKS, networks.CELLS_HELP)
+    task: str = setting("adding", networks.TASK_HELP)
     length: int = setting(100, "T, in steps.", checked=False)
     hidden_size: int = setting(32, "Units of the hidden state.")
     steps: int = setting(1000, "Optimization steps.")
@@ -34,6 +34,11 @@ class Run:
     task: tasks.Task
     trainer: training.Trainer
 
+    @property
+    def label(self) -> str:
+        """Name in tables and figures: of module:Class the class."""
+        return networks.short_name(self.name)
+
 
 def plan(config: Config) -> list[Run]:
     """Returns every run of a config, in order.
@@ -46,11 +51,16 @@ def plan(config: Config) -> list[Run]:
         raise UserError(f"--sequences must be at most {MEASURED_SEQUENCES}, got {config.sequences}")
     if config.steps % config.checkpoints:
         raise UserError(f"--steps must be a multiple of --checkpoints {config.checkpoints}, got {config.steps}")
+    if ":" not in config.task and config.task not in tasks.SYNTHETIC:
+        known = ", ".join(tasks.SYNTHETIC)
+        raise UserError(f"--task must be one of {known}, or user-defined as module:Class, got {config.task!r}")
     with flags.user_errors(f"--length {config.length}"):
         task = tasks.find(config.task, config.length)
         if task.dependency < 3:
             raise ValueError(f"the dependency must be at least 3 steps long, got {task.dependency}")
-        models = {name: networks.make_model(name, task, config.hidden_size) for name in config.cells}
+    models = {name: networks.make_model(name, task, config.hidden_size) for name in config.cells}
+    for name, model in models.items():
+        networks.probe_on_task(name, model, task)
     optimizer, clip = training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
     return [
         Run(name, task, training.Trainer(model, config.batch_size, optimizer, clip)) for name, model in models.items()

@@ -41,7 +41,7 @@ def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
         axis.axhline(0, color="black", lw=0.8)
         axis.axhline(-1 / run.task.dependency, color="crimson", lw=1, ls="--")
         n = outcome.snapshots[0]["lyapunov"].shape[1]
-        axis.set(title=run.name, xlabel=f"i, of {n} exponents", xlim=(0, n + 1))
+        axis.set(title=run.label, xlabel=f"i, of {n} exponents", xlim=(0, n + 1))
         axis.grid(alpha=0.3)
     for axis in axes.flat[len(pairs) :]:
         axis.set_visible(False)
@@ -67,9 +67,9 @@ def training_figure(pairs: Sequence[Pair]) -> bytes:
     axes = figure.subplots(3, 1, sharex=True)
     for number, (run, outcome) in enumerate(pairs):
         color, steps = f"C{number}", np.array(outcome.steps)
-        band(axes[0], steps, np.stack([largest(each) for each in outcome.snapshots], axis=1), color, run.name)
-        band(axes[1], steps, np.stack([each["horizon"] for each in outcome.snapshots], axis=1), color, run.name)
-        band(axes[2], *windows(outcome.history.loss, 10 * (len(outcome.steps) - 1)), color, run.name)
+        band(axes[0], steps, np.stack([largest(each) for each in outcome.snapshots], axis=1), color, run.label)
+        band(axes[1], steps, np.stack([each["horizon"] for each in outcome.snapshots], axis=1), color, run.label)
+        band(axes[2], *windows(outcome.history.loss, 10 * (len(outcome.steps) - 1)), color, run.label)
     task = pairs[0][0].task
     axes[0].axhline(0, color="black", lw=0.8)
     _near_zero(axes[0])

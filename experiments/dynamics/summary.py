@@ -86,7 +86,7 @@ def _change(quantity: Callable[[Run, Snapshot], np.ndarray], digits: int) -> Any
 
 
 COLUMNS = [
-    report.Column("cell", lambda p: p[0].name, right=False),
+    report.Column("cell", lambda p: p[0].label, right=False),
     report.Column("largest", _change(lambda _, each: largest(each), 3)),
     report.Column("median", _change(lambda _, each: np.median(each["lyapunov"], axis=1), 2)),
     report.Column("modes", _change(memories, 0)),
@@ -112,7 +112,7 @@ def table(pairs: Sequence[Pair]) -> Table:
 def findings(pairs: Sequence[Pair]) -> list[str]:
     """Returns which networks end at the edge of stability, and the correlation of exponent and loss."""
     lag = pairs[0][0].task.dependency
-    ends = {run.name: float(np.median(largest(outcome.snapshots[-1]))) for run, outcome in pairs}
+    ends = {run.label: float(np.median(largest(outcome.snapshots[-1]))) for run, outcome in pairs}
     edge = ", ".join(name for name, end in ends.items() if abs(end) <= 2 / lag) or "none"
     chaotic = ", ".join(name for name, end in ends.items() if end > 2 / lag) or "none"
     return [
