@@ -57,6 +57,12 @@ def with_engines(engines, every_cell=EVERY_CELL):
 
 every_cell_and_engine = with_engines(ENGINES)
 
+
+def test_every_engine_is_in_the_contract():
+    """But cuDNN's, which runs on an NVIDIA GPU alone and has tests of its own."""
+    assert {type(engine).__name__ for engine in ENGINES} == {*rnn_jax.engines.__all__} - {"Engine", "CuDNN"}
+
+
 # A property is a function of `rnn_jax.testing`; its docstring says what must hold.
 of_the_object = pytest.mark.parametrize("check", contract.OBJECT, ids=lambda check: check.__name__)
 with_scan_alone = pytest.mark.parametrize(

@@ -9,7 +9,7 @@ class Engine(Protocol):
     """Solves s_t = step(params, s_{t-1}, project(params, x_t)) for t = 1..T; a frozen dataclass.
 
     It gets the inputs, not the drives, so it decides whether to project before the loop or inside it. It knows nothing
-    of masks, directions, layers and outputs.
+    of masks, directions, layers and outputs. T may be 0. `rnn_jax.testing.check_engine` checks one.
     """
 
     def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
