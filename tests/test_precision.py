@@ -16,7 +16,8 @@ from experiments.catalogue import CATALOGUE
 from experiments.common import precision
 from experiments.common.flags import ComputeConfig, UserError
 from experiments.common.run_folder import Report, RunFolder, Table
-from rnn_jax import models, report, training
+from rnn_jax import LSTM, MinGRU, models, report, training, unroll
+from rnn_jax.engines import Associative, Checkpointed, Fused, Hoisted, Scan
 
 EXPERIMENTS = [entry.name for entry in CATALOGUE if entry.name not in ("check", "doctor")]  # the doctor reads records
 TINY = dataclasses.replace(gradient_norms.QUICK, cells=("lstm",), length=3, hidden_size=4, steps=1, seeds=1)
@@ -87,6 +88,23 @@ def test_a_training_step_in_a_thread_of_the_runner_has_products_of_the_flags_pre
     with pytest.raises(Reached):
         gradient_norms.run(dataclasses.replace(TINY, matmul_precision=flag), str(tmp_path))
     assert seen == {f"dot_general {flag.upper()} {flag.upper()}"}
+
+
+ENGINES = [(Scan(), LSTM), (Hoisted(), LSTM), (Checkpointed(), LSTM), (Fused(), LSTM), (Associative(), MinGRU)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"), ENGINES, ids=lambda value: getattr(value, "__name__", type(value).__name__)
+)
+def test_products_of_every_engine_and_of_its_adjoint_have_the_precision(engine, kind) -> None:
+    cell, xs = kind(3, 4), jnp.ones((5, 2, 3))
+    params = cell.init(jax.random.key(0))
+    with precision.products("highest"):
+        gradient = jax.make_jaxpr(jax.grad(lambda params: jnp.sum(unroll(cell, params, xs, engine=engine)[1])))(params)
+    text = str(gradient)  # with the kernels
+    count = text.count("dot_general[")
+    assert count >= 2
+    assert text.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == count
 
 
 def test_a_convolution_and_its_derivative_have_the_precision_on_a_tpu() -> None:
