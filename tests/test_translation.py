@@ -17,7 +17,7 @@ from experiments.baselines import nearest_sentence
 from experiments.common.flags import UserError
 from experiments.translation import config as configs
 from experiments.translation import corpus as corpora
-from experiments.translation import figures, scoring
+from experiments.translation import scoring, summary
 from rnn_jax.data import PairSplits, Referenced, with_references
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -173,10 +173,10 @@ def test_groups_by_length_hold_every_item():
 
 def test_sources_of_the_longest_quarter_are_aligned():
     items = [Referenced(("a",) * (1 + n % 10), ((),)) for n in range(100)]
-    places = figures.aligned(items)
+    places = summary.aligned(items)
     assert len(places) == 3
     assert all(len(items[place].source) >= 8 for place in places)
-    assert figures.aligned(items[:1]) == [0]
+    assert summary.aligned(items[:1]) == [0]
 
 
 BAD = [

@@ -19,7 +19,7 @@ to each other, between 0.7 and 0.9 (experiments/README.md).
 import jax
 import jax.numpy as jnp
 
-from experiments.anomaly import figures, measurement, summary
+from experiments.anomaly import measurement, summary
 from experiments.anomaly.config import QUICK, Config, plan
 from experiments.common import fitting
 from experiments.common.forecasters import measure
@@ -38,4 +38,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     results, outcomes = measure(folder, config, ready.data, ready.models, keys, measurement.evaluation(config, ready))
     folder.arrays(fitting.training_arrays(outcomes, "loss"))
     tables, findings = summary.tables(config, ready, results), summary.findings(results, outcomes)
-    folder.show(Report("Anomalies in a series", findings, tables, figures.draw(ready, results, outcomes)))
+    folder.show(Report("Anomalies in a series", findings, tables, summary.figures(ready, results, outcomes)))

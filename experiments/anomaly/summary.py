@@ -1,15 +1,20 @@
-"""Results as two tables and a few sentences."""
+"""Results as two tables, a few sentences and figures."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from experiments.anomaly.config import Config, Plan
 from experiments.anomaly.injection import KINDS
 from experiments.anomaly.measurement import Results
 from experiments.common import fitting
+from experiments.common.figures import grouped_bars
 from experiments.common.forecasters import rows
 from experiments.common.run_folder import Table
-from rnn_jax import report
+from experiments.common.series import AUTOREGRESSION
+from rnn_jax import plotting, report
 
 COLUMNS = [
     report.Column("detector", lambda row: row.name, right=False),
@@ -59,3 +64,60 @@ def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list
         f"AUC of each network, pooled over its seeds, against these, by event and by point: {'; '.join(changes)}.",
         *fitting.diverged(outcomes),
     ]
+
+
+def figures(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
+    """Returns the caption and drawing of each figure, by file name."""
+    best = fitting.best_outcome(outcomes).network.name
+    return {
+        "examples.png": (
+            "An anomaly of each kind (dotted: without it), alarms in red",
+            functools.partial(_examples, plan, results, best),
+        ),
+        "kinds.png": ("Every detector by kind of anomaly", functools.partial(_kinds, results)),
+    }
+
+
+def _examples(plan: Plan, results: Results, network: str) -> bytes:
+    """Draws the series around the first anomaly of each kind, and its scores by a network and the autoregression."""
+    figure = plotting.figure((13.2, 9.2))
+    for kind, block in zip(KINDS, figure.subfigures(2, 3, squeeze=False).ravel(), strict=True):
+        copy, _, span = next(event for event in plan.test.events if event.kind == kind)
+        margin = 3 * plan.length  # drawn before and after the anomaly
+        points = np.arange(max(plan.test.start, span.start - margin), min(plan.test.stop, span.stop + margin))
+        axes = block.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1))
+        axes[0].plot(points, plan.test.values[points, -1], color="grey", lw=0.8, ls=":")
+        axes[0].plot(points, plan.test.values[points, copy], color="black", lw=1.1)
+        axes[0].set(title=kind, ylabel=plan.data.series.name)
+        for axis, name, color in zip(axes[1:], (network, AUTOREGRESSION), ("C0", "C1"), strict=True):
+            scores, threshold = results[name].output[1][points, copy], results[name].scores.threshold
+            axis.plot(points, scores, color=color, lw=1)
+            axis.axhline(threshold, color="black", lw=0.8, ls="--")
+            axis.plot(points[scores > threshold], scores[scores > threshold], "o", ms=3, color="C3")
+            axis.set_ylabel(f"{name},\n-log p (nats)", fontsize=8)
+            axis.set_yscale("symlog", linthresh=max(1.0, threshold))
+            axis.margins(y=0.15)
+        for axis in axes:
+            axis.axvspan(span.start - 0.5, span.stop - 0.5, color="C3", alpha=0.12, lw=0)
+            axis.grid(alpha=0.3)
+        plan.data.label_time(axes[-1], points, 3)
+    return plotting.png(figure)
+
+
+def _kinds(results: Results) -> bytes:
+    """Draws AUC by event and events detected, a group of bars for each kind."""
+    figure = plotting.figure((12, 6.6))
+    axes = figure.subplots(2, 1, sharex=True)
+    greys = iter(np.linspace(0.8, 0.35, len(results)))
+    colors = [f"C{i}" if result.is_network else str(next(greys)) for i, result in enumerate(results.values())]
+    groups = {name: [r.scores.all, *(r.scores.kinds[kind] for kind in KINDS)] for name, r in results.items()}
+    for axis, field, unit in zip(axes, ("event_auc", "detected"), (1, 100), strict=True):
+        bars = {name: [unit * getattr(scores, field) for scores in each] for name, each in groups.items()}
+        grouped_bars(axis, ["all", *KINDS], bars, colors)
+    axes[0].axhline(0.5, color="black", lw=1, ls="--")
+    axes[0].set(ylabel="ROC AUC by event (0.5 is chance)", ylim=(0, 1.02))
+    alarms = [result.scores.false_alarms for result in results.values()]
+    title = f"{min(alarms):.1f} to {max(alarms):.1f} false alarms in 1,000 normal points"
+    axes[1].set(ylabel="events detected (%)", title=title)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return plotting.png(figure)

@@ -16,7 +16,7 @@ validation set and 1.640 on the test set by the 5-gram model, 1.445 and 1.560 by
 import functools
 from typing import Any
 
-from experiments.char_lm import figures, measurement, summary
+from experiments.char_lm import measurement, summary
 from experiments.char_lm.config import QUICK, Config, plan
 from experiments.char_lm.measurement import NGRAM, STRATEGY, Evaluations, Outcome
 from experiments.common.moments import split_seeds
@@ -54,7 +54,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 
     (outcome,) = run_jobs(folder, [Job(config.cell, ready.steps, measure, records)], below=status)
     folder.arrays(summary.arrays(config, outcome))
-    png = functools.partial(figures.loss_figure, ready, baselines, outcome, config.dropout > 0)
+    png = functools.partial(summary.loss_figure, ready, baselines, outcome, config.dropout > 0)
     sample = f"Sample by {STRATEGY} after {ready.prompt!r}: {outcome.sample}"
     findings, table = summary.findings(ready, outcome), summary.table(ready, config, baselines, outcome)
     pngs = {"loss.png": ("Loss over the training", png)}

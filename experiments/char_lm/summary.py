@@ -1,4 +1,4 @@
-"""Record, arrays, table and sentences of a run."""
+"""Record, arrays, table, sentences and figure of a run."""
 
 import math
 from typing import Any
@@ -8,8 +8,11 @@ import numpy as np
 from experiments.char_lm.config import Config, Plan
 from experiments.char_lm.measurement import NGRAM, Evaluations, Outcome
 from experiments.common import records
+from experiments.common.figures import windows
 from experiments.common.run_folder import Table
-from rnn_jax import report
+from rnn_jax import plotting, report
+
+WINDOWS = 200  # of the training loss, whose means are drawn
 
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # in nats
 
@@ -104,3 +107,30 @@ def findings(plan: Plan, outcome: Outcome) -> list[str]:
         f"{_characters_per_second(plan, outcome):,.0f} characters a second over {outcome.seconds / 60:.1f} minutes.",
     ]
     return sentences if outcome.diverged is None else [*sentences, f"{outcome.diverged}."]
+
+
+def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Outcome, dropout: bool) -> bytes:
+    """Draws nats per character over steps (below) and epochs (above), bits on the right. Returns a PNG."""
+    figure = plotting.figure((9, 5.2))
+    axis = figure.subplots()
+    evaluations, epoch = outcome.evaluations, plan.streams["training"].segments
+    steps, losses = windows(outcome.history.loss, WINDOWS)
+    axis.plot(steps, losses[0], color="C0", lw=1, label=f"training{', dropout on' if dropout else ''}")
+    axis.plot(evaluations.steps, evaluations.validation, color="C1", marker="o", ms=4, label="validation")
+    best = evaluations.steps[evaluations.best_index]
+    axis.plot(best, min(evaluations.validation), "C1*", ms=15, label="best validation")
+    axis.plot(best, outcome.test, "C2D", ms=7, label="test, by these parameters")
+    for split, color in (("validation", "C1"), ("test", "C2")):
+        axis.axhline(baselines[NGRAM][split], color=color, lw=1.2, ls="--", label=f"{NGRAM} (Kneser-Ney), {split}")
+    shown = [*evaluations.validation, outcome.test, *baselines[NGRAM].values()]
+    # The first training losses, of an untrained network, are left out.
+    axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
+    axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
+    axis.grid(alpha=0.3)
+    bit = np.log(2)
+    bits = axis.secondary_yaxis("right", functions=(lambda n: np.divide(n, bit), lambda n: np.multiply(n, bit)))
+    bits.set_ylabel("bits/character")
+    epochs = axis.secondary_xaxis("top", functions=(lambda n: np.divide(n, epoch), lambda n: np.multiply(n, epoch)))
+    epochs.set_xlabel(f"epochs of {len(plan.corpus.training) - 1:,} characters")
+    axis.legend(frameon=False)
+    return plotting.png(figure)

@@ -20,7 +20,7 @@ import functools
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.runner import Job, run_jobs
 from experiments.common.settings import Settings, with_precision
-from experiments.dynamics import figures, summary
+from experiments.dynamics import summary
 from experiments.dynamics.config import QUICK, Config, plan
 from experiments.dynamics.measurement import measure
 
@@ -39,4 +39,6 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     # One at a time: Lyapunov exponents and singular values need QR decompositions (see `runner`).
     pairs = list(zip(runs, run_jobs(folder, jobs, at_a_time=1), strict=True))
     folder.arrays(summary.arrays(pairs))
-    folder.show(Report("Dynamics over training", summary.findings(pairs), [summary.table(pairs)], figures.draw(pairs)))
+    folder.show(
+        Report("Dynamics over training", summary.findings(pairs), [summary.table(pairs)], summary.figures(pairs))
+    )

@@ -21,7 +21,7 @@ import jax
 from experiments.common.forecasters import measure, rows
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.settings import Settings, with_precision
-from experiments.forecasting import figures, measurement, summary
+from experiments.forecasting import measurement, summary
 from experiments.forecasting.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "plan", "run"]
@@ -38,4 +38,4 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     title = f"{data.series.name} of {data.source}: 1 to {data.horizon} steps ahead"
     table = Table(summary.columns(data), {title: rows(results)}, summary.caption(data))
     findings = summary.findings(results, outcomes)
-    folder.show(Report("Forecasting a series", findings, [table], figures.draw(data, results, outcomes)))
+    folder.show(Report("Forecasting a series", findings, [table], summary.figures(data, results, outcomes)))

@@ -1,15 +1,19 @@
-"""Results as records, arrays, a table and a few sentences."""
+"""Results as records, arrays, a table, figures and a few sentences."""
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.common import fitting
-from experiments.common.forecasters import Row
+from experiments.common.forecasters import Result, Row
 from experiments.common.series import AUTOREGRESSION, Data
-from experiments.forecasting.measurement import Results, Scores
-from rnn_jax import report
+from experiments.forecasting.measurement import INTERVALS, Results, Scores
+from rnn_jax import plotting, report
+
+MAX_POINTS = 240  # points of the test set that are drawn
+SHADES = (0.35, 0.18)  # opacity of each interval
 
 
 def arrays(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, np.ndarray]:
@@ -86,3 +90,90 @@ def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list
         f"Networks with a lower MAE at every step than {'; than '.join(beaten)}.",
         *fitting.diverged(outcomes),
     ]
+
+
+def figures(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
+    """Returns the caption and drawing of each figure, by file name."""
+    fed_back = [outcome for outcome in outcomes if outcome.network.trainer.model.horizon == 1]
+    best = fitting.best_outcome(fed_back or outcomes)
+    units = f"(units of {data.series.name})"
+    errors = [_Panel(f"MAE {units}", lambda s: s.mae), _Panel(f"RMSE {units}", lambda s: s.rmse)]
+    intervals = [
+        _Panel("inside the 80% interval (%)", lambda s: 100 * s.coverage[0], 80),
+        _Panel("inside the 95% interval (%)", lambda s: 100 * s.coverage[1], 95),
+        _Panel(f"width of the 95% interval {units}", lambda s: s.width[1]),
+    ]
+    return {
+        "forecasts.png": ("Forecasts of the test set", functools.partial(_forecasts, data, best)),
+        "errors.png": (
+            "Error by steps ahead, with the range over seeds",
+            functools.partial(_by_step, data, results, errors),
+        ),
+        "coverage.png": ("Coverage and width of the intervals", functools.partial(_by_step, data, results, intervals)),
+    }
+
+
+def _forecasts(data: Data, outcome: fitting.Outcome[Result[Scores]]) -> bytes:
+    """Draws a network's forecasts one step ahead, and all steps ahead from a few origins."""
+    origins, (center, lower, upper) = data.origins(), outcome.test.output
+    count = min(MAX_POINTS, len(origins.points))
+    points, observed = origins.points[:count] + 1, origins.actual[0, :count]
+    figure = plotting.figure((11, 7.4))
+    above, below = figure.subplots(2, 1, sharex=True, sharey=True)
+    for axis in (above, below):
+        axis.plot(points, observed, color="black", lw=1.1, label="observed")
+        axis.set_ylabel(data.series.name)
+        axis.grid(alpha=0.3)
+    above.plot(points, center[0, :count], color="C0", lw=1, label="forecast")
+    for low, high, probability, alpha in zip(lower, upper, INTERVALS, SHADES, strict=True):
+        band: dict[str, Any] = {"color": "C0", "alpha": alpha, "lw": 0}
+        above.fill_between(points, low[0, :count], high[0, :count], label=f"{probability:.0%} interval", **band)
+        for start in range(0, count, max(data.horizon, 8)):
+            steps = min(data.horizon, count - start)
+            below.fill_between(points[start] + np.arange(steps), low[:steps, start], high[:steps, start], **band)
+    for start in range(0, count, max(data.horizon, 8)):
+        steps = min(data.horizon, count - start)
+        below.plot(points[start] + np.arange(steps), center[:steps, start], color="C0", lw=1.3)
+        below.axvline(points[start] - 0.5, color="grey", lw=0.6, ls=":")
+    above.set_title(f"{outcome.network.name}: one step ahead")
+    below.set_title(f"up to {data.horizon} steps ahead of each dotted line")
+    data.label_time(below, points, 6)
+    above.legend(frameon=False, ncols=4, loc="upper left")
+    drawn = np.concatenate([observed, lower[-1, 0, :count], upper[-1, 0, :count]])
+    drawn = drawn[np.isfinite(drawn)]  # a diverged network's are not
+    margin = np.ptp(drawn)
+    above.set_ylim(drawn.min() - 0.1 * margin, drawn.max() + 0.25 * margin)
+    return plotting.png(figure)
+
+
+class _Panel(NamedTuple):
+    ylabel: str
+    curve: Callable[[Scores], np.ndarray]
+    expected: float | None = None  # None: an error or a width, on a logarithmic axis
+
+
+def _by_step(data: Data, results: Results, panels: Sequence[_Panel]) -> bytes:
+    """Draws curves over the steps ahead: a line for each baseline and ensemble, a band over a network's seeds."""
+    figure = plotting.figure((1 + 4.2 * len(panels), 4.6))
+    axes = figure.subplots(1, len(panels))
+    steps = np.arange(1, data.horizon + 1)
+    greys, colors = iter(("0.75", "0.55", "black")), iter(f"C{i % 10}" for i in range(len(results)))
+    for name, result in results.items():
+        color, style = (next(colors), "-") if result.is_network else (next(greys), "--")
+        for axis, panel in zip(axes, panels, strict=True):
+            curve = panel.curve(result.scores)
+            if not np.isnan(curve).all():
+                axis.plot(steps, curve, color=color, ls=style, marker="o", ms=3, label=name)
+            if result.is_network:
+                seeds = np.array([panel.curve(scores) for scores in result.per_seed])
+                axis.fill_between(steps, seeds.min(axis=0), seeds.max(axis=0), color=color, alpha=0.12, lw=0)
+    for axis, panel in zip(axes, panels, strict=True):
+        axis.set(xlabel="steps ahead", ylabel=panel.ylabel, xticks=steps[:: -(-len(steps) // 14)])
+        axis.grid(alpha=0.3, which="both")
+        if panel.expected is None:
+            axis.set_yscale("log")
+        else:
+            axis.axhline(panel.expected, color="black", lw=1, ls=":")
+            axis.set_ylim(min(50, axis.get_ylim()[0]), 101)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return plotting.png(figure)

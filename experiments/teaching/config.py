@@ -51,9 +51,8 @@ def plan(config: Config) -> list[Setup]:
 
 def _setup(config: Config, program: Program) -> Setup:
     steps, size, features = program.xs.shape
-    if config.cell is None and program.name == "generator":
-        cell: Cell = VanillaRNN(features, HIDDEN_SIZE, jax.nn.relu)
-    else:
+    cell: Cell = VanillaRNN(features, HIDDEN_SIZE, jax.nn.relu)
+    if config.cell is not None or program.name == "classifier":
         cell = networks.make_stack(config.cell or "lstm", features, HIDDEN_SIZE, steps, program.layers)
     model = Classifier(cell, program.classes)
     xs, labels = jnp.zeros((steps, 2, features)), jnp.zeros(2, int)

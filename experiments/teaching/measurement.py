@@ -1,7 +1,4 @@
-"""The forms of a program, trained and compared with rnn_jax by their losses.
-
-A form is a program in one library: the same computation as in rnn_jax, or as a user of the library writes it.
-"""
+"""Trains a program's forms, in each library the same computation as here and as its users write it; compares losses."""
 
 import functools
 import time
@@ -10,10 +7,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from sklearn.metrics import accuracy_score
 
 from experiments import peers
 from experiments.peers import Network
-from experiments.teaching.programs import Setup, accuracy
+from experiments.teaching.programs import Setup
 from rnn_jax import training
 from rnn_jax.models import Classifier
 from rnn_jax.training.step import descend
@@ -61,11 +59,7 @@ def create(trainer: training.Trainer[Classifier], state: training.TrainState) ->
 def measure(
     setup: Setup, form: str, network: Network, curves: dict[str, np.ndarray], session: training.Session
 ) -> dict[str, Any] | None:
-    """Trains and evaluates a network, and adds its losses [steps] to those of the other forms.
-
-    Returns:
-      The flat record; None if the session was stopped.
-    """
+    """Trains a network and adds its losses [steps] to `curves`; returns the flat record, or None if it was stopped."""
     program, trainer = setup.program, setup.trainer
     steps, seconds = list[float](), list[float]()
     for epoch in setup.batches:
@@ -98,7 +92,7 @@ def measure(
         "steps": setup.steps,
         "loss/first_step": losses[0],
         "loss/last_epoch": float(np.average(losses[-len(sizes) :], weights=sizes)),
-        "training/accuracy": accuracy(network.scores, program.xs, program.labels),
+        "training/accuracy": accuracy_score(program.labels, network.scores(program.xs).argmax(axis=-1)),
         **program.evaluate(network.scores),
         "seconds": sum(seconds),
         "seconds_per_epoch": float(np.median(seconds[1:] or seconds)),  # the first epoch compiles

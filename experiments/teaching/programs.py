@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import accuracy_score
 
 from experiments.peers import Scores
 from rnn_jax import training
@@ -60,20 +61,15 @@ def generator(text: str) -> Program:
 def classifier(seed: int) -> Program:
     """Returns the program that classifies standard normal sequences with random labels, which can only be memorised."""
     rng = np.random.default_rng([seed, 0])
-    (xs, labels), fresh = (
+    (xs, labels), (fresh, fresh_labels) = (
         (rng.standard_normal((LENGTH, EXAMPLES, FEATURES), np.float32), rng.integers(0, CLASSES, EXAMPLES, np.int32))
         for _ in ("training", "fresh")
     )
 
     def evaluate(scores: Scores) -> dict[str, float]:
-        return {"fresh/accuracy": accuracy(scores, *fresh)}
+        return {"fresh/accuracy": accuracy_score(fresh_labels, scores(fresh).argmax(axis=-1))}
 
     return Program("classifier", "Sequence classifier", 2, 20, xs, labels, CLASSES, evaluate)
-
-
-def accuracy(scores: Scores, xs: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the share of sequences [T, N, F] whose highest score is that of their label [N]."""
-    return float(np.mean(np.argmax(scores(xs), axis=-1) == labels))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

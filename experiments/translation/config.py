@@ -46,7 +46,7 @@ class Config(FitConfig):
     readout: int = setting(256, "Features from which words are read with attention; without it, the units are.")
     dropout: float = setting(0.0, "Share of the words' features dropped, in encoder and decoder.", share=True)
     own_words: float = setting(
-        0.0, "Probability that in training a decoder reads its own prediction (Bengio 2015).", checked=False
+        0.0, "Probability that in training a decoder reads its own prediction (Bengio 2015).", least=0, most=1
     )
     batch_size: int = setting(64, "Pairs in an optimization step.")
     buckets: int = setting(3, "Lengths that the training pairs are padded to.")
@@ -82,8 +82,6 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
     flags.check(config)
     if not 0 <= config.length_penalty < math.inf:
         raise UserError(f"--length_penalty must be a number of at least 0, got {config.length_penalty}")
-    if not 0 <= config.own_words <= 1:
-        raise UserError(f"--own_words must be from 0 to 1, got {config.own_words}")
     if config.hidden_size % 2:
         raise UserError(f"--hidden_size must be even, for two directions of one size, got {config.hidden_size}")
     try:
@@ -94,11 +92,9 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
         corpus = load(config, (source, target))
     if corpus.by_words:
         scoring.check_sacrebleu()
-    made = []
-    for name in config.attention:
-        label = "no attention" if name == "none" else f"attention: {name}"
-        made.append(Network(name, config.trainer(_model(config, name, corpus), corpus.buckets), label))
-    return corpus, made
+    trainers = {name: config.trainer(_model(config, name, corpus), corpus.buckets) for name in config.attention}
+    labels = {name: "no attention" if name == "none" else f"attention: {name}" for name in trainers}
+    return corpus, [Network(name, trainer, labels[name]) for name, trainer in trainers.items()]
 
 
 def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
