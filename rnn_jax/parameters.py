@@ -60,7 +60,7 @@ def _expected(owner: Any) -> Any:
 def _fits(leaf: Any, like: Any) -> bool:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
         return False
-    if np.shape(leaf) != like.shape:
+    if np.shape(leaf) != like.shape or (isinstance(leaf, np.ndarray) and not leaf.dtype.isnative):
         return False
     dtype = getattr(leaf, "dtype", type(leaf))
     return dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jnp.inexact) == jnp.issubdtype(like.dtype, jnp.inexact)

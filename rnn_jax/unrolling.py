@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers, masking, mesh, noise, parameters, static
+from rnn_jax import arrays, integers, masking, mesh, noise, parameters, static
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, UnrollOptions
@@ -114,8 +114,11 @@ def checked(
     cell: Cell, params: Params, xs: Any, state: State | None = None, *, lengths: Any = None, resets: Any = None
 ) -> Sequences:
     """Checks the arguments of `unroll`; raises its errors."""
+    static.refuse_class(cell, "unroll: cell")
+    if not isinstance(cell, Cell):
+        raise TypeError(f"unroll: cell must be a rnn_jax.Cell, got {type(cell).__name__}; derive from Cell")
     static.check(cell, "unroll: cell")
-    xs = jax.tree.map(_native, xs)
+    xs = arrays.native(xs, "unroll")
     shape = _check_inputs(cell, xs)
     parameters.check(cell, params)
     steps, batch_shape = shape[0], shape[1:]
@@ -123,26 +126,13 @@ def checked(
     if state is None:
         state = cell.initial_state(params, batch_shape)
     else:
+        state = arrays.native(state, "unroll", "state")
         _check_same(f"unroll: state for {type(cell).__name__} and xs of batch shape {batch_shape}", state, initial)
     state = mesh.split_as(xs, state, _BATCH)
     lengths = mesh.split_as(xs, _check_lengths(lengths, steps, batch_shape), _BATCH)
     resets = mesh.split_as(xs, _check_resets(resets, shape), slice(-1))
     valid = None if lengths is None else masking.before_end(lengths, steps)
     return Sequences(masking.blank(xs, valid), state, lengths, resets, valid, shape)
-
-
-def _native(x: Any) -> Any:
-    """Returns an array in the machine's byte order: files hold others (`>f4`), which JAX refuses.
-
-    Raises:
-      TypeError: if it is an array of another library.
-    """
-    if isinstance(x, np.ndarray):
-        return x.astype(x.dtype.newbyteorder("="), copy=False)
-    if hasattr(x, "dtype") and not isinstance(x, jax.Array | np.generic):
-        name = f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}"
-        raise TypeError(f"unroll: xs must be a JAX or NumPy array, got {name}; convert it by numpy.asarray(xs)")
-    return x
 
 
 def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
@@ -190,7 +180,7 @@ def _check_lengths(lengths: Any, steps: int, batch_shape: tuple[int, ...]) -> ja
 def _check_resets(resets: Any, shape: tuple[int, ...]) -> jax.Array | None:
     if resets is None:
         return None
-    resets = jnp.asarray(resets)
+    resets = jnp.asarray(arrays.native(resets, "unroll", "resets"))
     if resets.dtype != jnp.bool_:
         raise TypeError(f"unroll: resets must be booleans, got {resets.dtype}; pass resets != 0")
     if resets.shape != shape:

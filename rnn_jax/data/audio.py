@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import checks, files, integers
+from rnn_jax import arrays, checks, files, integers
 from rnn_jax.static import Static
 
 FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
@@ -236,6 +236,7 @@ def spec_augment(
     Returns:
       The frames, changed [T, B, F].
     """
+    frames = arrays.native(frames, "spec_augment", "frames")
     size, batch_size, features = frames.shape
     lengths = jnp.asarray(integers.int32(lengths, "spec_augment: lengths"))
     key_gain, key_bands, key_steps = jax.random.split(key, 3)

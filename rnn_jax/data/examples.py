@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from rnn_jax import integers
 
@@ -46,13 +47,16 @@ class Examples(NamedTuple):
         """Returns self after checking the shapes.
 
         Raises:
-          ValueError: if there is no array or no example, or arrays differ in the number of examples.
+          ValueError: if there is no array or no example, or arrays differ in the number of examples; if one is in
+            another byte order than the machine's.
         """
         named = [(f"steps{jax.tree_util.keystr(p)}", leaf, 1) for p, leaf in jax.tree.leaves_with_path(self.steps)]
         named += [(f"whole{jax.tree_util.keystr(p)}", leaf, 0) for p, leaf in jax.tree.leaves_with_path(self.whole)]
         if not named:
             raise ValueError("Examples: steps and whole must hold at least one array, got none")
         for name, leaf, axis in named:
+            if isinstance(leaf, np.ndarray) and not leaf.dtype.isnative:
+                raise ValueError(f"Examples: {name} must be in the machine's byte order, got {leaf.dtype}")
             if leaf.ndim <= axis:
                 expected = "[T, N, ...]" if axis else "[N, ...]"
                 raise ValueError(f"Examples: {name} must be {expected}, got shape {list(leaf.shape)}")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers, parameters
+from rnn_jax import arrays, integers, parameters
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics import product
 from rnn_jax.diagnostics.coordinates import ravel
@@ -44,7 +44,7 @@ def step_jacobians(cell: Cell, params: Params, xs: jax.Array) -> jax.Array:
     Raises:
       TypeError, ValueError: as `rnn_jax.unroll`.
     """
-    return _step_jacobians(cell, params, xs)
+    return _step_jacobians(cell, params, arrays.native(xs, "step_jacobians"))
 
 
 def jacobian_singular_values(cell: Cell, params: Params, xs: jax.Array, lags: Sequence[int]) -> jax.Array:
@@ -75,7 +75,7 @@ def jacobian_singular_values(cell: Cell, params: Params, xs: jax.Array, lags: Se
       TypeError: if `lags` are not integers, or as `rnn_jax.unroll`.
       ValueError: if a lag is not from 0 to T, or as `rnn_jax.unroll`.
     """
-    ks = np.asarray(lags)
+    ks, xs = np.asarray(lags), arrays.native(xs, "jacobian_singular_values")
     if ks.ndim != 1 or not ks.size or not np.issubdtype(ks.dtype, np.integer):
         raise TypeError(f"jacobian_singular_values: lags must be a sequence of integers, got {lags!r}")
     ks = integers.int32(ks, "jacobian_singular_values: lags")
@@ -107,7 +107,7 @@ def jacobian_norm_bound(cell: Cell, params: Params, xs: jax.Array) -> jax.Array:
     Raises:
       TypeError, ValueError: as `rnn_jax.unroll`.
     """
-    return _jacobian_norm_bound(cell, params, xs)
+    return _jacobian_norm_bound(cell, params, arrays.native(xs, "jacobian_norm_bound"))
 
 
 @functools.partial(jax.jit, static_argnames="cell")

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks
+from rnn_jax import arrays, checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics import product
 from rnn_jax.diagnostics.jacobians import identity_like, states_before, step_jacobian, vmap_batch
@@ -47,6 +47,7 @@ def lyapunov_spectrum(cell: Cell, params: Params, xs: jax.Array, warmup: int, st
       ValueError: if `warmup` is not less than T, or as `rnn_jax.unroll`.
     """
     checks.integer_at_least(0, warmup, "lyapunov_spectrum: warmup")
+    xs = arrays.native(xs, "lyapunov_spectrum")
     steps = jnp.shape(xs)[0] if jnp.ndim(xs) else 0
     if warmup >= steps:
         raise ValueError(f"lyapunov_spectrum: warmup must be less than the T = {steps} steps of xs, got {warmup}")

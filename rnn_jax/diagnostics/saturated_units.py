@@ -26,6 +26,7 @@ from jax.extend.core.primitives import (
     tanh_p,
 )
 
+from rnn_jax import arrays
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.jacobians import states_before
 
@@ -68,6 +69,7 @@ def saturation(cell: Cell, params: Params, xs: jax.Array) -> dict[str, Saturatio
       TypeError: as `rnn_jax.unroll`.
       ValueError: if `xs` has no steps or no sequences, or as `rnn_jax.unroll`.
     """
+    xs = arrays.native(xs, "saturation")
     if jnp.ndim(xs) and not np.prod(jnp.shape(xs)[:-1]):
         raise ValueError(f"saturation: xs must hold at least one step of one sequence, got shape {jnp.shape(xs)}")
     return dict(_saturation(cell, params, xs))

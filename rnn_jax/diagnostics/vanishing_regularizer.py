@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import arrays
 from rnn_jax.cell import Cell, Params
 from rnn_jax.diagnostics.jacobians import states_before
 from rnn_jax.diagnostics.lag_gradients import state_gradients
@@ -46,7 +47,7 @@ def omega(cell: Cell, params: Params, xs: jax.Array, loss: Callable[[Any], jax.A
     Raises:
       TypeError, ValueError: as `rnn_jax.unroll`.
     """
-    constant = jax.lax.stop_gradient(params)
+    constant, xs = jax.lax.stop_gradient(params), arrays.native(xs, "omega")
     before = jax.lax.stop_gradient(states_before(cell, constant, xs))
     gradients = jax.lax.stop_gradient(floats(state_gradients(cell, constant, xs, loss)))
     leading = xs.ndim - 1  # time and batch

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from rnn_jax import noise
+from rnn_jax import arrays, noise
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart
@@ -44,7 +44,7 @@ class BPTT(Static):
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> SegmentStart:
         """Returns the carry before the first segment; see `Estimator.init`."""
-        return SegmentStart.create(cell, params.cell, xs, state, key)
+        return SegmentStart.create(cell, params.cell, arrays.native(xs, "BPTT"), state, key)
 
     def __call__(
         self,

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import flatten_util
 
-from rnn_jax import masking, noise
+from rnn_jax import arrays, masking, noise
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, require_step
@@ -93,6 +93,7 @@ class Online(Static, abc.ABC):
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> OnlineCarry:
         """Returns the carry before the first segment; see `Estimator.init`."""
+        xs = arrays.native(xs, type(self).__name__)
         start = SegmentStart.create(cell, params.cell, xs, state, key)
         require_step(self, cell, params.cell, xs)
         if self.is_random and start.key is None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, masking, noise
+from rnn_jax import arrays, checks, masking, noise
 from rnn_jax.cell import Cell, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, flagged, require_step
@@ -93,6 +93,7 @@ class TBPTT(Static):
         self, cell: Cell, params: ReadoutParams, xs: Any, state: State | None = None, key: noise.Key = noise.NOT_GIVEN
     ) -> Window:
         """Returns the carry before the first segment; see `Estimator.init`."""
+        xs = arrays.native(xs, "TBPTT")
         start = SegmentStart.create(cell, params.cell, xs, state, key)
         require_step(self, cell, params.cell, xs)
         if not self.overlap:

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks
+from rnn_jax import arrays, checks
 from rnn_jax.static import Static
 
 SIZE = 3  # height and width of every kernel
@@ -74,7 +74,7 @@ class ImageEncoder(Static):
           TypeError: if images are not floating point.
           ValueError: if they have another shape.
         """
-        images = jnp.asarray(images)
+        images = jnp.asarray(arrays.native(images, "ImageEncoder", "images"))
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise TypeError(f"ImageEncoder: images must be floating point, got {images.dtype}")
         if images.shape[-3:] != self.shape:
