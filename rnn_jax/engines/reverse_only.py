@@ -15,7 +15,7 @@ from jax.interpreters import ad, batching, mlir
 
 
 def marked(engine: Any, arguments: Any) -> Any:
-    """Returns the arguments; forward-mode differentiation of what is computed from them names the engine.
+    """Returns the arguments; differentiation of a function of them in forward mode names the engine.
 
     Raises:
       TypeError: if they are differentiated by `jax.jvp` or `jax.jacfwd`, also within `jax.jit`.
