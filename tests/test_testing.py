@@ -11,6 +11,7 @@ from rnn_jax import BPTT, GRU, LSTM, Bidirectional, Cell, Checkpointed, Hoisted,
 from rnn_jax.engines import Associative, Fused
 from rnn_jax.testing import cells, engines, estimators
 from rnn_jax.testing import tasks as task_checks
+from rnn_jax.testing.comparison import Check
 
 
 class Leaky(Cell):
@@ -110,6 +111,14 @@ def test_an_error_of_the_cells_own_code_is_one_sentence():
         testing.check_cell(Leaky)
     with pytest.raises(TypeError, match=r"check_layer: layer must be a rnn_jax\.Layer, got Leaky"):
         testing.check_layer(Leaky(2, 3))
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "highest"), ("high", "high")])
+def test_products_are_full_unless_jax_was_told_otherwise(chosen, expected):
+    seen = []
+    with jax.default_matmul_precision(chosen):
+        Check("cell", "property", lambda: seen.append(jax.config.jax_default_matmul_precision))()
+    assert seen == [expected]
 
 
 @pytest.mark.extended

@@ -26,9 +26,14 @@ class Check(NamedTuple):
         return cls(subject, f"{sentence}{suffix}", lambda: check(*arguments))
 
     def __call__(self) -> None:
-        """Checks the property; an error of the object's own code becomes a sentence that names the property."""
+        """Checks the property; an error of the object's own code becomes a sentence that names the property.
+
+        Products are full float32, unless JAX was told otherwise: the tolerances are for those.
+        """
+        chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]  # as JAX documents
         try:
-            self.call()
+            with jax.default_matmul_precision(chosen or "highest"):
+                self.call()
         except ContractError:
             raise
         except Exception as error:  # user code may raise anything
