@@ -30,6 +30,14 @@ def test_files_without_text_are_refused_by_name(tmp_path):
             read_text(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16le", "utf-16be"])
+def test_a_text_in_utf_16_is_refused_with_its_encoding(tmp_path, encoding):
+    path = tmp_path / "text.txt"
+    path.write_bytes("Grüß Gott\n".encode(encoding))
+    with pytest.raises(ValueError, match=rf"must be a UTF-8 text, got .*UTF-16 \(`iconv -f {encoding} -t utf-8`"):
+        read_text(path)
+
+
 def test_the_standard_library_is_the_same_text_every_time():
     text = standard_library(3000)
     assert len(text) == 3000

@@ -42,7 +42,8 @@ def read_text(path: str | Path) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(f"{path}: must be a UTF-8 text, got UTF-16 (`iconv -f utf-16 -t utf-8` converts it)")
     if (at := content.find(0)) >= 0:
-        kind = "a binary file, or UTF-16 (`iconv -f utf-16le -t utf-8` converts it)"
+        order = "le" if at % 2 else "be"
+        kind = f"a binary file, or UTF-16 (`iconv -f utf-16{order} -t utf-8` converts it)"
         raise ValueError(f"{path}, line {_line(content, at)}: must be a UTF-8 text, got a zero byte at {at:,}: {kind}")
     try:
         text = content.decode("utf-8-sig")
