@@ -152,13 +152,13 @@ def has_path(labels: Any, label_lengths: Any, lengths: Any) -> jax.Array:
       lengths: number of steps of each sequence, integers [B].
     """
     labels = jnp.asarray(integers.int32(labels, "has_path: labels"))
-    return _least_steps(labels, label_lengths) <= jnp.asarray(integers.int32(lengths, "has_path: lengths"))
-
-
-def _least_steps(labels: jax.Array, label_lengths: Any) -> jax.Array:
-    """Returns the number of steps [B] that labels [N, B] need: one each, and one between equal neighbours."""
     inside = masking.before_end(label_lengths, len(labels))
-    return jnp.sum(inside, axis=0) + jnp.sum(inside[1:] & (labels[1:] == labels[:-1]), axis=0)
+    return _least_steps(labels, inside) <= jnp.asarray(integers.int32(lengths, "has_path: lengths"))
+
+
+def _least_steps(labels: Any, inside: Any) -> Any:
+    """Returns the number of steps [B] that labels [N, B] need: one each, and one between equal neighbours."""
+    return inside.sum(axis=0) + (inside[1:] & (labels[1:] == labels[:-1])).sum(axis=0)
 
 
 def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
@@ -170,7 +170,8 @@ def _check(labels: Any, label_lengths: Any, lengths: Any, count: int) -> None:
     if any(isinstance(array, jax.core.Tracer) for array in (labels, label_lengths, lengths)):
         return
     labels, label_lengths, lengths = np.asarray(labels), np.asarray(label_lengths), np.asarray(lengths)
-    least_steps = np.asarray(_least_steps(jnp.asarray(labels), label_lengths))
+    # By NumPy: within `jax.jit` operations of JAX give tracers, of constants too.
+    least_steps = _least_steps(labels, np.arange(len(labels))[:, None] < label_lengths)
     for column, (size, steps) in enumerate(zip(label_lengths.tolist(), lengths.tolist(), strict=True)):
         if not 0 <= size <= len(labels):
             raise ValueError(f"CTC: label_lengths must be in [0, {len(labels)}], got {size} at {column}")
