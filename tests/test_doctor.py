@@ -183,6 +183,7 @@ EXTENDED = [
     "plateau: copying with a sound gradient",
     "closed gates: forget bias -3",
     "learning rate 100 times too high",
+    "learning rate that diverges",
 ]
 
 

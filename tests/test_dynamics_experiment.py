@@ -35,6 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished: tuple[Path, list]) -> None:
     folder, records = finished
     figures = {"spectrum.png", "training.png"}
@@ -50,6 +51,7 @@ def test_writes_its_files(finished: tuple[Path, list]) -> None:
     assert places == [(c, seed, step) for c in TINY.cells for seed in range(2) for step in range(3)]
 
 
+@pytest.mark.extended
 def test_records_agree_with_the_arrays(finished: tuple[Path, list]) -> None:
     folder, records = finished
     arrays = np.load(folder / "arrays.npz")
@@ -65,12 +67,14 @@ def test_records_agree_with_the_arrays(finished: tuple[Path, list]) -> None:
         assert 0 <= float(record["reach/horizon"]) <= 7
 
 
+@pytest.mark.extended
 def test_training_changes_what_is_measured(finished: tuple[Path, list]) -> None:
     exponents = np.load(finished[0] / "arrays.npz")["irnn/dynamics/lyapunov"]
     assert (exponents[:, 0] != exponents[:, 1]).any()
     assert (exponents[:, 1] != exponents[:, 2]).any()
 
 
+@pytest.mark.extended
 def test_an_irnn_at_initialisation_keeps_what_its_relus_let_through(finished: tuple[Path, list]) -> None:
     # W_h is the identity: every exponent is 0, or -inf if a unit is off; the largest singular value is 1.
     start = [r for r in finished[1] if r["run"] == "irnn" and r["step"] == 0]
@@ -82,6 +86,7 @@ def test_an_irnn_at_initialisation_keeps_what_its_relus_let_through(finished: tu
         assert record["log_singular_value/lag 7"] == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.extended
 def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
     runs = evidence.read(str(finished[0]))
     assert {name: set(seeds) for name, seeds in runs.items()} == {name: {0, 1} for name in TINY.cells}

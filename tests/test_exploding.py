@@ -42,6 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished: tuple[Path, list]) -> None:
     folder, records = finished
     figures = {"boundary.png", "training.png"}
@@ -57,6 +58,7 @@ def test_writes_its_files(finished: tuple[Path, list]) -> None:
     assert [r["gain"] for r in records if r["run"].startswith("relu/none")] == [0.5, 0.5, 20, 20]
 
 
+@pytest.mark.extended
 def test_a_linear_orthogonal_network_has_the_slope_ln_g_and_meets_its_bound(finished: tuple[Path, list]) -> None:
     selected = [r for r in finished[1] if r["run"].startswith("initial/orthogonal/linear")]
     assert len(selected) == 4
@@ -66,6 +68,7 @@ def test_a_linear_orthogonal_network_has_the_slope_ln_g_and_meets_its_bound(fini
         assert record["before/largest_singular_value"] == pytest.approx(record["gain"], rel=1e-5)
 
 
+@pytest.mark.extended
 def test_no_slope_exceeds_the_bound_and_a_gaussian_matrix_has_another(finished: tuple[Path, list]) -> None:
     selected = [r for r in finished[1] if r["run"].startswith("initial/") and r["gain"] == 0.5]
     slopes, bounds = (np.array([float(r[f]) for r in selected]) for f in ("before/slope", "theory/bound"))
@@ -76,6 +79,7 @@ def test_no_slope_exceeds_the_bound_and_a_gaussian_matrix_has_another(finished: 
     assert all(r["before/largest_singular_value"] != pytest.approx(0.5, rel=1e-3) for r in gaussian)
 
 
+@pytest.mark.extended
 def test_the_step_of_divergence_is_that_of_the_arrays(finished: tuple[Path, list]) -> None:
     folder, records = finished
     arrays = np.load(folder / "arrays.npz")
@@ -93,6 +97,7 @@ def test_the_step_of_divergence_is_that_of_the_arrays(finished: tuple[Path, list
             assert not np.isfinite(norms[record["diverged_at"] - 1])
 
 
+@pytest.mark.extended
 def test_clipped_percent_is_that_of_the_clipping(finished: tuple[Path, list]) -> None:
     by_clipping = {
         clipping: [r["clipped_percent"] for r in finished[1] if r.get("clipping") == clipping]
@@ -102,6 +107,7 @@ def test_clipped_percent_is_that_of_the_clipping(finished: tuple[Path, list]) ->
     assert max(by_clipping["adaptive"]) == 100
 
 
+@pytest.mark.extended
 def test_the_doctor_reads_every_run(finished: tuple[Path, list]) -> None:
     folder, records = finished
     runs = evidence.read(str(folder))
