@@ -8,6 +8,9 @@ breaks it on purpose.
 import functools
 import logging
 import re
+import subprocess
+import sys
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -258,3 +261,31 @@ def test_it_compiles(name, hidden, batch, target):
     xs = jax.ShapeDtypeStruct((100, batch, D), jnp.float32)
     compiled = targets.compile_for(jax.grad(loss), params, xs, target=target)
     assert targets.total(compiled).kernels == 2
+
+
+@pytest.mark.extended
+def test_a_time_step_costs_a_twentieth_of_what_it_does_in_a_loop():
+    # In a process of its own: a TPU's compiler reads when it starts what it is to write.
+    program = """
+        import jax, rnn_jax
+        from rnn_jax import bundles, targets
+
+        bundles.record()
+        cell = rnn_jax.LSTM(128, 128)
+        params = jax.eval_shape(cell.init, jax.random.key(0))
+        xs = jax.ShapeDtypeStruct((100, 32, 128), "float32")
+
+        def gradient(engine):
+            return jax.grad(lambda p, x: (rnn_jax.unroll(cell, p, x, engine=engine)[1] ** 2).mean(), argnums=(0, 1))
+
+        kernels = bundles.of(targets.compile_for(gradient(rnn_jax.Fused()), params, xs))
+        loops = targets.loops(targets.compile_for(gradient(rnn_jax.Scan()), params, xs))
+        assert sorted(kernels) == ["time_loop.1", "time_loop_reverse.1"], kernels
+        assert 0 < 20 * sum(kernels.values()) < sum(loop.cycles for loop in loops), (kernels, loops)
+        """
+    try:
+        targets.find("v5e")
+    except ImportError as error:
+        pytest.skip(str(error))
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

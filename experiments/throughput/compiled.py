@@ -22,7 +22,7 @@ from experiments.common.figures import grouped_bars
 from experiments.common.flags import UserError, setting
 from experiments.throughput import part
 from experiments.throughput.problem import CELLS, Problem
-from rnn_jax import engines, plotting, targets
+from rnn_jax import bundles, engines, plotting, targets
 
 PEERS = ("linen", "nnx", "haiku")
 ENGINES: dict[str, Any] = {
@@ -56,6 +56,8 @@ class Options(part.Options):
         unknown = [name for name in self.cells if name not in CELLS]
         if unknown and not self.compile_for:
             raise UserError(f"--cells: unknown {unknown[0]!r}: known are {', '.join(CELLS)}")
+        if self.compile_for:
+            bundles.record()
         with contextlib.suppress(RuntimeError):  # JAX has started already
             if self.compile_for:
                 jax.config.update("jax_platforms", "cpu")  # it need not search for the devices
@@ -139,12 +141,15 @@ def _versions(target: str) -> str:
 def _numbers(compiled: jax.stages.Compiled, steps: int) -> part.Record:
     """Returns what the loops launch in a time step, in each direction, and what the whole program does."""
     found, total, memory = targets.loops(compiled), targets.total(compiled), targets.memory(compiled)
-    numbers: part.Record = {"ops": total.ops, "cycles": total.cycles, "kernels": total.kernels}
+    kernels = bundles.of(compiled)  # one iteration is a time step, in a kernel of this library
+    cycles = None if total.cycles is None else total.cycles + steps * sum(kernels.values())
+    numbers: part.Record = {"ops": total.ops, "cycles": cycles, "kernels": total.kernels}
     for direction, is_backward in (("forward", False), ("backward", True)):
         each = [loop for loop in found if loop.is_backward == is_backward]
         numbers[f"{direction}_ops"] = sum(loop.ops * loop.iterations for loop in each) / steps
-        cycles = sum((loop.cycles or 0) * loop.iterations for loop in each) / steps
-        numbers[f"{direction}_cycles"] = None if total.cycles is None else cycles
+        in_kernels = sum(count for name, count in kernels.items() if ("reverse" in name) == is_backward)
+        in_loops = sum((loop.cycles or 0) * loop.iterations for loop in each) / steps
+        numbers[f"{direction}_cycles"] = None if total.cycles is None else in_loops + in_kernels
     return numbers | {f"{name}_bytes": value for name, value in memory._asdict().items()}
 
 
@@ -221,9 +226,9 @@ COMPILED = part.Part(
     },
     f"Compiled, not run: {datetime.date.today()}, {{versions}}. Forward and backward. ops, cycles: launched operations "
     "(kernels) and the compiler's estimate in the loops, forward + backward, a time step; Mcycles: of the whole "
-    "program; a custom kernel's are not in it. MB: temporary memory outside the chip. largest T: that fits in the "
-    "device's memory, on a line through two compilations. -: not known, or rejected for the reason below. haiku's RNN "
-    "and GRU are other functions.",
+    "program; a Pallas kernel's are the instruction bundles of its loop. MB: temporary memory outside the chip. "
+    "largest T: that fits in the device's memory, on a line through two compilations. -: not known, or rejected for "
+    "the reason below. haiku's RNN and GRU are other functions.",
     figure=_figure,
     findings=_findings,
 )
