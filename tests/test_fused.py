@@ -226,6 +226,31 @@ def test_what_the_kernel_does_not_take_runs_as_by_hoisted_and_is_logged(cell, re
     assert re.match(f"Fused: {reason}", record.getMessage())
 
 
+def test_forward_mode_and_second_derivatives_are_refused():
+    cell, xs = VanillaRNN(D, H), jnp.ones((T, D))
+
+    def loss(params):
+        return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=Fused())[1] ** 2)
+
+    params = contract.moved_params(cell)
+    with pytest.raises(TypeError, match=r"^Fused: .* reverse mode .*; use engine=Scan\(\)"):
+        jax.jvp(loss, (params,), (params,))
+    for second in (lambda g: jax.jvp(g, (params,), (params,)), lambda g: jax.jacrev(g)(params)):
+        with pytest.raises(TypeError, match=r"^Fused: .* derivative of a gradient; use engine=Scan\(\)"):
+            second(jax.grad(loss))
+
+
+def test_seeds_have_kernels():
+    cell = LSTM(D, 128)
+    params = jax.tree.map(lambda p: jnp.stack([p, p]), contract.moved_params(cell))
+
+    def loss(params, xs):
+        return jnp.sum(rnn_jax.unroll(cell, params, xs, engine=Fused())[1])
+
+    program = jax.jit(jax.vmap(jax.grad(loss), (0, None))).trace(params, jnp.ones((T, B, D)))
+    assert program.lower(lowering_platforms=("tpu",)).as_text().count("tpu_custom_call") == 2
+
+
 def test_a_part_of_a_step_that_depends_on_parameters_alone_is_outside_the_loop():
     cell = User(D, H)
     params, state = contract.moved_params(cell), contract.moved_state(cell, B)

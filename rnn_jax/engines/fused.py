@@ -17,7 +17,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +46,8 @@ class Fused(Static):
     operation for which Pallas has no TPU code is refused by JAX when the program is lowered, by the operation's name.
 
     Memory of the backward pass: the states, and temporarily the drives, cotangents and one array of each step's
-    intermediates, O(T). Forward-mode differentiation of the result is refused, and so is a second derivative: use
-    `Scan` or `Hoisted` for that.
+    intermediates, O(T). Forward-mode differentiation of the result and derivatives of its gradient are refused: use
+    `Scan` for them.
 
     >>> from rnn_jax import LSTM, unroll
     >>> cell = LSTM(2, 3)
@@ -60,7 +60,7 @@ class Fused(Static):
         blocks of 4 steps and 8 sequences: to test a cell's kernel without a TPU.
 
     Raises:
-      TypeError: if the result is differentiated in forward mode.
+      TypeError: if the result is differentiated in forward mode, or its gradient once more.
     """
 
     interpret: bool = False
@@ -90,11 +90,28 @@ class Fused(Static):
 
     def _scan(self, body: time_kernel.Body, params: Params, carry: Any, xs: Any, reverse: bool) -> Any:
         kernel = functools.partial(time_kernel.scan, body, reverse=reverse, interpret=self.interpret)
+        loop = functools.partial(_loop, body, reverse)
         if self.interpret:
-            return kernel(params, carry, xs)
-        return jax.lax.platform_dependent(
-            params, carry, xs, tpu=kernel, default=functools.partial(_loop, body, reverse=reverse)
-        )
+            # The interpreter does not take the grid that `jax.vmap` makes of a kernel's (jax 0.10.2).
+            run = jax.custom_batching.sequential_vmap(kernel)
+        else:
+            run = functools.partial(jax.lax.platform_dependent, tpu=kernel, default=loop)
+        return _differentiated_once(run)(params, carry, xs)
+
+
+def _differentiated_once(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function, which is a part of a gradient's program and refuses to be differentiated itself."""
+    once = jax.custom_jvp(run)
+
+    def refuse(*_: Any) -> NoReturn:
+        raise TypeError("Fused: derivatives must be first ones, got a derivative of a gradient; use engine=Scan()")
+
+    once.defjvp(refuse)
+    return once
+
+
+def _loop(body: time_kernel.Body, reverse: bool, params: Params, carry: Any, xs: Any) -> Any:
+    return jax.lax.scan(functools.partial(body, params), carry, xs, reverse=reverse)[1]
 
 
 def _step(cell: Cell, params: Params, state: State, drive: Any) -> tuple[State, State]:
@@ -111,10 +128,6 @@ def _adjoint_step(cell: Cell, params: Params, later: list[jax.Array], x: Any) ->
         return floats(cell.step(params, refill(before, leaves), drive))
 
     return jax.vjp(step, floats(before))[1](adjoint)[0], adjoint
-
-
-def _loop(body: time_kernel.Body, params: Params, carry: Any, xs: Any, reverse: bool) -> Any:
-    return jax.lax.scan(functools.partial(body, params), carry, xs, reverse=reverse)[1]
 
 
 # What the kernel does not take.

@@ -24,7 +24,7 @@ Body = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 MEMORY = 80 * 2**20  # bytes of VMEM that a kernel may fill; a v5e and a v6e have 128 MiB
 STREAMS = 16 * 2**20  # bytes of VMEM for blocks of inputs and outputs, if more than a step fits
-INTERPRETER = pltpu.InterpretParams(detect_races=False, num_cores_or_threads=2, out_of_bounds_reads="raise")
+INTERPRETER = pltpu.InterpretParams(detect_races=True, num_cores_or_threads=2, out_of_bounds_reads="raise")
 
 
 class Limits(NamedTuple):
