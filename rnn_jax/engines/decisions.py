@@ -1,4 +1,6 @@
-"""The decisions of `Hoisted`, with reason and measurement.
+"""The decisions of `Hoisted` for each platform, with reason and measurement.
+
+On a CPU (`rnn_jax.engines.cpu`), and any platform that is not below:
 
 | decision                         | reason                                         | measured                         |
 |----------------------------------|------------------------------------------------|----------------------------------|
@@ -35,10 +37,47 @@
 |----------------------------------|------------------------------------------------|----------------------------------|
 
 Times are of forward and backward passes on two CPU cores with jaxlib 0.10.2 (November 2026); shapes are (batch, steps,
-input, hidden). The rules are the same on every platform; none was measured on a GPU. BUILD_NOTES.md, "Engines", lists
-further attempts without gain.
+input, hidden). BUILD_NOTES.md, "Engines", lists further attempts without gain.
+
+On a TPU or GPU (`rnn_jax.engines.accelerator`); `PLANS` has what differs between the two:
+
+| decision                         | reason                                         | compiled, not run                |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Inputs are projected before the  | One large product; in the loop, one more       | v5e: RNN (64, 200, 64, 256)      |
+| loop                             | operation a step, and a copy of x_t.           | forward 2,277 cycles, not 13,293 |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Arguments are not kept, but      | One product for all steps costs less than an   | v5e: RNN (32, 100, 128, 128)     |
+| recomputed before the loop, up   | array written in each.                         | 4,322 cycles, not 6,687          |
+| to 512 MB of them: `Plan`        |                                                |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| States s_{t-1} are rows of an    | A row of [T, B, H] at t - 1 and a comparison   | v5e: LSTM (32, 100, 128, 128)    |
+| array that is shifted before     | with 0 are operations of their own; so is the  | backward 8,557 cycles, not       |
+| the loop; no row is overwritten  | row that a CPU reads ahead.                    | 12,750                           |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| Of two arguments (GRU), lambda_t | One array of H columns a step, not two of 3H;  | v5e: GRU (64, 200, 64, 256)      |
+| alone is kept in the loop        | their cotangents are one vjp after the loop.   | 15,220 cycles, not 25,904        |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| TPU: derivatives of `activate`   | The loop is left with products and sums, which | v5e: LSTM (32, 100, 128, 128)    |
+| for all steps before the loop:   | XLA fuses into fewer operations. Memory: LSTM  | backward 6,461 cycles, not 8,557 |
+| `linearise`                      | (128, 784, 1, 128) 882 MB; by `Scan` 956.      |                                  |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| TPU: a single sequence runs      | XLA makes sums of a product with one row;      | v5e: LSTM (1, 1000, 64, 128)     |
+| forward as 8 equal rows: `rows`  | 8 are one tile of the matrix unit.             | forward 7,701 cycles, not 12,275 |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| GPU: the backward step begins    | XLA splits the sum of a small product over     | H200: LSTM 4 launches, not 5.    |
+| with the product of step t + 1:  | blocks; its second part is fused with what     | v5e: up to 27 operations, as XLA |
+| `product_first`                  | follows.                                       | transposes all arrays            |
+|----------------------------------|------------------------------------------------|----------------------------------|
+| GPU: arrays of a state (LSTM h   | Each would be written by a launch of its own.  | H200: LSTM forward 3 launches,   |
+| and c) are written as one: `pack`|                                                | not 4. v5e: no gain              |
+|----------------------------------|------------------------------------------------|----------------------------------|
+
+Compiled on 2026-11-30 with jax 0.10.2 and libtpu 0.0.52, at default precision; cycles are the compiler's estimate for one
+step. None of it was run. `python -m experiments.throughput --compile_for=v5e,h200` prints such figures. The loop counter
+of a GPU is not counted.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -53,6 +92,31 @@ SEGMENT = 25  # steps recomputed at once
 EXPENSIVE = 250  # floating-point operations for each number of an array, above which it is kept
 _MARK = 1009  # size of a batch axis in a trace: a prime that no other axis has
 NEW_MEMORY = 2**25  # bytes of a block that the C library requests anew each time (glibc's largest M_MMAP_THRESHOLD)
+
+SEGMENT_BYTES = 2**29  # of arguments that an accelerator recomputes at once
+LINEARISED = 4  # times the bytes of arguments and states that derivatives may take
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the programs for accelerators (`rnn_jax.engines.accelerator`) differ in.
+
+    Args:
+      linearise: whether the derivatives of `activate` are computed for all steps before the backward loop.
+      product_first: whether an iteration of the backward loop begins with the product of the step after it.
+      pack: whether arrays of a state that are alike are written as one.
+      rows: number of equal rows that stand for a single sequence in the forward loop.
+    """
+
+    linearise: bool
+    product_first: bool
+    pack: bool
+    rows: int
+
+
+_TPU = Plan(linearise=True, product_first=False, pack=False, rows=8)
+_GPU = Plan(linearise=False, product_first=True, pack=True, rows=1)
+PLANS = {"tpu": _TPU, "cuda": _GPU, "rocm": _GPU}  # by platform; any other one runs the program for a CPU
 
 
 def mixes_sequences(cell: Cell, params: Params, state: State, inputs: Any) -> bool:
@@ -163,11 +227,54 @@ def transpose_once(cell: Any, params: Params, state: State, batch: tuple[int, ..
     return any(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(cell.recurrent)(params, state).eqns)
 
 
+def accelerator_segment(arguments: Any, inputs: Any) -> int:
+    """Returns the number of steps whose arguments an accelerator recomputes at once.
+
+    Args:
+      arguments: shapes of the arguments of one step.
+      inputs: inputs [T, *batch, features]; if their batch is split over a mesh, all steps are one segment.
+    """
+    steps = len(jax.tree.leaves(inputs)[0])
+    if (mesh.batch_parts(inputs) or 1) > 1:
+        return steps
+    return max(1, min(steps, SEGMENT_BYTES // max(1, _bytes(arguments))))
+
+
+def linearise_first(derivatives: Any, known: Any) -> bool:
+    """Whether the derivatives of `activate` at all steps are small beside what is in memory: states and arguments.
+
+    They are not if it has a product: its weights would be there once for each step.
+    """
+    return _bytes(derivatives) <= LINEARISED * _bytes(known)
+
+
+def enters_state(cell: Any, params: Params, state: State, drive: Any) -> bool:
+    """Whether `recurrent` reads the state as it is, by the operations of `enter`."""
+    jaxpr = jax.make_jaxpr(lambda s, d: cell.enter(params, s, d))(state, drive).jaxpr
+    return list(jaxpr.outvars) == list(jaxpr.invars[: len(jaxpr.outvars)])
+
+
+def state_read(cell: Any, params: Params, state: State, drive: Any, r: jax.Array | None) -> list[bool]:
+    """Returns for each array of the state that has a gradient whether `activate` reads it, by its operations."""
+
+    def step(state: list[jax.Array], sum_or_r: Any) -> Any:
+        return cell.activate(params, refill(like, state), drive, sum_or_r)
+
+    like, product = state, floats(drive)[0] if r is None else r
+    jaxpr = jax.make_jaxpr(step)(floats(state), product).jaxpr
+    read = [*jaxpr.outvars, *(variable for eqn in jaxpr.eqns for variable in eqn.invars)]
+    used = {variable for variable in read if not hasattr(variable, "val")}
+    return [variable in used for variable in jaxpr.invars[: len(floats(state))]]
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
 def folded_shape(inputs: Any) -> tuple[int, ...]:
     """Returns the leading axes of a product over all steps and sequences, for inputs [T, *batch, features].
 
     They are one only if a CPU device certainly has all sequences. Within `jax.jit` with `in_shardings` this cannot be
     known, so in a process with several devices and without a mesh they stay apart.
     """
-    one_cpu = mesh.batch_parts(inputs) == 1 and jax.default_backend() == "cpu"
-    return (-1,) if one_cpu else jax.tree.leaves(inputs)[0].shape[:-1]
+    return (-1,) if mesh.batch_parts(inputs) == 1 else jax.tree.leaves(inputs)[0].shape[:-1]
