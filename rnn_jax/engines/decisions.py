@@ -47,8 +47,8 @@ On a TPU or GPU (`rnn_jax.engines.accelerator`); `PLANS` has what differs betwee
 | loop                             | operation a step, and a copy of x_t.           | forward 2,277 cycles, not 13,293 |
 |----------------------------------|------------------------------------------------|----------------------------------|
 | Arguments are not kept, but      | One product for all steps costs less than an   | v5e: RNN (32, 100, 128, 128)     |
-| recomputed before the loop, up   | array written in each.                         | 4,322 cycles, not 6,687          |
-| to 512 MB of them: `Plan`        |                                                |                                  |
+| recomputed before the loop, 512  | array written in each.                         | 4,322 cycles, not 6,687          |
+| MB at once:`accelerator_segment` |                                                |                                  |
 |----------------------------------|------------------------------------------------|----------------------------------|
 | States s_{t-1} are rows of an    | A row of [T, B, H] at t - 1 and a comparison   | v5e: LSTM (32, 100, 128, 128)    |
 | array that is shifted before     | with 0 are operations of their own; so is the  | backward 8,557 cycles, not       |
@@ -72,9 +72,9 @@ On a TPU or GPU (`rnn_jax.engines.accelerator`); `PLANS` has what differs betwee
 | and c) are written as one: `pack`|                                                | not 4. v5e: no gain              |
 |----------------------------------|------------------------------------------------|----------------------------------|
 
-Compiled on 2026-11-30 with jax 0.10.2 and libtpu 0.0.52, at default precision; cycles are the compiler's estimate for one
-step. None of it was run. `python -m experiments.throughput --compile_for=v5e,h200` prints such figures. The loop counter
-of a GPU is not counted.
+Compiled on 2026-11-30 with jax 0.10.2 and libtpu 0.0.52, at default precision; cycles are the compiler's estimate for
+one step; a GPU's loop counter is not counted. `python -m experiments.throughput --compile_for=v5e,h200` prints such
+figures.
 """
 
 import dataclasses
