@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
+from rnn_jax import mesh
 from rnn_jax.engines import invariants
 
 # (constants, carry, x) -> (carry, y)
@@ -113,6 +114,7 @@ def scan(body: Body, constants: Any, carry: Any, xs: Any, *, reverse: bool = Fal
         interpret=INTERPRETER if interpret else False,
         name="time_loop_reverse" if reverse else "time_loop",
     )(values, carry, xs)
+    _, ys = mesh.vary_together(xs, (), ys)
     return jax.tree.unflatten(jax.tree.structure(y), list(map(_unpack, ys, jax.tree.leaves(y))))
 
 
@@ -141,7 +143,8 @@ def _trace(body: Body, constants: Any, carry: Any, xs: Any, rows: int) -> tuple[
     """Returns the parts of the body for tiles of some rows, and the shapes of its carry and of its x."""
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), carry)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[2:]), leaf.dtype), xs)
-    return invariants.split(body, constants, state, x), state, x
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), constants)
+    return invariants.split(body, shapes, state, x), state, x
 
 
 # Layouts. In a kernel every array has two axes or more, and booleans are integers.

@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 import rnn_jax
 from rnn_jax import GRU, LRU, LSTM
-from rnn_jax.engines import Associative, Checkpointed, Hoisted, Scan
+from rnn_jax.engines import Associative, Checkpointed, Fused, Hoisted, Scan
 from tests.many_devices import costs
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
@@ -86,6 +86,7 @@ def test_a_gradient_costs_one_sum_and_a_share_of_the_memory(kind, devices):
         pytest.param(GRU(D, H), Hoisted(keep=False), id="recomputed"),
         rare(LSTM(D, H), Scan(), id="scan"),
         rare(LSTM(D, H), Checkpointed(), id="checkpointed"),
+        rare(LSTM(D, H), Fused(), id="fused"),
         rare(LRU(D, H), Associative(), id="associative"),
         rare(rnn_jax.Stack((GRU(D, H), rnn_jax.MixedPrecision(LSTM(H, H)))), Hoisted(), id="stack"),
     ],
