@@ -1,7 +1,7 @@
 """A research bench for recurrent networks: how far a cell's gradient reaches, what it learns, what that costs.
 
 Names that most programs need stand here; others in their modules: `rnn_jax.training`, `rnn_jax.diagnostics`,
-`rnn_jax.models`, `rnn_jax.data`, `rnn_jax.interop`.
+`rnn_jax.models`, `rnn_jax.data`, `rnn_jax.interop`, `rnn_jax.targets`.
 """
 
 from rnn_jax.cell import Cell, LinearCell, SplitCell

@@ -213,7 +213,7 @@ class Loop(NamedTuple):
       ops: see `Cost`.
       cycles: see `Cost`.
       kernels: see `Cost`.
-      iterations: number of iterations in the whole program; NaN if the text does not show it.
+      iterations: number of iterations in the whole program; NaN if it depends on the data.
       is_backward: whether JAX made it as the transpose of another.
     """
 
@@ -230,17 +230,13 @@ def loops(compiled: jax.stages.Compiled | str) -> list[Loop]:
     return list(_Program(compiled).loops())
 
 
-def total(compiled: jax.stages.Compiled | str) -> Cost:
-    """Returns the cost of a whole program, with every iteration of its loops.
-
-    Raises:
-      ValueError: if the text does not show how often a loop runs.
-    """
+def total(compiled: jax.stages.Compiled | str) -> Cost | None:
+    """Returns the cost of a whole program, with every iteration of its loops; None if it depends on the data."""
     program = _Program(compiled)
     costs = [(program.cost(program.entry), 1)]
     for loop in program.loops():
         if math.isnan(loop.iterations):
-            raise ValueError(f"the compiled text does not show how often the loop {loop.name} runs")
+            return None
         costs.append((Cost(loop.ops, loop.cycles, loop.kernels), int(loop.iterations)))
     return _sum(costs)
 

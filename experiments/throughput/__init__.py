@@ -7,8 +7,9 @@ that is compared runs interleaved, on the same weights and inputs; outputs and g
     python -m experiments.throughput                                      # 20 minutes on two cores
     python -m experiments.throughput --quick                              # under a minute
     python -m experiments.throughput --parts=layers --cells=lstm --shapes=32x100x128x128
-    python -m experiments.throughput --compile_for=v5e,h200               # what it would cost there
     pip install ".[peers]"                                                # PyTorch, Keras, Haiku to compare with
+    python -m experiments.throughput --compile_for=v5e,h200               # compiles for them; 15 minutes a device
+    pip install ".[compile-tpu,compile-cuda]"                             # their compilers
 
 Parts: `layers` (forward, forward and backward, of each cell and shape, in each library), `lengths` (the same over T),
 `training` (a whole optimization step, 1 and 8 seeds), `recipes` (the long-dependency benchmark's trainings beside the

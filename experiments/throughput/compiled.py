@@ -141,15 +141,16 @@ def _versions(target: str) -> str:
 def _numbers(compiled: jax.stages.Compiled, steps: int) -> part.Record:
     """Returns what the loops launch in a time step, in each direction, and what the whole program does."""
     found, total, memory = targets.loops(compiled), targets.total(compiled), targets.memory(compiled)
-    kernels = bundles.of(compiled)  # one iteration is a time step, in a kernel of this library
-    cycles = None if total.cycles is None else total.cycles + steps * sum(kernels.values())
-    numbers: part.Record = {"ops": total.ops, "cycles": cycles, "kernels": total.kernels}
+    cycles = bundles.of(compiled)  # of a kernel's loop: one iteration is a time step, in a kernel of this library
+    numbers: part.Record = dict.fromkeys(targets.Cost._fields) if total is None else total._asdict()
+    if numbers["cycles"] is not None:
+        numbers["cycles"] += steps * sum(cycles.values())
     for direction, is_backward in (("forward", False), ("backward", True)):
         each = [loop for loop in found if loop.is_backward == is_backward]
         numbers[f"{direction}_ops"] = sum(loop.ops * loop.iterations for loop in each) / steps
-        in_kernels = sum(count for name, count in kernels.items() if ("reverse" in name) == is_backward)
+        in_kernels = sum(count for name, count in cycles.items() if ("reverse" in name) == is_backward)
         in_loops = sum((loop.cycles or 0) * loop.iterations for loop in each) / steps
-        numbers[f"{direction}_cycles"] = None if total.cycles is None else in_loops + in_kernels
+        numbers[f"{direction}_cycles"] = None if numbers["cycles"] is None else in_loops + in_kernels
     return numbers | {f"{name}_bytes": value for name, value in memory._asdict().items()}
 
 
