@@ -3,11 +3,13 @@
 The program is that of `layers`: a weighted sum of all outputs, and its gradients by parameters and inputs.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
 import math
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,8 +58,6 @@ class Options(part.Options):
         unknown = [name for name in self.cells if name not in CELLS]
         if unknown and not self.compile_for:
             raise UserError(f"--cells: unknown {unknown[0]!r}: known are {', '.join(CELLS)}")
-        if self.compile_for:
-            bundles.record()
         with contextlib.suppress(RuntimeError):  # JAX has started already
             if self.compile_for:
                 jax.config.update("jax_platforms", "cpu")  # it need not search for the devices
@@ -114,23 +114,30 @@ def _compile(layer: Layer, problem: Problem, steps: int, target: str) -> jax.sta
 
 def _measure(_: Options, libraries: part.Contestants, case: tuple[str, Problem, str]) -> part.Records:
     target, problem, name = case
-    cell = problem.cell if problem.dtype == "float32" else rnn_jax.MixedPrecision(problem.cell)
     record = {**problem.record(), "target": target, "contestant": name, "versions": _versions(target), "reason": None}
     try:
-        if name in PEERS:  # its layer does not depend on the sizes that are drawn here
-            layer = libraries[name](problem.cell, dataclasses.replace(problem, batch=1, steps=1).draw(0)).layer
-        else:
-            layer = _unrolled(name, cell)
-        assert layer is not None
+        layer = _layer(problem, name, libraries)
     except (KeyError, peers.Unsupported):
         return []  # not installed, or without a counterpart of the cell
     try:
         compiled = _compile(layer, problem, problem.steps, target)
         numbers = _numbers(compiled, problem.steps)
+        if numbers["kernels"] and targets.TARGETS[target].platform == "tpu":
+            numbers |= _with_kernels(numbers, problem, name, target)
         largest = _largest_steps(layer, problem, target, compiled)
     except Exception as error:  # the result is that it does not compile, and why
         return [record | {"reason": f"{type(error).__name__}: {error}".splitlines()[0]}]
     return [record | numbers | {"largest_steps": largest}]
+
+
+def _layer(problem: Problem, name: str, libraries: part.Contestants) -> Layer:
+    if name not in PEERS:
+        cell = problem.cell if problem.dtype == "float32" else rnn_jax.MixedPrecision(problem.cell)
+        return _unrolled(name, cell)
+    # It does not depend on the sizes that are drawn here.
+    layer = libraries[name](problem.cell, dataclasses.replace(problem, batch=1, steps=1).draw(0)).layer
+    assert layer is not None
+    return layer
 
 
 def _versions(target: str) -> str:
@@ -141,17 +148,33 @@ def _versions(target: str) -> str:
 def _numbers(compiled: jax.stages.Compiled, steps: int) -> part.Record:
     """Returns what the loops launch in a time step, in each direction, and what the whole program does."""
     found, total, memory = targets.loops(compiled), targets.total(compiled), targets.memory(compiled)
-    cycles = bundles.of(compiled)  # of a kernel's loop: one iteration is a time step, in a kernel of this library
     numbers: part.Record = dict.fromkeys(targets.Cost._fields) if total is None else total._asdict()
-    if numbers["cycles"] is not None:
-        numbers["cycles"] += steps * sum(cycles.values())
     for direction, is_backward in (("forward", False), ("backward", True)):
         each = [loop for loop in found if loop.is_backward == is_backward]
         numbers[f"{direction}_ops"] = sum(loop.ops * loop.iterations for loop in each) / steps
-        in_kernels = sum(count for name, count in cycles.items() if ("reverse" in name) == is_backward)
-        in_loops = sum((loop.cycles or 0) * loop.iterations for loop in each) / steps
-        numbers[f"{direction}_cycles"] = None if numbers["cycles"] is None else in_loops + in_kernels
+        cycles = sum((loop.cycles or 0) * loop.iterations for loop in each) / steps
+        numbers[f"{direction}_cycles"] = None if numbers["cycles"] is None else cycles
     return numbers | {f"{name}_bytes": value for name, value in memory._asdict().items()}
+
+
+def _with_kernels(numbers: part.Record, problem: Problem, name: str, target: str) -> part.Record:
+    """Returns the cycles with those of kernels, one iteration of whose loop is a time step."""
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]  # as JAX documents
+    # In a new process, because it takes a flag of the compiler's start, and several times as long.
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        counts = pool.submit(_bundles, problem, name, target, precision).result()
+    backward = sum(count for kernel, count in counts.items() if "reverse" in kernel)
+    forward = sum(counts.values()) - backward
+    added = {"forward_cycles": forward, "backward_cycles": backward, "cycles": problem.steps * (forward + backward)}
+    return {field: (numbers[field] or 0) + count for field, count in added.items()}
+
+
+def _bundles(problem: Problem, name: str, target: str, precision: str) -> dict[str, int]:
+    """Compiles again, with the programs of the kernels written down; returns the bundles of each one's loop."""
+    bundles.record()
+    jax.config.update("jax_platforms", "cpu")
+    with jax.default_matmul_precision(precision):
+        return bundles.of(_compile(_layer(problem, name, {}), problem, problem.steps, target))
 
 
 def _largest_steps(layer: Layer, problem: Problem, target: str, compiled: jax.stages.Compiled) -> float:
