@@ -38,12 +38,12 @@ def of(compiled: jax.stages.Compiled) -> dict[str, int]:
       Kernels by name, without those of which the compiler has written nothing.
     """
     names = re.findall(r'%([\w.\-]+) = [^\n]*custom_call_target="tpu_custom_call"', compiled.as_text() or "")
-    found = {}
+    kernels = {}
     for name in names:
         written = sorted(record().glob(f"*[0-9]-{name}-*[0-9]-final_bundles.txt"), key=os.path.getmtime)
         if written:
-            found[name] = innermost_loop(written[-1].read_text(encoding="utf-8"))
-    return found
+            kernels[name] = innermost_loop(written[-1].read_text(encoding="utf-8"))
+    return kernels
 
 
 def innermost_loop(program: str) -> int:

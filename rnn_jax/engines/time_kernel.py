@@ -74,23 +74,8 @@ def scan(body: Body, constants: Any, carry: Any, xs: Any, *, reverse: bool = Fal
     def place(k: Any) -> Any:
         return count - 1 - k if reverse else k
 
-    def kernel(values: Any, first: Any, xs: Any, *refs: Any) -> None:
-        ys, carry = refs[: len(outputs)], refs[len(outputs) :]
-
-        @pl.when(pl.program_id(1) == 0)
-        def _() -> None:
-            _write(carry, ..., _read(first, ..., state))
-
-        length = jnp.minimum(size.steps, steps - place(pl.program_id(1)) * size.steps)
-
-        def step(i: jax.Array, _: None) -> None:
-            t = length - 1 - i if reverse else i
-            known = list(map(_constant, values, parts.values))
-            after, y = parts.inside(known, _read(carry, ..., state), _read(xs, t, x))
-            _write(carry, ..., after)
-            _write(ys, t, y)
-
-        jax.lax.fori_loop(0, length, step, None)
+    def length(k: Any) -> jax.Array:
+        return jnp.minimum(size.steps, steps - place(k) * size.steps)
 
     def tile(leaf: Any) -> pl.BlockSpec:
         return pl.BlockSpec((size.rows, *leaf.shape[1:]), lambda i, k: (i, *(0,) * (leaf.ndim - 1)))
@@ -104,7 +89,7 @@ def scan(body: Body, constants: Any, carry: Any, xs: Any, *, reverse: bool = Fal
     y = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((steps, batch, *leaf.shape[1:]), leaf.dtype), parts.results[1])
     outputs = [jax.eval_shape(functools.partial(_pack, axes=2), leaf) for leaf in jax.tree.leaves(y)]
     ys = pl.pallas_call(
-        kernel,
+        _kernel(parts, state, x, length, reverse),
         grid=(pl.cdiv(batch, size.rows), count),
         in_specs=(list(map(_whole, values, parts.values)), jax.tree.map(tile, carry), jax.tree.map(block, xs)),
         out_specs=list(map(block, outputs)),
@@ -116,6 +101,33 @@ def scan(body: Body, constants: Any, carry: Any, xs: Any, *, reverse: bool = Fal
     )(values, carry, xs)
     _, ys = mesh.vary_together(xs, (), ys)
     return jax.tree.unflatten(jax.tree.structure(y), list(map(_unpack, ys, jax.tree.leaves(y))))
+
+
+def _kernel(
+    parts: invariants.Parts, state: Any, x: Any, length: Callable[[Any], jax.Array], reverse: bool
+) -> Callable[..., None]:
+    """Returns the function that runs the steps of one block, from references to blocks in VMEM."""
+
+    def kernel(values: Any, first: Any, xs: Any, *refs: Any) -> None:
+        outputs = len(jax.tree.leaves(parts.results[1]))
+        ys, carry = refs[:outputs], refs[outputs:]
+
+        @pl.when(pl.program_id(1) == 0)
+        def _() -> None:
+            _write(carry, ..., _read(first, ..., state))
+
+        steps = length(pl.program_id(1))
+
+        def step(i: jax.Array, _: None) -> None:
+            t = steps - 1 - i if reverse else i
+            known = list(map(_constant, values, parts.values))
+            after, y = parts.inside(known, _read(carry, ..., state), _read(xs, t, x))
+            _write(carry, ..., after)
+            _write(ys, t, y)
+
+        jax.lax.fori_loop(0, steps, step, None)
+
+    return kernel
 
 
 def blocks(body: Body, constants: Any, carry: Any, xs: Any, most: Limits = DEVICE) -> tuple[Limits, int]:
