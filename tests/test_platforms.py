@@ -1,12 +1,15 @@
 """The programs of `Hoisted` for other platforms, run on the CPU: equal to `Scan`; and the platform decided by XLA."""
 
+import importlib.metadata
+import importlib.util
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax import GRU, LSTM, Hoisted, LearnedInitialState, Scan, VanillaRNN, Zoneout
+from rnn_jax import GRU, LSTM, Hoisted, LearnedInitialState, Scan, VanillaRNN, Zoneout, machine
 from rnn_jax.engines import decisions
 
 D, H = 3, 5
@@ -144,17 +147,45 @@ def test_a_product_in_activate_is_not_linearised_for_all_steps(plan):
     assert f"[{steps},{wide},{wide}]" not in jaxpr
 
 
-def test_the_platform_is_that_of_the_compiled_program():
+def gru_gradient():
+    """Returns a jitted gradient, and shapes of its arguments."""
     cell = GRU(D, H)
     params = jax.eval_shape(cell.init, jax.random.key(0))
-    xs = jax.ShapeDtypeStruct((4, 2, D), jnp.float32)
     gradient = jax.jit(jax.grad(lambda p, x: jnp.sum(rnn_jax.unroll(cell, p, x)[1])))
-    programs = {
-        name: jax.export.export(gradient, platforms=[name])(params, xs).mlir_module() for name in ("cpu", "tpu")
-    }
+    return gradient, params, jax.ShapeDtypeStruct((4, 2, D), jnp.float32)
+
+
+def test_the_platform_is_that_of_the_compiled_program(monkeypatch):
+    monkeypatch.setattr(machine, "platforms", lambda: {"cpu", "tpu"})
+    gradient, *shapes = gru_gradient()
+    programs = {name: jax.export.export(gradient, platforms=[name])(*shapes).mlir_module() for name in ("cpu", "tpu")}
     for program in programs.values():
         assert program.count("stablehlo.while") == 2  # other platforms' loops are not in it
     # On a TPU all inputs are projected before the loop, on a CPU each in it.
     projected = "(tensor<4x2x3xf32>, tensor<3x15xf32>) -> tensor<4x2x15xf32>"
     assert projected in programs["tpu"]
     assert projected not in programs["cpu"]
+
+
+def test_programs_that_cannot_be_compiled_are_not_traced(monkeypatch):
+    monkeypatch.setattr(machine, "platforms", lambda: {"cpu"})
+    gradient, *shapes = gru_gradient()
+    assert "branches_platforms" not in str(jax.make_jaxpr(gradient)(*shapes))
+
+
+@pytest.mark.parametrize(
+    ("plugins", "libtpu", "backend", "expected"),
+    [
+        ([], False, "cpu", {"cpu"}),
+        (["xla_cuda12"], False, "cpu", {"cpu", "cuda"}),
+        ([], True, "cpu", {"cpu", "tpu"}),
+        ([], False, "tpu", {"cpu", "tpu"}),
+        ([], False, "gpu", {"cpu", "cuda", "rocm"}),
+    ],
+)
+def test_platforms_are_those_whose_compiler_is_installed(monkeypatch, plugins, libtpu, backend, expected):
+    found = [importlib.metadata.EntryPoint(name, f"jax_plugins.{name}", "jax_plugins") for name in plugins]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if libtpu else None)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert machine.platforms.__wrapped__() == expected

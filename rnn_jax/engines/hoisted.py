@@ -122,7 +122,9 @@ def _by_platform(on_cpu: Callable[..., Any], on_accelerator: Callable[..., Any],
 
     That may be another than the one it is traced on; equal plans are traced once.
     """
-    plans = decisions.PLANS
+    plans = decisions.plans()
+    if not plans:
+        return on_cpu(*arguments)
     functions = {plan: functools.partial(on_accelerator, plan) for plan in plans.values()}
     by_name = {platform: functions[plan] for platform, plan in plans.items()}
     return jax.lax.platform_dependent(*arguments, default=on_cpu, **by_name)
