@@ -118,7 +118,7 @@ def _product_first(
     row_of, pulls = _pulls(plan, cell, residuals, before)
     summed, (pack, unpack) = _is_summed(cell, kept), _packing(plan, grad_states)
     drive, r = jax.tree.map(lambda leaf: leaf[0], kept)
-    read = decisions.state_read(cell, params, first, drive, r)
+    _, read = _read(cell, residuals)
     grad_states = [g if used else g.at[-1].add(a) for g, a, used in zip(grad_states, adjoint, read, strict=True)]
 
     def body(carry: Any, x: Any) -> tuple[Any, Any]:
@@ -157,13 +157,15 @@ def _pulls(plan: Plan, cell: Any, residuals: Residuals, before: State) -> tuple[
     Those are the derivatives of `activate` at all steps, computed at once, or nothing.
     """
     at = functools.partial(pull_advance, cell, residuals.params)
-    if not plan.linearise or not cell.is_split:
+    if not plan.linearise or not cell.is_split or any(leaf.ndim > 1 for leaf in _read(cell, residuals)[0]):
         return lambda _, *row: at(*row), None
-    pulls = jax.vmap(at)
-    shapes = jax.eval_shape(pulls, before, *residuals.kept)
-    if not decisions.linearise_first(shapes, (before, residuals.kept)):
-        return lambda _, *row: at(*row), None
-    return lambda pull_row, *_: pull_row, pulls(before, *residuals.kept)
+    return lambda pull_row, *_: pull_row, jax.vmap(at)(before, *residuals.kept)
+
+
+def _read(cell: Any, residuals: Residuals) -> tuple[list[Any], list[bool]]:
+    """Returns `decisions.read_by_activate` of the first step."""
+    row = jax.tree.map(lambda leaf: leaf[0], residuals.kept)
+    return decisions.read_by_activate(cell, residuals.params, residuals.state, *row)
 
 
 def _rows(plan: Plan, inputs: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

@@ -94,7 +94,6 @@ _MARK = 1009  # size of a batch axis in a trace: a prime that no other axis has
 NEW_MEMORY = 2**25  # bytes of a block that the C library requests anew each time (glibc's largest M_MMAP_THRESHOLD)
 
 SEGMENT_BYTES = 2**29  # of arguments that an accelerator recomputes at once
-LINEARISED = 4  # times the bytes of arguments and states that derivatives may take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,31 +248,32 @@ def accelerator_segment(arguments: Any, inputs: Any) -> int:
     return max(1, min(steps, SEGMENT_BYTES // max(1, _bytes(arguments))))
 
 
-def linearise_first(derivatives: Any, known: Any) -> bool:
-    """Whether the derivatives of `activate` at all steps are small beside what is in memory: states and arguments.
-
-    They are not if it has a product: its weights would be there once for each step.
-    """
-    return _bytes(derivatives) <= LINEARISED * _bytes(known)
-
-
 def enters_state(cell: Any, params: Params, state: State, drive: Any) -> bool:
     """Whether `recurrent` reads the state as it is, by the operations of `enter`."""
     jaxpr = jax.make_jaxpr(lambda s, d: cell.enter(params, s, d))(state, drive).jaxpr
     return list(jaxpr.outvars) == list(jaxpr.invars[: len(jaxpr.outvars)])
 
 
-def state_read(cell: Any, params: Params, state: State, drive: Any, r: jax.Array | None) -> list[bool]:
-    """Returns for each array of the state that has a gradient whether `activate` reads it, by its operations."""
+def read_by_activate(
+    cell: Any, params: Params, state: State, drive: Any, r: jax.Array | None
+) -> tuple[list[Any], list[bool]]:
+    """Returns the parameters that `activate` reads, and for each floating-point array of the state whether it does.
 
-    def step(state: list[jax.Array], sum_or_r: Any) -> Any:
-        return cell.activate(params, refill(like, state), drive, sum_or_r)
+    Its derivatives at all steps are not computed at once if one of those parameters is a matrix: with them, that would
+    be in memory once for each step.
+    """
 
-    like, product = state, floats(drive)[0] if r is None else r
-    jaxpr = jax.make_jaxpr(step)(floats(state), product).jaxpr
+    def step(params: Params, arrays: list[jax.Array], product: jax.Array) -> Any:
+        return cell.activate(params, refill(state, arrays), drive, product)
+
+    given = params, floats(state), floats(drive)[0] if r is None else r
+    jaxpr = jax.make_jaxpr(step)(*given).jaxpr
     read = [*jaxpr.outvars, *(variable for eqn in jaxpr.eqns for variable in eqn.invars)]
     used = {variable for variable in read if not hasattr(variable, "val")}
-    return [variable in used for variable in jaxpr.invars[: len(floats(state))]]
+    flags = [variable in used for variable in jaxpr.invars]
+    leaves = jax.tree.leaves(params)
+    weights = [leaf for leaf, flag in zip(leaves, flags, strict=False) if flag]
+    return weights, flags[len(leaves) : len(leaves) + len(given[1])]
 
 
 def _bytes(tree: Any) -> int:
