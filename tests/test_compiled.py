@@ -172,3 +172,15 @@ def test_every_program_compiles(name, target):
     installed(target)
     function, shapes = compiled_programs.PROGRAMS[name]
     targets.compile_for(function, *shapes, target=target)
+
+
+@pytest.mark.compiled
+def test_the_table_has_the_cycles_of_a_kernel():
+    installed("v5e")
+    problem = Problem("lstm", 8, 50, 16, 128)
+    fused, scan = (compiled._measure(None, {}, ("v5e", problem, name))[0] for name in ("Fused", "Scan"))
+    assert (fused["kernels"], scan["kernels"]) == (2, 0)
+    for direction in ("forward", "backward"):
+        assert fused[f"{direction}_ops"] == 0
+        assert 0 < fused[f"{direction}_cycles"] < scan[f"{direction}_cycles"] / 4
+    assert fused["cycles"] > problem.steps * (fused["forward_cycles"] + fused["backward_cycles"])
