@@ -17,6 +17,8 @@ from rnn_jax.testing import engines
 from rnn_jax.unrolling import unroll
 from tests import registry
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
 ENGINES = [
@@ -30,8 +32,8 @@ ENGINES = [
     Fused(),  # the loop; tests/test_fused.py has the kernel
 ]
 LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # cells that `Associative` accepts
-# Engines that differ from another one by an option; with most cells they are marked slow.
-OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True)]
+# Engines that differ from another one by an option, or only on a TPU; with most cells they are marked slow.
+OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True), Fused()]
 # Engines that the plain run tests with every cell that is no variant; it tests LSTM with every engine.
 EVERY_CELL = [Scan(), Hoisted(keep=True), Associative()]
 COMMON = ["lstm", "gru"]
