@@ -199,7 +199,11 @@ def _pair(field: str) -> Callable[[part.Record, Sequence[part.Record]], str]:
 
 
 def _text(field: str, scale: float) -> Callable[[part.Record, Sequence[part.Record]], str]:
-    return lambda record, _: "-" if record.get(field) is None else part.digits(record[field] * scale)
+    def text(record: part.Record, _: Sequence[part.Record]) -> str:
+        value = record.get(field)
+        return "-" if value is None else part.digits(float(f"{value * scale:.3g}"))  # 349,520 is 350,000
+
+    return text
 
 
 def _findings(records: Sequence[part.Record]) -> list[str]:
@@ -217,7 +221,7 @@ def _figure(records: Sequence[part.Record]) -> Figure:
     cells, shown = part.values(records, "cell"), part.values(records, "target")
     figure = plotting.figure((1.5 + 6 * len(shown), 3.2 * len(cells)))
     axes = figure.subplots(len(cells), len(shown), squeeze=False)
-    names = part.values(records, "contestant")
+    names = part.values([r for r in records if not r["reason"]], "contestant")
     for row, cell in zip(axes, cells, strict=True):
         for axis, target in zip(row, shown, strict=True):
             panel = part.select(records, cell=cell, target=target)
