@@ -14,6 +14,8 @@ VARIANTS = [
     "min_lstm",
     "lstm_layer_norm",
     "linear",
+    "ind_rnn",
+    "co_rnn",
 ]
 
 

@@ -27,7 +27,10 @@ from rnn_jax.layers import DelayLine
 from rnn_jax.wrapper import Wrapper
 
 D, H = 2, 3
-SPLIT = {"rnn", "irnn", "lstm", "lstm_peephole", "lstm_coupled", "lstm_layer_norm", "gru", "gru_layer_norm"}
+SPLIT = {
+    "rnn", "irnn", "lstm", "lstm_peephole", "lstm_coupled", "lstm_layer_norm", "gru", "gru_layer_norm", "ind_rnn",
+    "co_rnn",
+}  # fmt: skip
 LINEAR = {"min_gru", "min_lstm", "lru", "linear"}
 
 

@@ -237,6 +237,13 @@ def make(name, *args, **options):
         ),
         (make("Zoneout", RNN, (0.1, 1.5)), ValueError, ["Zoneout: rate must be a number from 0 to below 1, got 1.5"]),
         (make("ProjectedLSTM", D, H, proj_size=0), ValueError, ["ProjectedLSTM: proj_size must be", "got 0"]),
+        (
+            make("IndRNN", D, H, u_min=1.0, u_max=0.5),
+            ValueError,
+            ["IndRNN: must have u_min <= u_max", "got 1.0 and 0.5"],
+        ),
+        (make("CoRNN", D, H, dt=0.0), ValueError, ["CoRNN: dt must be a positive number, got 0.0"]),
+        (make("CoRNN", D, H, epsilon=-1.0), ValueError, ["CoRNN: epsilon must be", "got -1.0"]),
     ],
 )
 def test_layers_that_do_not_match(build, error, words):

@@ -10,8 +10,10 @@ import jax
 
 from rnn_jax import import_path, initializers
 from rnn_jax.cell import Cell
+from rnn_jax.cells.co_rnn import CoRNN
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.gru import GRU, GRUResetBefore
+from rnn_jax.cells.ind_rnn import IndRNN
 from rnn_jax.cells.layer_normalised import LayerNormGRU, LayerNormLSTM
 from rnn_jax.cells.linear_rnn import LinearRNN
 from rnn_jax.cells.lru import LRU
@@ -27,8 +29,10 @@ __all__ = [
     "GRU",
     "LRU",
     "LSTM",
+    "CoRNN",
     "CoupledLSTM",
     "GRUResetBefore",
+    "IndRNN",
     "LayerNormGRU",
     "LayerNormLSTM",
     "LinearRNN",
@@ -61,6 +65,8 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "min_lstm": MinLSTM,
     "lru": LRU,
     "linear": LinearRNN,
+    "ind_rnn": IndRNN,
+    "co_rnn": CoRNN,
 }
 
 

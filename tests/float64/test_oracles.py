@@ -14,8 +14,10 @@ from rnn_jax import (
     GRU,
     LRU,
     LSTM,
+    CoRNN,
     CoupledLSTM,
     GRUResetBefore,
+    IndRNN,
     LayerNormGRU,
     LayerNormLSTM,
     LinearRNN,
@@ -228,6 +230,31 @@ def lru(params, xs, state):
     return s, np.stack(ys)
 
 
+def ind_rnn(params, xs, h):
+    """Li et al. 2018 (arXiv:1803.04831), eq. 2: unit n reads its own state alone."""
+    hs = []
+    for x in xs:
+        h = np.array([relu(params.w_i[:, n] @ x + params.u[n] * h[n] + params.b[n]) for n in range(len(h))])
+        hs.append(h)
+    return h, np.stack(hs)
+
+
+def co_rnn(dt, gamma, epsilon):
+    """Rusch & Mishra 2021 (arXiv:2010.00951), eq. 3, with the damping of z at the step before."""
+
+    def run_sequence(params, xs, state):
+        y, z = state
+        w, w_cal, v = params.w_y.T, params.w_z.T, params.w_i.T
+        ys = []
+        for u in xs:
+            z = z + dt * np.tanh(w @ y + w_cal @ z + v @ u + params.b) - dt * gamma * y - dt * epsilon * z
+            y = y + dt * z
+            ys.append(y)
+        return (y, z), np.stack(ys)
+
+    return run_sequence
+
+
 ORACLES = {
     "tanh": (VanillaRNN(3, 4), elman(np.tanh)),
     "relu": (VanillaRNN(3, 4, jax.nn.relu), elman(relu)),
@@ -244,6 +271,9 @@ ORACLES = {
     "min_lstm": (MinLSTM(3, 4), min_lstm),
     "lru": (LRU(3, 4), lru),
     "linear": (LinearRNN(3, 4), elman(lambda a: a)),
+    "ind_rnn": (IndRNN(3, 4), ind_rnn),
+    "co_rnn": (CoRNN(3, 4), co_rnn(0.042, 2.7, 4.7)),
+    "co_rnn, adding": (CoRNN(3, 4, dt=0.06, gamma=66.0, epsilon=15.0), co_rnn(0.06, 66.0, 15.0)),
 }
 
 
