@@ -13,6 +13,7 @@ from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.dynamics.measurement import measured_lags
 from rnn_jax import tasks
+from rnn_jax.diagnostics import fit_decay
 
 pytestmark = pytest.mark.usefixtures("unoptimized")
 
@@ -65,6 +66,10 @@ def test_records_agree_with_the_arrays(finished: tuple[Path, list]) -> None:
         assert record["lyapunov/memories"] == np.sum(exponents > -1 / 7)
         assert [float(record[f"log_singular_value/lag {k}"]) for k in (1, 2, 5, 7)] == pytest.approx(logs[:, 0])
         assert 0 <= float(record["reach/horizon"]) <= 7
+        if moment := {0: "before", 2: "after"}.get(record["step"]):
+            norms = arrays[f"{record['run']}/{moment}/last_step/total"][record["seed"]]
+            share = fit_decay(norms).kept_share  # NaN if the gradient is too small to measure
+            assert float(record["reach/kept_share"]) == pytest.approx(share, nan_ok=True)
 
 
 @pytest.mark.extended
