@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import flags, networks, not_finite, splits
-from experiments.common.flags import ComputeConfig, UserError, setting
+from experiments.common.flags import EngineConfig, UserError, setting
 from rnn_jax import Cell, RecurrentDropout, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
@@ -20,7 +20,7 @@ PROMPT = 64  # characters of the test set
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ComputeConfig):
+class Config(EngineConfig):
     """Config of a run; every field is a flag."""
 
     data: str | None = setting(None, "UTF-8 text file; by default a million characters of Python's standard library.")
@@ -74,7 +74,7 @@ def plan(config: Config) -> Plan:
     steps = rounded if config.steps is None else config.steps
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     clip, policy = training.ClipByNorm(config.clip_norm), not_finite.POLICIES[config.not_finite]
-    trainer = training.Trainer(model.network, config.batch_size, optimizer, clip, not_finite=policy)
+    trainer = training.Trainer(model.network, config.batch_size, optimizer, clip, config.estimator, not_finite=policy)
     return Plan(source, corpus, model, trainer, streams, steps, _prompt(config, texts[-1], corpus.vocabulary))
 
 
@@ -111,7 +111,7 @@ def _model(config: Config, size: int) -> LanguageModel:
     def use(key: jax.Array) -> Any:
         model = make()
         params, ids = model.init(key), jnp.zeros((2, 1), int)
-        gradient = jax.grad(lambda p: model.loss(p, ids, ids, key=key)[1])(params)
+        gradient = jax.grad(lambda p: model.loss(p, ids, ids, engine=config.estimator.engine, key=key)[1])(params)
         return gradient, model.step(params, model.network.cell.initial_state(params.cell, (1,)), ids[0])
 
     networks.probe(f"--cell={config.cell} with --dropout={config.dropout:g}", use)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from experiments.common.precision import PRODUCTS
-from rnn_jax import training
+from rnn_jax import BPTT, engines, training
 from rnn_jax.data import Examples
 
 
@@ -118,6 +118,23 @@ class ComputeConfig:
         f"Products of float32 matrices: {'; '.join(f'{name}: {meaning}' for name, meaning in PRODUCTS.items())}.",
         choices=tuple(PRODUCTS),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineConfig(ComputeConfig):
+    """Flags of every experiment that trains by an estimator of the gradient."""
+
+    engine: str = setting(
+        "Hoisted",
+        "Engine that solves the recurrence in training; all give the same gradient. CuDNN is for lstm on an NVIDIA "
+        "GPU, Fused for a TPU.",
+        choices=tuple(engines.ENGINES),
+    )
+
+    @property
+    def estimator(self) -> BPTT:
+        """Backpropagation through time by the engine."""
+        return BPTT(engines.ENGINES[self.engine]())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from experiments.common.flags import UserError
 from rnn_jax import Cell, Dropout, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
 from rnn_jax.data import Examples
+from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.training.example_source import ExampleLoss
 
 # Variants of registered cells, as functions of (input size, units, longest lag of the task).
@@ -137,13 +138,13 @@ def probe_loss(description: str, model: Any, loss: ExampleLoss, buckets: Sequenc
     probe(description, use)
 
 
-def probe_on_task(name: str, model: ReadoutModel, task: tasks.Task) -> None:
-    """Traces a network's forward pass and the gradients of its states on a task's shapes; see `probe`."""
+def probe_on_task(name: str, model: ReadoutModel, task: tasks.Task, engine: Engine = Hoisted()) -> None:
+    """Traces a network's forward pass by an engine, and gradients of its states on a task's shapes; see `probe`."""
 
     def use(key: jax.Array) -> Any:
         xs = jnp.zeros((task.sequence_length, 1, task.input_size))
         params = model.init(key)
-        model.apply(params, xs, key=None)  # first, as its messages are the plainer ones
+        model.apply(params, xs, engine=engine, key=None)  # first, as its messages are the plainer ones
         return diagnostics.state_gradients(model.cell, params.cell, xs, lambda hs: jnp.sum(model.read(params, hs)))
 
     probe(f"cell {name!r}", use)

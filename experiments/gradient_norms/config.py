@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from experiments.common import flags, networks, not_finite
-from experiments.common.flags import TrainConfig, UserError, setting
+from experiments.common.flags import EngineConfig, TrainConfig, UserError, setting
 from rnn_jax import initializers, tasks, training
 
 # Variants of each cell's initialisation, as functions of the task's longest dependency; the first is the default.
@@ -37,7 +37,7 @@ OTHER_STEPS = 800
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(EngineConfig, TrainConfig):
     """Config of a run; every field is a flag."""
 
     tasks: tuple[str, ...] = setting(("adding", "temporal_order_6a", "copying", "digits"), f"{networks.TASKS_HELP}.")
@@ -103,7 +103,7 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
             break
         model = networks.make_model(cell_name, task, config.hidden_size)
         if not index:
-            networks.probe_on_task(cell_name, model, task)
+            networks.probe_on_task(cell_name, model, task, config.estimator.engine)
         if changes := fields(task.dependency):
             model = dataclasses.replace(model, cell=dataclasses.replace(model.cell, **changes))
         trainer = training.Trainer(
@@ -111,6 +111,7 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
             config.batch_size,
             training.Adam(config.learning_rate),
             training.ClipByNorm(config.clip_norm),
+            config.estimator,
             not_finite=not_finite.POLICIES[config.not_finite],
         )
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.common import flags, networks, optimizers
-from experiments.common.flags import ComputeConfig, UserError, setting
+from experiments.common.flags import EngineConfig, UserError, setting
 from experiments.long_dependency.presets import PRESETS, Recipe, Recipes
 from rnn_jax import tasks, training
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ComputeConfig):
+class Config(EngineConfig):
     """Config of a run; every field is a flag."""
 
     preset: str | None = setting(None, f"Named set of recipes: one of {', '.join(PRESETS)}.")
@@ -89,8 +89,9 @@ def plan(config: Config) -> list[Item]:
         with flags.user_errors(f"--tasks={recipe.task}"):
             task = find(recipe.task, recipe.length, config.mnist)
         model = networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
-        networks.probe_on_task(recipe.cell, model, task)
-        items.append(Item(recipe, task, training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip)))
+        networks.probe_on_task(recipe.cell, model, task, config.estimator.engine)
+        trainer = training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip, config.estimator)
+        items.append(Item(recipe, task, trainer))
     return items
 
 

@@ -27,7 +27,7 @@ class Store:
     def __init__(self, folder: Path, config: Config, stale: str):
         self.folder, self.trainings = folder / "items", folder / "training"
         self.stale = stale
-        self.shared = {name: getattr(config, name) for name in ("seeds", "seed", "matmul_precision")}
+        self.shared = {name: getattr(config, name) for name in ("seeds", "seed", "matmul_precision", "engine")}
 
     def read(self, items: list[Item]) -> list[Result | None]:
         """Returns the saved result of each item, or None.

@@ -27,9 +27,6 @@ from experiments.throughput.problem import CELLS, Problem
 from rnn_jax import bundles, engines, plotting, targets
 
 PEERS = ("linen", "nnx", "haiku")
-ENGINES: dict[str, Any] = {
-    name: kind for name in engines.__all__ if dataclasses.is_dataclass(kind := getattr(engines, name))
-}
 Layer = tuple[Callable[..., Any], Any, bool]  # function of (params, xs), shapes of params, whether batch first
 
 
@@ -45,8 +42,8 @@ class Options(part.Options):
     )
     engines: tuple[str, ...] | None = setting(
         None,
-        f"Comma list of {', '.join(ENGINES)}, for --compile_for; by default all that take the cell.",
-        choices=tuple(ENGINES),
+        f"Comma list of {', '.join(engines.ENGINES)}, for --compile_for; by default all that take the cell.",
+        choices=tuple(engines.ENGINES),
     )
 
     def check(self) -> None:
@@ -73,7 +70,7 @@ class Options(part.Options):
 def _cases(options: Options) -> Mapping[str, tuple[str, Problem, str]]:
     cases: dict[str, tuple[str, Problem, str]] = {}
     for problem in options.problems(options.dtype).values():
-        names = options.engines or [name for name in ENGINES if _is_allowed(name, problem.cell)]
+        names = options.engines or [name for name in engines.ENGINES if _is_allowed(name, problem.cell)]
         for target in options.compile_for or ():
             cases |= {f"{problem} {name} for {target}": (target, problem, name) for name in (*names, *PEERS)}
     return cases
@@ -92,7 +89,7 @@ def _is_allowed(engine: str, cell: rnn_jax.Cell) -> bool:
 
 def _unrolled(engine: str, cell: rnn_jax.Cell) -> Layer:
     params = jax.eval_shape(cell.init, jax.random.key(0))
-    return lambda p, xs: rnn_jax.unroll(cell, p, xs, engine=ENGINES[engine]())[1], params, False
+    return lambda p, xs: rnn_jax.unroll(cell, p, xs, engine=engines.ENGINES[engine]())[1], params, False
 
 
 def _shapes(layer: Layer, batch: int, steps: int, cell: rnn_jax.Cell, dtype: str) -> tuple[Any, Any, Any]:

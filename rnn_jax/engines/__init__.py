@@ -2,7 +2,7 @@
 
 `Hoisted` is the default and the fastest for most cells; `Checkpointed` takes the least memory; `Associative` is
 parallel in time, for a `LinearCell`; `CuDNN` is NVIDIA's own LSTM; `Fused` is one kernel on a TPU; `Scan` is the
-reference, and supports forward-mode differentiation. A new engine is one new file and one line here.
+reference, and supports forward-mode differentiation. A new engine is one new file and one name in `ENGINES`.
 
 The tests ask for it in `ENGINES` (`tests/test_cell_contract.py`).
 """
@@ -15,4 +15,8 @@ from rnn_jax.engines.fused import Fused
 from rnn_jax.engines.hoisted import Hoisted
 from rnn_jax.engines.scan import Scan
 
-__all__ = ["Associative", "Checkpointed", "CuDNN", "Engine", "Fused", "Hoisted", "Scan"]
+ENGINES: dict[str, type] = {
+    engine.__name__: engine for engine in (Associative, Checkpointed, CuDNN, Fused, Hoisted, Scan)
+}
+
+__all__ = ["ENGINES", "Associative", "Checkpointed", "CuDNN", "Engine", "Fused", "Hoisted", "Scan"]
