@@ -34,7 +34,7 @@ def test_the_engine_is_the_trainers(name: str) -> None:
 def test_an_engine_that_cannot_train_the_cell_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="cannot be used: TypeError: Associative: cell must be linear in its state"):
         plan(name, engine="Associative")
-    with pytest.raises(UserError, match="--engine must be one of Associative, .*, got 'cudnn'"):
+    with pytest.raises(UserError, match=r"--engine must be one of Associative, .*, got 'cudnn'"):
         plan(name, engine="cudnn")
 
 
