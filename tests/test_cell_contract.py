@@ -31,20 +31,22 @@ ENGINES = [
     Associative(),
     Fused(),  # the loop; tests/test_fused.py has the kernel
 ]
-LINEAR = ["min_gru", "min_lstm", "lru", "linear"]  # cells that `Associative` accepts
 # Engines that differ from another one by an option, or only on a TPU; with most cells they are marked slow.
 OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True), Fused()]
-# Engines that the plain run tests with every cell that is no variant; it tests LSTM with every engine.
+# Engines that the plain run tests with every cell that is no variant; it tests LSTM with every engine. With a variant
+# they are extended, and all others slow.
 EVERY_CELL = [Scan(), Hoisted(keep=True), Associative()]
 COMMON = ["lstm", "gru"]
 
-every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+every_cell = pytest.mark.parametrize("cell", registry.cells_extended(D, H))
 
 
 def marks(name, engine, every_cell):
-    if (name == "lstm" and engine != Fused()) or (engine in every_cell and name not in registry.VARIANTS):
+    variant = name in registry.VARIANTS
+    if (name == "lstm" and engine != Fused()) or (engine in every_cell and not variant):
         return ()
-    return pytest.mark.slow if engine in OPTIONS and name not in COMMON else pytest.mark.extended
+    slow = engine not in EVERY_CELL if variant else engine in OPTIONS and name not in COMMON
+    return pytest.mark.slow if slow else pytest.mark.extended
 
 
 def with_engines(engines, every_cell=EVERY_CELL):
@@ -52,7 +54,7 @@ def with_engines(engines, every_cell=EVERY_CELL):
         pytest.param(cell, engine, id=f"{engine}-{name}", marks=marks(name, engine, every_cell))
         for engine in engines
         for name, cell in CELLS.items()
-        if engine != Associative() or name in LINEAR
+        if engine != Associative() or cell.is_linear
     ]
     return pytest.mark.parametrize(("cell", "engine"), pairs)
 
@@ -62,7 +64,7 @@ every_cell_and_engine = with_engines(ENGINES)
 
 def test_every_engine_is_in_the_contract():
     """But cuDNN's, which runs on an NVIDIA GPU alone and has tests of its own."""
-    assert {type(engine).__name__ for engine in ENGINES} == {*rnn_jax.engines.__all__} - {"Engine", "CuDNN"}
+    assert {type(engine).__name__ for engine in ENGINES} == {*rnn_jax.engines.__all__} - {"ENGINES", "Engine", "CuDNN"}
 
 
 # A property is a function of `rnn_jax.testing`; its docstring says what must hold.
@@ -123,20 +125,15 @@ def test_a_step_holds_no_arrays_but_its_arguments(cell):
     assert not [const for const in trace.consts if np.size(const) > 1]
 
 
-@pytest.mark.parametrize("name", CELLS)
-def test_which_cells_are_solved_in_parallel(name):
+@pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if not cell.is_linear])
+def test_cells_that_are_not_linear_are_not_solved_in_parallel(name):
     cell = CELLS[name]
-    assert cell.is_linear == (name in LINEAR)
-    assert not (cell.is_linear and cell.is_split)
-    if name not in LINEAR:
-        with pytest.raises(TypeError, match=f"Associative: cell must be linear .* got {type(cell).__name__}"):
-            unroll(
-                cell,
-                contract.moved_params(cell),
-                contract.inputs(cell, T, B),
-                engine=Associative(),
-                lengths=jnp.full(B, T),
-            )
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    with pytest.raises(TypeError, match=f"Associative: cell must be linear .* got {type(cell).__name__}"):
+        jax.eval_shape(
+            lambda params: unroll(cell, params, jnp.zeros((T, B, D)), engine=Associative(), lengths=jnp.full(B, T)),
+            params,
+        )
 
 
 @every_cell

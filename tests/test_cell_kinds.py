@@ -28,10 +28,23 @@ from rnn_jax.wrapper import Wrapper
 
 D, H = 2, 3
 SPLIT = {
-    "rnn", "irnn", "lstm", "lstm_peephole", "lstm_coupled", "lstm_layer_norm", "gru", "gru_layer_norm", "ind_rnn",
     "co_rnn",
-}  # fmt: skip
-LINEAR = {"min_gru", "min_lstm", "lru", "linear"}
+    "gru",
+    "gru_layer_norm",
+    "ind_rnn",
+    "irnn",
+    "lstm",
+    "lstm_coupled",
+    "lstm_layer_norm",
+    "lstm_peephole",
+    "rnn",
+}
+LINEAR = {
+    "linear",
+    "lru",
+    "min_gru",
+    "min_lstm",
+}
 
 
 def method(self, *arguments):

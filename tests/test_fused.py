@@ -109,9 +109,13 @@ def check_gradients(cell, engine=KERNEL):
             np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "rnn" else pytest.mark.extended) for name in KINDS]
-)
+def kernel_marks(name):
+    if name == "rnn":
+        return ()
+    return pytest.mark.slow if name in registry.VARIANTS else pytest.mark.extended
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=kernel_marks(name)) for name in KINDS])
 def test_the_kernel_equals_scan_in_value_and_gradient(name):
     check_gradients(KINDS[name](D, H))
 

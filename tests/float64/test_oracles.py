@@ -28,6 +28,7 @@ from rnn_jax import (
     VanillaRNN,
     unroll,
 )
+from tests.float64 import oracles_constrained, oracles_gated, oracles_linear
 
 
 def sigmoid(a):
@@ -277,11 +278,21 @@ ORACLES = {
 }
 
 
+EXTENDED = oracles_constrained.ORACLES | oracles_gated.ORACLES | oracles_linear.ORACLES
+
+
 def test_every_cell_has_an_oracle():
-    assert {type(make(3, 4)) for make in CELLS.values()} == {type(cell) for cell, _ in ORACLES.values()}
+    oracles = ORACLES | EXTENDED
+    assert {type(make(3, 4)) for make in CELLS.values()} == {type(cell) for cell, _ in oracles.values()}
 
 
-@pytest.mark.parametrize(("cell", "oracle"), ORACLES.values(), ids=ORACLES)
+@pytest.mark.parametrize(
+    ("cell", "oracle"),
+    [
+        *(pytest.param(*pair, id=name) for name, pair in ORACLES.items()),
+        *(pytest.param(*pair, id=name, marks=pytest.mark.extended) for name, pair in EXTENDED.items()),
+    ],
+)
 def test_cell_follows_its_paper(cell, oracle, make_problem, run):
     _, params, state, xs = make_problem(cell)
     assert all(np.all(np.asarray(leaf) != 0) for leaf in jax.tree.leaves(params))

@@ -1,0 +1,7 @@
+"""Cells that are linear in their state in NumPy, from the papers' equations.
+
+One sequence, column notation; the stored weights are [in, out].
+"""
+
+# By name: the cell, and the function (params, xs, state) -> (final state, ys).
+ORACLES = {}
