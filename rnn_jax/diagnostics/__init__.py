@@ -13,7 +13,7 @@ from rnn_jax.diagnostics.lag_gradients import (
     gradient_norms,
     state_gradients,
 )
-from rnn_jax.diagnostics.lyapunov import lyapunov_spectrum
+from rnn_jax.diagnostics.lyapunov import largest_lyapunov_exponent, lyapunov_spectrum
 from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.diagnostics.spectral import recurrent_blocks, spectral_radius
@@ -37,6 +37,7 @@ __all__ = [
     "gradient_reach",
     "jacobian_norm_bound",
     "jacobian_singular_values",
+    "largest_lyapunov_exponent",
     "linearised_reach",
     "lyapunov_spectrum",
     "not_finite",

@@ -175,14 +175,22 @@ def states_before(cell: Cell, params: Params, xs: jax.Array, state: State | None
 
 def step_jacobian(cell: Cell, params: Params, state: State, x: jax.Array) -> jax.Array:
     """Returns J_t [n, n] of one sequence, given s_{t-1} and x_t."""
+    step, flat = flat_step(cell, params, state, x)
+    jacobian = jax.jacrev(step)(flat)
+    return jacobian.astype(jnp.promote_types(jacobian.dtype, jnp.float32))  # QR is not defined for bfloat16
+
+
+def flat_step(
+    cell: Cell, params: Params, state: State, x: jax.Array
+) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
+    """Returns the step of one sequence as a function of the state's real coordinates [n], and those of s_{t-1}."""
     flat, unravel = ravel(floats(state))
 
     def step(flat: jax.Array) -> jax.Array:
         after = cell.step(params, refill(state, unravel(flat)), cell.project(params, x))
         return ravel(floats(after))[0]
 
-    jacobian = jax.jacrev(step)(flat)
-    return jacobian.astype(jnp.promote_types(jacobian.dtype, jnp.float32))  # QR is not defined for bfloat16
+    return step, flat
 
 
 def identity_like(cell: Cell, params: Params, before: State, xs: jax.Array) -> jax.Array:

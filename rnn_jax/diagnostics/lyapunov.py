@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from rnn_jax import arrays, checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.diagnostics import product
-from rnn_jax.diagnostics.jacobians import identity_like, states_before, step_jacobian, vmap_batch
+from rnn_jax.diagnostics.coordinates import ravel
+from rnn_jax.diagnostics.jacobians import flat_step, identity_like, states_before, step_jacobian, vmap_batch
+from rnn_jax.trees import floats
 
 
 def lyapunov_spectrum(cell: Cell, params: Params, xs: jax.Array, warmup: int, state: State | None = None) -> jax.Array:
@@ -46,12 +48,50 @@ def lyapunov_spectrum(cell: Cell, params: Params, xs: jax.Array, warmup: int, st
       TypeError: as `rnn_jax.unroll`.
       ValueError: if `warmup` is not less than T, or as `rnn_jax.unroll`.
     """
-    checks.integer_at_least(0, warmup, "lyapunov_spectrum: warmup")
-    xs = arrays.native(xs, "lyapunov_spectrum")
+    return _lyapunov_spectrum(cell, params, _inputs(xs, warmup, "lyapunov_spectrum"), warmup, state)
+
+
+def largest_lyapunov_exponent(
+    cell: Cell, params: Params, xs: jax.Array, warmup: int, state: State | None = None
+) -> jax.Array:
+    """Computes the largest Lyapunov exponent of each sequence's trajectory from one tangent vector.
+
+        v_t = J_t v_{t-1} / ||J_t v_{t-1}||,      lambda_1 = mean over t > warmup of ln ||J_t v_{t-1}||
+
+    v_0 is a fixed random direction, and J_t v one `jax.jvp` of the step: the first of `lyapunov_spectrum` at the cost
+    of about two steps each, for states and sequences for which the whole spectrum is too dear.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax
+    >>> cell = rnn_jax.LinearRNN(1, 2)
+    >>> params = cell.init(jax.random.key(0))._replace(w_h=jnp.diag(jnp.array([0.5, 0.9])))
+    >>> jnp.round(largest_lyapunov_exponent(cell, params, jnp.zeros((20, 1, 1)), warmup=10), 3)  # ln 0.9
+    Array([-0.105], dtype=float32)
+
+    Args:
+      cell: cell whose step is differentiable; static.
+      params: parameters of the cell.
+      xs: inputs [T, *batch, input_size]; zeros for the autonomous network.
+      warmup: number of first steps that are not averaged, in which v_t aligns.
+      state: s_0, as for `lyapunov_spectrum`.
+
+    Returns:
+      Exponents [*batch] in nats per step; -inf if some steps map every direction to zero.
+
+    Raises:
+      TypeError: as `rnn_jax.unroll`.
+      ValueError: if `warmup` is not less than T, or as `rnn_jax.unroll`.
+    """
+    xs = _inputs(xs, warmup, "largest_lyapunov_exponent")
+    return _largest_lyapunov_exponent(cell, params, xs, warmup, state)
+
+
+def _inputs(xs: jax.Array, warmup: int, caller: str) -> jax.Array:
+    checks.integer_at_least(0, warmup, f"{caller}: warmup")
+    xs = arrays.native(xs, caller)
     steps = jnp.shape(xs)[0] if jnp.ndim(xs) else 0
     if warmup >= steps:
-        raise ValueError(f"lyapunov_spectrum: warmup must be less than the T = {steps} steps of xs, got {warmup}")
-    return _lyapunov_spectrum(cell, params, xs, warmup, state)
+        raise ValueError(f"{caller}: warmup must be less than the T = {steps} steps of xs, got {warmup}")
+    return xs
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "warmup"))
@@ -67,3 +107,24 @@ def _lyapunov_spectrum(cell: Cell, params: Params, xs: jax.Array, warmup: int, s
         return product.truncate_rank(exponents, jnp.min(ranks[warmup:]))[None]
 
     return vmap_batch(spectrum, xs.ndim - 2, axis=1)(states_before(cell, params, xs, state), xs)[0]
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "warmup"))
+def _largest_lyapunov_exponent(
+    cell: Cell, params: Params, xs: jax.Array, warmup: int, state: State | None
+) -> jax.Array:
+    def exponent(before: State, xs: jax.Array) -> jax.Array:
+        coordinates = ravel(floats(jax.tree.map(lambda leaf: leaf[0], before)))[0]
+
+        def advance(v: jax.Array, at: tuple[State, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            step, flat = flat_step(cell, params, *at)
+            after = jax.jvp(step, (flat,), (v.astype(flat.dtype),))[1].astype(v.dtype)
+            norm = jnp.linalg.norm(after)
+            return jnp.where(norm > 0, after / norm, v), jnp.log(norm)
+
+        dtype = jnp.promote_types(coordinates.dtype, jnp.float32)  # the norm of a bfloat16 vector is too coarse
+        v_0 = jax.random.normal(jax.random.key(0), coordinates.shape, dtype)
+        _, logs = jax.lax.scan(advance, v_0 / jnp.linalg.norm(v_0), (before, xs))
+        return jnp.mean(logs[warmup:])[None]
+
+    return vmap_batch(exponent, xs.ndim - 2, axis=1)(states_before(cell, params, xs, state), xs)[0]
