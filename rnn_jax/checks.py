@@ -30,6 +30,16 @@ def positive(value: Any, what: str) -> None:
         raise ValueError(f"{what} must be a number that float32 holds, got {value!r}")
 
 
+def finite(value: Any, what: str) -> None:
+    """Refuses a value that is not a number, or that float32 would round to infinity.
+
+    Raises:
+      ValueError: if it is not; the message names `what` and the value.
+    """
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(_float32(value)):
+        raise ValueError(f"{what} must be a finite number, got {value!r}")
+
+
 def rate(value: Any, what: str) -> None:
     """Refuses a value that is not a probability below 1, also as float32.
 

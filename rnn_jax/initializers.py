@@ -100,6 +100,14 @@ class LecunNormal(Static):
 
 
 @dataclasses.dataclass(frozen=True)
+class XavierUniform(Static):
+    """U(-k, k) with k^2 = 6 / (rows + columns) (Glorot & Bengio 2010): Keras' and TensorFlow's default."""
+
+    def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        return jax.nn.initializers.xavier_uniform()(key, shape)
+
+
+@dataclasses.dataclass(frozen=True)
 class Chrono(Static):
     """Gate biases for dependencies up to `max_lag` steps: log u with u ~ U(1, max_lag - 1), one draw per unit.
 

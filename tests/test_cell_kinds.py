@@ -29,10 +29,12 @@ from rnn_jax.wrapper import Wrapper
 D, H = 2, 3
 SPLIT = {
     "co_rnn",
+    "fast_grnn",
     "gru",
     "gru_layer_norm",
     "ind_rnn",
     "irnn",
+    "janet",
     "lstm",
     "lstm_coupled",
     "lstm_layer_norm",

@@ -243,6 +243,8 @@ def make(name, *args, **options):
             ["IndRNN: must have u_min <= u_max", "got 1.0 and 0.5"],
         ),
         (make("CoRNN", D, H, dt=0.0), ValueError, ["CoRNN: dt must be a positive number, got 0.0"]),
+        (make("JANET", D, H, beta=float("nan")), ValueError, ["JANET: beta must be a finite number, got nan"]),
+        (make("JANET", D, H, beta="1"), ValueError, ["JANET: beta must be a finite number, got '1'"]),
         (make("CoRNN", D, H, epsilon=-1.0), ValueError, ["CoRNN: epsilon must be", "got -1.0"]),
     ],
 )

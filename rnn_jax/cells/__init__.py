@@ -12,12 +12,15 @@ from rnn_jax import import_path, initializers
 from rnn_jax.cell import Cell
 from rnn_jax.cells.co_rnn import CoRNN
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
+from rnn_jax.cells.fast_grnn import FastGRNN
 from rnn_jax.cells.gru import GRU, GRUResetBefore
 from rnn_jax.cells.ind_rnn import IndRNN
+from rnn_jax.cells.janet import JANET
 from rnn_jax.cells.layer_normalised import LayerNormGRU, LayerNormLSTM
 from rnn_jax.cells.linear_rnn import LinearRNN
 from rnn_jax.cells.lru import LRU
 from rnn_jax.cells.lstm import LSTM
+from rnn_jax.cells.mgu import MGU
 from rnn_jax.cells.min_gru import MinGRU
 from rnn_jax.cells.min_lstm import MinLSTM
 from rnn_jax.cells.peephole_lstm import PeepholeLSTM
@@ -27,10 +30,13 @@ from rnn_jax.cells.vanilla import VanillaRNN
 __all__ = [
     "CELLS",
     "GRU",
+    "JANET",
     "LRU",
     "LSTM",
+    "MGU",
     "CoRNN",
     "CoupledLSTM",
+    "FastGRNN",
     "GRUResetBefore",
     "IndRNN",
     "LayerNormGRU",
@@ -67,6 +73,9 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "linear": LinearRNN,
     "ind_rnn": IndRNN,
     "co_rnn": CoRNN,
+    "mgu": MGU,
+    "janet": JANET,
+    "fast_grnn": FastGRNN,
 }
 
 
