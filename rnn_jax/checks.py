@@ -18,6 +18,18 @@ def integer_at_least(minimum: int, value: Any, what: str, why: str = "") -> None
         raise ValueError(f"{what} must be {expected}{why}, got {value!r}")
 
 
+def divisor(value: Any, whole: int, what: str, of_what: str) -> None:
+    """Refuses a value that is not a positive integer that divides `whole`.
+
+    Raises:
+      ValueError: if it is not; the message names `what`, the values and those that do.
+    """
+    integer_at_least(1, value, what)
+    if whole % value:
+        fitting = ", ".join(str(n) for n in range(1, whole + 1) if not whole % n)
+        raise ValueError(f"{what} must divide {of_what} {whole}, got {value!r}; use one of {fitting}")
+
+
 def positive(value: Any, what: str) -> None:
     """Refuses a value that is not a finite number above 0, or that float32 would round to 0 or infinity.
 

@@ -4,6 +4,10 @@ Shapes alone do not decide whether [H, H] acts as a matrix or entry by entry. Ev
 dimensions of the state it acts on, [*leading, ...] ([*batch] in a step, [T, *batch] for all steps at once), each in
 full or of size one: a matrix that all steps and sequences share is kept once, [1, 1, H, H].
 
+A matrix state [*leading, V, K] is V rows of K numbers, and V is one more leading dimension: a transition that treats
+all rows alike has size one there. So `Diagonal` with a [*leading, 1, K] scales the columns of a memory, `Dense` with w
+[*leading, 1, K, K] multiplies it from the right.
+
 The recurrence is associative: two steps are one, with transition `later.after(earlier)` and b `later.apply(b_earlier) +
 b_later` (Blelloch 1990, "Prefix sums and their applications").
 """
@@ -64,6 +68,45 @@ class Dense(NamedTuple):
         return Dense(blend(columns, identity, self.w))
 
 
+class DiagonalPlusRankOne(NamedTuple):
+    """s -> a * s + (s . u) v: a diagonal and a matrix of rank one, for a state that is one array [*leading, K].
+
+    Householder-like transitions, I - beta k k^T, are a = 1, u = k, v = -beta k. A step costs K products for a row; two
+    steps together are no longer of rank one, so they are `Dense`.
+
+    >>> k = jnp.array([0.6, 0.8])
+    >>> DiagonalPlusRankOne(jnp.ones(2), k, -2 * k).apply(k)  # I - 2 k k^T reflects k
+    Array([-0.6, -0.8], dtype=float32)
+    """
+
+    a: jax.Array  # [*leading, K] or [*leading, 1]
+    u: jax.Array  # [*leading, K]
+    v: jax.Array  # [*leading, K]
+
+    def apply(self, state: jax.Array) -> jax.Array:
+        return self.a * state + jnp.sum(state * self.u, axis=-1, keepdims=True) * self.v
+
+    def after(self, earlier: "DiagonalPlusRankOne") -> Dense:
+        """Returns the composition: first `earlier`, then this."""
+        by_row = DiagonalPlusRankOne(*(leaf[..., None, :] for leaf in self))
+        return Dense(by_row.apply(earlier.dense().w))
+
+    def dense(self) -> Dense:
+        """Returns the same transition as a matrix."""
+        product = self.u[..., :, None] * self.v[..., None, :]
+        identity = jnp.broadcast_to(jnp.eye(product.shape[-1], dtype=product.dtype), product.shape)
+        return Dense(self.a[..., None, :] * identity + product)
+
+    def transpose(self) -> "DiagonalPlusRankOne":
+        """Returns the adjoint."""
+        return DiagonalPlusRankOne(self.a, self.v, self.u)
+
+    def keep(self, shares: Any) -> "DiagonalPlusRankOne":
+        """Keeps a share of the state: s -> share * s + (1 - share) * transition(s)."""
+        a, v = blend(shares, jnp.ones_like(self.a), self.a), blend(shares, jnp.zeros_like(self.v), self.v)
+        return DiagonalPlusRankOne(a, self.u, v)
+
+
 class Cut(NamedTuple):
     """s -> 0 if the flag is set, else transition(s).
 
@@ -89,7 +132,7 @@ class Cut(NamedTuple):
 
 
 # Results of a cell's `linear`; all steps of a sequence have the same type.
-Transition = Diagonal | Dense
+Transition = Diagonal | Dense | DiagonalPlusRankOne
 
 
 def blend(share: Any, old: jax.Array, new: jax.Array) -> jax.Array:

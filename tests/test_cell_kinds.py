@@ -45,7 +45,11 @@ LINEAR = {
     "linear",
     "lru",
     "min_gru",
+    "min_gru_negative",
     "min_lstm",
+    "rg_lru",
+    "rg_lru_negative",
+    "s5",
 }
 
 

@@ -25,6 +25,8 @@ from rnn_jax.cells.min_gru import MinGRU
 from rnn_jax.cells.min_lstm import MinLSTM
 from rnn_jax.cells.peephole_lstm import PeepholeLSTM
 from rnn_jax.cells.projected_lstm import ProjectedLSTM
+from rnn_jax.cells.rg_lru import RGLRU
+from rnn_jax.cells.s5 import S5
 from rnn_jax.cells.vanilla import VanillaRNN
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "LRU",
     "LSTM",
     "MGU",
+    "RGLRU",
+    "S5",
     "CoRNN",
     "CoupledLSTM",
     "FastGRNN",
@@ -68,8 +72,12 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "gru_reset_before": GRUResetBefore,
     "gru_layer_norm": LayerNormGRU,
     "min_gru": MinGRU,
+    "min_gru_negative": functools.partial(MinGRU, negative_eigenvalues=True),
     "min_lstm": MinLSTM,
     "lru": LRU,
+    "s5": S5,
+    "rg_lru": RGLRU,
+    "rg_lru_negative": functools.partial(RGLRU, negative_eigenvalues=True),
     "linear": LinearRNN,
     "ind_rnn": IndRNN,
     "co_rnn": CoRNN,

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from rnn_jax import initializers
 from rnn_jax.cell import LinearCell
+from rnn_jax.cells import complex_state
 from rnn_jax.cells.projection import over_batch
 from rnn_jax.linear import Diagonal, Transition
 
@@ -86,14 +87,7 @@ class LRU(LinearCell):
         )
 
     def initial_state(self, params: LRUParams, batch_shape: tuple[int, ...] = ()) -> jax.Array:
-        dtype = params.nu.dtype
-        if dtype not in (jnp.float32, jnp.float64):
-            raise TypeError(
-                f"LRU: params must be float32 or float64, of which complex numbers are made, got {dtype}; for products "
-                "in bfloat16 use MixedPrecision(LRU(...))"
-            )
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), dtype)
-        return jax.lax.complex(zeros, zeros)
+        return complex_state.zeros("LRU", (*batch_shape, self.hidden_size), params.nu.dtype)
 
     def project(self, params: LRUParams, x: jax.Array) -> jax.Array:
         scale = over_batch(jnp.exp(params.gamma), x.ndim)

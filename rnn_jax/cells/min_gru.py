@@ -47,6 +47,9 @@ class MinGRU(LinearCell):
       hidden_size: H.
       update_bias: initial b_z. A number, or `Chrono(max_lag)`, which draws -b_z (Tallec & Ollivier 2018).
       input_init: initialiser of each gate's block [D, H] of w_i.
+      negative_eigenvalues: whether 1 - 2 z_t, in (-1, 1), takes the place of 1 - z_t: a sign that an input flips,
+        without which no linear recurrence computes parity (Grazzi et al. 2025, arXiv:2411.12537, theorem 1). At
+        b_z = 0 it starts as 0, and as 0.9 at -3. States may be negative then.
 
     Raises:
       ValueError: if a size is not a positive integer.
@@ -54,6 +57,7 @@ class MinGRU(LinearCell):
 
     update_bias: float | initializers.Chrono = initializers.init_only(0.0)
     input_init: initializers.Initializer = initializers.init_only(initializers.LecunNormal())
+    negative_eigenvalues: bool = False
 
     def init(self, key: jax.Array) -> MinGRUParams:
         key_i, key_b = jax.random.split(key)
@@ -70,7 +74,8 @@ class MinGRU(LinearCell):
 
     def project(self, params: MinGRUParams, x: jax.Array) -> tuple[Diagonal, jax.Array]:
         z, n = jnp.split(affine(x, params.w_i, params.b), 2, axis=-1)
-        return Diagonal(jax.nn.sigmoid(-z)), jax.nn.sigmoid(z) * positive(n)
+        kept, replaced = jax.nn.sigmoid(-z), jax.nn.sigmoid(z)
+        return Diagonal(kept - replaced if self.negative_eigenvalues else kept), replaced * positive(n)
 
     def linear(self, params: MinGRUParams, drive: tuple[Diagonal, jax.Array]) -> tuple[Transition, jax.Array]:
         del params

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LRU, Associative, LinearRNN, MinGRU, MinLSTM, Scan, unroll
+from rnn_jax import LRU, RGLRU, S5, Associative, LinearRNN, MinGRU, MinLSTM, Scan, unroll
 
 D, H, B = 3, 4, 2
 STEPS = 40
@@ -60,7 +60,9 @@ def weighted(cell, engine, params, xs, state):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("cell", [MinGRU(D, H), MinLSTM(D, H), LRU(D, H), LinearRNN(D, H)], ids=repr)
+@pytest.mark.parametrize(
+    "cell", [MinGRU(D, H), MinLSTM(D, H), LRU(D, H), LinearRNN(D, H), S5(D, H), RGLRU(D, H)], ids=repr
+)
 def test_ten_thousand_steps_equal_those_of_the_loop(cell):
     """No product of coefficients overflows, and none is divided by: values and gradients are the loop's."""
     params = cell.init(jax.random.key(0))
@@ -76,3 +78,28 @@ def test_ten_thousand_steps_equal_those_of_the_loop(cell):
         assert np.all(np.isfinite(expected))
         # An orthogonal matrix and an eigenvalue of modulus 0.999 accumulate rounding over all steps.
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10 * np.max(np.abs(expected)))
+
+
+def counting_min_gru():
+    """z_t is the bit, and the candidate g(1/2) = 1: h_t = (1 - 2 x_t) h_{t-1} + x_t."""
+    cell = MinGRU(1, 1, negative_eigenvalues=True)
+    params = cell.init(jax.random.key(0))
+    return cell, params._replace(w_i=jnp.array([[80.0, 0.0]]), b=jnp.array([-40.0, 0.5]))
+
+
+def counting_rg_lru():
+    """At a one a_t = 0, and the input gate is open; at a zero a_t = 1, and it is closed."""
+    cell = RGLRU(1, 1, negative_eigenvalues=True)
+    params = cell.init(jax.random.key(0))
+    return cell, params._replace(
+        w_i=jnp.array([[0.0, 80.0, 80.0]]), b=jnp.array([1.0, -40.0, -40.0]), lambda_=jnp.array([-10.0])
+    )
+
+
+@pytest.mark.parametrize("counting", [counting_min_gru, counting_rg_lru])
+def test_a_unit_with_negative_eigenvalues_computes_parity_at_any_length(counting):
+    """Which Grazzi et al. 2025 (arXiv:2411.12537), theorem 1, excludes for positive ones."""
+    cell, params = counting()
+    bits = np.random.default_rng(0).integers(0, 2, 1000)
+    _, ys = unroll(cell, params, jnp.asarray(bits[:, None], float))
+    np.testing.assert_allclose(ys[:, 0], np.cumsum(bits) % 2, atol=1e-12)
