@@ -10,15 +10,18 @@ from pathlib import Path
 from rnn_jax.tasks import user_defined
 from rnn_jax.tasks.adding import Adding, Adding1997
 from rnn_jax.tasks.associative_recall import AssociativeRecall
+from rnn_jax.tasks.cards import Autoencode, Concentration, RepeatPrevious
 from rnn_jax.tasks.copying import Copying, VariableCopying
+from rnn_jax.tasks.memorization import Memorization, Permutation
 from rnn_jax.tasks.multiplication import Multiplication
 from rnn_jax.tasks.n_back import NBack
 from rnn_jax.tasks.parity import Parity
 from rnn_jax.tasks.pixels import PixelSequences, digits, mnist
-from rnn_jax.tasks.selective_copying import SelectiveCopying
+from rnn_jax.tasks.selective_copying import SelectiveCopying, SelectiveCopying2023
 from rnn_jax.tasks.task import Batch, Classification, Regression, Task
 from rnn_jax.tasks.temporal_order import TemporalOrder
 from rnn_jax.tasks.two_symbol import TwoSymbol, TwoSymbolTriggered
+from rnn_jax.tasks.word_problem import WordProblem
 
 __all__ = [
     "IMAGES",
@@ -26,36 +29,55 @@ __all__ = [
     "Adding",
     "Adding1997",
     "AssociativeRecall",
+    "Autoencode",
     "Batch",
     "Classification",
+    "Concentration",
     "Copying",
+    "Memorization",
     "Multiplication",
     "NBack",
     "Parity",
+    "Permutation",
     "PixelSequences",
     "Regression",
+    "RepeatPrevious",
     "SelectiveCopying",
+    "SelectiveCopying2023",
     "Task",
     "TemporalOrder",
     "TwoSymbol",
     "TwoSymbolTriggered",
     "VariableCopying",
+    "WordProblem",
     "digits",
     "find",
     "mnist",
 ]
+
+# Test strings of the tasks that ask who extrapolates: to 256 symbols after training on 40.
+STRETCH = 6.4
 
 # Synthetic tasks, constructed from the length T of their definition.
 SYNTHETIC: dict[str, Callable[[int], Task]] = {
     "adding": Adding,
     "adding_1997": Adding1997,
     "associative_recall": AssociativeRecall,
+    "autoencode": Autoencode,
+    "concentration": Concentration,
     "copying": Copying,
     "copying_selective": SelectiveCopying,
+    "copying_selective_2023": SelectiveCopying2023,
     "copying_variable": VariableCopying,
+    "memorization": Memorization,
+    "modular_counting": functools.partial(WordProblem, stretch=STRETCH),
     "multiplication": Multiplication,
     "n_back": NBack,
     "parity": Parity,
+    "parity_longer": functools.partial(Parity, stretch=STRETCH),
+    "permutation": Permutation,
+    "repeat_previous": RepeatPrevious,
+    "state_tracking": functools.partial(WordProblem, stretch=STRETCH, group="A5"),
     "temporal_order_6a": TemporalOrder,
     "temporal_order_6b": functools.partial(TemporalOrder, symbols=3),
     "two_symbol_2a": TwoSymbol,

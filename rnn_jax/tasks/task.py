@@ -83,6 +83,10 @@ class Task(Static, abc.ABC):
     def sequence(self, key: jax.Array) -> Batch:
         """Draws one training sequence, without the batch axis; a pure function that compiled programs call."""
 
+    def test_sequence(self, key: jax.Array) -> Batch:
+        """Draws one sequence of the test set. Default: as for training."""
+        return self.sequence(key)
+
     @functools.partial(jax.jit, static_argnames="batch_size")
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draws a training batch, with one key per sequence."""
@@ -91,7 +95,7 @@ class Task(Static, abc.ABC):
     def test_batch(self, key: jax.Array, index: jax.Array, batch_size: int) -> Batch:
         """Returns batch `index` of the test set; sequences beyond `test_size` have weight zero."""
         indices = index * batch_size + jnp.arange(batch_size)
-        batch = jax.vmap(lambda i: self.sequence(jax.random.fold_in(key, i)), out_axes=1)(indices)
+        batch = jax.vmap(lambda i: self.test_sequence(jax.random.fold_in(key, i)), out_axes=1)(indices)
         return batch._replace(weights=batch.weights * (indices < self.test_size)[None])
 
     @abc.abstractmethod
