@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnn_jax.tasks import SYNTHETIC, AssociativeRecall, Batch, Copying, NBack, SelectiveCopying, VariableCopying
+from rnn_jax.tasks import (
+    SYNTHETIC,
+    AssociativeRecall,
+    Batch,
+    Copying,
+    Memorization,
+    NBack,
+    Permutation,
+    SelectiveCopying,
+    SelectiveCopying2023,
+    VariableCopying,
+)
 from tests.drawing import N, T, assert_mean, assert_uncorrelated, assert_uniform, drawn, last_step, symbols_of
 
 BLANK, DELIMITER = 8, 9
@@ -186,3 +197,38 @@ def test_n_back_matches_half_the_time_and_single_symbols_are_independent_of_the_
         for other in range(2 * n):  # including the symbol n back by itself
             assert_uniform(8 * match[:, step] + symbols[:, other], 0, 15)
     assert NBack(n).baseline == math.log(2)
+
+
+@settings(max_examples=3, deadline=None)
+@given(length=st.integers(1, 40))
+def test_memorization_answers_from_the_delimiter_on(length):
+    inputs, targets, weights = drawn(Memorization(length), 50)
+    symbols, values = symbols_of(inputs), symbols_of(inputs)[:, :10]
+    assert symbols.shape == (50, length + 20)
+    assert 0 <= values.min() <= values.max() <= 4
+    np.testing.assert_array_equal(symbols[:, 10:], np.where(np.arange(length + 10) == length, 6, 5)[None].repeat(50, 0))
+    np.testing.assert_array_equal(targets[:, : length + 10], 5)
+    np.testing.assert_array_equal(targets[:, length + 10 :], values)
+    np.testing.assert_array_equal(weights, 1)
+
+
+def test_permutation_answers_with_the_first_symbol():
+    inputs, targets, weights = drawn(Permutation(20))
+    symbols = symbols_of(inputs)
+    np.testing.assert_array_equal(last_step(weights), 19)
+    np.testing.assert_array_equal(targets[:, -1], symbols[:, 0])
+    assert_uniform(symbols[:, 0], 0, 1)
+    assert_uniform(symbols[:, 1:].ravel(), 2, 99)
+
+
+def test_selective_copying_of_2023_scatters_sixteen_tokens():
+    inputs, targets, weights = drawn(SelectiveCopying2023(40))
+    symbols = symbols_of(inputs)
+    scattered, markers = symbols[:, :40], symbols[:, 40:]
+    np.testing.assert_array_equal(markers, np.full((N, 16), 15))
+    np.testing.assert_array_equal((scattered > 0).sum(axis=1), 16)
+    np.testing.assert_array_equal(targets[:, 40:], scattered[scattered > 0].reshape(N, 16))
+    np.testing.assert_array_equal(weights, np.broadcast_to(np.arange(56) >= 40, weights.shape))
+    assert_uniform(scattered[scattered > 0], 1, 14)
+    assert_uniform(np.nonzero(scattered)[1], 0, 39)
+    assert SelectiveCopying2023().sequence_length == 4096 + 16

@@ -30,9 +30,12 @@ TASK_HELP = (
     f"One of {', '.join(tasks.SYNTHETIC)}, or a user-defined task as module:Class or module:Class(option=value)."
 )
 TASKS_HELP = (
-    f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES])}, or user-defined tasks as module:Class or "
-    "module:Class(option=value)"
+    f"Comma list of {', '.join([*tasks.SYNTHETIC, *tasks.IMAGES, *tasks.NOISE_PADDED])}, or user-defined tasks as "
+    "module:Class or module:Class(option=value)"
 )
+
+MNIST_HELP = "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks."
+CIFAR_HELP = "Folder with the six .bin files of CIFAR-10's binary version, for cifar_noise_padded."
 
 
 def make_model(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -> ReadoutModel:

@@ -48,7 +48,8 @@ class Config(EngineConfig, TrainConfig):
     steps: int | None = setting(None, "Optimization steps; by default each task's own number.")
     not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
     seeds: int = setting(5)
-    mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
+    mnist: str | None = setting(None, networks.MNIST_HELP)
+    cifar: str | None = setting(None, networks.CIFAR_HELP)
 
 
 QUICK = Config(tasks=("adding",), inits="default", length=20, hidden_size=16, steps=300, seeds=2)
@@ -86,7 +87,7 @@ def plan(config: Config) -> list[Run]:
     runs: list[Run] = []
     for task_name in config.tasks:
         try:
-            task = tasks.find(task_name, config.length, config.mnist)
+            task = tasks.find(task_name, config.length, config.mnist, config.cifar)
             for cell_name in config.cells:
                 runs.extend(_runs(config, task_name, task, cell_name))
         except ValueError as error:

@@ -37,7 +37,8 @@ class Config(EngineConfig):
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
     share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    mnist: str | None = setting(None, "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks.")
+    mnist: str | None = setting(None, networks.MNIST_HELP)
+    cifar: str | None = setting(None, networks.CIFAR_HELP)
 
 
 SELECTIONS = {"tasks": "task", "cells": "cell", "lengths": "length"}  # fields of a preset's recipes, by flag
@@ -87,7 +88,7 @@ def plan(config: Config) -> list[Item]:
     items = []
     for recipe in recipes:
         with flags.user_errors(f"--tasks={recipe.task}"):
-            task = find(recipe.task, recipe.length, config.mnist)
+            task = find(recipe.task, recipe.length, config.mnist, config.cifar)
         model = networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
         networks.probe_on_task(recipe.cell, model, task, config.estimator.engine)
         trainer = training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip, config.estimator)

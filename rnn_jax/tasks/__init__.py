@@ -15,6 +15,7 @@ from rnn_jax.tasks.copying import Copying, VariableCopying
 from rnn_jax.tasks.memorization import Memorization, Permutation
 from rnn_jax.tasks.multiplication import Multiplication
 from rnn_jax.tasks.n_back import NBack
+from rnn_jax.tasks.noise_padded import NoisePadded, noise_padded_cifar, noise_padded_digits
 from rnn_jax.tasks.parity import Parity
 from rnn_jax.tasks.pixels import PixelSequences, digits, mnist
 from rnn_jax.tasks.selective_copying import SelectiveCopying, SelectiveCopying2023
@@ -25,6 +26,7 @@ from rnn_jax.tasks.word_problem import WordProblem
 
 __all__ = [
     "IMAGES",
+    "NOISE_PADDED",
     "SYNTHETIC",
     "Adding",
     "Adding1997",
@@ -37,6 +39,7 @@ __all__ = [
     "Memorization",
     "Multiplication",
     "NBack",
+    "NoisePadded",
     "Parity",
     "Permutation",
     "PixelSequences",
@@ -93,8 +96,14 @@ IMAGES: dict[str, Callable[[Path | None], Task]] = {
     "mnist_permuted": functools.partial(mnist, permuted=True),
 }
 
+# Tasks of images followed by noise, constructed from the length T and the folder of CIFAR-10's files.
+NOISE_PADDED: dict[str, Callable[[int, Path | None], Task]] = {
+    "cifar_noise_padded": noise_padded_cifar,
+    "digits_noise_padded": lambda length, _: noise_padded_digits(length),
+}
 
-def find(name: str, length: int, images: str | None = None) -> Task:
+
+def find(name: str, length: int, mnist: str | None = None, cifar: str | None = None) -> Task:
     """Returns the task called `name`, or the user-defined one at an import path `module:Class`.
 
     >>> from rnn_jax import tasks
@@ -102,9 +111,11 @@ def find(name: str, length: int, images: str | None = None) -> Task:
     Copying(length=50)
 
     Args:
-      name: key of `SYNTHETIC` or `IMAGES`, or `module:Class`, with options `module:Class(option=value)`.
-      length: length T of a synthetic or user-defined task; ignored by tasks of images.
-      images: folder of MNIST's files, required by the MNIST tasks only.
+      name: key of `SYNTHETIC`, `IMAGES` or `NOISE_PADDED`, or `module:Class`, with options
+        `module:Class(option=value)`.
+      length: length T of a synthetic, noise-padded or user-defined task; ignored by the others.
+      mnist: folder of MNIST's files, required by the MNIST tasks only.
+      cifar: folder of CIFAR-10's files, required by `cifar_noise_padded` only.
 
     Raises:
       ValueError: if there is no such task, the length is too short for it, or its files cannot be read.
@@ -114,7 +125,8 @@ def find(name: str, length: int, images: str | None = None) -> Task:
     if name in SYNTHETIC:
         return SYNTHETIC[name](length)
     if name in IMAGES:
-        return IMAGES[name](None if images is None else Path(images))
-    raise ValueError(
-        f"unknown task {name!r}: known are {', '.join([*SYNTHETIC, *IMAGES])}, and user-defined ones as module:Class"
-    )
+        return IMAGES[name](None if mnist is None else Path(mnist))
+    if name in NOISE_PADDED:
+        return NOISE_PADDED[name](length, None if cifar is None else Path(cifar))
+    known = ", ".join([*SYNTHETIC, *IMAGES, *NOISE_PADDED])
+    raise ValueError(f"unknown task {name!r}: known are {known}, and user-defined ones as module:Class")

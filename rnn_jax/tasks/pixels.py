@@ -107,13 +107,16 @@ def digits(*, permuted: bool = False) -> PixelSequences:
     Args:
       permuted: whether to read the pixels in a fixed random order, the same for every image.
     """
+    x_train, x_test, y_train, y_test = split_digits()
+    return _pixels(x_train, y_train, x_test, y_test, scale=16.0, name="scikit-learn 8x8", permuted=permuted)
+
+
+def split_digits() -> tuple[np.ndarray, ...]:
+    """Returns scikit-learn's digits: training and test images [N, 64], training and test labels [N]."""
     from sklearn import datasets, model_selection  # imported here: it takes longer than all of `import rnn_jax`
 
     images, labels = datasets.load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = model_selection.train_test_split(
-        images, labels, test_size=360, random_state=0, stratify=labels
-    )
-    return _pixels(x_train, y_train, x_test, y_test, scale=16.0, name="scikit-learn 8x8", permuted=permuted)
+    return tuple(model_selection.train_test_split(images, labels, test_size=360, random_state=0, stratify=labels))
 
 
 def mnist(folder: str | Path | None, *, permuted: bool = False) -> PixelSequences:
