@@ -1,6 +1,5 @@
 """The card games of POPGym as supervised tasks: a player who remembers gives the right answers."""
 
-
 import numpy as np
 import pytest
 
