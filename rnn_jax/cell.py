@@ -106,6 +106,14 @@ class Cell(Static):
         """Returns the state before the first step; every leaf is [*batch_shape, ...]."""
         raise NotImplementedError(f"{type(self).__name__} must define initial_state(params, batch_shape)")
 
+    def prepare(self, params: Params) -> Params:
+        """Returns parameters with what a step derives from them alone, as the exponential of a matrix. Default: params.
+
+        `unroll` calls it once, before all steps, so its gradient is computed once, too. The other methods take either
+        form, so a cell with such a matrix reads it from `self.prepare(params)`, which returns prepared ones unchanged.
+        """
+        return params
+
     def project(self, params: Params, x: Any) -> Drive:
         """Returns the input's contribution to a step, from x [..., input_size] without the state. Default: x."""
         del params

@@ -52,6 +52,16 @@ def finite(value: Any, what: str) -> None:
         raise ValueError(f"{what} must be a finite number, got {value!r}")
 
 
+def not_negative(value: Any, what: str) -> None:
+    """Refuses a value that is not a finite number of at least 0.
+
+    Raises:
+      ValueError: if it is not; the message names `what` and the value.
+    """
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= _float32(value) < math.inf:
+        raise ValueError(f"{what} must be a number of at least 0, got {value!r}")
+
+
 def rate(value: Any, what: str) -> None:
     """Refuses a value that is not a probability below 1, also as float32.
 

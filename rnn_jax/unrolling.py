@@ -87,6 +87,7 @@ def unroll(
         final_state, ys = cell.unroll(params, xs, state, UnrollOptions(lengths, resets, engine, key))
     else:
         xs = noise.join(xs, noise.draw(cell, params, key, given.shape))
+        params = cell.prepare(params)
         _check_step(cell, params, state, xs)
         params, state = mesh.vary_together(xs, params, state)
         if valid is None and resets is None:

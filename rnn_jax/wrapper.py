@@ -68,6 +68,11 @@ class Wrapper(Cell):
     def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
         return self.cell.initial_state(self.inner_params(params), batch_shape)
 
+    def prepare(self, params: Params) -> Params:
+        """Prepares the inner cell's parameters if they are the wrapper's; a wrapper with others may put them there."""
+        shared = type(self).inner_params is Wrapper.inner_params
+        return self.cell.prepare(params) if shared else params
+
     def project(self, params: Params, x: Any) -> Any:
         return self.cell.project(self.inner_params(params), self.inner_input(params, x))
 

@@ -28,13 +28,17 @@ from rnn_jax.wrapper import Wrapper
 
 D, H = 2, 3
 SPLIT = {
+    "antisymmetric_rnn",
     "co_rnn",
     "fast_grnn",
+    "exp_rnn",
+    "gated_antisymmetric_rnn",
     "gru",
     "gru_layer_norm",
     "ind_rnn",
     "irnn",
     "janet",
+    "lipschitz_rnn",
     "lstm",
     "lstm_coupled",
     "lstm_layer_norm",

@@ -249,6 +249,14 @@ def make(name, *args, **options):
         (make("JANET", D, H, beta=float("nan")), ValueError, ["JANET: beta must be a finite number, got nan"]),
         (make("JANET", D, H, beta="1"), ValueError, ["JANET: beta must be a finite number, got '1'"]),
         (make("CoRNN", D, H, epsilon=-1.0), ValueError, ["CoRNN: epsilon must be", "got -1.0"]),
+        (make("AntisymmetricRNN", D, H, epsilon=0.0), ValueError, ["AntisymmetricRNN: epsilon must be", "got 0.0"]),
+        (
+            make("GatedAntisymmetricRNN", D, H, gamma=-1.0),
+            ValueError,
+            ["GatedAntisymmetricRNN: gamma must be a number of at least 0, got -1.0"],
+        ),
+        (make("LipschitzRNN", D, H, beta=1.5), ValueError, ["LipschitzRNN: beta must be from 0 to 1, got 1.5"]),
+        (make("LEM", D, H, dt=0.0), ValueError, ["LEM: dt must be a positive number, got 0.0"]),
     ],
 )
 def test_layers_that_do_not_match(build, error, words):

@@ -10,14 +10,18 @@ import jax
 
 from rnn_jax import import_path, initializers
 from rnn_jax.cell import Cell
+from rnn_jax.cells.antisymmetric import AntisymmetricRNN, GatedAntisymmetricRNN
 from rnn_jax.cells.co_rnn import CoRNN
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
+from rnn_jax.cells.exp_rnn import ExpRNN
 from rnn_jax.cells.fast_grnn import FastGRNN
 from rnn_jax.cells.gru import GRU, GRUResetBefore
 from rnn_jax.cells.ind_rnn import IndRNN
 from rnn_jax.cells.janet import JANET
 from rnn_jax.cells.layer_normalised import LayerNormGRU, LayerNormLSTM
+from rnn_jax.cells.lem import LEM
 from rnn_jax.cells.linear_rnn import LinearRNN
+from rnn_jax.cells.lipschitz import LipschitzRNN
 from rnn_jax.cells.lru import LRU
 from rnn_jax.cells.lstm import LSTM
 from rnn_jax.cells.mgu import MGU
@@ -33,19 +37,24 @@ __all__ = [
     "CELLS",
     "GRU",
     "JANET",
+    "LEM",
     "LRU",
     "LSTM",
     "MGU",
     "RGLRU",
     "S5",
+    "AntisymmetricRNN",
     "CoRNN",
     "CoupledLSTM",
+    "ExpRNN",
     "FastGRNN",
     "GRUResetBefore",
+    "GatedAntisymmetricRNN",
     "IndRNN",
     "LayerNormGRU",
     "LayerNormLSTM",
     "LinearRNN",
+    "LipschitzRNN",
     "MinGRU",
     "MinLSTM",
     "PeepholeLSTM",
@@ -84,6 +93,11 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "mgu": MGU,
     "janet": JANET,
     "fast_grnn": FastGRNN,
+    "antisymmetric_rnn": AntisymmetricRNN,
+    "gated_antisymmetric_rnn": GatedAntisymmetricRNN,
+    "exp_rnn": ExpRNN,
+    "lipschitz_rnn": LipschitzRNN,
+    "lem": LEM,
 }
 
 

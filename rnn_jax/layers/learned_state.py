@@ -52,6 +52,9 @@ class LearnedInitialState(Wrapper):
 
         return LearnedInitialStateParams(params, jax.tree.map(real, state))
 
+    def prepare(self, params: LearnedInitialStateParams) -> LearnedInitialStateParams:
+        return params._replace(cell=self.cell.prepare(params.cell))
+
     def initial_state(self, params: LearnedInitialStateParams, batch_shape: tuple[int, ...] = ()) -> State:
         def pick(learned: jax.Array | None, default: jax.Array) -> jax.Array:
             if learned is None:

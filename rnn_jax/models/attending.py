@@ -83,6 +83,9 @@ class AttendingCell(Wrapper):
     def inner_params(self, params: AttendingParams) -> Params:
         return params.cell
 
+    def prepare(self, params: AttendingParams) -> AttendingParams:
+        return params._replace(cell=self.cell.prepare(params.cell))
+
     def init(self, key: jax.Array) -> AttendingParams:
         key_cell, key_attention, key_w = jax.random.split(key, 3)
         w = initializers.LecunNormal()(key_w, (self.readout_size, self.size))

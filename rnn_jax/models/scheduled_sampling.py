@@ -52,6 +52,9 @@ class ScheduledCell(Wrapper):
     def inner_params(self, params: Any) -> Any:
         return params.cell
 
+    def prepare(self, params: Any) -> Any:
+        return params._replace(cell=self.cell.prepare(params.cell))
+
     def initial_state(self, params: Any, batch_shape: tuple[int, ...] = ()) -> ScheduledState:
         state = self.cell.initial_state(params.cell, batch_shape)
         dtype = jax.tree.leaves(params.readout)[0].dtype
