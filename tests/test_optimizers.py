@@ -14,6 +14,7 @@ import pytest
 
 from rnn_jax import GRU, models, report, training
 from rnn_jax.training import step
+from rnn_jax.trees import named_leaves
 from tests import trainings
 
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
@@ -178,6 +179,59 @@ def test_optax_by_function_and_arguments_is_compared_by_value() -> None:
 def test_a_config_refuses_an_optimizer_that_it_cannot_tell_from_another() -> None:
     with pytest.raises(TypeError, match=r"cannot be told from another.*; write training.Optax\(optax.adamw, 1e-3\)"):
         report.plain(training.Trainer(MODEL, 4, optax.adamw(1e-3), None))
+
+
+GROUPS = training.ByName(
+    training.AdamW(0.1, 0.2),
+    (("cell.w_?", training.SGD(0.01)), ("*.b", training.Adam(0.1)), ("readout*", training.SGD(1.0))),
+)
+
+
+def changes(optimizer: Any) -> dict[str, np.ndarray]:
+    """Returns the sums of two updates of all parameters, by name, all parameters and gradients being 1."""
+    params = jax.tree.map(jnp.ones_like, MODEL.init(jax.random.key(0)))
+    made = optimizer.transformation
+    state, now = made.init(params), params
+    for _ in range(2):
+        update, state = made.update(params, state, now)
+        now = optax.apply_updates(now, update)
+    return {name: np.asarray(leaf) - 1 for name, leaf in named_leaves(now).items()}
+
+
+def test_each_group_of_parameters_has_its_optimizer() -> None:
+    by_name = changes(GROUPS)
+    alone = {kind: changes(kind) for kind in (training.AdamW(0.1, 0.2), *(optimizer for _, optimizer in GROUPS.groups))}
+    sgd, adam, adamw = training.SGD(0.01), training.Adam(0.1), training.AdamW(0.1, 0.2)
+    expected = {"cell.w_i": sgd, "cell.w_h": sgd, "cell.b": adam, "cell.b_hn": adamw}
+    for name, optimizer in expected.items():
+        np.testing.assert_allclose(by_name.pop(name), alone[optimizer][name], rtol=1e-6)
+    assert {name.partition(".")[0] for name in by_name} == {"readout"}
+    for change in by_name.values():
+        np.testing.assert_allclose(change, -2, rtol=1e-6)
+
+
+def test_groups_train_seeds_and_decay() -> None:
+    decayed = training.CosineDecay(GROUPS, 2)
+    np.testing.assert_allclose(changes(decayed)["cell.w_h"], -0.01 * 1.5, rtol=1e-4)
+    trainer = training.Trainer(MODEL, 4, GROUPS, training.ClipByNorm(1.0))
+    assert hash(trainer) == hash(dataclasses.replace(trainer))
+    json.dumps(report.plain(trainer))
+    states = training.init(trainer, jax.random.split(jax.random.key(0), 2))
+    grads = jax.tree.map(jnp.ones_like, states.params)
+    descend = jax.vmap(lambda state, grads: step.descend(trainer, state, state.key, jnp.array(0.5), grads)[0])
+    moved = descend(states, grads).params.cell.w_h - states.params.cell.w_h
+    assert np.all(moved < 0)
+    assert np.max(np.abs(moved)) < 0.01
+
+
+def test_a_pattern_without_parameters_is_refused_by_name() -> None:
+    trainer = training.Trainer(MODEL, 4, training.ByName(training.Adam(0.1), (("cell.w_o", training.SGD(1.0)),)), None)
+    with pytest.raises(ValueError, match=r"pattern 'cell\.w_o' must be the first to match some parameter: cell\.w_i"):
+        training.init(trainer, jax.random.split(jax.random.key(0), 1))
+    with pytest.raises(TypeError, match=r"ByName: groups must be pairs \(pattern, optimizer\), got 'cell'"):
+        training.ByName(training.Adam(0.1), ("cell",))
+    with pytest.raises(TypeError, match=r"ByName: optimizer must be an optimizer of rnn_jax.training"):
+        training.ByName(training.Adam(0.1), (("cell*", 0.1),))
 
 
 @pytest.mark.parametrize("optimizer", [optax.adamw, SCHEDULE, 0.1, None])

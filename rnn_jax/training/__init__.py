@@ -6,7 +6,7 @@ from rnn_jax.training.example_source import ExampleSource, epoch_steps, predict
 from rnn_jax.training.fitting import Fit, fit
 from rnn_jax.training.history import divergence, join
 from rnn_jax.training.not_finite import RollBack, Skip, Stop
-from rnn_jax.training.optimizers import SGD, Adam, AdamW, CosineDecay, Optax, RMSProp
+from rnn_jax.training.optimizers import SGD, Adam, AdamW, ByName, CosineDecay, Optax, RMSProp
 from rnn_jax.training.progress import Progress
 from rnn_jax.training.run_state import RunState
 from rnn_jax.training.session import Session
@@ -18,6 +18,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ByName",
     "CheckpointError",
     "Checkpoints",
     "ClipAdaptively",

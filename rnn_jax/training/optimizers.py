@@ -1,12 +1,14 @@
 """Optimizers as frozen dataclasses, so that a run's config can hold one; each is made by one function of optax."""
 
 import dataclasses
+import fnmatch
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import jax
 import optax
 
-from rnn_jax import checks, static
+from rnn_jax import checks, static, trees
 from rnn_jax.static import Static
 
 
@@ -35,7 +37,7 @@ class Adam(Static):
 class AdamW(Static):
     """Adam with decoupled weight decay, theta <- theta - learning_rate (adam + weight_decay theta); `optax.adamw`.
 
-    All parameters decay; for others, `Optax(optax.adamw, ..., mask=...)`. Source: Loshchilov & Hutter 2019,
+    All parameters decay; `ByName` excepts some. Source: Loshchilov & Hutter 2019,
     arXiv:1711.05101.
 
     Args:
@@ -156,6 +158,52 @@ def _made(value: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
+class ByName(Static):
+    """Other optimizers for groups of parameters, by their names: rates of their own, or no weight decay.
+
+    A name is the path to a parameter, as in `cell.0.w_h`, `cell.b`, `readout.params.kernel`; a pattern has a shell's
+    wildcards (`fnmatch`), and the first group with a match takes the parameter. `optax.partition` does the rest.
+
+    >>> slow_recurrence = ByName(Adam(1e-3), (("cell*.w_h", Adam(1e-4)),))
+    >>> no_decay_of_biases = ByName(AdamW(1e-3, 0.1), (("*.b", Adam(1e-3)), ("*.bias", Adam(1e-3))))
+
+    Args:
+      optimizer: optimizer of all parameters that no pattern matches.
+      groups: pairs of a pattern and the optimizer of the parameters that it matches.
+
+    Raises:
+      ValueError: when a training begins, if a pattern is the first to match no parameter.
+      TypeError: if the groups are not pairs of a string and an optimizer.
+    """
+
+    optimizer: "Adam | AdamW | SGD | RMSProp | Optax"
+    groups: "tuple[tuple[str, Adam | AdamW | SGD | RMSProp | Optax], ...]"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for group in self.groups:
+            if not (isinstance(group, tuple) and len(group) == 2 and isinstance(group[0], str)):
+                raise TypeError(f"ByName: groups must be pairs (pattern, optimizer), got {group!r}")
+            transformation(group[1], "ByName")
+        transformation(self.optimizer, "ByName")
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        optimizers = [*(optimizer for _, optimizer in self.groups), self.optimizer]
+        return optax.partition(dict(enumerate(transformation(each, "ByName") for each in optimizers)), self._labels)
+
+    def _labels(self, params: Any) -> Any:
+        """Returns the group of each parameter, counted; the last one is that of all others."""
+        patterns, names = [*(pattern for pattern, _ in self.groups), "*"], [*trees.named_leaves(params)]
+        labels = [next(i for i, p in enumerate(patterns) if fnmatch.fnmatchcase(name, p)) for name in names]
+        if unused := [pattern for i, pattern in enumerate(patterns[:-1]) if i not in labels]:
+            raise ValueError(
+                f"ByName: pattern {unused[0]!r} must be the first to match some parameter: {trees.listed(names)}"
+            )
+        return jax.tree.unflatten(jax.tree.structure(params), labels)
+
+
+@dataclasses.dataclass(frozen=True)
 class CosineDecay(Static):
     """An optimizer whose update k is scaled by (1 + cos(pi k / steps)) / 2, and by 0 from `steps` on.
 
@@ -170,7 +218,7 @@ class CosineDecay(Static):
       ValueError: if steps is not a positive integer.
     """
 
-    optimizer: Adam | AdamW | SGD | RMSProp | Optax
+    optimizer: Adam | AdamW | SGD | RMSProp | Optax | ByName
     steps: int
 
     def __post_init__(self) -> None:
@@ -183,20 +231,24 @@ class CosineDecay(Static):
 
 
 _Elementwise = Adam | AdamW | SGD | RMSProp
-Optimizer: TypeAlias = _Elementwise | Optax | CosineDecay | optax.GradientTransformation
+Optimizer: TypeAlias = _Elementwise | Optax | ByName | CosineDecay | optax.GradientTransformation
 
 
-def transformation(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
+def transformation(optimizer: Optimizer, owner: str = "Trainer") -> optax.GradientTransformationExtraArgs:
     """Returns an optimizer as a transformation of optax.
+
+    Args:
+      optimizer: optimizer of this module, or a transformation of optax.
+      owner: name of what it was given to, for the message.
 
     Raises:
       TypeError: if it is none.
     """
-    static.check_part(optimizer, "Trainer: optimizer")
+    static.check_part(optimizer, f"{owner}: optimizer")
     made = getattr(optimizer, "transformation", optimizer)
     if not isinstance(made, optax.GradientTransformation):
         raise TypeError(
-            "Trainer: optimizer must be an optimizer of rnn_jax.training or a GradientTransformation of optax, got "
+            f"{owner}: optimizer must be an optimizer of rnn_jax.training or a GradientTransformation of optax, got "
             f"{optimizer!r}; write training.Adam(1e-3), optax.adamw(1e-3) or training.Optax(optax.adamw, 1e-3)"
         )
     return optax.with_extra_args_support(made)
