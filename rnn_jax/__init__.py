@@ -6,6 +6,7 @@ Names that most programs need stand here; others in their modules: `rnn_jax.trai
 
 from rnn_jax.cell import Cell, LinearCell, SplitCell
 from rnn_jax.cells import (
+    BRC,
     CELLS,
     GRU,
     JANET,
@@ -13,8 +14,13 @@ from rnn_jax.cells import (
     LRU,
     LSTM,
     MGU,
+    NBRC,
+    QRNN,
     RGLRU,
+    RHN,
     S5,
+    SLSTM,
+    SRU,
     AntisymmetricRNN,
     CoRNN,
     CoupledLSTM,
@@ -69,6 +75,7 @@ __all__ = ["Cell", "LinearCell", "SplitCell", "unroll"]
 
 # Cells; `CELLS` has them by name.
 __all__ += [
+    "BRC",
     "CELLS",
     "GRU",
     "JANET",
@@ -76,8 +83,13 @@ __all__ += [
     "LRU",
     "LSTM",
     "MGU",
+    "NBRC",
+    "QRNN",
     "RGLRU",
+    "RHN",
     "S5",
+    "SLSTM",
+    "SRU",
     "AntisymmetricRNN",
     "CoRNN",
     "CoupledLSTM",

@@ -29,6 +29,7 @@ from rnn_jax.wrapper import Wrapper
 D, H = 2, 3
 SPLIT = {
     "antisymmetric_rnn",
+    "brc",
     "co_rnn",
     "fast_grnn",
     "exp_rnn",
@@ -43,7 +44,10 @@ SPLIT = {
     "lstm_coupled",
     "lstm_layer_norm",
     "lstm_peephole",
+    "nbrc",
     "rnn",
+    "slstm",
+    "sru",
 }
 LINEAR = {
     "linear",
@@ -54,6 +58,7 @@ LINEAR = {
     "rg_lru",
     "rg_lru_negative",
     "s5",
+    "qrnn",
 }
 
 

@@ -248,6 +248,10 @@ def make(name, *args, **options):
         (make("CoRNN", D, H, dt=0.0), ValueError, ["CoRNN: dt must be a positive number, got 0.0"]),
         (make("JANET", D, H, beta=float("nan")), ValueError, ["JANET: beta must be a finite number, got nan"]),
         (make("JANET", D, H, beta="1"), ValueError, ["JANET: beta must be a finite number, got '1'"]),
+        (make("RHN", D, H, depth=0), ValueError, ["RHN: depth must be a positive integer, got 0"]),
+        (make("SRU", D, H, highway_bias=float("inf")), ValueError, ["SRU: highway_bias must be", "got inf"]),
+        (make("SLSTM", D, 6, heads=0), ValueError, ["SLSTM: heads must be a positive integer, got 0"]),
+        (make("SLSTM", D, 6, heads=4), ValueError, ["heads must divide hidden_size, got 4 and 6", "may be 1, 2, 3, 6"]),
         (make("CoRNN", D, H, epsilon=-1.0), ValueError, ["CoRNN: epsilon must be", "got -1.0"]),
         (make("AntisymmetricRNN", D, H, epsilon=0.0), ValueError, ["AntisymmetricRNN: epsilon must be", "got 0.0"]),
         (

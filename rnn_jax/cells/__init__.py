@@ -11,6 +11,7 @@ import jax
 from rnn_jax import import_path, initializers
 from rnn_jax.cell import Cell
 from rnn_jax.cells.antisymmetric import AntisymmetricRNN, GatedAntisymmetricRNN
+from rnn_jax.cells.bistable import BRC, NBRC
 from rnn_jax.cells.co_rnn import CoRNN
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.exp_rnn import ExpRNN
@@ -29,11 +30,16 @@ from rnn_jax.cells.min_gru import MinGRU
 from rnn_jax.cells.min_lstm import MinLSTM
 from rnn_jax.cells.peephole_lstm import PeepholeLSTM
 from rnn_jax.cells.projected_lstm import ProjectedLSTM
+from rnn_jax.cells.qrnn import QRNN
+from rnn_jax.cells.recurrent_highway import RHN
 from rnn_jax.cells.rg_lru import RGLRU
 from rnn_jax.cells.s5 import S5
+from rnn_jax.cells.slstm import SLSTM
+from rnn_jax.cells.sru import SRU
 from rnn_jax.cells.vanilla import VanillaRNN
 
 __all__ = [
+    "BRC",
     "CELLS",
     "GRU",
     "JANET",
@@ -41,8 +47,13 @@ __all__ = [
     "LRU",
     "LSTM",
     "MGU",
+    "NBRC",
+    "QRNN",
     "RGLRU",
+    "RHN",
     "S5",
+    "SLSTM",
+    "SRU",
     "AntisymmetricRNN",
     "CoRNN",
     "CoupledLSTM",
@@ -98,6 +109,12 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "exp_rnn": ExpRNN,
     "lipschitz_rnn": LipschitzRNN,
     "lem": LEM,
+    "rhn": RHN,
+    "sru": SRU,
+    "qrnn": QRNN,
+    "brc": BRC,
+    "nbrc": NBRC,
+    "slstm": SLSTM,
 }
 
 
