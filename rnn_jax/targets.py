@@ -16,7 +16,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -230,15 +230,20 @@ def loops(compiled: jax.stages.Compiled | str) -> list[Loop]:
     return list(_Program(compiled).loops())
 
 
-def total(compiled: jax.stages.Compiled | str) -> Cost | None:
-    """Returns the cost of a whole program, with every iteration of its loops; None if it depends on the data."""
+def total(compiled: jax.stages.Compiled | str, iterations: Sequence[int] | None = None) -> Cost | None:
+    """Returns the cost of a whole program, with every iteration of its loops; None if it depends on the data.
+
+    Args:
+      compiled: program, or its text.
+      iterations: number of iterations of each of `loops`, for loops whose number depends on the data.
+    """
     program = _Program(compiled)
-    costs = [(program.cost(program.entry), 1)]
-    for loop in program.loops():
-        if math.isnan(loop.iterations):
-            return None
-        costs.append((Cost(loop.ops, loop.cycles, loop.kernels), int(loop.iterations)))
-    return _sum(costs)
+    found = list(program.loops())
+    counts = [loop.iterations for loop in found] if iterations is None else iterations
+    if any(map(math.isnan, counts)):
+        return None
+    costs = [(Cost(loop.ops, loop.cycles, loop.kernels), int(n)) for loop, n in zip(found, counts, strict=True)]
+    return _sum([(program.cost(program.entry), 1), *costs])
 
 
 # Instructions that launch nothing: names of values, ends of copies, and calls, which count as their computations.

@@ -87,6 +87,9 @@ def test_a_loop_of_unknown_length_has_no_total():
     text = TEXT.replace('{"known_trip_count":{"n":"7"}}', "{}")
     assert math.isnan(targets.loops(text)[0].iterations)
     assert targets.total(text) is None
+    # The outer loop 3 times, and the one inside it 15 times in all; the second loop not at all.
+    assert targets.total(text, [3, 15]) == (1 + 3 * 2 + 15 * 2, 1000 + 3 * 40 + 15 * 3, 3)
+    assert targets.total(text, [3, 0]) == (1 + 3 * 2, 1000 + 3 * 40, 3)
 
 
 def gradient(steps=11):
