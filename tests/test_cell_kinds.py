@@ -50,6 +50,12 @@ SPLIT = {
     "sru",
 }
 LINEAR = {
+    "delta_net",
+    "gated_delta_net",
+    "gla",
+    "hgrn2",
+    "m_lstm",
+    "s6",
     "linear",
     "lru",
     "min_gru",

@@ -14,6 +14,7 @@ from rnn_jax.cells.antisymmetric import AntisymmetricRNN, GatedAntisymmetricRNN
 from rnn_jax.cells.bistable import BRC, NBRC
 from rnn_jax.cells.co_rnn import CoRNN
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
+from rnn_jax.cells.delta_net import DeltaNet, GatedDeltaNet
 from rnn_jax.cells.exp_rnn import ExpRNN
 from rnn_jax.cells.fast_grnn import FastGRNN
 from rnn_jax.cells.gru import GRU, GRUResetBefore
@@ -21,10 +22,12 @@ from rnn_jax.cells.ind_rnn import IndRNN
 from rnn_jax.cells.janet import JANET
 from rnn_jax.cells.layer_normalised import LayerNormGRU, LayerNormLSTM
 from rnn_jax.cells.lem import LEM
+from rnn_jax.cells.linear_attention import GLA, HGRN2
 from rnn_jax.cells.linear_rnn import LinearRNN
 from rnn_jax.cells.lipschitz import LipschitzRNN
 from rnn_jax.cells.lru import LRU
 from rnn_jax.cells.lstm import LSTM
+from rnn_jax.cells.m_lstm import MLSTM
 from rnn_jax.cells.mgu import MGU
 from rnn_jax.cells.min_gru import MinGRU
 from rnn_jax.cells.min_lstm import MinLSTM
@@ -34,6 +37,7 @@ from rnn_jax.cells.qrnn import QRNN
 from rnn_jax.cells.recurrent_highway import RHN
 from rnn_jax.cells.rg_lru import RGLRU
 from rnn_jax.cells.s5 import S5
+from rnn_jax.cells.s6 import S6
 from rnn_jax.cells.slstm import SLSTM
 from rnn_jax.cells.sru import SRU
 from rnn_jax.cells.vanilla import VanillaRNN
@@ -41,26 +45,32 @@ from rnn_jax.cells.vanilla import VanillaRNN
 __all__ = [
     "BRC",
     "CELLS",
+    "GLA",
     "GRU",
+    "HGRN2",
     "JANET",
     "LEM",
     "LRU",
     "LSTM",
     "MGU",
+    "MLSTM",
     "NBRC",
     "QRNN",
     "RGLRU",
     "RHN",
     "S5",
+    "S6",
     "SLSTM",
     "SRU",
     "AntisymmetricRNN",
     "CoRNN",
     "CoupledLSTM",
+    "DeltaNet",
     "ExpRNN",
     "FastGRNN",
     "GRUResetBefore",
     "GatedAntisymmetricRNN",
+    "GatedDeltaNet",
     "IndRNN",
     "LayerNormGRU",
     "LayerNormLSTM",
@@ -98,6 +108,12 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "s5": S5,
     "rg_lru": RGLRU,
     "rg_lru_negative": functools.partial(RGLRU, negative_eigenvalues=True),
+    "s6": S6,
+    "gla": GLA,
+    "hgrn2": HGRN2,
+    "m_lstm": MLSTM,
+    "delta_net": DeltaNet,
+    "gated_delta_net": GatedDeltaNet,
     "linear": LinearRNN,
     "ind_rnn": IndRNN,
     "co_rnn": CoRNN,

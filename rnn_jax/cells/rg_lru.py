@@ -40,7 +40,7 @@ class RGLRU(LinearCell):
     Initially sigmoid(Lambda)^8 is uniform in [0.9, 0.999], as the paper has it (the authors' code draws sigmoid(Lambda)
     from a ring of these radii). The paper writes log a_t = -8 softplus(Lambda) r_t, which with a = sigmoid(Lambda) is
     softplus(-Lambda): another sign of Lambda. Claimed: language models (Hawk, Griffin) that extrapolate to longer
-    sequences than those trained on (figure 5).
+    sequences than those trained on (section 6.1).
 
     >>> cell = RGLRU(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))

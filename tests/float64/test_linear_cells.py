@@ -5,9 +5,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import LRU, RGLRU, S5, Associative, LinearRNN, MinGRU, MinLSTM, Scan, unroll
+from rnn_jax import (
+    GLA,
+    LRU,
+    MLSTM,
+    RGLRU,
+    S5,
+    S6,
+    Associative,
+    DeltaNet,
+    GatedDeltaNet,
+    LinearRNN,
+    MinGRU,
+    MinLSTM,
+    Scan,
+    unroll,
+)
+from rnn_jax.cells.delta_net import Replace
 
 D, H, B = 3, 4, 2
+OTHERS = [S5(D, H), RGLRU(D, H), S6(D, H, state_size=3), GLA(D, H), MLSTM(D, H), DeltaNet(D, H), GatedDeltaNet(D, H)]
 STEPS = 40
 
 
@@ -56,7 +73,7 @@ def test_the_papers_parallel_form_in_log_space(cell, oracle, engine, make_proble
 def weighted(cell, engine, params, xs, state):
     final, ys = unroll(cell, params, xs, state, engine=engine)
     weights = jnp.sin(jnp.arange(ys.size, dtype=float)).reshape(ys.shape)
-    return jnp.sum(weights * ys) + jnp.sum(jnp.abs(final) ** 2), ys
+    return jnp.sum(weights * ys) + sum(jnp.sum(jnp.abs(leaf) ** 2) for leaf in jax.tree.leaves(final)), ys
 
 
 @pytest.mark.extended
@@ -68,7 +85,7 @@ def test_ten_thousand_steps_equal_those_of_the_loop(cell):
     params = cell.init(jax.random.key(0))
     rng = np.random.default_rng(1)
     xs = rng.normal(size=(10_000, B, D))
-    state = cell.initial_state(params, (B,)) + rng.normal(size=(B, H))
+    state = jax.tree.map(lambda leaf: leaf + rng.normal(size=leaf.shape), cell.initial_state(params, (B,)))
 
     def run(engine):
         gradient = jax.grad(lambda *a: weighted(cell, engine, *a), argnums=(0, 1, 2), has_aux=True)
@@ -103,3 +120,28 @@ def test_a_unit_with_negative_eigenvalues_computes_parity_at_any_length(counting
     bits = np.random.default_rng(0).integers(0, 2, 1000)
     _, ys = unroll(cell, params, jnp.asarray(bits[:, None], float))
     np.testing.assert_allclose(ys[:, 0], np.cumsum(bits) % 2, atol=1e-12)
+
+
+def test_the_delta_rule_replaces_the_value_of_a_key_and_no_other():
+    """With beta = 1 and orthogonal keys; linear attention would add the second value to the first."""
+    cell = DeltaNet(D, H)
+    keys, values = np.linalg.qr(np.random.default_rng(0).normal(size=(H, H)))[0], np.eye(H)
+    memory = jnp.zeros((1, H, H))
+    for key, value in [*zip(keys, values, strict=True), (keys[1], -3 * values[2])]:
+        write = Replace(jnp.ones(1), jnp.ones(1), jnp.asarray(key[None]), jnp.asarray(value[None]))
+        memory = cell.step((), memory, write)
+    values[1] = -3 * values[2]
+    np.testing.assert_allclose(memory[0] @ keys.T, values.T, atol=1e-14)
+
+
+@pytest.mark.parametrize(("negative", "smallest"), [(False, 0.0), (True, -1.0)])
+def test_the_delta_rule_has_the_eigenvalues_one_and_one_minus_beta(negative, smallest, make_problem):
+    cell = DeltaNet(D, H, negative_eigenvalues=negative)
+    problem = make_problem(cell)
+    drive = cell.project(problem.params, problem.xs)
+    transition, _ = cell.linear(problem.params, drive)
+    eigenvalues = np.linalg.eigvalsh(transition.dense().w)[:, :, 0, 0]  # [T, B, H]
+    np.testing.assert_allclose(eigenvalues[..., 1:], 1, atol=1e-12)
+    assert np.all((eigenvalues[..., 0] > smallest) & (eigenvalues[..., 0] < 1))
+    assert (np.min(eigenvalues) < 0) == negative
+    np.testing.assert_allclose(eigenvalues[..., :1], 1 - drive.beta, atol=1e-4)  # keys are a little shorter than 1
