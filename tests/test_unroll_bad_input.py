@@ -243,6 +243,15 @@ def make(name, *args, **options):
             ["IndRNN: must have u_min <= u_max", "got 1.0 and 0.5"],
         ),
         (make("S5", D, 4, blocks=3), ValueError, ["S5: blocks must divide hidden_size 4, got 3; use one of 1, 2, 4"]),
+        (
+            make("GLA", D, 6, heads=4),
+            ValueError,
+            ["GLA: heads must divide hidden_size 6, got 4; use one of 1, 2, 3, 6"],
+        ),
+        (make("GLA", D, H, gate_rank=0), ValueError, ["GLA: gate_rank must be a positive integer, got 0"]),
+        (make("HGRN2", D, H, lower_bound=1.0), ValueError, ["HGRN2: lower_bound must be", "below 1, got 1.0"]),
+        (make("S6", D, H, state_size=0), ValueError, ["S6: state_size must be a positive integer, got 0"]),
+        (make("S6", D, H, dt_rank=1.5), ValueError, ["S6: dt_rank must be a positive integer, got 1.5"]),
         (make("S5", D, H, blocks=0), ValueError, ["S5: blocks must be a positive integer, got 0"]),
         (make("S5", D, H, dt_min=0.2), ValueError, ["S5: must have dt_min <= dt_max", "got 0.2 and 0.1"]),
         (make("CoRNN", D, H, dt=0.0), ValueError, ["CoRNN: dt must be a positive number, got 0.0"]),
@@ -251,7 +260,11 @@ def make(name, *args, **options):
         (make("RHN", D, H, depth=0), ValueError, ["RHN: depth must be a positive integer, got 0"]),
         (make("SRU", D, H, highway_bias=float("inf")), ValueError, ["SRU: highway_bias must be", "got inf"]),
         (make("SLSTM", D, 6, heads=0), ValueError, ["SLSTM: heads must be a positive integer, got 0"]),
-        (make("SLSTM", D, 6, heads=4), ValueError, ["heads must divide hidden_size, got 4 and 6", "may be 1, 2, 3, 6"]),
+        (
+            make("SLSTM", D, 6, heads=4),
+            ValueError,
+            ["SLSTM: heads must divide hidden_size 6, got 4; use one of 1, 2, 3, 6"],
+        ),
         (make("CoRNN", D, H, epsilon=-1.0), ValueError, ["CoRNN: epsilon must be", "got -1.0"]),
         (make("AntisymmetricRNN", D, H, epsilon=0.0), ValueError, ["AntisymmetricRNN: epsilon must be", "got 0.0"]),
         (

@@ -75,8 +75,8 @@ class CoRNN(SplitCell):
         return CoRNNParams(w_i, w_y, w_z, uniform(key_b, (units,)))
 
     def initial_state(self, params: CoRNNParams, batch_shape: tuple[int, ...] = ()) -> CoRNNState:
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
-        return CoRNNState(zeros, zeros)
+        shape, dtype = (*batch_shape, self.hidden_size), params.b.dtype
+        return CoRNNState(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))  # two buffers, which may be donated
 
     def project(self, params: CoRNNParams, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)

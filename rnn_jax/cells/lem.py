@@ -73,8 +73,8 @@ class LEM(Cell):
         return LEMParams(w[:inputs], w_y, w_z, jnp.sum(uniform(key_b, (2, 4 * units)), axis=0))
 
     def initial_state(self, params: LEMParams, batch_shape: tuple[int, ...] = ()) -> LEMState:
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
-        return LEMState(zeros, zeros)
+        shape, dtype = (*batch_shape, self.hidden_size), params.b.dtype
+        return LEMState(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))  # two buffers, which may be donated
 
     def project(self, params: LEMParams, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)

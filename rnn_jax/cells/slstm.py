@@ -72,13 +72,7 @@ class SLSTM(SplitCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.integer_at_least(1, self.heads, "SLSTM: heads")
-        if self.hidden_size % self.heads:
-            sizes = [n for n in range(1, self.hidden_size + 1) if self.hidden_size % n == 0]
-            raise ValueError(
-                f"SLSTM: heads must divide hidden_size, got {self.heads!r} and {self.hidden_size!r}; heads may be "
-                f"{', '.join(map(str, sizes))}"
-            )
+        checks.divisor(self.heads, self.hidden_size, "SLSTM: heads", "hidden_size")
 
     def init(self, key: jax.Array) -> SLSTMParams:
         inputs, units, size = self.input_size, self.hidden_size, self.hidden_size // self.heads
