@@ -30,6 +30,7 @@ D, H = 2, 3
 SPLIT = {
     "antisymmetric_rnn",
     "brc",
+    "clockwork_rnn",
     "co_rnn",
     "fast_grnn",
     "exp_rnn",
@@ -38,8 +39,10 @@ SPLIT = {
     "gru_layer_norm",
     "ind_rnn",
     "irnn",
+    "leaky_rnn",
     "janet",
     "lipschitz_rnn",
+    "lmu",
     "lstm",
     "lstm_coupled",
     "lstm_layer_norm",
@@ -48,6 +51,7 @@ SPLIT = {
     "rnn",
     "slstm",
     "sru",
+    "unicornn",
 }
 LINEAR = {
     "delta_net",

@@ -273,6 +273,13 @@ def make(name, *args, **options):
             ["GatedAntisymmetricRNN: gamma must be a number of at least 0, got -1.0"],
         ),
         (make("LipschitzRNN", D, H, beta=1.5), ValueError, ["LipschitzRNN: beta must be from 0 to 1, got 1.5"]),
+        (make("UnICORNN", D, H, alpha=-1.0), ValueError, ["UnICORNN: alpha must be a number of at least 0, got -1.0"]),
+        (make("ClockworkRNN", D, H, periods=(1, 0)), ValueError, ["ClockworkRNN: each of periods", "got 0"]),
+        (make("ClockworkRNN", D, H, periods=(4, 2)), ValueError, ["ClockworkRNN: periods must grow", "got (4, 2)"]),
+        (make("LMU", D, H, order=0), ValueError, ["LMU: order must be a positive integer, got 0"]),
+        (make("LMU", D, H, theta=0.0), ValueError, ["LMU: theta must be a positive number, got 0.0"]),
+        (make("CfC", D, H, backbone_size=0), ValueError, ["CfC: backbone_size must be", "got 0"]),
+        (make("CfC", D, H, dt=-1.0), ValueError, ["CfC: dt must be a positive number, got -1.0"]),
         (make("LEM", D, H, dt=0.0), ValueError, ["LEM: dt must be a positive number, got 0.0"]),
     ],
 )

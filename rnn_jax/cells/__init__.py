@@ -12,6 +12,8 @@ from rnn_jax import import_path, initializers
 from rnn_jax.cell import Cell
 from rnn_jax.cells.antisymmetric import AntisymmetricRNN, GatedAntisymmetricRNN
 from rnn_jax.cells.bistable import BRC, NBRC
+from rnn_jax.cells.cfc import CfC
+from rnn_jax.cells.clockwork import ClockworkRNN
 from rnn_jax.cells.co_rnn import CoRNN
 from rnn_jax.cells.coupled_lstm import CoupledLSTM
 from rnn_jax.cells.delta_net import DeltaNet, GatedDeltaNet
@@ -21,10 +23,12 @@ from rnn_jax.cells.gru import GRU, GRUResetBefore
 from rnn_jax.cells.ind_rnn import IndRNN
 from rnn_jax.cells.janet import JANET
 from rnn_jax.cells.layer_normalised import LayerNormGRU, LayerNormLSTM
+from rnn_jax.cells.leaky_rnn import LeakyRNN
 from rnn_jax.cells.lem import LEM
 from rnn_jax.cells.linear_attention import GLA, HGRN2
 from rnn_jax.cells.linear_rnn import LinearRNN
 from rnn_jax.cells.lipschitz import LipschitzRNN
+from rnn_jax.cells.lmu import LMU
 from rnn_jax.cells.lru import LRU
 from rnn_jax.cells.lstm import LSTM
 from rnn_jax.cells.m_lstm import MLSTM
@@ -40,6 +44,7 @@ from rnn_jax.cells.s5 import S5
 from rnn_jax.cells.s6 import S6
 from rnn_jax.cells.slstm import SLSTM
 from rnn_jax.cells.sru import SRU
+from rnn_jax.cells.unicornn import UnICORNN
 from rnn_jax.cells.vanilla import VanillaRNN
 
 __all__ = [
@@ -50,6 +55,7 @@ __all__ = [
     "HGRN2",
     "JANET",
     "LEM",
+    "LMU",
     "LRU",
     "LSTM",
     "MGU",
@@ -63,6 +69,8 @@ __all__ = [
     "SLSTM",
     "SRU",
     "AntisymmetricRNN",
+    "CfC",
+    "ClockworkRNN",
     "CoRNN",
     "CoupledLSTM",
     "DeltaNet",
@@ -74,12 +82,14 @@ __all__ = [
     "IndRNN",
     "LayerNormGRU",
     "LayerNormLSTM",
+    "LeakyRNN",
     "LinearRNN",
     "LipschitzRNN",
     "MinGRU",
     "MinLSTM",
     "PeepholeLSTM",
     "ProjectedLSTM",
+    "UnICORNN",
     "VanillaRNN",
     "find",
 ]
@@ -131,6 +141,11 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "brc": BRC,
     "nbrc": NBRC,
     "slstm": SLSTM,
+    "leaky_rnn": LeakyRNN,
+    "unicornn": UnICORNN,
+    "clockwork_rnn": ClockworkRNN,
+    "lmu": functools.partial(LMU, order=16, theta=100.0),
+    "cfc": CfC,
 }
 
 

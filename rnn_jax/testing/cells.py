@@ -257,12 +257,15 @@ def _value_and_gradient(cell: Cell, engine: Engine, params: Params, xs: jax.Arra
     def loss(params: Params, xs: jax.Array, state: State) -> jax.Array:
         # Each entry has a different weight, so that exchanging two of them is detected.
         leaves = jax.tree.leaves(_run(cell, engine, params, xs, state, options))
+        real = jnp.result_type(float)
+        leaves = [x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(real) for x in leaves]  # counters
         parts = [part for x in leaves for part in ((x.real, x.imag) if jnp.iscomplexobj(x) else (x,))]
         return sum(
             (jnp.sum(jnp.sin(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) * x) for x in parts), jnp.zeros(())
         )
 
-    return jax.value_and_grad(loss, argnums=(0, 1, 2), allow_int=True)(params, xs, state)
+    value, grads = jax.value_and_grad(loss, argnums=(0, 1, 2), allow_int=True)(params, xs, state)
+    return value, jax.tree.map(lambda grad: None if grad.dtype == jax.dtypes.float0 else grad, grads)
 
 
 def differences(cell: Cell, engine: Engine) -> None:
