@@ -50,7 +50,7 @@ from rnn_jax.cells import (
     UnICORNN,
     VanillaRNN,
 )
-from rnn_jax.engines import Associative, Checkpointed, CuDNN, Fused, Hoisted, Scan
+from rnn_jax.engines import Associative, Checkpointed, CuDNN, Fused, Hoisted, Newton, Scan
 from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
 from rnn_jax.layers import (
     Bidirectional,
@@ -145,7 +145,7 @@ __all__ += [
 ]
 
 # Engines, which solve the recurrence.
-__all__ += ["Associative", "Checkpointed", "CuDNN", "Fused", "Hoisted", "Scan"]
+__all__ += ["Associative", "Checkpointed", "CuDNN", "Fused", "Hoisted", "Newton", "Scan"]
 
 # Estimators of gradients.
 __all__ += ["BPTT", "RTRL", "TBPTT", "UORO", "EProp", "SnAp"]

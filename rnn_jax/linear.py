@@ -107,6 +107,26 @@ class DiagonalPlusRankOne(NamedTuple):
         return DiagonalPlusRankOne(a, self.u, v)
 
 
+class Blocks(NamedTuple):
+    """A small matrix for each unit, for a state that is one array [*leading, K, H]: K components of H units.
+
+    Units come last, as vector registers hold many of them: products of K are sums of a few whole arrays.
+    """
+
+    w: jax.Array  # [*leading, K, K, H]: the first K is read, as the rows of `Dense.w`
+
+    def apply(self, state: jax.Array) -> jax.Array:
+        return jnp.sum(state[..., :, None, :] * self.w, axis=-3)
+
+    def after(self, earlier: "Blocks") -> "Blocks":
+        """Returns the composition: first `earlier`, then this."""
+        return Blocks(jnp.sum(earlier.w[..., :, :, None, :] * self.w[..., None, :, :, :], axis=-3))
+
+    def transpose(self) -> "Blocks":
+        """Returns the adjoint."""
+        return Blocks(jnp.swapaxes(self.w, -2, -3))
+
+
 class Cut(NamedTuple):
     """s -> 0 if the flag is set, else transition(s).
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rnn_jax
-from rnn_jax.engines import Associative, Checkpointed, Fused, Hoisted, Scan, decisions
+from rnn_jax.engines import Associative, Checkpointed, Fused, Hoisted, Newton, Scan, decisions
 from rnn_jax.testing import cells as contract
 from rnn_jax.testing import engines
 from rnn_jax.unrolling import unroll
@@ -30,11 +30,12 @@ ENGINES = [
     Checkpointed(recursive=True),
     Associative(),
     Fused(),  # the loop; tests/test_fused.py has the kernel
+    Newton(),
 ]
 # Engines that differ from another one by an option, or only on a TPU; with most cells they are marked slow.
 OPTIONS = [Scan(unroll=3), Hoisted(keep=False), Checkpointed(recursive=True), Fused()]
-# Engines that the plain run tests with every cell that is no variant; it tests LSTM with every engine. With a variant
-# they are extended, and all others slow.
+# Engines that the plain run tests with every cell that is no variant; it tests LSTM with every engine but two that
+# have tests of their own. With a variant they are extended, and all others slow.
 EVERY_CELL = [Scan(), Hoisted(keep=True), Associative()]
 COMMON = ["lstm", "gru"]
 
@@ -43,7 +44,7 @@ every_cell = pytest.mark.parametrize("cell", registry.cells_extended(D, H))
 
 def marks(name, engine, every_cell):
     variant = name in registry.VARIANTS
-    if (name == "lstm" and engine != Fused()) or (engine in every_cell and not variant):
+    if (name == "lstm" and engine not in (Fused(), Newton())) or (engine in every_cell and not variant):
         return ()
     slow = engine not in EVERY_CELL if variant else engine in OPTIONS and name not in COMMON
     return pytest.mark.slow if slow else pytest.mark.extended

@@ -14,6 +14,7 @@ from rnn_jax.diagnostics.lag_gradients import (
     state_gradients,
 )
 from rnn_jax.diagnostics.lyapunov import largest_lyapunov_exponent, lyapunov_spectrum
+from rnn_jax.diagnostics.newton import NewtonIterations, newton_iterations
 from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.diagnostics.spectral import recurrent_blocks, spectral_radius
@@ -23,6 +24,7 @@ __all__ = [
     "Decay",
     "Evidence",
     "Finding",
+    "NewtonIterations",
     "Perturbed",
     "Saturation",
     "Severity",
@@ -40,6 +42,7 @@ __all__ = [
     "largest_lyapunov_exponent",
     "linearised_reach",
     "lyapunov_spectrum",
+    "newton_iterations",
     "not_finite",
     "omega",
     "recurrent_blocks",

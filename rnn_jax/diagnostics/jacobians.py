@@ -17,8 +17,8 @@ import numpy as np
 
 from rnn_jax import arrays, integers, parameters
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.coordinates import ravel
 from rnn_jax.diagnostics import product
-from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.masking import select
 from rnn_jax.trees import floats, refill
 from rnn_jax.unrolling import unroll

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from rnn_jax import arrays, checks
 from rnn_jax.cell import Cell, Params, State
+from rnn_jax.coordinates import ravel
 from rnn_jax.diagnostics import product
-from rnn_jax.diagnostics.coordinates import ravel
 from rnn_jax.diagnostics.jacobians import flat_step, identity_like, states_before, step_jacobian, vmap_batch
 from rnn_jax.trees import floats
 

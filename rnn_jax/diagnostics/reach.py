@@ -9,7 +9,7 @@ import numpy as np
 
 from rnn_jax import parameters, static
 from rnn_jax.cell import Cell, Params
-from rnn_jax.diagnostics.coordinates import ravel
+from rnn_jax.coordinates import ravel
 from rnn_jax.diagnostics.lag_gradients import align_to_last, gradient_norms, state_gradients
 from rnn_jax.models import ReadoutModel
 from rnn_jax.seeds import over_seeds, place

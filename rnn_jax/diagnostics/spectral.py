@@ -10,7 +10,7 @@ import numpy as np
 
 from rnn_jax import parameters
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.diagnostics.coordinates import ravel
+from rnn_jax.coordinates import ravel
 from rnn_jax.trees import floats, refill
 
 

@@ -17,7 +17,7 @@ from jax import flatten_util
 
 from rnn_jax import arrays, masking, noise
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.diagnostics.coordinates import ravel
+from rnn_jax.coordinates import ravel
 from rnn_jax.gradients.estimator import Estimate, ReadoutLoss, SegmentStart, batch_shape, flagged, require_step
 from rnn_jax.models.readout import ReadoutParams
 from rnn_jax.static import Static

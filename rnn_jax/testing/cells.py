@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, Scan
+from rnn_jax.engines import Associative, Checkpointed, Engine, Hoisted, Newton, Scan
 from rnn_jax.layer import Layer
 from rnn_jax.testing.comparison import Check, require, require_close, require_like, require_value, run_all
 from rnn_jax.unrolling import unroll
 
-ENGINES: tuple[Engine, ...] = (Hoisted(), Hoisted(keep=False), Checkpointed(), Associative())
+ENGINES: tuple[Engine, ...] = (Hoisted(), Hoisted(keep=False), Checkpointed(), Associative(), Newton())
 STEPS, ROWS = 6, 6
 
 Property = Callable[[Cell, Engine], None]

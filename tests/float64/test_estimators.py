@@ -11,7 +11,7 @@ import pytest
 from jax import flatten_util
 
 from rnn_jax import CELLS, GRU, LSTM, Dropout, LearnedInitialState, Scan, SplitCell, Stack, VanillaRNN, unroll
-from rnn_jax.diagnostics.coordinates import ravel
+from rnn_jax.coordinates import ravel
 from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
 from rnn_jax.models.readout import ReadoutParams
 

@@ -1,0 +1,282 @@
+"""Parallel in time, for any cell: Newton's method on all steps at once.
+
+    F(s)_t = s_t - step(s_{t-1}, d_t) = 0, t = 1..T;      e_t = J_t e_{t-1} - F(s)_t,   s <- s + e
+
+with J_t the derivative of the cell's step at the present guess of s_{t-1}. An iteration is one recurrence, linear in e,
+which is solved in 2 log2(T) rounds (`rnn_jax.engines.associative`).
+"""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax import checks
+from rnn_jax.cell import Cell, Params, State
+from rnn_jax.engines import lockstep
+from rnn_jax.engines.newton_linear import KINDS, Steps, delay, kind, solve, solve_exactly, units
+from rnn_jax.masking import select
+from rnn_jax.static import Static
+
+
+class Solution(NamedTuple):
+    """All states, and what it took to solve for them."""
+
+    states: State  # s_1..s_T
+    iterations: jax.Array  # of Newton's method, of the slowest sequence
+    residuals: jax.Array  # [max_iterations + 1], largest residual before each iteration; NaN after the last
+    looped: jax.Array  # number of steps that the loop ran
+
+
+@dataclasses.dataclass(frozen=True)
+class Newton(Static):
+    """For a cell that contracts, bare or in wrappers, and long sequences on hardware with much parallelism.
+
+    If the largest Lyapunov exponent of the network is negative, the number of iterations hardly grows with T: 4 for a
+    GRU of 8 units at its initialisation. Near 0 they are tens; if it is positive, a network in chaos, Newton's method
+    fixes some steps an iteration, and does not pay. Whatever it does, the results are those of `Scan`: after
+    `max_iterations`, or from a step that is not finite on, the rest is run by the loop, and a warning is logged.
+
+    An iteration that does not lower a sequence's mean residual is rejected, and tried again with J_t / (1 + damping),
+    which a rejection multiplies by 4 (from 0 to 0.1) and a success divides by 4: a sequence that contracts is never
+    damped. Each sequence has its own iterations; one that has converged stays as it is.
+
+    The gradient is that of the equation, not of the iterations, one such recurrence in reverse time. Any order of
+    differentiation works, forward mode, too.
+
+    An iteration takes memory of T n^2 and products of 3 T matrices [n, n], with n the real components of the state, 2 H
+    of an LSTM. Of K components in each of H units, "blocks" keeps T K^2 H entries, and "diagonal" T n; if others are
+    not zero, leaving them out costs iterations, not accuracy (quasi-Newton).
+
+    Lim et al. 2024 (DEER, arXiv:2309.12252); Gonzalez et al. 2024 (quasi-DEER, ELK, arXiv:2407.19115); Danieli et al.
+    2025 (ParaRNN, arXiv:2510.21450); on what decides, Gonzalez et al. 2025, arXiv:2508.16817.
+
+    >>> from rnn_jax import GRU, unroll
+    >>> cell = GRU(2, 3)
+    >>> final_state, ys = unroll(cell, cell.init(jax.random.key(0)), jnp.ones((10, 2)), engine=Newton())
+    >>> ys.shape
+    (10, 3)
+
+    Args:
+      jacobian: entries of J_t that are kept, "full", "blocks" or "diagonal"; None means those that are nonzero at
+        random points.
+      tolerance: largest difference between a state and one step from the state before it, relative to the largest
+        component; None means 16 times the rounding error of the dtype.
+      max_iterations: number of iterations after which the loop runs the rest.
+      damping: damping of the first iteration.
+      chunk: number of steps that are solved at once, chunk after chunk, for memory of chunk n^2; None means all.
+
+    Raises:
+      ValueError: if an argument is not one of these; if jacobian is "blocks", and the state has components of different
+        sizes.
+    """
+
+    jacobian: Literal["diagonal", "blocks", "full"] | None = None
+    tolerance: float | None = None
+    max_iterations: int = 50
+    damping: float = 0.0
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.jacobian is not None and self.jacobian not in KINDS:
+            raise ValueError(f"Newton: jacobian must be None or one of {', '.join(KINDS)}, got {self.jacobian!r}")
+        if self.tolerance is not None:
+            checks.positive(self.tolerance, "Newton: tolerance")
+        checks.integer_at_least(1, self.max_iterations, "Newton: max_iterations")
+        if self.damping != 0:
+            checks.positive(self.damping, "Newton: damping")
+        if self.chunk is not None:
+            checks.integer_at_least(1, self.chunk, "Newton: chunk")
+
+    def __call__(self, cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+        final, solution = self.solve(cell, params, state, inputs)
+        return final, solution.states
+
+    def from_states(self, states: State) -> Callable[..., tuple[State, State]]:
+        """Returns this engine with a trajectory s_1..s_T as its first guess, for one call of `unroll`."""
+        guess = jax.lax.stop_gradient(states)
+
+        def engine(cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
+            final, solution = self.solve(cell, params, state, inputs, guess)
+            return final, solution.states
+
+        return engine
+
+    def solve(
+        self, cell: Cell, params: Params, state: State, inputs: Any, guess: State | None = None
+    ) -> tuple[State, Solution]:
+        """Returns the last state and the solution, whose statistics are [chunks] if the engine has chunks."""
+        steps = jax.tree.leaves(inputs)[0].shape[0]
+        if self.chunk is None and steps:
+            solution = _solve(self, cell, params, state, inputs, guess)
+            return jax.tree.map(lambda leaf: leaf[-1], solution.states), solution
+        size = self.chunk or 1
+        whole = steps // size
+
+        def body(state: State, part: Any) -> tuple[State, Solution]:
+            solution = _solve(self, cell, params, state, *part)
+            return jax.tree.map(lambda leaf: leaf[-1], solution.states), solution
+
+        parts = jax.tree.map(lambda x: jnp.reshape(x[: whole * size], (whole, size, *x.shape[1:])), (inputs, guess))
+        state, solution = jax.lax.scan(body, state, parts)
+        states = jax.tree.map(lambda s: jnp.reshape(s, (whole * size, *s.shape[2:])), solution.states)
+        solution = solution._replace(states=states)
+        if steps % size:
+            state, rest = body(state, jax.tree.map(lambda x: x[whole * size :], (inputs, guess)))
+            states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), states, rest.states)
+            statistics = jax.tree.map(lambda a, b: jnp.append(a, b[None], axis=0), solution[1:], rest[1:])
+            solution = Solution(states, *statistics)
+        return state, solution
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _solve(engine: Newton, cell: Cell, params: Params, state: State, inputs: Any, guess: State | None) -> Solution:
+    drives = cell.project(params, inputs)
+    count = jax.tree.leaves(inputs)[0].shape[0]
+    first = Steps(cell, params, jax.tree.map(lambda s: jnp.broadcast_to(s, (count, *s.shape)), state), drives)
+    kept = _kept(engine, first)
+    dtype = first.vectors(first.before).dtype
+    tolerance = engine.tolerance or 16 * float(jnp.finfo(dtype).eps)
+
+    def examined(states: State) -> _Guess:
+        steps = Steps(cell, params, _before(state, states), drives)
+        after = steps.after()
+        return _Guess(states, after, _residuals(steps, states, after))
+
+    def improve(at: _Progress) -> _Progress:
+        steps = Steps(cell, params, _before(state, at.guess.states), drives)
+        x, after = steps.vectors(at.guess.states), steps.vectors(at.guess.after)
+        x = x + solve(steps, kept, after - x, at.damping)
+        tried = examined(steps.states(_counted(state, steps.before, at.guess.after), x))
+        better = jnp.mean(tried.residuals, axis=0) < jnp.mean(at.guess.residuals, axis=0)
+        lower, higher = jnp.where(at.damping <= _LEAST, 0, at.damping / 4), jnp.maximum(4 * at.damping, _LEAST)
+        damping = jnp.where(better, lower, higher)
+        rows = better & _active(at.guess, tolerance)
+        guess = _Guess(*(select(rows[None], new, old) for new, old in zip(tried, at.guess, strict=True)))
+        k = at.iterations + 1
+        return _Progress(k, guess, damping, at.residuals.at[k].set(jnp.max(guess.residuals)))
+
+    guess = examined(first.after() if guess is None else guess)
+    residuals = jnp.full(engine.max_iterations + 1, jnp.nan, dtype).at[0].set(jnp.max(guess.residuals))
+    damping = jnp.full(guess.residuals.shape[1:], engine.damping, dtype)
+    iterations, guess, _, residuals = jax.lax.while_loop(
+        lambda at: (at.iterations < engine.max_iterations) & lockstep.any(jnp.any(_active(at.guess, tolerance))),
+        improve,
+        _Progress(jnp.zeros((), int), guess, damping, residuals),
+    )
+    wrong = ~(guess.residuals <= tolerance)
+    start = lockstep.least(jnp.min(jnp.where(jnp.any(wrong, axis=0), jnp.argmax(wrong, axis=0), count)))
+    jax.lax.cond(
+        start < count,
+        lambda: jax.debug.callback(functools.partial(_warn, engine, type(cell).__name__, count), count - start),
+        lambda: None,
+    )
+
+    def step(t: jax.Array, state: State) -> State:
+        return cell.step(params, state, jax.tree.map(lambda leaf: leaf[t], drives))
+
+    states = lockstep.finish(step, state, guess.after, jnp.any(wrong, axis=0), start)
+    return Solution(states, iterations, residuals, count - start)
+
+
+@_solve.defjvp
+def _tangents(engine: Newton, cell: Cell, primals: Any, tangents: Any) -> tuple[Solution, Solution]:
+    """Differentiates s_t = step(s_{t-1}, d_t): ds_t = J_t ds_{t-1} + y_t, y_t what does not come through s_{t-1}."""
+    params, state, inputs, _ = primals
+    solution = _solve(engine, cell, *primals)
+    steps = Steps(cell, params, _before(state, solution.states), cell.project(params, inputs))
+    kept = _kept(engine, steps)
+
+    def direct(params: Params, state: State, inputs: Any) -> jax.Array:
+        before = _before(state, solution.states)
+        return steps.vectors(cell.step(params, before, cell.project(params, inputs)))
+
+    y = jax.jvp(direct, (params, state, inputs), tangents[:3])[1]
+    e = jax.lax.custom_linear_solve(
+        lambda e: e - steps.jvp(delay(e)),
+        y,
+        solve=lambda _, y: solve_exactly(steps, kept, y, engine.max_iterations),
+        transpose_solve=lambda _, y: solve_exactly(steps, kept, y, engine.max_iterations, transposed=True),
+    )
+    zeros = jax.tree.map(_zero_tangent, solution)
+    return solution, zeros._replace(states=steps.states(zeros.states, e))
+
+
+class _Guess(NamedTuple):
+    states: State  # s_1..s_T
+    after: State  # step(s_{t-1}) for t = 1..T
+    residuals: jax.Array  # [T, *batch], their difference
+
+
+class _Progress(NamedTuple):
+    iterations: jax.Array
+    guess: _Guess
+    damping: jax.Array  # [*batch]
+    residuals: jax.Array  # [max_iterations + 1]
+
+
+_LEAST = 0.1  # damping above 0
+
+
+def _kept(engine: Newton, steps: Steps) -> str:
+    kept = engine.jacobian or kind(steps)
+    if kept == "blocks" and units(steps) is None:
+        raise ValueError(
+            f"Newton: jacobian must be 'diagonal' or 'full' for a {type(steps.cell).__name__}, whose state has "
+            "components of different sizes, got 'blocks'"
+        )
+    return kept
+
+
+def _before(first: State, states: State) -> State:
+    return jax.tree.map(lambda f, s: jnp.concatenate([f[None], s[:-1]]), first, states)
+
+
+def _residuals(steps: Steps, states: State, after: State) -> jax.Array:
+    """Returns |after_t - s_t|, relative to |after_t|, or to its mean over time if that is larger and below 1."""
+    x, y = steps.vectors(states), steps.vectors(after)
+    size = jnp.max(jnp.abs(y), axis=-1)
+    size = jnp.maximum(size, jnp.minimum(jnp.mean(size, axis=0, keepdims=True), 1) + jnp.finfo(x.dtype).eps)
+    residuals = jnp.max(jnp.abs(y - x), axis=-1) / size
+    for leaf, new in zip(jax.tree.leaves(states), jax.tree.leaves(after), strict=True):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            axes = tuple(range(residuals.ndim, leaf.ndim))
+            residuals = jnp.maximum(residuals, jnp.any(leaf != new, axis=axes))
+    return residuals
+
+
+def _counted(first: State, before: State, after: State) -> State:
+    """Returns states whose integers are changed at each step as by the guess, which is right for a counter at once."""
+
+    def count(first: jax.Array, before: jax.Array, after: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(after.dtype, jnp.integer):
+            return after
+        return first + jnp.cumsum(after - before, axis=0, dtype=after.dtype)
+
+    return jax.tree.map(count, first, before, after)
+
+
+def _active(guess: _Guess, tolerance: float) -> jax.Array:
+    """Returns whether a sequence is still to be improved, [*batch]; one that is not finite is left to the loop."""
+    return ~jnp.all(guess.residuals <= tolerance, axis=0) & jnp.isfinite(jnp.mean(guess.residuals, axis=0))
+
+
+def _zero_tangent(leaf: jax.Array) -> Any:
+    return jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
+
+
+def _warn(engine: Newton, cell: str, count: int, looped: Any) -> None:
+    _log(
+        f"Newton: {cell} did not converge in {engine.max_iterations} iterations, so the loop ran the last {looped} of "
+        f"{count} steps; use Hoisted() for this cell, or a larger max_iterations"
+    )
+
+
+@functools.cache
+def _log(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
