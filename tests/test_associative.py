@@ -12,9 +12,12 @@ from rnn_jax import (
     GRU,
     LRU,
     LSTM,
+    MLSTM,
     Associative,
     Bidirectional,
+    DeltaNet,
     Dropout,
+    GatedDeltaNet,
     LearnedInitialState,
     LinearRNN,
     MinGRU,
@@ -34,7 +37,15 @@ pytestmark = pytest.mark.usefixtures("unoptimized")
 
 D, H, B = 3, 8, 4
 CELLS = {cell.__name__: cell(D, H) for cell in (MinGRU, MinLSTM, LRU, LinearRNN)}
-every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+# Of states that are matrices, and of a transition whose products are of another type.
+MATRICES = {"MLSTM": MLSTM(D, H, heads=2), "DeltaNet": DeltaNet(D, H, heads=2)}
+every_cell = pytest.mark.parametrize(
+    "cell",
+    [
+        *(pytest.param(cell, id=name) for name, cell in CELLS.items()),
+        *(pytest.param(cell, id=name, marks=pytest.mark.extended) for name, cell in MATRICES.items()),
+    ],
+)
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
@@ -128,7 +139,10 @@ def temporary_bytes(cell, engine, steps):
 
 @pytest.mark.parametrize(
     "cell",
-    [pytest.param(cell, id=n, marks=() if n == "MinGRU" else pytest.mark.extended) for n, cell in CELLS.items()],
+    [
+        pytest.param(cell, id=n, marks=() if n == "MinGRU" else pytest.mark.extended)
+        for n, cell in (CELLS | MATRICES).items()
+    ],
 )
 def test_memory_grows_with_time_as_that_of_the_loop(cell):
     short, long = (temporary_bytes(cell, Associative(), steps) for steps in (1024, 8192))
@@ -154,6 +168,8 @@ NESTED = {
     "dropout": Dropout(MinLSTM(D, H), 0.3),
     "zoneout": Zoneout(LearnedInitialState(LinearRNN(D, H)), 0.2),
     "zoneout complex": Zoneout(LRU(D, H), 0.2),
+    "zoneout matrices": Zoneout(MLSTM(D, H, heads=2), 0.2),
+    "zoneout rank one": Zoneout(GatedDeltaNet(D, H, heads=2), 0.2),
     "stack": Stack([LRU(D, H), Zoneout(MinGRU(H, H), 0.1), Residual(Dropout(LinearRNN(H, H), 0.3, variational=True))]),
     "bidirectional": Bidirectional(Stack([MinGRU(D, H), Bidirectional(LRU(H, H))])),
 }
@@ -248,7 +264,7 @@ def test_a_user_defined_step_replaces_an_inherited_linear():
 @every_cell
 def test_a_reset_stops_states_that_are_not_finite(cell):
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, B, D))
-    state = jnp.full_like(cell.initial_state(params, (B,)), np.nan)
+    state = jax.tree.map(lambda leaf: jnp.full_like(leaf, np.nan), cell.initial_state(params, (B,)))
     resets = np.zeros((5, B), bool)
     resets[2] = True
     xs = xs.at[1].set(np.inf)
@@ -256,7 +272,7 @@ def test_a_reset_stops_states_that_are_not_finite(cell):
         final, ys = compiled(rnn_jax.unroll, static_argnames=("cell", "engine"))(
             cell, params, xs, state, resets=resets, engine=engine
         )
-        assert np.all(np.isfinite(final))
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(final))
         assert np.all(np.isfinite(ys[2:]))
         assert not np.any(np.isfinite(ys[:2]))
 

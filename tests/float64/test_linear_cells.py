@@ -1,5 +1,7 @@
 """Cells that are linear in their state: against closed forms, and over long sequences."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,3 +147,21 @@ def test_the_delta_rule_has_the_eigenvalues_one_and_one_minus_beta(negative, sma
     assert np.all((eigenvalues[..., 0] > smallest) & (eigenvalues[..., 0] < 1))
     assert (np.min(eigenvalues) < 0) == negative
     np.testing.assert_allclose(eigenvalues[..., :1], 1 - drive.beta, atol=1e-4)  # keys are a little shorter than 1
+
+
+def test_m_lstm_needs_no_stabiliser_for_gates_beyond_the_range_of_single_precision():
+    """exp(100) is no number of float32. A factor of all inputs cancels out of what is read."""
+    cell = MLSTM(D, H, heads=2)
+    params = jax.tree.map(lambda p: p.astype(jnp.float32), cell.init(jax.random.key(0)))
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(8, D)), jnp.float32)
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def run(b_i):
+        opened = params._replace(b=params.b.at[2 * H : 2 * H + 2].set(b_i))
+        _, ys = unroll(cell, opened, xs, engine=Scan())
+        return jnp.sum(ys**2), ys
+
+    (_, ys), gradient = run(jnp.full(2, 100.0, jnp.float32))
+    assert np.all(np.isfinite(gradient))
+    np.testing.assert_allclose(ys, run(jnp.full(2, 30.0, jnp.float32))[0][1], rtol=1e-4)
