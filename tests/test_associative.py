@@ -139,10 +139,7 @@ def temporary_bytes(cell, engine, steps):
 
 @pytest.mark.parametrize(
     "cell",
-    [
-        pytest.param(cell, id=n, marks=() if n == "MinGRU" else pytest.mark.extended)
-        for n, cell in (CELLS | MATRICES).items()
-    ],
+    [pytest.param(cell, id=n, marks=() if n == "MinGRU" else pytest.mark.extended) for n, cell in CELLS.items()],
 )
 def test_memory_grows_with_time_as_that_of_the_loop(cell):
     short, long = (temporary_bytes(cell, Associative(), steps) for steps in (1024, 8192))

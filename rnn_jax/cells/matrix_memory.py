@@ -56,4 +56,4 @@ def read(memory: jax.Array, query: jax.Array) -> jax.Array:
 
 def merge(heads: jax.Array) -> jax.Array:
     """Returns the heads' vectors [..., heads, V] as one, [..., H]."""
-    return jnp.reshape(heads, (*heads.shape[:-2], -1))
+    return jnp.reshape(heads, (*heads.shape[:-2], heads.shape[-2] * heads.shape[-1]))
