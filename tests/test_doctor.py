@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from rnn_jax import (
     Cell,
     Copying,
     Dropout,
+    Newton,
     ReadoutModel,
     Residual,
     Stack,
@@ -374,3 +376,19 @@ def test_a_baseline_has_no_measurements():
         {"before": diagnostics.Snapshot(not_finite={"cell.w_h": 0})},
     ]
     assert all(dataclasses.replace(baseline, **fields).has_measurements for fields in measured)
+
+
+@pytest.mark.extended
+def test_newton_is_mentioned_where_the_dynamics_do_not_suit_it():
+    batch = SHORT.sample(jax.random.key(1), 2)
+    network, params = model(tanh()), fresh(tanh(), SHORT)
+
+    def findings(gain):
+        scaled = params._replace(cell=params.cell._replace(w_h=gain * params.cell.w_h))
+        evidence = diagnostics.examine(network, SHORT, scaled, batch, Newton(max_iterations=3))
+        return [f for f in diagnostics.doctor(evidence) if f.cause == "sequential dynamics"]
+
+    assert findings(0.5) == []
+    (found,) = findings(8.0)
+    assert re.search(r"Newton left \d of 10 steps to the loop", found.evidence)
+    assert "BPTT(Hoisted())" in found.remedy

@@ -1,12 +1,15 @@
 """The largest Lyapunov exponent by one tangent vector, and what it predicts of Newton's iterations."""
 
 import math
+import re
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import CELLS, LRU, LinearRNN, VanillaRNN, diagnostics
+from rnn_jax import CELLS, GRU, LRU, LinearRNN, Newton, VanillaRNN, diagnostics
+from rnn_jax.diagnostics.parallelizability import predicted_iterations
+from rnn_jax.initializers import Normal, ScaledIdentity
 from tests.known_cells import UserCell, draw, made
 
 pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
@@ -57,3 +60,52 @@ def test_a_warmup_that_leaves_no_step_is_refused(warmup):
     cell = VanillaRNN(2, 3)
     with pytest.raises(ValueError, match="largest_lyapunov_exponent: warmup must be"):
         diagnostics.largest_lyapunov_exponent(cell, made(cell), draw(5, 2), warmup)
+
+
+@pytest.mark.parametrize(("factor", "kappa"), [(0.5, 2), (1.0, 20), (2.0, 2**20 - 1)])
+def test_residuals_are_amplified_by_the_sum_of_all_growth(factor, kappa):
+    cell = LinearRNN(2, 3, ScaledIdentity(factor))
+    result = diagnostics.parallelizability(cell, made(cell), draw(20, 2))
+    assert result.exponent == pytest.approx(math.log(factor), abs=1e-6)
+    assert result.amplification == pytest.approx(kappa, rel=1e-4)
+    assert (result.measured, result.looped) == (1, 0)  # a linear recurrence is solved at once, whatever its exponent
+
+
+def test_predicted_iterations_are_a_memory_and_a_quadratic_end():
+    assert predicted_iterations(10.0, 1000) == 15
+    assert predicted_iterations(10.0, 1000, jnp.float64) == 16
+    assert predicted_iterations(10.0, 12) == 12
+    assert predicted_iterations(math.inf, 1000) == predicted_iterations(math.nan, 1000) == 1000
+
+
+def test_a_contracting_network_is_parallel_over_time():
+    cell = GRU(2, 4)
+    result = diagnostics.parallelizability(cell, made(cell), draw(300, 2, 2))
+    assert result.exponent < 0
+    assert 1 < result.measured <= result.predicted <= 20
+    assert result.looped == 0
+    assert re.match(r"parallel over time: \d+ Newton iterations in place of 300 steps \(.* exponent -", result.verdict)
+
+
+def test_a_chaotic_network_is_not_parallel_over_time():
+    cell = VanillaRNN(2, 32, recurrent_init=Normal(3 / 32**0.5))
+    engine = Newton(max_iterations=10)
+    result = diagnostics.parallelizability(cell, made(cell), jnp.zeros((200, 2)), draw(32), engine=engine)
+    assert result.exponent > 0
+    assert (result.predicted, result.measured) == (200, 10)
+    assert 150 < result.looped < 200
+    assert result.verdict.startswith(f"not parallel over time: Newton left {result.looped} of 200 steps to the loop")
+    assert "use Hoisted()" in result.verdict
+
+
+def test_a_short_sequence_is_no_gain():
+    cell = GRU(2, 4)
+    result = diagnostics.parallelizability(cell, made(cell), draw(6, 2))
+    assert result.looped == 0
+    assert "no shorter than 6 steps" in result.verdict
+
+
+def test_no_steps_are_refused():
+    cell = GRU(2, 4)
+    with pytest.raises(ValueError, match="parallelizability: xs must have at least one step, got shape \\(0, 2\\)"):
+        diagnostics.parallelizability(cell, made(cell), draw(0, 2))

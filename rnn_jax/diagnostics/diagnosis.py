@@ -24,6 +24,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     training_causes.clipping,
     training_causes.plateau,
     training_causes.diverged,
+    network_causes.sequential,
 )
 
 _UNSTABLE = (

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.cell import Cell
+from rnn_jax.diagnostics.parallelizability import Parallelizability, parallelizability
 from rnn_jax.diagnostics.reach import gradient_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
+from rnn_jax.engines import Engine, Hoisted, Newton
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks import Batch, Task
 from rnn_jax.trees import named_leaves
@@ -26,12 +28,14 @@ class Snapshot:
       saturation: shares of saturated values by nonlinearity (`saturation`).
       not_finite: number of NaN and infinite entries by parameter, and of the batch as `inputs`.
       loss: loss on the test set, or on the batch of a live model.
+      parallelizability: whether `Newton` suits a network that is trained by it (`parallelizability`).
     """
 
     reach: np.ndarray | None = None
     saturation: Mapping[str, Saturation] | None = None
     not_finite: Mapping[str, int] | None = None
     loss: float | None = None
+    parallelizability: Parallelizability | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Evidence:
         return any(curve is not None for curve in curves) or any(others)
 
 
-def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evidence:
+def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch, engine: Engine = Hoisted()) -> Evidence:
     """Measures a live model on one batch: gradient reach, saturation, entries that are not finite, and loss.
 
     Args:
@@ -95,6 +99,7 @@ def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evide
       task: definition of the loss, its baseline and the dependency.
       params: parameters of one seed, from `model.init(key)` or trained.
       batch: batch of the task, from `task.sample(key, batch_size)`.
+      engine: engine of its training; of `Newton`, whether the network's dynamics suit it is measured.
 
     Returns:
       An `Evidence` with the measurements as `now`, and without curves of a training.
@@ -107,6 +112,11 @@ def examine(model: ReadoutModel, task: Task, params: Any, batch: Batch) -> Evide
         saturation=jax.device_get(saturation(model.cell, params.cell, batch.inputs)),
         not_finite=not_finite(params) | not_finite({"inputs": batch.inputs}),
         loss=float(_loss(model, task, params, batch)),
+        parallelizability=(
+            parallelizability(model.cell, params.cell, batch.inputs, engine=engine)
+            if isinstance(engine, Newton)
+            else None
+        ),
     )
     return Evidence(baseline=task.baseline, dependency=task.dependency, user_cell=_user_cell(model.cell), now=now)
 

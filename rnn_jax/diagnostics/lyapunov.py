@@ -82,7 +82,7 @@ def largest_lyapunov_exponent(
       ValueError: if `warmup` is not less than T, or as `rnn_jax.unroll`.
     """
     xs = _inputs(xs, warmup, "largest_lyapunov_exponent")
-    return _largest_lyapunov_exponent(cell, params, xs, warmup, state)
+    return jnp.mean(growth_rates(cell, params, xs, state)[warmup:], axis=0)
 
 
 def _inputs(xs: jax.Array, warmup: int, caller: str) -> jax.Array:
@@ -109,11 +109,11 @@ def _lyapunov_spectrum(cell: Cell, params: Params, xs: jax.Array, warmup: int, s
     return vmap_batch(spectrum, xs.ndim - 2, axis=1)(states_before(cell, params, xs, state), xs)[0]
 
 
-@functools.partial(jax.jit, static_argnames=("cell", "warmup"))
-def _largest_lyapunov_exponent(
-    cell: Cell, params: Params, xs: jax.Array, warmup: int, state: State | None
-) -> jax.Array:
-    def exponent(before: State, xs: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="cell")
+def growth_rates(cell: Cell, params: Params, xs: jax.Array, state: State | None = None) -> jax.Array:
+    """Returns ln ||J_t v_{t-1}|| [T, *batch] of `largest_lyapunov_exponent`; checks its arguments as `unroll` does."""
+
+    def rates(before: State, xs: jax.Array) -> jax.Array:
         coordinates = ravel(floats(jax.tree.map(lambda leaf: leaf[0], before)))[0]
 
         def advance(v: jax.Array, at: tuple[State, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -124,7 +124,6 @@ def _largest_lyapunov_exponent(
 
         dtype = jnp.promote_types(coordinates.dtype, jnp.float32)  # the norm of a bfloat16 vector is too coarse
         v_0 = jax.random.normal(jax.random.key(0), coordinates.shape, dtype)
-        _, logs = jax.lax.scan(advance, v_0 / jnp.linalg.norm(v_0), (before, xs))
-        return jnp.mean(logs[warmup:])[None]
+        return jax.lax.scan(advance, v_0 / jnp.linalg.norm(v_0), (before, xs))[1]
 
-    return vmap_batch(exponent, xs.ndim - 2, axis=1)(states_before(cell, params, xs, state), xs)[0]
+    return vmap_batch(rates, xs.ndim - 2, axis=1)(states_before(cell, params, xs, state), xs)

@@ -115,6 +115,15 @@ def vanishing_before_training(e: Evidence) -> Finding | None:
     return _vanishing(e, e.before, "vanishing before training", Severity.WARNING, 0)
 
 
+def sequential(e: Evidence) -> Finding | None:
+    """Checks for a network trained by `Newton` whose steps the loop has to run all the same."""
+    p = e.now.parallelizability
+    if p is None or not p.looped:
+        return None
+    remedy = "the default engine, BPTT(Hoisted()), or recurrent weights of a smaller gain"
+    return Finding("sequential dynamics", Severity.WARNING, e.steps, p.verdict, remedy)
+
+
 def _vanishing(e: Evidence, snapshot: Snapshot, cause: str, severity: Severity, since: int) -> Finding:
     assert snapshot.reach is not None
     return Finding(
