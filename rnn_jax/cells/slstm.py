@@ -29,7 +29,7 @@ class SLSTMParams(NamedTuple):
     """Weights [in, out]; gates concatenated."""
 
     w_i: jax.Array  # [D, 4H], gates i f z o
-    w_h: jax.Array  # [heads, H / heads, 4, H / heads], R: a block for each head
+    w_h: jax.Array  # [heads, H / heads, 4H / heads], R: a block for each head
     b: jax.Array  # [4H]
 
 
@@ -80,7 +80,7 @@ class SLSTM(SplitCell):
         b_f = jnp.tile(5 - 12 * jnp.linspace(0, 1, size) ** 0.3, self.heads)
         return SLSTMParams(
             w_i=initializers.Normal((0.4 / inputs) ** 0.5)(key, (inputs, 4 * units)),
-            w_h=jnp.zeros((self.heads, size, 4, size)),
+            w_h=jnp.zeros((self.heads, size, 4 * size)),
             b=jnp.concatenate([zeros, b_f, zeros, zeros]),
         )
 
@@ -92,10 +92,10 @@ class SLSTM(SplitCell):
         return affine(x, params.w_i, params.b)
 
     def recurrent(self, params: SLSTMParams, state: SLSTMState) -> jax.Array:
-        batch = state.h.shape[:-1]
-        by_head = jnp.reshape(state.h, (*batch, self.heads, -1))
-        r = jnp.einsum("...hd,hdge->...ghe", by_head, params.w_h)
-        return jnp.reshape(r, (*batch, 4 * self.hidden_size))
+        by_head = jnp.split(state.h, self.heads, axis=-1)
+        # A product for each head: `Fused` has no batched one.
+        gates = [jnp.split(h @ params.w_h[head], 4, axis=-1) for head, h in enumerate(by_head)]
+        return jnp.concatenate([gate[g] for g in range(4) for gate in gates], axis=-1)
 
     def activate(self, params: SLSTMParams, state: SLSTMState, drive: jax.Array, r: jax.Array) -> SLSTMState:
         del params

@@ -126,7 +126,7 @@ def slstm(params, xs, state):
     for j in range(size):
         for k in range(size):
             if j // width == k // width:
-                r[:, j, k] = params.w_h[j // width, k % width, :, j % width]
+                r[:, j, k] = params.w_h[j // width, k % width, j % width :: width]
     hs = []
     for x in xs:
         i, f, z, o = (
