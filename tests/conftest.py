@@ -1,5 +1,6 @@
 """Settings of every test process."""
 
+import gc
 import os
 import tempfile
 
@@ -10,10 +11,18 @@ import threadpoolctl
 # Several test processes share a GPU, where there is one: none may take most of its memory at the start, as JAX does.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-# XLA's newer way to compile fused loops takes half of the time of the tests, which do little but compile. With it:
-# `XLA_FLAGS= python -m pytest`. Later versions may not know the flag (openxla/xla#48001), and end a process for that.
+gc.disable()  # until all is imported and collected, which stays: looking for garbage in it takes 4 of 11 seconds
+
+# The tests do little but compile. XLA's newer way to compile fused loops takes half of their time, and its division of
+# small programs among threads a twentieth. With both: `XLA_FLAGS= python -m pytest`. Later versions may not know the
+# flags (openxla/xla#48001), and end a process for that.
 if jax.__version_info__ < (0, 11):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
+
+# LLVM's optimizations take another third, in this process and its children. With them:
+# `JAX_DISABLE_MOST_OPTIMIZATIONS=0 python -m pytest`; for a module, the fixture `optimized`.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 
 # The tests do little but compile, and often the same program: all processes of a run share what is compiled.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -38,6 +47,11 @@ collect_ignore = [
 ]
 
 
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forgotten():
     """Drops compiled programs after each module: some thousands take all memory maps of a process, and it dies."""
@@ -46,14 +60,12 @@ def forgotten():
 
 
 @pytest.fixture(scope="module")
-def unoptimized():
-    """For modules that compile much and run it for microseconds: LLVM's optimizations take half of their time.
-
-    Not for those that train, measure, or compare bit for bit.
-    """
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+def optimized():
+    """For modules that measure time, or compare bit for bit what users' programs compute."""
+    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module")

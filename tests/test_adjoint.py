@@ -17,8 +17,6 @@ from rnn_jax import GRU, LRU, LSTM, Cell, LearnedInitialState, Scan
 from rnn_jax.engines import adjoint
 from rnn_jax.trees import floats, refill
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 5, 2, 3, 4
 
 

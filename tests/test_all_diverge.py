@@ -20,7 +20,6 @@ from tests import (
     test_video,
 )
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
 anomaly_data, forecasting_data, music_data = test_anomaly.data, test_forecasting.data, test_music.data
 names_data, sentiment_data = test_names_experiment.data, test_text_classification.data
 tagging_data = test_tagging.data

@@ -24,7 +24,7 @@ from experiments.common.residuals import surprise
 from rnn_jax import training
 from rnn_jax.data import Series
 
-pytestmark = pytest.mark.usefixtures("unoptimized", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[1]
 SEASON = 6

@@ -33,8 +33,6 @@ from rnn_jax import (
 from rnn_jax.linear import Diagonal
 from rnn_jax.wrapper import Wrapper
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 D, H, B = 3, 8, 4
 CELLS = {cell.__name__: cell(D, H) for cell in (MinGRU, MinLSTM, LRU, LinearRNN)}
 # Of states that are matrices, and of a transition whose products are of another type.

@@ -9,8 +9,6 @@ from rnn_jax import GRU, LSTM, Stack, unroll
 from rnn_jax.engines import Checkpointed, Hoisted, Scan
 from rnn_jax.models import Additive, BahdanauCell, Dot, General, LuongCell
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 H, F, A, M, B = 5, 4, 3, 6, 3
 FORMS = {"additive": Additive(H, F, A), "general": General(H, F), "dot": Dot(F, F)}
 LENGTHS = np.array([6, 2, 0])

@@ -162,7 +162,6 @@ def test_a_training_scene_is_nearest_to_itself(data):
 
 
 @pytest.mark.extended
-@pytest.mark.usefixtures("unoptimized")
 def test_a_run_writes_files_and_records(tmp_path, capsys):
     captioning.run(tiny(), str(tmp_path))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}

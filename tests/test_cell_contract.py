@@ -17,8 +17,6 @@ from rnn_jax.testing import engines
 from rnn_jax.unrolling import unroll
 from tests import registry
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 6, 6, 3, 4
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}
 ENGINES = [

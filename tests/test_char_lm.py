@@ -21,8 +21,6 @@ from experiments.common import evidence
 from experiments.common.flags import UserError
 from rnn_jax import Dropout, RecurrentDropout, training
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 
 

@@ -11,8 +11,6 @@ from experiments import check
 from experiments.common.flags import UserError
 from rnn_jax import testing
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 MODULE = """
 import dataclasses

@@ -11,8 +11,6 @@ from rnn_jax import GRU, LSTM, Bidirectional, Dropout, Residual, Stack, VanillaR
 from rnn_jax.data import Embedding, OneHot
 from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 IDS = np.random.default_rng(0).integers(0, 6, (5, 4))
 LENGTHS = np.array([5, 3, 1, 4])
 LABELS = np.array([0, 2, 1, 2])

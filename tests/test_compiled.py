@@ -34,7 +34,7 @@ def here(monkeypatch):
     monkeypatch.setattr(targets, "compile_for", lambda f, *args, target: jax.jit(f).lower(*args).compile())
 
 
-@pytest.mark.usefixtures("here", "unoptimized")
+@pytest.mark.usefixtures("here")
 def test_compiling_for_a_device_writes_a_table_reasons_and_a_figure(tmp_path, capsys):
     throughput.run(TINY, str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))

@@ -14,8 +14,6 @@ import pytest
 from rnn_jax import GRU, ReadoutModel, models, tasks, training
 from tests import test_integers
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 
 @pytest.fixture(autouse=True)
 def debug_nans() -> Iterator[None]:

@@ -11,8 +11,6 @@ from pathlib import Path
 import jax
 import pytest
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parent.parent
 # Modules with examples, read from their text: nothing is imported at collection.
 MODULES = {

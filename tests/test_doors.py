@@ -16,8 +16,6 @@ from rnn_jax import GRU, Scan, unroll
 from rnn_jax.data import Buckets, Embedding, OneHot, pad
 from rnn_jax.models import Classifier
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 quick = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -14,7 +14,7 @@ from rnn_jax.initializers import Normal, Orthogonal, ScaledIdentity
 from rnn_jax.models.readout import identity
 from tests.known_cells import Product, UserCell, draw, made
 
-pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def singular_values(matrices, lags):

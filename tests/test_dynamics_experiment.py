@@ -15,8 +15,6 @@ from experiments.dynamics.measurement import measured_lags
 from rnn_jax import tasks
 from rnn_jax.diagnostics import fit_decay
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 TINY = dynamics.Config(
     cells=("irnn",),
     length=8,

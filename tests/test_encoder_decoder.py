@@ -20,8 +20,6 @@ from rnn_jax.models import (
     greedy,
 )
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 E, H, A, V, S = 3, 6, 5, 7, 9
 TOKENS = Embedding(S, E)
 NETWORKS = {

@@ -39,7 +39,6 @@ def test_an_engine_that_cannot_train_the_cell_is_refused(name: str) -> None:
 
 
 @pytest.mark.extended
-@pytest.mark.usefixtures("unoptimized")
 def test_every_engine_trains_alike(tmp_path: Path) -> None:
     losses = []
     for engine in ("Hoisted", "Scan"):

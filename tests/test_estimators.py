@@ -12,8 +12,6 @@ import rnn_jax
 from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, SnAp, testing, training
 from rnn_jax.gradients import task_loss
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 EVERY = [BPTT(), TBPTT(4), TBPTT(4, 10), RTRL(), SnAp(1), EProp(), UORO()]
 MODEL = rnn_jax.ReadoutModel(rnn_jax.LSTM(2, 4), 1)
 TASK = rnn_jax.Adding(12)

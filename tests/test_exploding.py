@@ -19,8 +19,6 @@ from experiments.common.records import divergence_fields
 from experiments.exploding.summary import critical_gain
 from rnn_jax import training
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 # A ReLU network of gain 20 overflows within 20 steps of a sequence.
 TINY = exploding.Config(

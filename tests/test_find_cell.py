@@ -8,8 +8,6 @@ import pytest
 import rnn_jax
 from rnn_jax import cells, diagnostics, training
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 # Only the required methods; the parameters are a plain dict.
 USERS_MODULE = """
 import dataclasses

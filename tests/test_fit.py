@@ -14,6 +14,8 @@ from rnn_jax.data import Buckets, Examples
 from rnn_jax.gradients import BPTT, RTRL
 from rnn_jax.models import ReadoutModel
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 
 class _Counts(NamedTuple):
     seen: jax.Array

@@ -13,8 +13,6 @@ from rnn_jax import GRU, LSTM, Bidirectional, Stack, VanillaRNN, engines
 from rnn_jax.layers import DelayLine
 from rnn_jax.models import Forecaster, Gaussian, Quantiles, forecast_targets
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, F, H = 7, 3, 2, 4
 LEVELS = (0.1, 0.5, 0.8)
 

@@ -29,7 +29,7 @@ from rnn_jax.data import Series, Transform
 from rnn_jax.layers import DelayLine
 from rnn_jax.models import Quantiles
 
-pytestmark = pytest.mark.usefixtures("unoptimized", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[1]
 SEASON = 6

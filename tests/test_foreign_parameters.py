@@ -14,8 +14,6 @@ from rnn_jax.layers import DelayLine
 from rnn_jax.models.readout import ReadoutParams
 from tests.registry import NAMES
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 4, 2, 3, 5
 KEY, XS = jax.random.key(0), jnp.ones((T, B, D))
 

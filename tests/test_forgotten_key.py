@@ -11,8 +11,6 @@ import rnn_jax
 from rnn_jax import GRU, LSTM, Cell, Scan, data, gradients, models, tasks, training
 from rnn_jax.models.readout import ReadoutParams
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 4, 2, 3, 3
 KEY, XS, IDS = jax.random.key(1), jnp.ones((T, B, D)), jnp.full((T, B), 4)
 LENGTHS, LABELS = jnp.array([4, 3]), jnp.array([0, 1])

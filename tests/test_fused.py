@@ -28,8 +28,6 @@ from tests import registry
 T, B, D, H = 6, 10, 3, 4  # two blocks of steps, two tiles of sequences
 KERNEL = Fused(interpret=True)
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 
 class User(SplitCell):
     """A cell as users write them: weights normalised in the step, a number, an array, a counter."""

@@ -13,8 +13,6 @@ from rnn_jax import initializers
 from rnn_jax.data import Embedding, OneHot, pad, unpad
 from rnn_jax.models import Greedy, LanguageModel, Nucleus, Temperature, TopK, generate, generation
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 SIZE = 7
 LOGITS = np.random.default_rng(0).normal(0, 2, (40, SIZE)).astype(np.float32)
 STRATEGIES = [

@@ -16,8 +16,6 @@ from experiments.common.flags import UserError
 from experiments.gradient_estimators import characters, measurement
 from rnn_jax import BPTT, RTRL, TBPTT, UORO
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 TINY = dataclasses.replace(
     gradient_estimators.QUICK,
     tasks=("characters",),

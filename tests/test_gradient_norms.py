@@ -14,8 +14,6 @@ import pytest
 from experiments import gradient_norms
 from experiments.common.flags import UserError
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 TINY = gradient_norms.Config(
     tasks=("adding", "temporal_order_6a", "copying"),
@@ -36,7 +34,7 @@ def command_line(*flags: str, cwd: Path = ROOT, extra_path: Path | None = None) 
         cwd=cwd,
         capture_output=True,
         text=True,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": os.pathsep.join(path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         timeout=300,
     )
 

@@ -24,8 +24,6 @@ from rnn_jax.models import (
 )
 from rnn_jax.models.labels import cross_entropy
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 RNG = np.random.default_rng(0)
 IMAGES = ImageEncoder((7, 9, 2), (3, 5, 4), (2, 1, 2))
 PICTURES = RNG.uniform(size=(5, 7, 9, 2)).astype(np.float32)

@@ -16,8 +16,6 @@ import pytest
 from rnn_jax import LinearRNN, VanillaRNN, data, diagnostics, integers, masking, models, tasks, unroll
 from rnn_jax.models import labels
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 STEPS = SIZE = 300
 LENGTHS, IDS = np.array([100, 0, 5]), np.array([[5, 100, 3], [3, 3, 7]])
 Cast = Callable[[Any], Any]

@@ -15,8 +15,6 @@ from rnn_jax.data import Embedding, OneHot
 from rnn_jax.gradients.estimator import Estimate
 from rnn_jax.models import Encoded, LanguageModel, ReadoutModel, nats_per_token
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 SIZE, T, B = 6, 5, 3
 UNIFORM = initializers.Uniform()  # compiles faster than the orthogonal initialisation
 LSTM = rnn_jax.LSTM(4, 3, recurrent_init=UNIFORM)

@@ -30,8 +30,6 @@ from rnn_jax.cells.lstm import LSTMState
 from rnn_jax.data import Embedding
 from tests import registry
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 5, 3, 4, 6
 
 unroll = jax.jit(

@@ -10,8 +10,6 @@ import pytest
 import rnn_jax
 from rnn_jax import LRU, Associative, Cell, LinearRNN, MinGRU, MinLSTM, Scan, diagnostics, training
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 D, H, B = 3, 8, 4
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 

@@ -24,8 +24,6 @@ from experiments.long_dependency.presets import PRESETS, Plateau, Published
 from experiments.long_dependency.result import Result, ranked
 from rnn_jax import diagnostics, report, tasks, training
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 TINY = long_dependency.Config(
     tasks=("adding",),
@@ -373,7 +371,7 @@ def command_line(*flags: str, cwd: Path, extra_path: Path | None = None) -> subp
         cwd=cwd,
         capture_output=True,
         text=True,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "80"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path), "COLUMNS": "80"},
         timeout=300,
     )
 

@@ -34,8 +34,6 @@ from rnn_jax.bfloat16 import in_bfloat16
 from rnn_jax.engines import decisions
 from tests import registry
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 6, 4, 3, 16
 ENGINES = [Scan(), Hoisted(), Checkpointed(), Checkpointed(recursive=True)]
 CELLS = {name: make(D, H) for name, make in rnn_jax.CELLS.items()}

@@ -21,7 +21,7 @@ from rnn_jax import LSTM
 from rnn_jax.data import Examples, read_piano_rolls
 from rnn_jax.models import ReadoutModel
 
-pytestmark = pytest.mark.usefixtures("unoptimized", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[1]
 JSB = ROOT.parent / "shared" / "data" / "jsb_chorales" / "JSB_Chorales.mat"

@@ -23,8 +23,6 @@ from experiments.names.languages import names as default_names
 from rnn_jax import training
 from rnn_jax.data import Vocabulary
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 TINY = names.Config(
     split=("60", "20", "20"),

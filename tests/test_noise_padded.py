@@ -8,8 +8,6 @@ from sklearn.datasets import load_digits
 from rnn_jax import tasks
 from rnn_jax.data import cifar
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 
 def write_cifar(folder, per_file=3):
     """Writes six files whose pixels say where they are: 100 channel + row, and columns that count the record."""

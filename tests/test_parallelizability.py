@@ -12,7 +12,7 @@ from rnn_jax.diagnostics.parallelizability import predicted_iterations
 from rnn_jax.initializers import Normal, ScaledIdentity
 from tests.known_cells import UserCell, draw, made
 
-pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def scaled(cell, gain):

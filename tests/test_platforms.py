@@ -13,8 +13,6 @@ import rnn_jax
 from rnn_jax import GRU, LSTM, Hoisted, LearnedInitialState, Scan, VanillaRNN, Zoneout, machine, targets
 from rnn_jax.engines import decisions
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 D, H = 3, 5
 PLANS = {"tpu": decisions.PLANS["tpu"], "gpu": decisions.PLANS["cuda"]}
 

@@ -14,8 +14,6 @@ from rnn_jax.models.readout import identity
 from rnn_jax.tasks import VariableCopying
 from tests import registry
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 
 def reach(cell, task, seeds=2):
     model = ReadoutModel(cell, task.output_size)

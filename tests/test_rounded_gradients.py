@@ -15,6 +15,8 @@ import pytest
 from rnn_jax import GRU, LSTM, Adding, MixedPrecision, VanillaRNN, diagnostics
 from rnn_jax.wrapper import Wrapper
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 LAG, SEEDS, WIDTH = 100, 5, 64
 BFLOAT16, TF32 = 7, 10  # explicit bits of the mantissa
 

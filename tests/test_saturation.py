@@ -11,7 +11,7 @@ from rnn_jax import GRU, LSTM, Cell, LayerNormLSTM, PeepholeLSTM, VanillaRNN, di
 from rnn_jax.initializers import ScaledIdentity
 from tests.known_cells import UserCell, draw, made
 
-pytestmark = pytest.mark.usefixtures("one_thread", "unoptimized")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 GATES = ["logistic", "logistic 2", "tanh", "logistic 3", "tanh 2"]
 

@@ -12,8 +12,6 @@ import rnn_jax
 from rnn_jax import GRU, LSTM, Bidirectional, Stack, unroll
 from tests import registry
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 6, 4, 3, 5
 LENGTHS = np.array([6, 1, 0, 3])
 BIDIRECTIONAL = Stack([Bidirectional(LSTM(D, H)), GRU(2 * H, H)])

@@ -153,7 +153,6 @@ def test_frames_are_standardised_on_the_training_set(problems: list[measurement.
 
 
 @pytest.mark.extended
-@pytest.mark.usefixtures("unoptimized")
 def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     speech.run(TINY, str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))

@@ -15,8 +15,6 @@ from rnn_jax.data import Embedding, Streams
 from rnn_jax.models import LanguageModel
 from rnn_jax.training import stream_source
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 SIZE, B, SEGMENT = 5, 3, 4
 IDS = np.random.default_rng(0).integers(0, SIZE, 3 * 10 + 1)  # 10 targets a stream: segments of 4, 4 and 2
 STREAMS = Streams.of(IDS, B, SEGMENT)

@@ -12,8 +12,6 @@ from rnn_jax import GRU, LSTM, Bidirectional, Dropout, Stack
 from rnn_jax.data import Embedding, OneHot, Vocabulary
 from rnn_jax.models import Tagger, WordEncoder
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, C, TAGS = 5, 3, 4, 3
 LENGTHS = np.array([5, 2, 3])
 ENCODER = WordEncoder(Embedding(9, 3), GRU(3, 2))

@@ -18,8 +18,6 @@ from experiments.tagging import measurement
 from experiments.tagging.corpus import NO_TAG, load
 from rnn_jax.data import Sentence, Vocabulary
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 SENTENCES = {
     "train": [

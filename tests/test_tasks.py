@@ -15,8 +15,6 @@ from rnn_jax import tasks, training
 from rnn_jax.tasks.task import Classification, Regression
 from rnn_jax.testing import tasks as task_checks
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T = 20  # valid for every task
 TASKS = {name: make(T) for name, make in tasks.SYNTHETIC.items()}
 MINIMA = {

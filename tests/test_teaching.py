@@ -26,8 +26,6 @@ from experiments.teaching.programs import TEXT, classifier, epoch_batches, gener
 from rnn_jax import GRU, LRU, LSTM, GRUResetBefore, Stack, VanillaRNN, training
 from rnn_jax.models import Classifier
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 SHORT = {"generator": 5, "classifier": 1}  # epochs
 

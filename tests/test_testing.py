@@ -13,8 +13,6 @@ from rnn_jax.testing import cells, engines, estimators
 from rnn_jax.testing import tasks as task_checks
 from rnn_jax.testing.comparison import Check
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 
 class Leaky(Cell):
     """A sound cell; those below break one property each."""

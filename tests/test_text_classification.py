@@ -26,8 +26,6 @@ from rnn_jax import GRU, Bidirectional, training
 from rnn_jax.data import Embedding, Examples, Labelled, Vocabulary
 from rnn_jax.models import Classifier
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 TINY = sentiment.Config(
     split=("60", "20", "20"),

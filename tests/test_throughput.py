@@ -23,8 +23,6 @@ from experiments.throughput.contestants import DEFAULT, ENGINES, unroll_programs
 from experiments.throughput.problem import Problem
 from rnn_jax import targets
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 TINY = throughput.Config(cells=("gru",), shapes=("2x5x3x4",), repeats=2, seconds=0.0)
 SMALL = Problem("lstm", 2, 5, 3, 4)
 

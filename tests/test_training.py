@@ -12,6 +12,8 @@ import rnn_jax
 from rnn_jax import initializers, machine, training
 from rnn_jax.training import task_source
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 SEEDS, STEPS = 3, 5
 TASK = rnn_jax.Adding(10)
 CELL = rnn_jax.VanillaRNN(2, 4, recurrent_init=initializers.Uniform())  # compiles faster than an orthogonal matrix

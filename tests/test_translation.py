@@ -20,8 +20,6 @@ from experiments.translation import corpus as corpora
 from experiments.translation import scoring, summary
 from rnn_jax.data import PairSplits, Referenced, with_references
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 ROOT = Path(__file__).parents[1]
 TINY = {
     "pairs": 60,

@@ -15,8 +15,6 @@ from rnn_jax.diagnostics import Perturbed
 from rnn_jax.engines import Scan
 from rnn_jax.models.readout import ReadoutParams
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 4, 2, 3, 5
 RNN, LSTM = rnn_jax.VanillaRNN(D, H), rnn_jax.LSTM(D, H)
 

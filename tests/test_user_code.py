@@ -20,8 +20,6 @@ from experiments.long_dependency.result import Result
 from rnn_jax import training
 from tests.test_run_folder import _Config
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 FILES = {
     "users/__init__.py": "",
     "users/cells.py": "from users import base\nfrom .base import size as size_of\nclass Cell(base.Base): pass\n",

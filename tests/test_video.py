@@ -114,7 +114,6 @@ def test_every_epoch_draws_new_paths():
 
 
 @pytest.mark.extended
-@pytest.mark.usefixtures("unoptimized")
 def test_a_run_writes_files_and_records(tmp_path, capsys):
     video.run(tiny(), str(tmp_path))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}

@@ -63,7 +63,7 @@ class Trainer(Static, Generic[M]):
         checks.integer_at_least(1, self.batch_size, "Trainer: batch_size")
         optimizers.transformation(self.optimizer)
 
-    @property
+    @functools.cached_property
     def parameters(self) -> int:
         """The number of trained parameters of one seed."""
         shapes = jax.eval_shape(self.model.init, jax.random.key(0))

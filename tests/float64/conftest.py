@@ -13,9 +13,6 @@ import pytest
 from rnn_jax import CELLS, Cell, unroll
 from tests import registry
 
-# A test here is a short sequence compiled once and run once; optimizing the program takes longer than running it.
-jax.config.update("jax_disable_most_optimizations", True)
-
 STEPS, BATCH, INPUTS, HIDDEN = 6, 2, 3, 4
 
 

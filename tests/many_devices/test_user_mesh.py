@@ -17,8 +17,6 @@ from rnn_jax import GRU, LRU, LSTM
 from rnn_jax.engines import Associative, Checkpointed, Fused, Hoisted, Scan
 from tests.many_devices import costs
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 T, B, D, H = 30, 16, 3, 8
 KINDS = ["auto", "explicit", "manual"]
 rare = functools.partial(pytest.param, marks=pytest.mark.extended)
