@@ -21,8 +21,8 @@ if jax.__version_info__ < (0, 11):
 
 # LLVM's optimizations take another third, in this process and its children. With them:
 # `JAX_DISABLE_MOST_OPTIMIZATIONS=0 python -m pytest`; for a module, the fixture `optimized`.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+UNOPTIMIZED = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
+jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
 # The tests do little but compile, and often the same program: all processes of a run share what is compiled.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -62,10 +62,9 @@ def forgotten():
 @pytest.fixture(scope="module")
 def optimized():
     """For modules that measure time, or compare bit for bit what users' programs compute."""
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
 
 @pytest.fixture(scope="module")

@@ -78,8 +78,8 @@ class UnICORNN(SplitCell):
         )
 
     def initial_state(self, params: UnICORNNParams, batch_shape: tuple[int, ...] = ()) -> UnICORNNState:
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.b.dtype)
-        return UnICORNNState(zeros, zeros)
+        shape, dtype = (*batch_shape, self.hidden_size), params.b.dtype
+        return UnICORNNState(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))  # two buffers, which may be donated
 
     def project(self, params: UnICORNNParams, x: jax.Array) -> jax.Array:
         return affine(x, params.w_i, params.b)
