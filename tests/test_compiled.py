@@ -17,9 +17,9 @@ import rnn_jax
 from experiments import throughput
 from experiments.common.flags import UserError
 from experiments.throughput import compiled
-from experiments.throughput.compiled import ENGINES
 from experiments.throughput.problem import Problem
 from rnn_jax import targets, unroll
+from rnn_jax.engines import ENGINES
 from tests import compiled_programs
 
 TINY = throughput.Config(cells=("gru",), shapes=("2x5x3x4",), compile_for=("v5e",), engines=("Scan", "Associative"))
