@@ -343,8 +343,8 @@ def checks(cell: Cell, engines: Sequence[Engine] = ENGINES) -> Iterator[Check]:
 def check_cell(cell: Cell, engines: Sequence[Engine] = ENGINES) -> None:
     """Checks the contract of a cell: its properties under `Scan`, and equality to it under every engine that takes it.
 
-    >>> from rnn_jax import LSTM, testing
-    >>> testing.check_cell(LSTM(2, 3))
+    >>> from rnn_jax import VanillaRNN, testing
+    >>> testing.check_cell(VanillaRNN(2, 3))
 
     Args:
       cell: cell with small sizes, which takes one array as its input.
@@ -362,8 +362,8 @@ def check_cell(cell: Cell, engines: Sequence[Engine] = ENGINES) -> None:
 def check_layer(layer: Cell, engines: Sequence[Engine] = ENGINES) -> None:
     """Checks the contract of a layer, such as a stack of cells; as `check_cell`.
 
-    >>> from rnn_jax import GRU, Bidirectional, testing
-    >>> testing.check_layer(Bidirectional(GRU(2, 3)))
+    >>> from rnn_jax import Bidirectional, VanillaRNN, testing
+    >>> testing.check_layer(Bidirectional(VanillaRNN(2, 3)))
 
     Args:
       layer: layer with small sizes.
