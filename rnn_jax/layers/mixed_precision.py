@@ -25,7 +25,8 @@ class MixedPrecision(Wrapper):
     weights' gradients. Results differ from the cell's own by the rounding of the operands, 2^-9 of each. It is faster
     on hardware that multiplies bfloat16 (a CPU with AMX, a GPU, a TPU), and takes no less memory.
 
-    It needs nothing of the cell; products of complex numbers stay as they are. In a `Stack` or `Bidirectional`, put it
+    It needs nothing of the cell; products of complex numbers, and those that prepare parameters (the exponential of
+    `ExpRNN`), stay as they are. In a `Stack` or `Bidirectional`, put it
     around the inner cells.
 
     Args:
