@@ -55,10 +55,13 @@ from rnn_jax.gradients import BPTT, RTRL, TBPTT, UORO, EProp, SnAp
 from rnn_jax.layers import (
     Bidirectional,
     Dropout,
+    Gated,
     LearnedInitialState,
     MixedPrecision,
+    PerStep,
     RecurrentDropout,
     Residual,
+    ShortConvolution,
     Stack,
     Zoneout,
 )
@@ -136,10 +139,13 @@ __all__ += [
     "Bidirectional",
     "Dropout",
     "Encoded",
+    "Gated",
     "LearnedInitialState",
     "MixedPrecision",
+    "PerStep",
     "RecurrentDropout",
     "Residual",
+    "ShortConvolution",
     "Stack",
     "Zoneout",
 ]

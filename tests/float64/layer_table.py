@@ -29,6 +29,7 @@ from rnn_jax import (
 )
 from rnn_jax.cells.lstm import LSTMState
 from rnn_jax.data import Embedding, OneHot
+from rnn_jax.layers import griffin_block
 from rnn_jax.linear import Diagonal
 
 
@@ -90,6 +91,7 @@ def layers(d, h):
         "bidirectional sum": Bidirectional(LearnedInitialState(GRU(d, h)), merge="sum"),
         "nested": Stack([Bidirectional(Stack([GRU(d, h), Bidirectional(VanillaRNN(h, 2))])), Zoneout(LSTM(8, h), 0.1)]),
         "residual bidirectional": Dropout(Residual(Bidirectional(VanillaRNN(d, d), merge="mean")), 0.5),
+        "griffin block": griffin_block(d),
         "encoded": Encoded(Stack([Dropout(LearnedInitialState(GRU(2, h)), 0.3)]), Embedding(d, 2)),
         "encoded, stepped": Zoneout(Encoded(LSTM(d, h), OneHot(d)), 0.2),
     }
@@ -120,7 +122,8 @@ NOISY = {name: layer for name, layer in LAYERS.items() if any(w in repr(layer) f
 REPRESENTATIVE = {"lstm", "own"}
 EXTENDED = {
     "rnn", "gru_reset_before", "lstm_projected", "lru", "min_gru", "learned own", "zoneout own", "zoneout complex",
-    "dropout", "recurrent dropout", "stack, stepped", "encoded", "bidirectional", "residual bidirectional",
+    "dropout", "recurrent dropout", "stack, stepped", "griffin block", "encoded", "bidirectional",
+    "residual bidirectional",
 }  # fmt: skip
 
 
