@@ -80,8 +80,14 @@ class IndRNN(SplitCell):
         return jax.nn.relu(drive + r)
 
 
-KINDS = {**CELLS, "user": User, "indrnn": IndRNN}
-KINDS.pop("lru")  # complex
+def has_vectors(make):
+    """Whether all of a cell's state is real, and [*batch, features]: the kernel takes nothing else."""
+    cell = make(D, 4)
+    leaves = jax.tree.leaves(jax.eval_shape(lambda key: cell.initial_state(cell.init(key)), jax.random.key(0)))
+    return all(leaf.ndim < 2 and not jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in leaves)
+
+
+KINDS = {name: make for name, make in CELLS.items() if has_vectors(make)} | {"user": User, "indrnn": IndRNN}
 
 
 def options():
