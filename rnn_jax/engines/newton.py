@@ -171,11 +171,8 @@ def _solve(engine: Newton, cell: Cell, params: Params, state: State, inputs: Any
     )
     wrong = ~(guess.residuals <= tolerance)
     start = lockstep.least(jnp.min(jnp.where(jnp.any(wrong, axis=0), jnp.argmax(wrong, axis=0), count)))
-    jax.lax.cond(
-        start < count,
-        lambda: jax.debug.callback(functools.partial(_warn, engine, type(cell).__name__, count), count - start),
-        lambda: None,
-    )
+    warn = functools.partial(_warn, engine, type(cell).__name__, count)
+    jax.lax.cond(start < count, lambda: _call_back(warn, count - start), lambda: None)
 
     def step(t: jax.Array, state: State) -> State:
         return cell.step(params, state, jax.tree.map(lambda leaf: leaf[t], drives))
@@ -268,6 +265,23 @@ def _active(guess: _Guess, tolerance: float) -> jax.Array:
 
 def _zero_tangent(leaf: jax.Array) -> Any:
     return jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
+
+
+def _call_back(function: Callable[[Any], None], value: jax.Array) -> None:
+    """Calls a function on the host; not in a program for a GPU that is not here, which JAX 0.10 refuses to compile."""
+
+    def call() -> None:
+        jax.debug.callback(function, value)
+
+    def skip() -> None:
+        pass
+
+    try:
+        jax.devices("gpu")
+    except RuntimeError:
+        jax.lax.platform_dependent(cuda=skip, rocm=skip, default=call)
+    else:
+        call()
 
 
 def _warn(engine: Newton, cell: str, count: int, looped: Any) -> None:
