@@ -117,6 +117,7 @@ def test_the_recurrent_weights_gradient_is_one_product_after_the_loop():
     ("lstm_layer_norm", False), ("gru", False), ("gru_layer_norm", False), ("ind_rnn", True), ("co_rnn", True),
     ("antisymmetric_rnn", True), ("gated_antisymmetric_rnn", False), ("exp_rnn", True), ("lipschitz_rnn", False),
     ("leaky_rnn", True), ("unicornn", True), ("clockwork_rnn", True), ("lmu", True),
+    ("janet", True), ("fast_grnn", True), ("slstm", True), ("sru", False), ("brc", False), ("nbrc", False),
 ])  # fmt: skip
 @pytest.mark.parametrize("around", [lambda cell: cell, LearnedInitialState, lambda cell: Zoneout(cell, 0.1)])
 def test_which_cells_keep_one_array_for_two(name, only_the_sum, around):

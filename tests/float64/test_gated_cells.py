@@ -41,7 +41,8 @@ def test_slstms_gates_neither_overflow_nor_vanish(size):
         final, hs = unroll(cell, params, xs)
         return jnp.sum(hs**2), (final, hs)
 
-    gradient, (final, hs) = jax.grad(loss, has_aux=True)(params, jax.random.normal(jax.random.key(1), (5, B, D)))
+    xs = jax.random.normal(jax.random.key(1), (5, B, D))
+    gradient, (final, hs) = jax.jit(jax.grad(loss, has_aux=True))(params, xs)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((gradient, final)))
     assert np.all(np.asarray(final.n) >= 1)
     assert np.any(np.asarray(hs) != 0)
