@@ -1,4 +1,4 @@
-"""Bistable recurrent cells (BRC, nBRC), Vecoven, Ernst & Drion 2021 (arXiv:2006.05252), eq. 5-7.
+"""Bistable recurrent cells (BRC, nBRC), Vecoven, Ernst & Drion 2021 (arXiv:2006.05252).
 
 a_t = 1 + tanh(x_t W_a + [h_{t-1}]_a + b_a)                     feedback: from 0 to 2, bistable above 1
 c_t = sigmoid(x_t W_c + [h_{t-1}]_c + b_c)                      update gate: the share of h_{t-1} that is kept
@@ -64,7 +64,7 @@ class BRC(Bistable):
 
     The paper's equations have no biases; b_a and b_c, zero at first, are those of the authors' code, as is the
     initialisation: Xavier uniform weights, v = 1. Claimed: long-lasting memory without connections between units, where
-    GRU and LSTM fail: the first input after 600 steps, or noise before and after the values to keep (section 4).
+    GRU and LSTM fail: the first input after 600 steps, or values to keep among noise (benchmarks 1 and 2).
 
     >>> cell = BRC(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))

@@ -1,4 +1,4 @@
-"""Simple recurrent unit (SRU), Lei et al. 2018 (arXiv:1709.02755v5), eq. 1-4 and section 3.2.
+"""Simple recurrent unit (SRU), Lei et al. 2018 (arXiv:1709.02755v5), section 3.
 
 f_t = sigmoid(x_t W_f + v_f * c_{t-1} + b_f)              forget gate
 r_t = sigmoid(x_t W_r + v_r * c_{t-1} + b_r)              reset gate: the share of c_t in the output

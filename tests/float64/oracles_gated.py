@@ -73,7 +73,7 @@ def rhn(params, xs, s):
 
 
 def sru(b_r):
-    """Lei et al. 2018 (arXiv:1709.02755v5), eq. 1-4, with the scaled x of section 3.2."""
+    """Lei et al. 2018 (arXiv:1709.02755v5), section 3, with the scaled x."""
 
     def run_sequence(params, xs, state):
         c, r = state
@@ -102,7 +102,7 @@ def qrnn(params, xs, c):
 
 
 def bistable(feedback):
-    """Vecoven et al. 2021 (arXiv:2006.05252), eq. 5-7; `feedback` returns the matrices of h for a and c."""
+    """Vecoven et al. 2021 (arXiv:2006.05252); `feedback` returns the matrices of h for a and c."""
 
     def run_sequence(params, xs, h):
         (u_a, u_c, u), (b_a, b_c) = np.split(params.w_i.T, 3), np.split(params.b, 2)

@@ -14,7 +14,7 @@ D, H, B = 3, 4, 2
 
 
 def test_slstms_stabiliser_changes_nothing(make_problem, run):
-    """From the initial state, h is that of eq. 8-13, which have no stabiliser, and c and n are theirs over exp(m)."""
+    """From the initial state, h is that of eq. 8-14, which have no stabiliser, and c and n are theirs over exp(m)."""
     cell = SLSTM(D, H)
     _, params, _, xs = make_problem(cell)
     final, hs = run(cell, params, xs)
