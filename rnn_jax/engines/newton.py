@@ -98,11 +98,23 @@ class Newton(Static):
         return final, solution.states
 
     def from_states(self, states: State) -> Callable[..., tuple[State, State]]:
-        """Returns this engine with a trajectory s_1..s_T as its first guess, for one call of `unroll`."""
-        guess = jax.lax.stop_gradient(states)
+        """Returns this engine with a trajectory as its first guess, such as that of a training step before.
+
+        >>> from rnn_jax import GRU, unroll
+        >>> cell, xs = GRU(2, 3), jnp.ones((10, 2))
+        >>> params = cell.init(jax.random.key(0))
+        >>> _, states = Newton()(cell, params, cell.initial_state(params), xs)
+        >>> final_state, ys = unroll(cell, params, xs, engine=Newton().from_states(states))
+
+        Args:
+          states: s_1..s_T as the engine returns them, leaves [T, *batch, ...].
+
+        Returns:
+          An engine for one cell and such a batch. It holds arrays, so it is no static argument of `jax.jit`.
+        """
 
         def engine(cell: Cell, params: Params, state: State, inputs: Any) -> tuple[State, State]:
-            final, solution = self.solve(cell, params, state, inputs, guess)
+            final, solution = self.solve(cell, params, state, inputs, states)
             return final, solution.states
 
         return engine
@@ -110,75 +122,40 @@ class Newton(Static):
     def solve(
         self, cell: Cell, params: Params, state: State, inputs: Any, guess: State | None = None
     ) -> tuple[State, Solution]:
-        """Returns the last state and the solution, whose statistics are [chunks] if the engine has chunks."""
+        """Returns the last state and the solution, whose statistics are [chunks] if the engine has chunks.
+
+        Raises:
+          ValueError: if `guess` is not a trajectory of the state; or as the engine.
+        """
         steps = jax.tree.leaves(inputs)[0].shape[0]
-        if self.chunk is None and steps:
-            solution = _solve(self, cell, params, state, inputs, guess)
-            return jax.tree.map(lambda leaf: leaf[-1], solution.states), solution
-        size = self.chunk or 1
-        whole = steps // size
+        _check_guess(guess, state, steps)
 
         def body(state: State, part: Any) -> tuple[State, Solution]:
             solution = _solve(self, cell, params, state, *part)
             return jax.tree.map(lambda leaf: leaf[-1], solution.states), solution
 
+        if self.chunk is None and steps:
+            return body(state, (inputs, guess))
+        size = self.chunk or 1
+        whole, rest = divmod(steps, size)
         parts = jax.tree.map(lambda x: jnp.reshape(x[: whole * size], (whole, size, *x.shape[1:])), (inputs, guess))
         state, solution = jax.lax.scan(body, state, parts)
         states = jax.tree.map(lambda s: jnp.reshape(s, (whole * size, *s.shape[2:])), solution.states)
         solution = solution._replace(states=states)
-        if steps % size:
-            state, rest = body(state, jax.tree.map(lambda x: x[whole * size :], (inputs, guess)))
-            states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), states, rest.states)
-            statistics = jax.tree.map(lambda a, b: jnp.append(a, b[None], axis=0), solution[1:], rest[1:])
-            solution = Solution(states, *statistics)
+        if rest:
+            state, last = body(state, jax.tree.map(lambda x: x[whole * size :], (inputs, guess)))
+            last = Solution(last.states, *(leaf[None] for leaf in last[1:]))
+            solution = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), solution, last)
         return state, solution
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _solve(engine: Newton, cell: Cell, params: Params, state: State, inputs: Any, guess: State | None) -> Solution:
+    """Solves for all states at once; the gradient by `guess` is zero."""
     drives = cell.project(params, inputs)
-    count = jax.tree.leaves(inputs)[0].shape[0]
-    first = Steps(cell, params, jax.tree.map(lambda s: jnp.broadcast_to(s, (count, *s.shape)), state), drives)
-    kept = _kept(engine, first)
-    dtype = first.vectors(first.before).dtype
-    tolerance = engine.tolerance or 16 * float(jnp.finfo(dtype).eps)
-
-    def examined(states: State) -> _Guess:
-        steps = Steps(cell, params, _before(state, states), drives)
-        after = steps.after()
-        return _Guess(states, after, _residuals(steps, states, after))
-
-    def improve(at: _Progress) -> _Progress:
-        steps = Steps(cell, params, _before(state, at.guess.states), drives)
-        x, after = steps.vectors(at.guess.states), steps.vectors(at.guess.after)
-        x = x + solve(steps, kept, after - x, at.damping)
-        tried = examined(steps.states(_counted(state, steps.before, at.guess.after), x))
-        better = jnp.mean(tried.residuals, axis=0) < jnp.mean(at.guess.residuals, axis=0)
-        lower, higher = jnp.where(at.damping <= _LEAST, 0, at.damping / 4), jnp.maximum(4 * at.damping, _LEAST)
-        damping = jnp.where(better, lower, higher)
-        rows = better & _active(at.guess, tolerance)
-        guess = _Guess(*(select(rows[None], new, old) for new, old in zip(tried, at.guess, strict=True)))
-        k = at.iterations + 1
-        return _Progress(k, guess, damping, at.residuals.at[k].set(jnp.max(guess.residuals)))
-
-    guess = examined(first.after() if guess is None else guess)
-    residuals = jnp.full(engine.max_iterations + 1, jnp.nan, dtype).at[0].set(jnp.max(guess.residuals))
-    damping = jnp.full(guess.residuals.shape[1:], engine.damping, dtype)
-    iterations, guess, _, residuals = jax.lax.while_loop(
-        lambda at: (at.iterations < engine.max_iterations) & lockstep.any(jnp.any(_active(at.guess, tolerance))),
-        improve,
-        _Progress(jnp.zeros((), int), guess, damping, residuals),
-    )
-    wrong = ~(guess.residuals <= tolerance)
-    start = lockstep.least(jnp.min(jnp.where(jnp.any(wrong, axis=0), jnp.argmax(wrong, axis=0), count)))
-    warn = functools.partial(_warn, engine, type(cell).__name__, count)
-    jax.lax.cond(start < count, lambda: _call_back(warn, count - start), lambda: None)
-
-    def step(t: jax.Array, state: State) -> State:
-        return cell.step(params, state, jax.tree.map(lambda leaf: leaf[t], drives))
-
-    states = lockstep.finish(step, state, guess.after, jnp.any(wrong, axis=0), start)
-    return Solution(states, iterations, residuals, count - start)
+    problem = _Problem(engine, cell, params, state, drives)
+    at = problem.iterate(guess)
+    return problem.finish(at)
 
 
 @_solve.defjvp
@@ -187,18 +164,18 @@ def _tangents(engine: Newton, cell: Cell, primals: Any, tangents: Any) -> tuple[
     params, state, inputs, _ = primals
     solution = _solve(engine, cell, *primals)
     steps = Steps(cell, params, _before(state, solution.states), cell.project(params, inputs))
-    kept = _kept(engine, steps)
 
     def direct(params: Params, state: State, inputs: Any) -> jax.Array:
         before = _before(state, solution.states)
         return steps.vectors(cell.step(params, before, cell.project(params, inputs)))
 
     y = jax.jvp(direct, (params, state, inputs), tangents[:3])[1]
+    solver = functools.partial(solve_exactly, steps, _kept(engine, steps), max_iterations=engine.max_iterations)
     e = jax.lax.custom_linear_solve(
         lambda e: e - steps.jvp(delay(e)),
         y,
-        solve=lambda _, y: solve_exactly(steps, kept, y, engine.max_iterations),
-        transpose_solve=lambda _, y: solve_exactly(steps, kept, y, engine.max_iterations, transposed=True),
+        solve=lambda _, y: solver(y),
+        transpose_solve=lambda _, y: solver(y, transposed=True),
     )
     zeros = jax.tree.map(_zero_tangent, solution)
     return solution, zeros._replace(states=steps.states(zeros.states, e))
@@ -207,7 +184,7 @@ def _tangents(engine: Newton, cell: Cell, primals: Any, tangents: Any) -> tuple[
 class _Guess(NamedTuple):
     states: State  # s_1..s_T
     after: State  # step(s_{t-1}) for t = 1..T
-    residuals: jax.Array  # [T, *batch], their difference
+    residuals: jax.Array  # [T, *batch], their relative difference
 
 
 class _Progress(NamedTuple):
@@ -217,7 +194,80 @@ class _Progress(NamedTuple):
     residuals: jax.Array  # [max_iterations + 1]
 
 
-_LEAST = 0.1  # damping above 0
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Problem:
+    """The equations of T steps."""
+
+    engine: Newton
+    cell: Cell
+    params: Params
+    state: State  # s_0
+    drives: Any
+
+    def iterate(self, guess: State | None) -> _Progress:
+        """Iterates until every sequence has converged, is not finite, or has had all iterations."""
+        if guess is None:
+            count = jax.tree.leaves(self.drives)[0].shape[0]
+            constant = jax.tree.map(lambda s: jnp.broadcast_to(s, (count, *s.shape)), self.state)
+            guess = Steps(self.cell, self.params, constant, self.drives).after()
+        first = self._examine(guess)
+        residuals = jnp.full(self.engine.max_iterations + 1, jnp.nan, first.residuals.dtype)
+        residuals = residuals.at[0].set(jnp.max(first.residuals))
+        damping = jnp.full(first.residuals.shape[1:], self.engine.damping, first.residuals.dtype)
+
+        def goes_on(at: _Progress) -> jax.Array:
+            return (at.iterations < self.engine.max_iterations) & lockstep.any(jnp.any(self._is_active(at.guess)))
+
+        start = _Progress(jnp.zeros((), int), first, damping, residuals)
+        return jax.lax.while_loop(goes_on, self._improve, start)
+
+    def finish(self, at: _Progress) -> Solution:
+        """Runs the loop from the first step that has not converged on."""
+        count = len(at.guess.residuals)
+        wrong = ~self._is_small(at.guess.residuals)
+        rows = jnp.any(wrong, axis=0)
+        start = lockstep.least(jnp.min(jnp.where(rows, jnp.argmax(wrong, axis=0), count)))
+        warn = functools.partial(_warn, type(self.cell).__name__, self.engine.max_iterations, count)
+        jax.lax.cond(start < count, lambda: jax.debug.callback(warn, count - start), lambda: None)
+
+        def step(t: jax.Array, state: State) -> State:
+            return self.cell.step(self.params, state, jax.tree.map(lambda leaf: leaf[t], self.drives))
+
+        states = lockstep.finish(step, self.state, at.guess.after, rows, start)
+        return Solution(states, at.iterations, at.residuals, count - start)
+
+    def _improve(self, at: _Progress) -> _Progress:
+        old = at.guess
+        steps = self._steps(old.states)
+        x, after = steps.vectors(old.states), steps.vectors(old.after)
+        x = x + solve(steps, _kept(self.engine, steps), after - x, at.damping)
+        new = self._examine(steps.states(_counted(self.state, steps.before, old.after), x))
+        better = jnp.mean(new.residuals, axis=0) < jnp.mean(old.residuals, axis=0)
+        less, more = jnp.where(at.damping <= _LEAST, 0, at.damping / 4), jnp.maximum(4 * at.damping, _LEAST)
+        rows = better & self._is_active(old)
+        guess = _Guess(*(select(rows[None], yes, no) for yes, no in zip(new, old, strict=True)))
+        k = at.iterations + 1
+        residuals = at.residuals.at[k].set(jnp.max(guess.residuals))
+        return _Progress(k, guess, jnp.where(better, less, more), residuals)
+
+    def _steps(self, states: State) -> Steps:
+        return Steps(self.cell, self.params, _before(self.state, states), self.drives)
+
+    def _examine(self, states: State) -> _Guess:
+        steps = self._steps(states)
+        after = steps.after()
+        return _Guess(states, after, _residuals(steps, states, after))
+
+    def _is_active(self, guess: _Guess) -> jax.Array:
+        """Returns whether a sequence is still to be improved, [*batch]; one that is not finite is left to the loop."""
+        converged = jnp.all(self._is_small(guess.residuals), axis=0)
+        return ~converged & jnp.isfinite(jnp.mean(guess.residuals, axis=0))
+
+    def _is_small(self, residuals: jax.Array) -> jax.Array:
+        return residuals <= (self.engine.tolerance or 16 * float(jnp.finfo(residuals.dtype).eps))
+
+
+_LEAST = 0.1  # the least damping above 0
 
 
 def _kept(engine: Newton, steps: Steps) -> str:
@@ -228,6 +278,18 @@ def _kept(engine: Newton, steps: Steps) -> str:
             "components of different sizes, got 'blocks'"
         )
     return kept
+
+
+def _check_guess(guess: State | None, state: State, steps: int) -> None:
+    def described(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", tree)
+
+    expected = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *s.shape), s.dtype), state)
+    if guess is not None and described(guess) != described(expected):
+        raise ValueError(
+            f"Newton.from_states: states must be {described(expected)}, [T, *batch, ...] each, got {described(guess)}; "
+            "pass those that the engine returned for such a batch"
+        )
 
 
 def _before(first: State, states: State) -> State:
@@ -253,44 +315,24 @@ def _counted(first: State, before: State, after: State) -> State:
     def count(first: jax.Array, before: jax.Array, after: jax.Array) -> jax.Array:
         if not jnp.issubdtype(after.dtype, jnp.integer):
             return after
-        return first + jnp.cumsum(after - before, axis=0, dtype=after.dtype)
+        return first[None] + jnp.cumsum(after - before, axis=0, dtype=after.dtype)
 
     return jax.tree.map(count, first, before, after)
-
-
-def _active(guess: _Guess, tolerance: float) -> jax.Array:
-    """Returns whether a sequence is still to be improved, [*batch]; one that is not finite is left to the loop."""
-    return ~jnp.all(guess.residuals <= tolerance, axis=0) & jnp.isfinite(jnp.mean(guess.residuals, axis=0))
 
 
 def _zero_tangent(leaf: jax.Array) -> Any:
     return jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
 
 
-def _call_back(function: Callable[[Any], None], value: jax.Array) -> None:
-    """Calls a function on the host; not in a program for a GPU that is not here, which JAX 0.10 refuses to compile."""
-
-    def call() -> None:
-        jax.debug.callback(function, value)
-
-    def skip() -> None:
-        pass
-
-    try:
-        jax.devices("gpu")
-    except RuntimeError:
-        jax.lax.platform_dependent(cuda=skip, rocm=skip, default=call)
-    else:
-        call()
+_warned: set[tuple[str, int]] = set()
 
 
-def _warn(engine: Newton, cell: str, count: int, looped: Any) -> None:
-    _log(
-        f"Newton: {cell} did not converge in {engine.max_iterations} iterations, so the loop ran the last {looped} of "
-        f"{count} steps; use Hoisted() for this cell, or a larger max_iterations"
+def _warn(cell: str, max_iterations: int, count: int, looped: Any) -> None:
+    """Logs once for a cell that the loop had to help."""
+    if (cell, max_iterations) in _warned:
+        return
+    _warned.add((cell, max_iterations))
+    logging.getLogger(__name__).warning(
+        f"Newton: {cell} did not converge in {max_iterations} iterations, so the loop ran the last {looped} of {count} "
+        "steps; use Hoisted() for this cell, or a larger max_iterations; logged once"
     )
-
-
-@functools.cache
-def _log(message: str) -> None:
-    logging.getLogger(__name__).warning(message)
