@@ -11,7 +11,7 @@ import pytest
 import rnn_jax
 from rnn_jax import GRU, LRU, LSTM, Bidirectional, Cell, LinearRNN, MinGRU, Newton, Scan, Stack, VanillaRNN, Zoneout
 from rnn_jax.diagnostics import newton_iterations
-from rnn_jax.engines import newton, newton_linear
+from rnn_jax.engines import helped, newton_linear
 from rnn_jax.layers import LearnedInitialState
 from tests.known_cells import UserCell
 from tests.test_associative import depth, loops
@@ -57,8 +57,8 @@ def extended(*values, **options):
 
 @pytest.fixture
 def warnings(caplog):
-    newton._warned.clear()
-    caplog.set_level(logging.WARNING, "rnn_jax.engines.newton")
+    helped._warned.clear()
+    caplog.set_level(logging.WARNING, "rnn_jax.engines.helped")
     return lambda: (jax.effects_barrier(), [record.getMessage() for record in caplog.records])[1]
 
 

@@ -8,7 +8,6 @@ which is solved in 2 log2(T) rounds (`rnn_jax.engines.associative`).
 
 import dataclasses
 import functools
-import logging
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import lockstep
+from rnn_jax.engines import helped, lockstep
 from rnn_jax.engines.newton_linear import KINDS, Steps, delay, kind, solve, solve_exactly, units
 from rnn_jax.masking import select
 from rnn_jax.static import Static
@@ -227,8 +226,7 @@ class _Problem:
         wrong = ~self._is_small(at.guess.residuals)
         rows = jnp.any(wrong, axis=0)
         start = lockstep.least(jnp.min(jnp.where(rows, jnp.argmax(wrong, axis=0), count)))
-        warn = functools.partial(_warn, type(self.cell).__name__, self.engine.max_iterations, count)
-        jax.lax.cond(start < count, lambda: jax.debug.callback(warn, count - start), lambda: None)
+        start = helped.warned(start, type(self.cell).__name__, self.engine.max_iterations, count)
 
         def step(t: jax.Array, state: State) -> State:
             return self.cell.step(self.params, state, jax.tree.map(lambda leaf: leaf[t], self.drives))
@@ -322,17 +320,3 @@ def _counted(first: State, before: State, after: State) -> State:
 
 def _zero_tangent(leaf: jax.Array) -> Any:
     return jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
-
-
-_warned: set[tuple[str, int]] = set()
-
-
-def _warn(cell: str, max_iterations: int, count: int, looped: Any) -> None:
-    """Logs once for a cell that the loop had to help."""
-    if (cell, max_iterations) in _warned:
-        return
-    _warned.add((cell, max_iterations))
-    logging.getLogger(__name__).warning(
-        f"Newton: {cell} did not converge in {max_iterations} iterations, so the loop ran the last {looped} of {count} "
-        "steps; use Hoisted() for this cell, or a larger max_iterations; logged once"
-    )
