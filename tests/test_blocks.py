@@ -12,8 +12,6 @@ import rnn_jax
 from rnn_jax import GRU, LRU, Gated, PerStep, Residual, ShortConvolution, Stack, layers, report
 from rnn_jax.testing import check_layer
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 
 class Counting(nn.Module):
     """A module with a state of its own, as a batch normalisation has."""

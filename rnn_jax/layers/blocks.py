@@ -58,7 +58,7 @@ def glu_block(width: int, make: MakeCell = S5) -> Cell:
       width: features of its inputs and outputs.
       make: function (input_size, hidden_size) -> cell, called with width twice.
     """
-    return Residual(Stack([PerStep(width, nn.LayerNorm), make(width, width), PerStep(width, GLU)]))
+    return Residual(Stack((PerStep(width, nn.LayerNorm), make(width, width), PerStep(width, GLU))))
 
 
 def convolution_block(width: int, make: MakeCell = MinGRU) -> Cell:
@@ -68,8 +68,8 @@ def convolution_block(width: int, make: MakeCell = MinGRU) -> Cell:
       width: features of its inputs and outputs.
       make: function (input_size, hidden_size) -> cell, called with width twice.
     """
-    recurrent = Stack([PerStep(width, nn.RMSNorm), ShortConvolution(width), make(width, width)])
-    return Stack([Residual(recurrent), mlp_block(width)])
+    recurrent = Stack((PerStep(width, nn.RMSNorm), ShortConvolution(width), make(width, width)))
+    return Stack((Residual(recurrent), mlp_block(width)))
 
 
 def griffin_block(width: int, make: MakeCell = RGLRU, units: int | None = None) -> Cell:
@@ -83,11 +83,11 @@ def griffin_block(width: int, make: MakeCell = RGLRU, units: int | None = None) 
       units: features inside; None for 4/3 width, rounded, as in the paper.
     """
     units = round(4 / 3 * width) if units is None else units
-    branch = Stack([PerStep(width, nn.Dense, units), ShortConvolution(units), make(units, units)])
-    recurrent = Stack([PerStep(width, nn.RMSNorm), Gated(branch), PerStep(units, nn.Dense, width)])
-    return Stack([Residual(recurrent), mlp_block(width)])
+    branch = Stack((PerStep(width, nn.Dense, units), ShortConvolution(units), make(units, units)))
+    recurrent = Stack((PerStep(width, nn.RMSNorm), Gated(branch), PerStep(units, nn.Dense, width)))
+    return Stack((Residual(recurrent), mlp_block(width)))
 
 
 def mlp_block(width: int, expansion: int = 3) -> Cell:
     """Returns x + GatedMLP(RMSNorm(x)) with `expansion` times as many features inside, three in Griffin."""
-    return Residual(Stack([PerStep(width, nn.RMSNorm), PerStep(width, GatedMLP, expansion * width)]))
+    return Residual(Stack((PerStep(width, nn.RMSNorm), PerStep(width, GatedMLP, expansion * width))))
