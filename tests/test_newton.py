@@ -16,10 +16,7 @@ from rnn_jax.layers import LearnedInitialState
 from tests.known_cells import UserCell
 from tests.test_associative import depth, loops
 
-pytestmark = pytest.mark.usefixtures("unoptimized")
-
 D, H = 3, 4
-compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def drawn(cell, steps, *batch, gain=1.0):
@@ -37,7 +34,7 @@ def loss(cell, engine, params, xs, **options):
 
 def gradients(cell, engine, params, xs, **options):
     """Returns a loss of all results, and its gradients."""
-    of = compiled(jax.value_and_grad(functools.partial(loss, cell, engine, **options), argnums=(0, 1)))
+    of = jax.jit(jax.value_and_grad(functools.partial(loss, cell, engine, **options), argnums=(0, 1)))
     return of(params, xs)
 
 
@@ -172,7 +169,7 @@ def test_linear_recurrences_are_solved_whatever_is_kept(kind, transposed):
     before = tuple(jnp.asarray(rng.normal(size=(count, 2, H)), jnp.float32) for _ in range(2))
     steps = newton_linear.Steps(cell, params, before, xs)
     y = jnp.asarray(rng.normal(size=(count, 2, 2 * H)), jnp.float32)
-    e = compiled(lambda y: newton_linear.solve_exactly(steps, kind, y, 3, transposed))(y)
+    e = jax.jit(lambda y: newton_linear.solve_exactly(steps, kind, y, 3, transposed))(y)
     # 3 iterations do not do for the diagonal: the loop solves the rest.
     through = newton_linear.advance(steps.vjp(e)) if transposed else steps.jvp(newton_linear.delay(e))
     assert_close(e, y + through, 2e-5)
@@ -211,7 +208,7 @@ def test_seeds_and_second_derivatives(engine):
         return forward, jax.grad(lambda p: jnp.sum(gradient(p, xs) ** 2))(params)
 
     def both(engine):
-        return compiled(jax.vmap(functools.partial(curvature, engine)))(params)
+        return jax.jit(jax.vmap(functools.partial(curvature, engine)))(params)
 
     assert_close(both(engine), both(Scan()), 1e-4)
 
