@@ -41,7 +41,8 @@ class LRU(LinearCell):
 
     The paper's block around it (normalisation, a gated linear unit, a residual connection) is not part of it. The
     paper's code has as many outputs as inputs and an elementwise D; here, as in its equations, D is a matrix, drawn so
-    that x_t D has the same variance.
+    that x_t D has the same variance. Eigenvalues may be negative, and yet no depth of such layers computes parity, as
+    they do not depend on the input (Khavari et al. 2025, arXiv:2508.07395); `RGLRU(negative_eigenvalues=True)` does.
 
     >>> cell = LRU(input_size=2, hidden_size=3, r_min=0.9)
     >>> params = cell.init(jax.random.key(0))

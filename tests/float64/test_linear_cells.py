@@ -24,6 +24,7 @@ from rnn_jax import (
     unroll,
 )
 from rnn_jax.cells.delta_net import Replace
+from rnn_jax.cells.s5 import hippo_n
 
 D, H, B = 3, 4, 2
 OTHERS = [S5(D, H), RGLRU(D, H), S6(D, H, state_size=3), GLA(D, H), MLSTM(D, H), DeltaNet(D, H), GatedDeltaNet(D, H)]
@@ -122,6 +123,18 @@ def test_a_unit_with_negative_eigenvalues_computes_parity_at_any_length(counting
     bits = np.random.default_rng(0).integers(0, 2, 1000)
     _, ys = unroll(cell, params, jnp.asarray(bits[:, None], float))
     np.testing.assert_allclose(ys[:, 0], np.cumsum(bits) % 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [2, 8, 32])
+def test_s5_starts_from_the_normal_part_of_hippo(size):
+    """Gu et al. 2020 (arXiv:2008.07669), HiPPO-LegS, plus p p^T: all eigenvalues are the pairs of those returned."""
+    n, k = np.mgrid[:size, :size]
+    hippo = -np.where(n > k, np.sqrt((2 * n + 1) * (2 * k + 1)), np.where(n == k, n + 1, 0))
+    p = np.sqrt(np.arange(size) + 0.5)
+    eigenvalues, vectors = hippo_n(size)
+    np.testing.assert_allclose((hippo + np.outer(p, p)) @ vectors, vectors * eigenvalues, atol=1e-11)
+    pairs = np.concatenate([vectors, vectors.conj()], axis=1)
+    np.testing.assert_allclose(pairs.conj().T @ pairs, np.eye(size), atol=1e-12)
 
 
 def test_the_delta_rule_replaces_the_value_of_a_key_and_no_other():
