@@ -29,7 +29,7 @@ class Associative(Static):
     All inputs are projected at once; memory of the backward pass is O(T), about the loop's. It suits devices with much
     parallelism: on two cores it takes as long as the loop, and longer to compile. A matrix that all steps share stays
     one matrix; with lengths, or zoneout's masks, it differs for every step and sequence, [T, *batch, H, H], at H times
-    the arithmetic of the loop.
+    the arithmetic of the loop. So it does if transitions are of rank one (`DeltaNet`), whose products are not.
 
     Forward-mode differentiation of its result, though not of its gradient, is refused: use `Scan` for that.
 
