@@ -13,7 +13,7 @@ from experiments.common.flags import UserError
 from experiments.common.transcripts import Transcripts
 from experiments.speech import measurement, recordings, summary
 from experiments.speech.measurement import Split
-from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, read_spoken_digits
+from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, formants, read_spoken_digits, synthetic_digits
 
 DATASET = Path(__file__).parents[2] / "shared" / "data" / "spoken_digits"
 TINY = dataclasses.replace(speech.QUICK, hidden_size=4, bands=8, recordings=12, joined=12, epochs=1)
@@ -21,7 +21,7 @@ TINY = dataclasses.replace(speech.QUICK, hidden_size=4, bands=8, recordings=12, 
 
 @pytest.fixture(scope="module")
 def synthetic() -> list[SpokenDigit]:
-    return recordings.synthetic(12, np.random.default_rng(0))
+    return synthetic_digits(12, np.random.default_rng(0))[0]
 
 
 def test_splits_are_disjoint_and_complete(synthetic: list[SpokenDigit]) -> None:
@@ -118,7 +118,7 @@ def test_the_baseline_cuts_at_pauses() -> None:
 
 
 def test_the_baseline_reads_clear_digits(synthetic: list[SpokenDigit]) -> None:
-    mel, splits = LogMel(recordings.RATE, 20), recordings.split(synthetic)
+    mel, splits = LogMel(formants.RATE, 20), recordings.split(synthetic)
     frames = {name: [mel(r.samples) for r in split] for name, split in splits.items()}
     labels = {name: np.array([r.digit for r in split]) for name, split in splits.items()}
     machine = support_vector_machine.fit(
@@ -135,7 +135,7 @@ def problems() -> list[measurement.Problem]:
 @pytest.mark.extended
 def test_every_speaker_is_unknown_once(problems: list[measurement.Problem]) -> None:
     *speakers, joined = problems
-    assert [problem.network.name for problem in speakers] == [f"speaker {name}" for name in recordings.SPEAKERS]
+    assert [problem.network.name for problem in speakers] == [f"speaker {name}" for name in formants.SPEAKERS]
     assert [len(problem.splits["test"].frames) for problem in speakers] == [120] * 4
     assert joined.network.name == "joined"
 

@@ -11,7 +11,7 @@ from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from experiments.speech import recordings
 from experiments.speech.measurement import QUESTIONS, Problem, Split, loss
 from rnn_jax import Bidirectional
-from rnn_jax.data import Buckets, LogMel, SpokenDigit, read_spoken_digits
+from rnn_jax.data import Buckets, LogMel, SpokenDigit, read_spoken_digits, synthetic_digits
 from rnn_jax.models import CTC, Classifier, MeanPool
 
 LAG = 40  # frames of a digit, about, for chrono initialisation
@@ -63,8 +63,8 @@ def plan(config: Config) -> tuple[str, list[Problem]]:
     """
     flags.check(config)
     if config.data is None:
-        source, rate = "two gliding formants", recordings.RATE
-        every = recordings.synthetic(config.recordings, np.random.default_rng(config.seed))
+        rng = np.random.default_rng(config.seed)
+        source, (every, rate) = "two gliding formants", synthetic_digits(config.recordings, rng)
     else:
         with user_errors("--data"):
             source, (every, rate) = config.data, read_spoken_digits(config.data)

@@ -7,6 +7,7 @@ from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
 from rnn_jax.data.delay_equation import mackey_glass
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
+from rnn_jax.data.formants import synthetic_digits
 from rnn_jax.data.labelled import Labelled, read_labelled
 from rnn_jax.data.padding import Padded, pad, unpad
 from rnn_jax.data.pairs import (
@@ -76,6 +77,7 @@ __all__ = [
     "split_ends",
     "split_labelled",
     "standard_library",
+    "synthetic_digits",
     "unpad",
     "windows",
     "with_references",
