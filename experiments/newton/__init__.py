@@ -1,0 +1,55 @@
+"""Which recurrences does Newton's method solve in parallel over time, and what decides?
+
+The claim tested (Gonzalez et al. 2025, arXiv:2508.16817): a network with a negative largest Lyapunov exponent needs a
+few iterations, whatever T; one with a positive exponent as many as there are steps. Counted for fresh networks at
+several recurrent gains and for trained ones, one sequence of the adding problem each; then errors by iteration, time,
+memory, launches on devices that are not here, and trainings by Newton beside those by `Scan`.
+
+    python -m experiments.newton                             # 6 minutes on two cores
+    python -m experiments.newton --quick                     # under a minute
+    python -m experiments.newton --cells=gru,my_module:MyCell --gains=1 --lengths=1000
+    pip install ".[compile-tpu,compile-cuda]"                # launches for --compile_for=h200,v5e are counted, too
+"""
+
+import functools
+import operator
+
+from experiments.common.records import training_arrays
+from experiments.common.run_folder import RunFolder
+from experiments.common.runner import Job, run_jobs
+from experiments.common.settings import Settings, with_precision
+from experiments.newton import cost
+from experiments.newton.config import QUICK, Config, plan
+from experiments.newton.measurement import measure
+from experiments.newton.summary import summarize
+
+__all__ = ["QUICK", "Config", "run"]
+
+
+@with_precision
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
+    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
+
+    A resumed run measures costs anew.
+    """
+    ready = plan(config)
+    folder = RunFolder(config, workdir, settings)
+    with folder.console.status("timing"):  # while nothing else runs
+        costs = cost.time_engines(config, ready)
+    with folder.console.status("compiling"):
+        costs += cost.count_launches(config, ready, folder.print)
+    runs = [(network, engine) for network in ready.networks for engine in network.trainers]
+    jobs = [
+        Job(
+            f"{network.name}/{engine}",
+            config.steps if engine == "Scan" else config.compared,
+            functools.partial(measure, network, engine, config, ready),
+            operator.itemgetter(0),
+        )
+        for network, engine in runs
+    ]
+    names = [(network.name, engine) for network, engine in runs]
+    outcomes = dict(zip(names, run_jobs(folder, jobs, costs), strict=True))
+    curves = {"/".join(name): history for name, (_, history) in outcomes.items()}
+    folder.arrays(functools.reduce(operator.or_, (training_arrays(*named) for named in curves.items())))
+    folder.show(summarize(ready, costs, outcomes))
