@@ -22,6 +22,7 @@ DOCUMENTS = {
     for name in [
         "README.md",
         "experiments/README.md",
+        "rnn_jax/cells/README.md",
         "rnn_jax/interop/README.md",
         "rnn_jax/training/README.md",
         *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "experiments/results").glob("*/README.md"))),
