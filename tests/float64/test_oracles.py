@@ -26,6 +26,7 @@ from rnn_jax import (
     PeepholeLSTM,
     ProjectedLSTM,
     VanillaRNN,
+    trees,
     unroll,
 )
 from tests.float64 import oracles_constrained, oracles_gated, oracles_linear
@@ -320,11 +321,11 @@ def test_scan_equals_a_loop(problem, weigh):
     cell, params, state, xs = problem
 
     def values_and_gradients(way):
-        def loss(params, xs, state):
-            final_state, ys = way(cell, params, xs, state)
+        def loss(params, xs, leaves):
+            final_state, ys = way(cell, params, xs, trees.refill(state, leaves))
             return weigh(final_state, ys), (final_state, ys)
 
-        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, state)
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, trees.floats(state))
 
     chex.assert_trees_all_close(values_and_gradients(unroll), values_and_gradients(loop), rtol=1e-12, atol=1e-12)
 

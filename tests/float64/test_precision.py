@@ -4,6 +4,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from rnn_jax import trees
+
 
 def test_default_float_is_64_bit():
     assert jnp.zeros(()).dtype == jnp.float64
@@ -15,5 +17,5 @@ def test_cells_stay_in_64_bit(problem, run):
     final_state, ys = run(cell, params, xs)
     for leaf in jax.tree.leaves((params, ys)):
         chex.assert_type(leaf, jnp.float64)
-    for leaf in jax.tree.leaves(final_state):
+    for leaf in trees.floats(final_state):
         assert jnp.finfo(leaf.dtype).dtype == jnp.float64  # a complex number has two parts
