@@ -6,6 +6,7 @@ has are taken from there.
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,10 +53,17 @@ class Orthogonal(Static):
     scale: float = 1.0
 
     def __call__(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
-        # Keys (of gates, of seeds) are processed one after the other: jaxlib 0.10.2 distributes a batch of QR
-        # decompositions over the threads that run the program and blocks one of them until it is done, so a program
-        # with two batches deadlocks on two cores.
-        return jax.custom_batching.sequential_vmap(lambda k: jax.nn.initializers.orthogonal(self.scale)(k, shape))(key)
+        return _orthogonal(self.scale, tuple(shape))(key)
+
+
+@functools.cache
+def _orthogonal(scale: float, shape: tuple[int, ...]) -> Callable[[jax.Array], jax.Array]:
+    """Returns the function of a key; one for equal arguments, so that it is traced once."""
+    # Keys (of gates, of seeds) are processed one after the other: jaxlib 0.10.2 distributes a batch of QR
+    # decompositions over the threads that run the program and blocks one of them until it is done, so a program with
+    # two batches deadlocks on two cores.
+    draw = jax.custom_batching.sequential_vmap(lambda key: jax.nn.initializers.orthogonal(scale)(key, shape))
+    return jax.jit(draw, inline=True)
 
 
 @dataclasses.dataclass(frozen=True)

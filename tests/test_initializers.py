@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import rnn_jax
 from rnn_jax import initializers
 
 SIZE = 16
@@ -34,3 +35,11 @@ def test_gates_and_seeds_are_drawn_as_if_alone():
         for gate, block in zip(jax.random.split(key, 3), np.split(weights, 3, axis=1), strict=True):
             np.testing.assert_array_equal(block, initializers.Orthogonal()(gate, (SIZE, SIZE)))
             np.testing.assert_allclose(block @ block.T, np.eye(SIZE), atol=1e-5)
+
+
+def test_a_second_cell_is_drawn_without_compiling(caplog):
+    cell = rnn_jax.LSTM(3, 4)
+    cell.init(jax.random.key(0))
+    with jax.log_compiles():
+        cell.init(jax.random.key(1))
+    assert "Compiling" not in caplog.text
