@@ -10,6 +10,8 @@ A cell's base class is its kind:
     SplitCell     defines recurrent and activate:   s_t = activate(s_{t-1}, d_t, recurrent(s_{t-1}))
     LinearCell    defines linear:                   s_t = transition_t(s_{t-1}) + b_t
 
+A matrix that a step derives from parameters alone is made once, before all steps: `prepare`.
+
 Whatever enters a step from outside (a mask, a reset, noise, a perturbation) travels in the drive `d_t`, so a step is a
 pure function of its three arguments. A cell around a cell (`rnn_jax.wrapper`) puts it there.
 """
@@ -158,7 +160,7 @@ class Cell(Static):
 class SplitCell(Cell):
     """A cell whose step has one product with the state, so that engines can take its gradients out of the loop.
 
-        r_t = recurrent(params, enter(params, s_{t-1}, d_t))       linear in params: h_{t-1} W_h
+        r_t = recurrent(params, enter(params, s_{t-1}, d_t))       linear in prepared params: h_{t-1} W_h
         s_t = activate(params, s_{t-1}, d_t, r_t)                  pointwise
 
     A subclass defines `recurrent` and `activate` in place of `step`. If it does define `step`, that counts, and the
@@ -180,7 +182,7 @@ class SplitCell(Cell):
     _kind_methods: ClassVar[tuple[str, ...]] = ("recurrent", "activate", "enter")
 
     def recurrent(self, params: Params, state: State) -> jax.Array:
-        """Returns the step's only product, linear in params: h_{t-1} W_h, plus its own bias if it has one."""
+        """Returns the step's only product, linear in prepared params: h_{t-1} W_h, plus its own bias, if any."""
         raise NotImplementedError(f"{type(self).__name__} must define recurrent(params, state)")
 
     def activate(self, params: Params, state: State, drive: Drive, r: jax.Array) -> State:
