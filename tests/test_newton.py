@@ -128,6 +128,7 @@ def test_a_step_that_grows_is_rejected():
     assert result.looped == 0
 
 
+@pytest.mark.extended
 def test_states_that_overflow_are_those_of_the_loop(warnings):
     cell = LinearRNN(D, H)
     params, xs = drawn(cell, 200, 2, gain=4.0)
@@ -206,7 +207,8 @@ def test_a_trajectory_as_first_guess():
         rnn_jax.unroll(cell, params, xs, engine=Newton().from_states(states[1:]))
 
 
-@pytest.mark.parametrize("engine", [Newton(), extended(Newton("diagonal")), extended(Newton(chunk=4))], ids=str)
+@pytest.mark.extended
+@pytest.mark.parametrize("engine", [Newton(), Newton("diagonal"), Newton(chunk=4)], ids=str)
 def test_seeds_and_second_derivatives(engine):
     cell = GRU(2, 2)
     xs = drawn(cell, 6)[1]
@@ -225,7 +227,8 @@ def test_seeds_and_second_derivatives(engine):
     assert_close(both(engine), both(Scan()), 1e-4)
 
 
-@pytest.mark.parametrize("engine", [Newton(), extended(Newton(chunk=2))], ids=str)
+@pytest.mark.extended
+@pytest.mark.parametrize("engine", [Newton(), Newton(chunk=2)], ids=str)
 def test_layers_run_with_it(engine):
     layer = Stack([Bidirectional(GRU(D, 2)), MinGRU(4, 2)])
     params, xs = layer.init(jax.random.key(0)), drawn(GRU(D, 2), 5, 2)[1]
@@ -239,6 +242,7 @@ def test_integers_of_a_state():
     assert_close(gradients(cell, Newton(), params, xs), gradients(cell, Scan(), params, xs))
 
 
+@pytest.mark.extended
 def test_an_iteration_has_no_loop_over_time():
     def jaxpr(steps):
         params, xs = drawn(GRU(D, H), steps)

@@ -18,7 +18,8 @@ import numpy as np
 from rnn_jax import checks
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import helped, lockstep
-from rnn_jax.engines.newton_linear import KINDS, Steps, delay, kind, solve, solve_exactly, units
+from rnn_jax.engines.chunks import in_chunks, joined
+from rnn_jax.engines.newton_linear import KINDS, Steps, delay, kind, solve, solve_chunks, units
 from rnn_jax.masking import select
 from rnn_jax.static import Static
 
@@ -128,33 +129,26 @@ class Newton(Static):
         """
         steps = jax.tree.leaves(inputs)[0].shape[0]
         _check_guess(guess, state, steps)
-
-        def body(state: State, part: Any) -> tuple[State, Solution]:
-            solution = _solve(self, cell, params, state, *part)
-            return jax.tree.map(lambda leaf: leaf[-1], solution.states), solution
-
-        if self.chunk is None and steps:
-            return body(state, (inputs, guess))
-        size = self.chunk or 1
-        whole, rest = divmod(steps, size)
-        parts = jax.tree.map(lambda x: jnp.reshape(x[: whole * size], (whole, size, *x.shape[1:])), (inputs, guess))
-        state, solution = jax.lax.scan(body, state, parts)
-        states = jax.tree.map(lambda s: jnp.reshape(s, (whole * size, *s.shape[2:])), solution.states)
-        solution = solution._replace(states=states)
-        if rest:
-            state, last = body(state, jax.tree.map(lambda x: x[whole * size :], (inputs, guess)))
-            last = Solution(last.states, *(leaf[None] for leaf in last[1:]))
-            solution = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), solution, last)
-        return state, solution
+        solution = _solve(self, cell, params, state, inputs, guess)
+        return jax.tree.map(lambda leaf: leaf[-1], solution.states) if steps else state, solution
 
 
+# The chunks are inside: JAX has no reverse mode of reverse mode for a custom derivative in a scan (jax 0.10.2).
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _solve(engine: Newton, cell: Cell, params: Params, state: State, inputs: Any, guess: State | None) -> Solution:
-    """Solves for all states at once; the gradient by `guess` is zero."""
-    drives = cell.project(params, inputs)
-    problem = _Problem(engine, cell, params, state, drives)
-    at = problem.iterate(guess)
-    return problem.finish(at)
+    """Solves for all states, chunk after chunk; the gradient by `guess` is zero."""
+
+    def body(state: State, part: Any) -> tuple[State, Solution]:
+        drives, guess = part
+        problem = _Problem(engine, cell, params, state, drives)
+        solution = problem.finish(problem.iterate(guess))
+        return jax.tree.map(lambda leaf: leaf[-1], solution.states), solution
+
+    parts = in_chunks(body, state, (cell.project(params, inputs), guess), engine.chunk)
+    statistics = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part[1:] for part in parts))
+    if engine.chunk is None and len(statistics[0]):
+        statistics = jax.tree.map(lambda leaf: leaf[0], statistics)
+    return Solution(joined([part.states for part in parts]), *statistics)
 
 
 @_solve.defjvp
@@ -169,7 +163,9 @@ def _tangents(engine: Newton, cell: Cell, primals: Any, tangents: Any) -> tuple[
         return steps.vectors(cell.step(params, before, cell.project(params, inputs)))
 
     y = jax.jvp(direct, (params, state, inputs), tangents[:3])[1]
-    solver = functools.partial(solve_exactly, steps, _kept(engine, steps), max_iterations=engine.max_iterations)
+    solver = functools.partial(
+        solve_chunks, steps, _kept(engine, steps), max_iterations=engine.max_iterations, size=engine.chunk
+    )
     e = jax.lax.custom_linear_solve(
         lambda e: e - steps.jvp(delay(e)),
         y,
@@ -291,7 +287,7 @@ def _check_guess(guess: State | None, state: State, steps: int) -> None:
 
 
 def _before(first: State, states: State) -> State:
-    return jax.tree.map(lambda f, s: jnp.concatenate([f[None], s[:-1]]), first, states)
+    return jax.tree.map(lambda f, s: jnp.concatenate([f[None], s])[: len(s)], first, states)
 
 
 def _residuals(steps: Steps, states: State, after: State) -> jax.Array:

@@ -17,6 +17,7 @@ from rnn_jax import coordinates
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import lockstep
 from rnn_jax.engines.associative import scan, select_steps
+from rnn_jax.engines.chunks import in_chunks, joined
 from rnn_jax.linear import Blocks, Dense, Diagonal, spread
 from rnn_jax.masking import select
 from rnn_jax.trees import floats, refill
@@ -159,6 +160,24 @@ def solve_exactly(steps: Steps, kept: str, y: jax.Array, max_iterations: int, tr
     order = slice(None, None, -1 if transposed else 1)
     start = jnp.where(jnp.all(done), count, 0)
     return lockstep.finish(step, jnp.zeros_like(e[0]), e[order], ~done, lockstep.least(start))[order]
+
+
+def solve_chunks(
+    steps: Steps, kept: str, y: jax.Array, max_iterations: int, size: int | None, transposed: bool = False
+) -> jax.Array:
+    """Returns the solution of `solve_exactly`, chunk after chunk of `size` steps, from the end if transposed."""
+
+    def body(carry: jax.Array, part: Any) -> tuple[jax.Array, jax.Array]:
+        before, drives, y = part
+        chunk = Steps(steps.cell, steps.params, before, drives)
+        y = y.at[-1].add(carry) if transposed else y.at[0].add(chunk.at(0).jvp(carry))
+        e = solve_exactly(chunk, kept, y, max_iterations, transposed)
+        return chunk.at(0).vjp(e[0]) if transposed else e[-1], e
+
+    if size is None and len(y):
+        return solve_exactly(steps, kept, y, max_iterations, transposed)
+    first = jnp.zeros(y.shape[1:], y.dtype)
+    return joined(in_chunks(body, first, (steps.before, steps.drives, y), size, reverse=transposed))
 
 
 def delay(vectors: jax.Array) -> jax.Array:
