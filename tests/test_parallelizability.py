@@ -98,6 +98,14 @@ def test_a_chaotic_network_is_not_parallel_over_time():
     assert "use Hoisted()" in result.verdict
 
 
+def test_a_network_whose_states_overflow_has_no_exponent():
+    cell = LinearRNN(2, 3, ScaledIdentity(1e3))
+    result = diagnostics.parallelizability(cell, made(cell), draw(20, 2))
+    assert math.isnan(result.exponent)
+    assert result.predicted == 20
+    assert result.verdict == "not parallel over time: the states are not finite"
+
+
 def test_a_short_sequence_is_no_gain():
     cell = GRU(2, 4)
     result = diagnostics.parallelizability(cell, made(cell), draw(6, 2))

@@ -36,7 +36,10 @@ def summarize(plan: Plan, costs: Sequence[Record], outcomes: Outcomes) -> Report
     records = [record for each, _ in outcomes.values() for record in each if "looped" in record]
     counts = [record for record in records if not np.isnan(record["exponent"])]  # NaN if the states are not finite
     draw = {
-        "exponent.png": ("The sign of the Lyapunov exponent decides", functools.partial(_exponents, plan, counts)),
+        "exponent.png": (
+            "What runs one after the other, and the Lyapunov exponent",
+            functools.partial(_exponents, plan, counts),
+        ),
         "cost.png": ("A gradient by each engine; launches: compiled, not run", functools.partial(_costs, costs)),
         "accuracy.png": ("Newton's iterates and trainings against Scan", functools.partial(_accuracy, outcomes)),
     }
@@ -142,8 +145,9 @@ def _exponents(plan: Plan, counts: Sequence[Record]) -> bytes:
         color = COLORS.to_rgba(line[-1]["exponent"])
         left.plot([r["length"] for r in line], list(map(rounds, line)), color=color, lw=1.5, marker="o", ms=4)
     left.plot(plan.lengths, plan.lengths, "--", color="black", lw=1, label="T: the loop")
-    left.set(xlabel="T (steps)", ylabel="Newton iterations + steps left to the loop", xscale="log", yscale="log")
-    figure.colorbar(COLORS, ax=left, label=EXPONENT, ticks=TICKS[2:]).ax.set_yticklabels([f"{x:g}" for x in TICKS[2:]])
+    left.set(xlabel="T (steps)", xscale="log", title="a line for each network")
+    bar = figure.colorbar(COLORS, ax=left, location="bottom", label=EXPONENT, aspect=40)
+    bar.set_ticks(TICKS[2:], labels=[f"{x:g}" for x in TICKS[2:]])
     for marker, cell in zip("osD^vP*X", dict.fromkeys(r["cell"] for r in counts), strict=False):
         for r in counts:
             if r["cell"] == cell and r["length"] == longest:
@@ -154,11 +158,12 @@ def _exponents(plan: Plan, counts: Sequence[Record]) -> bytes:
     right.axvline(0, color="black", lw=1)
     right.set_xscale("symlog", linthresh=0.03)
     right.set_xticks(TICKS, [f"{x:g}" for x in TICKS])
-    right.set(xlabel=EXPONENT, yscale="log", title=f"T = {longest:,}")
+    right.set(xlabel=EXPONENT, title=f"T = {longest:,}")
     for axis in (left, right):
+        axis.set(ylabel="Newton iterations + steps left to the loop", yscale="log")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
-    figure.suptitle("A stable recurrence takes a few iterations, whatever T; an unstable one takes the loop")
+    figure.suptitle("Well below 0: a few iterations, whatever T. Near and above 0: the loop runs nearly all steps")
     return plotting.png(figure)
 
 

@@ -75,7 +75,7 @@ def largest_lyapunov_exponent(
       state: s_0, as for `lyapunov_spectrum`.
 
     Returns:
-      Exponents [*batch] in nats per step; -inf if some steps map every direction to zero.
+      Exponents [*batch] in nats per step; -inf if some steps map every direction to zero, NaN if the states overflow.
 
     Raises:
       TypeError: as `rnn_jax.unroll`.
@@ -120,7 +120,9 @@ def growth_rates(cell: Cell, params: Params, xs: jax.Array, state: State | None 
             step, flat = flat_step(cell, params, *at)
             after = jax.jvp(step, (flat,), (v.astype(flat.dtype),))[1].astype(v.dtype)
             norm = jnp.linalg.norm(after)
-            return jnp.where(norm > 0, after / norm, v), jnp.log(norm)
+            # The slope of a ReLU at infinity is finite, but the trajectory has ended.
+            rate = jnp.where(jnp.all(jnp.isfinite(flat)), jnp.log(norm), jnp.nan)
+            return jnp.where(norm > 0, after / norm, v), rate
 
         dtype = jnp.promote_types(coordinates.dtype, jnp.float32)  # the norm of a bfloat16 vector is too coarse
         v_0 = jax.random.normal(jax.random.key(0), coordinates.shape, dtype)
