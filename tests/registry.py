@@ -10,6 +10,8 @@ EXTENDED = ["lstm_projected", "lru"]
 VARIANTS = [name for name in CELLS if name not in PLAIN]
 # The names of all cells, those of variants extended.
 NAMES = [pytest.param(name, marks=pytest.mark.extended if name in VARIANTS else ()) for name in CELLS]
+# The same, those of variants slow.
+SLOW_VARIANTS = [pytest.param(name, marks=pytest.mark.slow if name in VARIANTS else ()) for name in CELLS]
 
 
 def marks(name):

@@ -126,8 +126,8 @@ BROKEN = {
         lambda: trained(relu(), LONG, change=with_bias(-5.0), optimizer=training.SGD(0.01), clip=None),
         "dead ReLU",
     ),
-    "learning rate 100 times too high": (
-        lambda: trained(tanh(), optimizer=training.Adam(1.0)),
+    "learning rate 200 times too high": (
+        lambda: trained(tanh(), optimizer=training.Adam(2.0)),
         "learning rate too high",
     ),
     "learning rate that diverges": (
@@ -184,7 +184,7 @@ def findings(name):
 EXTENDED = [
     "plateau: copying with a sound gradient",
     "closed gates: forget bias -3",
-    "learning rate 100 times too high",
+    "learning rate 200 times too high",
     "learning rate that diverges",
 ]
 
@@ -222,9 +222,9 @@ def test_a_healthy_run_gets_no_finding(name):
         ),
         ("dead ReLU: a very negative bias", "100% of the units are active at no step", "a bias that is not negative"),
         pytest.param(
-            "learning rate 100 times too high",
+            "learning rate 200 times too high",
             "loss",
-            "a tenth of the learning rate of Adam(learning_rate=1.0)",
+            "a tenth of the learning rate of Adam(learning_rate=2.0)",
             marks=pytest.mark.extended,
         ),
         ("clipped at 1e-4", "ClipByNorm(limit=0.0001) changed 100% of the gradients", "clip=training.ClipByNorm("),

@@ -11,7 +11,8 @@ import pytest
 
 FOLDER = pathlib.Path(__file__).parent / "float64"
 FILES = sorted(path.name for path in FOLDER.glob("test_*.py"))
-SLOW = [name for name in FILES if "mark.slow" in (FOLDER / name).read_text(encoding="utf-8")]
+TEXTS = {name: (FOLDER / name).read_text(encoding="utf-8") for name in FILES}
+SLOW = [name for name, text in TEXTS.items() if "mark.slow" in text or "common_problem" in text]
 PEERS = ["test_interop_torch.py", "test_keras_haiku_parity.py", "test_torch_parity.py"]
 PEERS_SLOW = ["test_teaching.py", "test_interop_keras.py"]  # the tests in 32 bit show the same, less sharply
 OTHERS = [name for name in FILES if name not in [*PEERS, *PEERS_SLOW]]

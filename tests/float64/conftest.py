@@ -63,6 +63,12 @@ def problem(request):
     return _make_problem(CELLS[request.param](INPUTS, HIDDEN))
 
 
+@pytest.fixture(params=registry.SLOW_VARIANTS)
+def common_problem(request):
+    """A `Problem` for every cell; slow for variants, whose contract in 32 bits shows the same."""
+    return _make_problem(CELLS[request.param](INPUTS, HIDDEN))
+
+
 @pytest.fixture
 def run():
     """`unroll`, compiled once for a cell and a shape and shared by all tests."""

@@ -32,8 +32,8 @@ def test_unroll_against_finite_differences(problem, weigh, order, mode, engine):
 
 
 @pytest.mark.extended
-def test_state_gradient_is_that_of_a_restart(problem, weigh):
-    cell, params, state, xs = problem
+def test_state_gradient_is_that_of_a_restart(common_problem, weigh):
+    cell, params, state, xs = common_problem
     xs = xs[:4]
     gradients = jax.jit(lambda params, xs: diagnostics.state_gradients(cell, params, xs, weigh))(params, xs)
     for t in range(len(xs)):

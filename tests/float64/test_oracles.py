@@ -317,8 +317,8 @@ def loop(cell, params, xs, state):
     return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *ys)
 
 
-def test_scan_equals_a_loop(problem, weigh):
-    cell, params, state, xs = problem
+def test_scan_equals_a_loop(common_problem, weigh):
+    cell, params, state, xs = common_problem
 
     def values_and_gradients(way):
         def loss(params, xs, leaves):
@@ -344,8 +344,8 @@ def test_state_defaults_to_the_initial_state(problem, run):
     chex.assert_trees_all_close(run(cell, params, xs), given, rtol=0, atol=0)
 
 
-def test_a_batch_equals_its_sequences_run_alone(problem, make_problem, run):
-    cell, params, state, xs = make_problem(problem.cell, batch_shape=(2, 3))
+def test_a_batch_equals_its_sequences_run_alone(common_problem, make_problem, run):
+    cell, params, state, xs = make_problem(common_problem.cell, batch_shape=(2, 3))
     final_state, ys = run(cell, params, xs, state)
     for index in np.ndindex(2, 3):
         alone = run(cell, params, xs[:, *index], jax.tree.map(lambda leaf, i=index: leaf[i], state))
