@@ -82,8 +82,10 @@ def check(value: Any, what: str) -> None:
     comparing = defining_class(kind, "__eq__")
     if dataclasses.is_dataclass(comparing) and {field.name for field in dataclasses.fields(comparing)} != set(fields):
         raise TypeError(f"{kind.__name__} must compare all its fields, got eq=False; write dataclass(frozen=True)")
-    for name in fields:
-        check_part(getattr(value, name), f"{kind.__name__}: {name}")
+    for field in dataclasses.fields(value):
+        check_part(option := getattr(value, field.name), f"{kind.__name__}: {field.name}")
+        if field.type is bool and not isinstance(option, bool):  # "no" would count as True
+            raise TypeError(f"{kind.__name__}: {field.name} must be True or False, got {option!r}")
 
 
 def refuse_class(value: Any, what: str) -> None:

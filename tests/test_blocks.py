@@ -51,6 +51,8 @@ def test_a_module_of_flax_sees_each_step_alone():
         (lambda: PerStep(D, nn.Dropout, 0.5), "Dropout cannot be used on 4 features"),
         (lambda: PerStep(D, nn.Dense), r"Dense cannot be used on 4 features: .*missing .* 'features'"),
         (lambda: PerStep(D, nn.Dense, [3]), "PerStep: arguments must be hashable"),
+        (lambda: PerStep(D, nn.SelfAttention, 2), "SelfAttention cannot be used on 4 features"),
+        (lambda: PerStep(D, nn.Conv, D, (3,)), "Conv cannot be used on 4 features"),
         (lambda: PerStep(D, GRU, D, H), "GRU cannot be used on 4 features"),
     ],
 )

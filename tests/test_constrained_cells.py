@@ -102,8 +102,15 @@ def test_a_clockwork_module_keeps_its_state_between_its_steps():
     hs = np.asarray(unroll(cell, params, contract.inputs(cell, 8))[1])
     changed = np.any(np.diff(hs, axis=0) != 0, axis=1)
     assert np.all(changed)
-    np.testing.assert_array_equal(np.diff(hs[:, 2:], axis=0)[[0, 1, 3, 4, 6]], 0)
-    assert np.all(np.diff(hs[:, 2:], axis=0)[[2, 5]] != 0)
+    np.testing.assert_array_equal(np.diff(hs[:, 3:], axis=0)[[0, 1, 3, 4, 6]], 0)
+    assert np.all(np.diff(hs[:, 3:], axis=0)[[2, 5]] != 0)
+
+
+def test_a_clockwork_network_of_few_units_has_the_short_periods():
+    cell = ClockworkRNN(2, 2, periods=(1, 2, 4))
+    hs = np.asarray(unroll(cell, contract.moved_params(cell), contract.inputs(cell, 5))[1])
+    assert np.all(np.diff(hs[:, 0]) != 0)
+    np.testing.assert_array_equal(np.diff(hs[:, 1]) != 0, [False, True, False, True])
 
 
 def test_a_clockwork_module_reads_none_of_a_shorter_period():

@@ -244,9 +244,14 @@ def test_the_doctor_names_an_update_that_is_not_finite(size: float, names: list[
 
 
 @pytest.mark.parametrize(
-    ("factor", "limit", "message"), [(1.0, 1, "factor must be between 0 and 1, got 1.0"), (0.5, 0, "limit")]
+    ("factor", "limit", "message"),
+    [
+        (1.0, 1, "factor must be between 0 and 1, got 1.0"),
+        ("0.5", 1, "factor must be a finite number, got '0.5'"),
+        (0.5, 0, "limit"),
+    ],
 )
-def test_an_invalid_roll_back_is_rejected(factor: float, limit: int, message: str) -> None:
+def test_an_invalid_roll_back_is_rejected(factor: Any, limit: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         training.RollBack(factor, limit)
 

@@ -91,7 +91,10 @@ def test_the_tables_are_groups(group, order, commutes):
 
 
 def test_bad_options_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"parity: stretch must be at least 1 and finite, got 0\.5"):
+    with pytest.raises(ValueError, match=r"parity: stretch must be at least 1, got 0\.5"):
         Parity(40, stretch=0.5)
+    for wrong in ("2", float("inf"), None):
+        with pytest.raises(ValueError, match=f"parity: stretch must be a finite number, got {wrong!r}"):
+            Parity(40, stretch=wrong)
     with pytest.raises(ValueError, match="word_problem: group must be one of Z5, A5, got 'S5'"):
         WordProblem(40, group="S5")

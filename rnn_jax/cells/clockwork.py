@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax import checks, initializers
 from rnn_jax.cell import Params, SplitCell
@@ -59,7 +60,8 @@ class ClockworkRNN(SplitCell):
       input_size: D.
       hidden_size: H.
       periods: period of each module, in steps, from the shortest; the paper uses powers of two, for speech up to 64.
-        Modules are of the same size, or as nearly so as H allows.
+        Modules are of the same size, or the first ones larger by a unit; if H is less than their number, the last ones
+        are empty.
 
     Raises:
       ValueError: if a size or a period is not a positive integer, or the periods do not grow.
@@ -69,6 +71,8 @@ class ClockworkRNN(SplitCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.periods, tuple | list):
+            raise ValueError(f"ClockworkRNN: periods must be a tuple of integers that grow, got {self.periods!r}")
         object.__setattr__(self, "periods", tuple(self.periods))
         for period in self.periods:
             checks.integer_at_least(1, period, "ClockworkRNN: each of periods")
@@ -111,9 +115,8 @@ class ClockworkRNN(SplitCell):
     @property
     def _periods(self) -> jax.Array:
         """The period of each unit [H], int32."""
-        ends = [self.hidden_size * (i + 1) // len(self.periods) for i in range(len(self.periods))]
-        sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-        return jnp.concatenate([jnp.full(n, p, jnp.int32) for n, p in zip(sizes, self.periods, strict=True)])
+        modules = np.array_split(np.arange(self.hidden_size), len(self.periods))
+        return jnp.repeat(jnp.array(self.periods, jnp.int32), np.array([*map(len, modules)]))
 
     def _connected(self, w_h: jax.Array) -> jax.Array:
         """Sets weights from a module to one of a longer period to zero."""

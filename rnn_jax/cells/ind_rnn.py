@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import initializers
+from rnn_jax import checks, initializers
 from rnn_jax.cell import SplitCell
 from rnn_jax.cells.projection import affine, over_batch
 
@@ -58,7 +58,9 @@ class IndRNN(SplitCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.u_min <= self.u_max:
+        checks.finite(self.u_min, "IndRNN: u_min")
+        checks.finite(self.u_max, "IndRNN: u_max")
+        if self.u_min > self.u_max:
             raise ValueError(f"IndRNN: must have u_min <= u_max, got {self.u_min!r} and {self.u_max!r}")
 
     def init(self, key: jax.Array) -> IndRNNParams:

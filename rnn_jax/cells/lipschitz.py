@@ -71,6 +71,7 @@ class LipschitzRNN(SplitCell):
         checks.positive(self.epsilon, "LipschitzRNN: epsilon")
         checks.not_negative(self.gamma, "LipschitzRNN: gamma")
         checks.not_negative(self.recurrent_std, "LipschitzRNN: recurrent_std")
+        checks.finite(self.beta, "LipschitzRNN: beta")
         if not 0 <= self.beta <= 1:
             raise ValueError(f"LipschitzRNN: beta must be from 0 to 1, got {self.beta!r}")
 

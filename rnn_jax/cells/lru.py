@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import initializers
+from rnn_jax import checks, initializers
 from rnn_jax.cell import LinearCell
 from rnn_jax.cells import complex_state
 from rnn_jax.cells.projection import over_batch
@@ -67,6 +67,8 @@ class LRU(LinearCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("r_min", "r_max", "max_phase"):
+            checks.finite(getattr(self, name), f"LRU: {name}")
         if not 0 <= self.r_min < self.r_max <= 1:
             raise ValueError(f"LRU: must have 0 <= r_min < r_max <= 1, got {self.r_min!r} and {self.r_max!r}")
         if not 0 < self.max_phase <= 2 * math.pi:

@@ -59,10 +59,13 @@ class PerStep(Cell, Layer):
     def _features(self) -> int:
         """Returns the number of features that the module gives."""
         name = getattr(self.make, "__qualname__", repr(self.make))
+
+        def both(xs: jax.Array) -> tuple[Any, Any]:  # one step as `init` has it, then several
+            variables = self._module().init(jax.random.key(0), xs[0])
+            return self._module().apply(variables, xs), variables
+
         try:
-            ys, variables = jax.eval_shape(
-                self._module().init_with_output, jax.random.key(0), jnp.zeros((2, self.input_size))
-            )
+            ys, variables = jax.eval_shape(both, jnp.zeros((2, self.input_size)))
         except Exception as error:  # a user's module may raise anything
             raise TypeError(f"PerStep: {name} cannot be used on {self.input_size} features: {error}") from error
         if {*variables} - {"params"} or getattr(ys, "ndim", 0) != 2 or ys.shape[0] != 2:

@@ -27,8 +27,9 @@ class Strings(Classification):
 
     def __post_init__(self) -> None:
         checks.integer_at_least(2, self.length, f"{self.name}: length", " steps")
-        if not 1 <= self.stretch < math.inf:
-            raise ValueError(f"{self.name}: stretch must be at least 1 and finite, got {self.stretch}")
+        checks.finite(self.stretch, f"{self.name}: stretch")
+        if self.stretch < 1:
+            raise ValueError(f"{self.name}: stretch must be at least 1, got {self.stretch}")
 
     def answer(self, symbols: jax.Array, real: jax.Array) -> jax.Array:
         """Returns the class of one string, from symbols [T] and which of them are no padding [T]."""

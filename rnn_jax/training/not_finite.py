@@ -41,6 +41,7 @@ class RollBack(Static):
     ends: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        checks.finite(self.factor, "RollBack: factor")
         if not 0 < self.factor < 1:
             raise ValueError(f"RollBack: factor must be between 0 and 1, got {self.factor}")
         checks.integer_at_least(1, self.limit, "RollBack: limit")
