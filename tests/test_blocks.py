@@ -24,7 +24,9 @@ class Counting(nn.Module):
 
 T, B, D, H = 7, 3, 4, 6
 XS = np.random.default_rng(0).normal(size=(T, B, D)).astype(np.float32)
-unroll = jax.jit(rnn_jax.unroll, static_argnames=("cell",), compiler_options={"xla_backend_optimization_level": 0})
+unroll = jax.jit(
+    rnn_jax.unroll, static_argnames=("cell", "engine"), compiler_options={"xla_backend_optimization_level": 0}
+)
 
 
 def close(got, expected):
@@ -147,7 +149,7 @@ def test_a_layer_fulfils_the_contract(layer):
 
 
 def test_a_deep_stack_of_linear_recurrences_is_solved_in_parallel():
-    params = DEEP.init(jax.random.key(0))
+    params = jax.jit(DEEP.init)(jax.random.key(0))
     expected = unroll(DEEP, params, XS)[1]
-    close(rnn_jax.unroll(DEEP, params, XS, engine=rnn_jax.Associative())[1], expected)
+    close(unroll(DEEP, params, XS, engine=rnn_jax.Associative())[1], expected)
     assert expected.shape == (T, B, 2)
