@@ -268,5 +268,7 @@ def test_errors_of_a_user_defined_cell_are_reported(tmp_path: Path, monkeypatch:
         "Unhashable": r"must be hashable.*unhashable type: 'Unhashable'",
     }.items():
         with pytest.raises(UserError, match=message):
-            gradient_norms.run(dataclasses.replace(TINY, cells=(f"wrong_cells:{name}",)), str(tmp_path / "run"))
+            gradient_norms.run(
+                dataclasses.replace(TINY, tasks=("adding",), cells=(f"wrong_cells:{name}",)), str(tmp_path / "run")
+            )
     assert not (tmp_path / "run").exists()

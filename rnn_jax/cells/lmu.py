@@ -19,7 +19,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from rnn_jax import checks, initializers
 from rnn_jax.cell import Params, SplitCell
@@ -122,10 +121,12 @@ class LMU(SplitCell):
 @functools.lru_cache(maxsize=64)
 def _held(order: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns A [d, d] and B [d] of one step, [in, out], in float64: the exponential of a system with a held input."""
+    from scipy import linalg  # imported here to keep `import rnn_jax` fast
+
     i, j = np.arange(order), np.arange(order)[:, None]
     a = (2 * i + 1) * np.where(i < j, -1.0, (-1.0) ** (i - j + 1))
     system = np.zeros((order + 1, order + 1))
     system[:order, :order] = a / theta
     system[order, :order] = (2 * i + 1) * (-1.0) ** i / theta
-    step = scipy.linalg.expm(system)
+    step = linalg.expm(system)
     return step[:order, :order], step[order, :order]
