@@ -9,6 +9,11 @@ memory, launches on devices that are not here, and trainings by Newton beside th
     python -m experiments.newton --quick                     # under a minute
     python -m experiments.newton --cells=gru,my_module:MyCell --gains=1 --lengths=1000
     pip install ".[compile-tpu,compile-cuda]"                # launches for --compile_for=h200,v5e are counted, too
+
+Expected: networks whose exponent is below -0.1 converge in 1 to 10 iterations at any T (a fresh GRU: 4), those above 0
+in no number that pays; in between, transient growth decides (kappa), and a nearly linear step helps (coRNN: 2). A
+trained GRU needs 40. On two cores Newton is slower than the loop everywhere; an H200 would launch 247 kernels for a
+gradient over T = 10,000 in place of 70,023.
 """
 
 import functools

@@ -101,11 +101,13 @@ def predicted_iterations(amplification: float, steps: int, dtype: jax.typing.DTy
 def _log_amplification(rates: jax.Array) -> jax.Array:
     """Returns ln of sum_{j <= t} exp(sum_{j < i <= t} rates_i), the largest over t, [*batch]."""
 
-    def add(log_sum: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def add(carry: tuple[jax.Array, jax.Array], rate: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
+        log_sum, largest = carry
         log_sum = jnp.logaddexp(0, rate + log_sum)
-        return log_sum, log_sum
+        return (log_sum, jnp.maximum(largest, log_sum)), None  # a maximum over all steps at once loses NaN on a CPU
 
-    return jnp.max(jax.lax.scan(add, jnp.full_like(rates[0], -jnp.inf), rates)[1], axis=0)
+    none = jnp.full_like(rates[0], -jnp.inf)
+    return jax.lax.scan(add, (none, none), rates)[0][1]
 
 
 def _verdict(exponent: float, measured: int, looped: int, steps: int) -> str:
