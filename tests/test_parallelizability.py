@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnn_jax import CELLS, GRU, LRU, LinearRNN, Newton, VanillaRNN, diagnostics
-from rnn_jax.diagnostics.parallelizability import predicted_iterations
+from rnn_jax.diagnostics.parallel_in_time import predicted_iterations
 from rnn_jax.initializers import Normal, ScaledIdentity
 from tests.known_cells import UserCell, draw, made
 

@@ -15,7 +15,7 @@ from rnn_jax.diagnostics.lag_gradients import (
 )
 from rnn_jax.diagnostics.lyapunov import largest_lyapunov_exponent, lyapunov_spectrum
 from rnn_jax.diagnostics.newton import NewtonIterations, newton_iterations
-from rnn_jax.diagnostics.parallelizability import Parallelizability, parallelizability
+from rnn_jax.diagnostics.parallel_in_time import Parallelizability, parallelizability
 from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.diagnostics.spectral import recurrent_blocks, spectral_radius

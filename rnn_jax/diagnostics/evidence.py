@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.cell import Cell
-from rnn_jax.diagnostics.parallelizability import Parallelizability, parallelizability
+from rnn_jax.diagnostics.parallel_in_time import Parallelizability, parallelizability
 from rnn_jax.diagnostics.reach import gradient_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
 from rnn_jax.engines import Engine, Hoisted, Newton
