@@ -140,7 +140,9 @@ def compile_unroll(cell, engine, target):
         assert not refused or re.match("Associative: cell must be linear|CuDNN: (cell|this machine) must", refused)
 
 
-CELLS = {name: make(16, 128) for name, make in rnn_jax.CELLS.items()}
+# A matrix state of one head has 128 x 128 numbers, whose Jacobians Newton cannot hold; of eight heads, an eighth.
+HEADS = {"delta_net": rnn_jax.DeltaNet(16, 128, heads=8), "gated_delta_net": rnn_jax.GatedDeltaNet(16, 128, heads=8)}
+CELLS = {name: make(16, 128) for name, make in rnn_jax.CELLS.items()} | HEADS
 PROGRAMS = ["train LanguageModel", "train by RTRL()", "lyapunov_spectrum, LSTM", "beam_search, Bahdanau"]
 
 

@@ -26,8 +26,8 @@ def _warn(start: Any, cell: str, max_iterations: int, count: int) -> None:
         return
     _warned.add((cell, max_iterations))
     logging.getLogger(__name__).warning(
-        f"Newton: {cell} did not converge in {max_iterations} iterations, so the loop ran the last "
-        f"{count - int(start)} of {count} steps; use Hoisted() for this cell, or a larger max_iterations; logged once"
+        f"Newton: {cell} did not converge in {max_iterations} iterations, so the loop ran all {count} steps; "
+        "use Hoisted() for this cell, or a larger max_iterations; logged once"
     )
 
 

@@ -39,8 +39,8 @@ class Newton(Static):
 
     If the largest Lyapunov exponent of the network is negative, the number of iterations hardly grows with T: 4 for a
     GRU of 8 units at its initialisation. Near 0 they are tens; if it is positive, a network in chaos, Newton's method
-    fixes some steps an iteration, and does not pay. Whatever it does, the results are those of `Scan`: after
-    `max_iterations`, or from a step that is not finite on, the rest is run by the loop, and a warning is logged.
+    fixes some steps an iteration, and does not pay. Whatever it does, the results are those of `Scan`: a sequence that
+    has not converged after `max_iterations`, or is not finite, is run by the loop, and a warning is logged.
 
     An iteration that does not lower a sequence's mean residual is rejected, and tried again with J_t / (1 + damping),
     which a rejection multiplies by 4 (from 0 to 0.1) and a success divides by 4: a sequence that contracts is never
@@ -67,7 +67,7 @@ class Newton(Static):
         random points.
       tolerance: largest difference between a state and one step from the state before it, relative to the largest
         component; None means 16 times the rounding error of the dtype.
-      max_iterations: number of iterations after which the loop runs the rest.
+      max_iterations: number of iterations after which the loop runs what has not converged.
       damping: damping of the first iteration.
       chunk: number of steps that are solved at once, chunk after chunk, for memory of chunk n^2; None means all.
 
@@ -217,11 +217,14 @@ class _Problem:
         return jax.lax.while_loop(goes_on, self._improve, start)
 
     def finish(self, at: _Progress) -> Solution:
-        """Runs the loop from the first step that has not converged on."""
+        """Runs the loop for sequences that have not converged.
+
+        It begins at their first step, though k iterations make k steps right: right within rounding, which a chaotic
+        network turns into other states.
+        """
         count = len(at.guess.residuals)
-        wrong = ~self._is_small(at.guess.residuals)
-        rows = jnp.any(wrong, axis=0)
-        start = lockstep.least(jnp.min(jnp.where(rows, jnp.argmax(wrong, axis=0), count)))
+        rows = jnp.any(~self._is_small(at.guess.residuals), axis=0)
+        start = lockstep.least(jnp.where(jnp.any(rows), 0, count))
         start = helped.warned(start, type(self.cell).__name__, self.engine.max_iterations, count)
 
         def step(t: jax.Array, state: State) -> State:
