@@ -264,6 +264,7 @@ def test_a_hostile_name_of_a_column_is_printed_as_it_is(finished):
     assert f"{COLUMN} of " in printed
 
 
+@pytest.mark.extended
 def test_writes_its_files(finished):
     folder, _, _ = finished
     names = {"config.json", "results.json", "arrays.npz", "forecasts.png", "errors.png", "coverage.png", "summary.html"}
@@ -273,11 +274,13 @@ def test_writes_its_files(finished):
     assert "Networks with a lower MAE at every step than persistence" in page
 
 
+@pytest.mark.extended
 def test_the_doctor_tells_networks_from_baselines(finished):
     runs = evidence.read(str(finished[0]))
     assert [name for name, seeds in runs.items() if seeds[0].has_measurements] == ["rnn", "direct rnn"]
 
 
+@pytest.mark.extended
 def test_records_agree_with_arrays(finished):
     folder, records, _ = finished
     baselines = [(name, 0) for name in ("persistence", "seasonal naive", "autoregression")]

@@ -210,6 +210,7 @@ def test_each_group_of_parameters_has_its_optimizer() -> None:
         np.testing.assert_allclose(change, -2, rtol=1e-6)
 
 
+@pytest.mark.extended
 def test_groups_train_seeds_and_decay() -> None:
     decayed = training.CosineDecay(GROUPS, 2)
     np.testing.assert_allclose(changes(decayed)["cell.w_h"], -0.01 * 1.5, rtol=1e-4)
