@@ -17,7 +17,7 @@ class Config(TrainConfig):
 
     cells: tuple[str, ...] = setting(("rnn", "gru", "lstm", "ind_rnn", "co_rnn"), networks.CELLS_HELP)
     gains: tuple[str, ...] = setting(
-        ("0.5", "1", "1.5", "2", "4"), "Comma list of factors of a SplitCell's recurrent weights.", checked=False
+        ("0.5", "1", "2", "4", "8", "16"), "Comma list of factors of a SplitCell's recurrent weights.", checked=False
     )
     lengths: tuple[str, ...] = setting(
         ("100", "1000", "10000", "100000"), "Comma list of T at which iterations are counted.", checked=False
