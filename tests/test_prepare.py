@@ -58,7 +58,7 @@ def test_without_preparation_each_step_computes_it():
     assert any(solves(jax.make_jaxpr(states)(params, jnp.ones((T, B, 2))).jaxpr))
 
 
-@pytest.mark.parametrize("cell", [CELL, AntisymmetricRNN(2, 3)], ids=lambda cell: type(cell).__name__)
+@pytest.mark.parametrize("cell", [CELL, AntisymmetricRNN(2, 3), MixedPrecision(CELL)], ids=repr)
 def test_a_step_takes_parameters_in_either_form(cell):
     params, state = contract.moved_params(cell), contract.moved_state(cell, B)
     prepared = cell.prepare(params)

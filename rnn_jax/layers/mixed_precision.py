@@ -5,6 +5,7 @@ sum, too few for a sum. A state c times a forget gate of 0.998 would not change 
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,8 +27,7 @@ class MixedPrecision(Wrapper):
     on hardware that multiplies bfloat16 (a CPU with AMX, a GPU, a TPU), and takes no less memory.
 
     It needs nothing of the cell; products of complex numbers, and those that prepare parameters (the exponential of
-    `ExpRNN`), stay as they are. In a `Stack` or `Bidirectional`, put it
-    around the inner cells.
+    `ExpRNN`), stay as they are. In a `Stack` or `Bidirectional`, put it around the inner cells.
 
     Args:
       cell: any cell.
@@ -37,16 +37,20 @@ class MixedPrecision(Wrapper):
     """
 
     def project(self, params: Params, x: Any) -> Any:
-        return in_bfloat16(super().project)(params, x)
+        return self._rounded(super().project, params, x)
 
     def around(self, params: Params, state: State, drive: Any, advance: Advance) -> State:
-        return in_bfloat16(advance)(params, state, drive)
+        return self._rounded(advance, params, state, drive)
 
     def recurrent(self, params: Params, state: State) -> jax.Array:
-        return in_bfloat16(super().recurrent)(params, state)
+        return self._rounded(super().recurrent, params, state)
 
     def linear(self, params: Params, drive: Any) -> tuple[Transition, State]:
-        return in_bfloat16(super().linear)(params, drive)
+        return self._rounded(super().linear, params, drive)
 
     def output(self, params: Params, state: State, x: Any) -> Any:
-        return in_bfloat16(super().output)(params, state, x)
+        return self._rounded(super().output, params, state, x)
+
+    def _rounded(self, method: Callable[..., Any], params: Params, *arguments: Any) -> Any:
+        """Calls a method of the cell with rounded products; those that prepare parameters come before and are not."""
+        return in_bfloat16(method)(self.prepare(params), *arguments)
