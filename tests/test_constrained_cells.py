@@ -22,6 +22,15 @@ def test_exponentials_are_rotations_also_far_from_the_origin(scale):
     np.testing.assert_allclose(np.linalg.det(w_h), 1, atol=2e-5)
 
 
+def test_the_exponential_of_bfloat16_parameters_is_rounded_once():
+    cell = ExpRNN(2, 5)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), cell.init(jax.random.key(0)))
+    w_h = cell.prepare(params).w_h
+    exact = cell.prepare(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)).w_h
+    assert w_h.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(w_h, exact.astype(jnp.bfloat16))
+
+
 def test_an_exp_rnn_starts_with_rotations_of_planes():
     w_h = ExpRNN(2, 4).prepare(ExpRNN(2, 4).init(jax.random.key(0))).w_h
     angle = np.arctan2(w_h[0, 1], w_h[0, 0])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import GRU, LSTM, Adding, Cell, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
+from rnn_jax import GRU, LSTM, S6, Adding, Cell, Copying, ReadoutModel, TemporalOrder, VanillaRNN, diagnostics
 from rnn_jax.initializers import Chrono, Normal, Orthogonal, ScaledIdentity, without_initializers
 from rnn_jax.models.readout import identity
 from rnn_jax.tasks import VariableCopying
@@ -52,6 +52,12 @@ def test_linearised_reach_of_a_gru_is_gate_plus_candidate() -> None:
     shares = diagnostics.linearised_reach(cell, cell.init(jax.random.key(0)), 15)
     np.testing.assert_allclose(shares, expected, rtol=0.02)
     assert shares[10] > 10 * 0.5**10
+
+
+@pytest.mark.filterwarnings("error")
+def test_linearised_reach_is_nan_if_the_output_at_rest_reads_no_state() -> None:
+    cell = S6(2, 3, state_size=2)  # y = s C_t, with C_t = x_t W_C
+    assert np.isnan(diagnostics.linearised_reach(cell, cell.init(jax.random.key(0)), 4)).all()
 
 
 @pytest.mark.extended

@@ -74,8 +74,9 @@ class ExpRNN(SplitCell):
     def prepare(self, params: Params) -> ExpRNNWeights:
         if isinstance(params, ExpRNNWeights):
             return params
-        w_h = jax.scipy.linalg.expm(skew_symmetric(params.a, self.hidden_size))
-        return ExpRNNWeights(params.w_i, w_h, params.b)
+        a = skew_symmetric(params.a, self.hidden_size)
+        w_h = jax.scipy.linalg.expm(a.astype(jnp.promote_types(a.dtype, jnp.float32)))  # of no bfloat16
+        return ExpRNNWeights(params.w_i, w_h.astype(a.dtype), params.b)
 
     def project(self, params: Params, x: jax.Array) -> jax.Array:
         return x @ params.w_i

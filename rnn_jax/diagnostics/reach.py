@@ -86,7 +86,8 @@ def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
       lags: number of lags.
 
     Returns:
-      Norms [lags] in float64, relative to that at lag 0.
+      Norms [lags] in float64, relative to that at lag 0; NaN if that is 0, as of a matrix memory, whose output at x = 0
+      reads nothing.
     """
     parameters.check(cell, params)
     rest, output = (np.asarray(matrix, np.float64) for matrix in _linearise(cell, params))
@@ -94,7 +95,7 @@ def linearised_reach(cell: Cell, params: Params, lags: int) -> np.ndarray:
     for _ in range(lags):
         norms.append(np.linalg.norm(output))
         output = output @ rest
-    return np.asarray(norms) / norms[0]
+    return np.asarray(norms) / norms[0] if norms[0] else np.full(lags, np.nan)
 
 
 @functools.partial(jax.jit, static_argnames="cell")
