@@ -53,6 +53,8 @@ def test_a_module_of_flax_sees_each_step_alone():
         (lambda: PerStep(D, nn.Dropout, 0.5), "Dropout cannot be used on 4 features"),
         (lambda: PerStep(D, nn.Dense), r"Dense cannot be used on 4 features: .*missing .* 'features'"),
         (lambda: PerStep(D, nn.Dense, [3]), "PerStep: arguments must be hashable"),
+        (lambda: PerStep(D, nn.Dense(H)), "PerStep: make must be .* got an object of class Dense; write PerStep"),
+        (lambda: PerStep(D, 3), "PerStep: make must be .* got an object of class int"),
         (lambda: PerStep(D, nn.SelfAttention, 2), "SelfAttention cannot be used on 4 features"),
         (lambda: PerStep(D, nn.Conv, D, (3,)), "Conv cannot be used on 4 features"),
         (lambda: PerStep(D, GRU, D, H), "GRU cannot be used on 4 features"),
@@ -61,6 +63,13 @@ def test_a_module_of_flax_sees_each_step_alone():
 def test_what_is_no_module_of_single_steps_is_refused(make, message):
     with pytest.raises(TypeError, match=message):
         make()
+
+
+def test_blocks_refuse_sizes_by_name():
+    with pytest.raises(ValueError, match="griffin_block: units must be a positive integer, got 0"):
+        layers.griffin_block(D, units=0)
+    with pytest.raises(ValueError, match="mlp_block: expansion must be a positive integer, got 0"):
+        layers.mlp_block(D, expansion=0)
 
 
 def test_a_short_convolution_is_numpys():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
+from rnn_jax import checks
 from rnn_jax.cell import Cell
 from rnn_jax.cells import RGLRU, S5, MinGRU
 from rnn_jax.layers.gated import Gated
@@ -46,7 +47,7 @@ class GatedMLP(nn.Module):
 
 
 def glu_block(width: int, make: MakeCell = S5) -> Cell:
-    """Returns x + GLU(cell(LayerNorm(x))): the layer of S5, Smith et al. 2023 (arXiv:2208.04933), figure 1 of its code.
+    """Returns x + GLU(cell(LayerNorm(x))): the layer of S5, Smith et al. 2023 (arXiv:2208.04933), as in its code.
 
     That of the LRU (Orvieto et al. 2023, arXiv:2303.06349) is the same but for a batch normalisation.
 
@@ -83,6 +84,7 @@ def griffin_block(width: int, make: MakeCell = RGLRU, units: int | None = None) 
       units: features inside; None for 4/3 width, rounded, as in the paper.
     """
     units = round(4 / 3 * width) if units is None else units
+    checks.integer_at_least(1, units, "griffin_block: units")
     branch = Stack((PerStep(width, nn.Dense, units), ShortConvolution(units), make(units, units)))
     recurrent = Stack((PerStep(width, nn.RMSNorm), Gated(branch), PerStep(units, nn.Dense, width)))
     return Stack((Residual(recurrent), mlp_block(width)))
@@ -90,4 +92,5 @@ def griffin_block(width: int, make: MakeCell = RGLRU, units: int | None = None) 
 
 def mlp_block(width: int, expansion: int = 3) -> Cell:
     """Returns x + GatedMLP(RMSNorm(x)) with `expansion` times as many features inside, three in Griffin."""
+    checks.integer_at_least(1, expansion, "mlp_block: expansion")
     return Residual(Stack((PerStep(width, nn.RMSNorm), PerStep(width, GatedMLP, expansion * width))))

@@ -33,8 +33,8 @@ class PerStep(Cell, Layer):
 
     Raises:
       ValueError: if input_size is not a positive integer.
-      TypeError: if an argument is not hashable, or what is made is no module with parameters alone that maps
-        [..., input_size] to [..., features].
+      TypeError: if make is no class or function, an argument is not hashable, or the result is no module with
+        parameters alone that maps [..., input_size] to [..., features].
     """
 
     hidden_size: int = dataclasses.field(init=False)
@@ -44,6 +44,11 @@ class PerStep(Cell, Layer):
 
     def __init__(self, input_size: int, make: Callable[..., Any], *arguments: Any, **keywords: Any):
         checks.integer_at_least(1, input_size, "PerStep: input_size")
+        if isinstance(make, nn.Module) or not callable(make):
+            raise TypeError(
+                "PerStep: make must be a subclass of flax.linen.Module or a function that returns a module, got an "
+                f"object of class {type(make).__name__}; write PerStep(8, nn.Dense, 4) for nn.Dense(4) on 8 features"
+            )
         values = {"input_size": input_size, "make": make, "arguments": arguments}
         values["keywords"] = tuple(sorted(keywords.items()))
         static.check_part((arguments, values["keywords"]), "PerStep: arguments")
