@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_jax import GRU, LRU, LSTM, Bidirectional, Dropout, Stack
+from rnn_jax import GRU, LRU, LSTM, S6, Bidirectional, ClockworkRNN, Dropout, Stack
 from rnn_jax.data import Embedding, OneHot, Vocabulary
 from rnn_jax.models import (
     Additive,
@@ -31,6 +31,8 @@ NETWORKS = {
     ),
     "same state": EncoderDecoder(TOKENS, LSTM(E, H), Decoder(Embedding(V, E), LSTM(E, H))),
     "bridged": EncoderDecoder(TOKENS, LRU(E, 4), Decoder(Embedding(V, E), Stack([GRU(E, 4), LSTM(4, H)]))),
+    "matrices": EncoderDecoder(TOKENS, ClockworkRNN(E, 4), Decoder(Embedding(V, E), S6(E, H, state_size=2))),
+    "counter": EncoderDecoder(TOKENS, S6(E, 4, state_size=2), Decoder(Embedding(V, E), ClockworkRNN(E, H))),
 }
 SOURCE = np.random.default_rng(0).integers(4, S, (5, 3))
 TARGETS = np.random.default_rng(1).integers(4, V, (6, 3))
@@ -217,7 +219,7 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(name, alpha):
         assert np.all(result.lengths == 3)
 
 
-@pytest.mark.parametrize("name", ["luong"])
+@pytest.mark.parametrize("name", ["luong", "matrices", "counter"])
 def test_beam_of_width_one_is_greedy(name):
     for sharp in (1.0, 4.0, 20.0):
         decoder, params, state = encoded(name, sharp)

@@ -146,15 +146,23 @@ def test_bridge_makes_any_cell_state(cell):
 
 
 def test_bridge_flattens_a_state_and_makes_another():
-    state = {"a": jnp.ones((2, 3)), "b": jnp.full((2, 2), 1 + 2j)}
-    numbers = bridge.flatten(state)
-    np.testing.assert_array_equal(numbers[0], [1, 1, 1, 1, 1, 2, 2])
+    state = {
+        "a": jnp.ones((2, 3)),
+        "b": jnp.full((2, 2), 1 + 2j),
+        "c": jnp.full((2, 1, 2), 3.0),
+        "t": jnp.array([[5], [6]]),
+    }
+    numbers = bridge.flatten(state, 1)
+    np.testing.assert_array_equal(numbers[0], [1, 1, 1, 1, 1, 2, 2, 3, 3])
     shapes = {"x": jax.ShapeDtypeStruct((2,), jnp.float32), "y": jax.ShapeDtypeStruct((3,), jnp.complex64)}
-    params = bridge.init(jax.random.key(0), 7, shapes)
+    shapes |= {"m": jax.ShapeDtypeStruct((2, 2), jnp.float32), "t": jax.ShapeDtypeStruct((1,), jnp.int32)}
+    params = bridge.init(jax.random.key(0), 9, shapes)
     flat = np.tanh(dense(params, np.asarray(numbers)))
     made = bridge.apply(params, numbers, shapes)
-    np.testing.assert_allclose(made["x"], flat[:, :2], rtol=1e-6)
-    np.testing.assert_allclose(made["y"], flat[:, 2:5] + 1j * flat[:, 5:8], rtol=1e-6)
+    np.testing.assert_allclose(made["m"], flat[:, :4].reshape(2, 2, 2), rtol=1e-6)
+    np.testing.assert_array_equal(made["t"], jnp.zeros((2, 1), jnp.int32))
+    np.testing.assert_allclose(made["x"], flat[:, 4:6], rtol=1e-6)
+    np.testing.assert_allclose(made["y"], flat[:, 6:9] + 1j * flat[:, 9:12], rtol=1e-6)
 
 
 @pytest.mark.extended

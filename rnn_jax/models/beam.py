@@ -77,7 +77,7 @@ def _greedy(decoder: Decoder, max_length: int, params: DecoderParams, state: Sta
         gains = jax.nn.log_softmax(logits).at[:, Vocabulary.PADDING].set(IMPOSSIBLE)
         token = jnp.where(done, Vocabulary.PADDING, jnp.argmax(gains, axis=-1).astype(jnp.int32))
         log_p = jnp.where(done, log_p, log_p + jnp.max(gains, axis=-1))
-        written = (token, ~done, _weights(decoder, state) * ~done[:, None])
+        written = (token, ~done, _weights(decoder, state, done.shape) * ~done[:, None])
         return (state, token, log_p, done | (token == Vocabulary.END)), written
 
     begin = jnp.full(batch, Vocabulary.BEGIN, jnp.int32)
@@ -133,7 +133,7 @@ def _beam_search(
 
     def extend(search: _Search) -> _Search:
         state, logits = decoder.step(params, search.state, _last_tokens(search))
-        weights = search.weights.at[:, :, search.place].set(_weights(decoder, state))
+        weights = search.weights.at[:, :, search.place].set(_weights(decoder, state, search.log_p.shape))
         log_p = search.log_p[..., None] + jax.nn.log_softmax(logits)  # [K, B, V]
         nan = search.nan | jnp.any(jnp.isnan(logits), axis=(0, 2))
         search = search._replace(state=state, weights=weights, nan=nan)
@@ -152,7 +152,7 @@ def _start(decoder: Decoder, state: State, width: int, max_length: int) -> _Sear
     # Beams are a leading axis, so that all beams of a sequence attend to one memory.
     state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), state)
     batch = jax.tree.leaves(state)[0].shape[1]
-    like = jax.eval_shape(lambda s: _weights(decoder, s), state)
+    like = jax.eval_shape(lambda s: _weights(decoder, s, (width, batch)), state)
     tokens = jnp.full((width, batch, max_length), Vocabulary.PADDING, jnp.int32)
     weights = jnp.zeros((width, batch, max_length, like.shape[-1]), like.dtype)
     # All beams are equal at the start, so only the first may be extended.
@@ -224,11 +224,11 @@ def _checked(result: SearchResult, nan: jax.Array) -> SearchResult:
     return masking.select(nan, no_result, result)
 
 
-def _weights(decoder: Decoder, state: State) -> jax.Array:
+def _weights(decoder: Decoder, state: State, batch_shape: tuple[int, ...]) -> jax.Array:
     """Returns the attention weights of the last token [*batch, M]; M is 0 without attention."""
     if isinstance(decoder.cell, AttendingCell):
         return state.weights
-    return jnp.zeros((*jax.tree.leaves(state)[0].shape[:-1], 0))
+    return jnp.zeros((*batch_shape, 0))
 
 
 def _select(tree: Any, places: jax.Array) -> Any:

@@ -1,8 +1,10 @@
 """A dense layer from an encoder's features to the initial state of a decoder's cell: tanh(n W + b), cut into leaves.
 
-Bahdanau et al. 2015 (arXiv:1409.0473), appendix A.2.2, generalised to states of several leaves and of complex numbers.
+Bahdanau et al. 2015 (arXiv:1409.0473), appendix A.2.2, generalised to states of several leaves, of
+matrices and of complex numbers; a counter starts at 0.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -12,11 +14,13 @@ from rnn_jax.cell import State
 from rnn_jax.models import dense
 
 
-def flatten(state: State) -> jax.Array:
-    """Returns all real numbers of a state as one vector [*batch, n]; a complex number counts as two."""
+def flatten(state: State, batch_dims: int) -> jax.Array:
+    """Returns all real numbers of a state as one vector [*batch, n]; a complex number counts as two, an integer not."""
     parts = []
     for leaf in jax.tree.leaves(state):
-        parts += [leaf.real, leaf.imag] if jnp.iscomplexobj(leaf) else [leaf]
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            vector = jnp.reshape(leaf, (*leaf.shape[:batch_dims], -1))
+            parts += [vector.real, vector.imag] if jnp.iscomplexobj(leaf) else [vector]
     return jnp.concatenate(parts, axis=-1)
 
 
@@ -36,18 +40,22 @@ def apply(params: Any, features: jax.Array, state_shapes: Any) -> State:
     flat = jnp.tanh(dense.apply(params, _size(state_shapes), features))
     leaves, start = [], 0
     for leaf in jax.tree.leaves(state_shapes):
+        shape, size = (*flat.shape[:-1], *leaf.shape), math.prod(leaf.shape)
         parts = []
         for _ in range(_reals(leaf)):
-            parts.append(flat[..., start : start + leaf.shape[-1]])
-            start += leaf.shape[-1]
-        leaves.append(parts[0] if len(parts) == 1 else jax.lax.complex(*parts))
+            parts.append(jnp.reshape(flat[..., start : start + size], shape))
+            start += size
+        if not parts:
+            leaves.append(jnp.zeros(shape, leaf.dtype))
+        else:
+            leaves.append(parts[0] if len(parts) == 1 else jax.lax.complex(*parts))
     return jax.tree.unflatten(jax.tree.structure(state_shapes), leaves)
 
 
 def _reals(leaf: Any) -> int:
-    """Returns the number of real numbers in one number of a leaf: 2 if it is complex."""
-    return 1 + int(jnp.issubdtype(leaf.dtype, jnp.complexfloating))
+    """Returns the number of real numbers in one number of a leaf: 2 if it is complex, 0 if it is an integer."""
+    return int(jnp.issubdtype(leaf.dtype, jnp.inexact)) + int(jnp.issubdtype(leaf.dtype, jnp.complexfloating))
 
 
 def _size(state_shapes: Any) -> int:
-    return sum(leaf.shape[-1] * _reals(leaf) for leaf in jax.tree.leaves(state_shapes))
+    return sum(math.prod(leaf.shape) * _reals(leaf) for leaf in jax.tree.leaves(state_shapes))

@@ -83,7 +83,7 @@ class EncoderDecoder(Static):
         source, target = self._state_shapes(encoder, decoder)
         bridge_params: Any = ()
         if not _same_shapes(source, target):
-            size = jax.eval_shape(bridge.flatten, source).shape[-1]
+            size = jax.eval_shape(lambda state: bridge.flatten(state, 0), source).shape[-1]
             bridge_params = bridge.init(key_bridge, size, target)
         return EncoderDecoderParams(self.tokens.init(key_tokens), encoder, bridge_params, decoder)
 
@@ -109,7 +109,7 @@ class EncoderDecoder(Static):
         state, memory = unroll(self.encoder, params.encoder, xs, lengths=lengths, key=key)
         source_shapes, target_shapes = self._state_shapes(params.encoder, params.decoder)
         if not _same_shapes(source_shapes, target_shapes):
-            state = bridge.apply(params.bridge, bridge.flatten(state), target_shapes)
+            state = bridge.apply(params.bridge, bridge.flatten(state, xs.ndim - 2), target_shapes)
         decoder = self.decoder.with_memory(params.decoder, memory, lengths)
         return DecoderStart(decoder, self.decoder.initial_state(decoder, xs.shape[1:-1], state))
 
