@@ -47,6 +47,12 @@ collect_ignore = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """Refuses names that hold an address: they differ between the processes that share the tests."""
+    if addresses := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"a test's name must be the same in every process, got {addresses[0]}")
+
+
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()

@@ -169,7 +169,7 @@ def _row(weights, like):
     (GRU(D, H), "full"), (LinearRNN(D, H), "full"), (MinGRU(D, H), "diagonal"), (LRU(D, H), "blocks"),
     (Twisted(D, H), "blocks"), (rnn_jax.CELLS["irnn"](D, 2), "full"), (UserCell(D, 2), "blocks"),
     (Zoneout(MinGRU(D, H), 0.2), "diagonal"), (Zoneout(Twisted(D, H), 0.2), "blocks"),
-], ids=str)  # fmt: skip
+], ids=lambda value: value if isinstance(value, str) else type(value).__name__)  # fmt: skip
 def test_which_entries_of_the_jacobian_are_kept(cell, kind):
     params = cell.init(jax.random.key(0))
     steps = newton_linear.Steps(cell, params, cell.initial_state(params), cell.project(params, jnp.ones(D)))
