@@ -390,5 +390,5 @@ def test_newton_is_mentioned_where_the_dynamics_do_not_suit_it():
 
     assert findings(0.5) == []
     (found,) = findings(8.0)
-    assert re.search(r"Newton left \d of 10 steps to the loop", found.evidence)
+    assert re.search(r"Newton left 10 of 10 steps to the loop", found.evidence)
     assert "BPTT(Hoisted())" in found.remedy
