@@ -116,7 +116,11 @@ class ClockworkRNN(SplitCell):
     def _periods(self) -> jax.Array:
         """The period of each unit [H], int32."""
         modules = np.array_split(np.arange(self.hidden_size), len(self.periods))
-        return jnp.repeat(jnp.array(self.periods, jnp.int32), np.array([*map(len, modules)]))
+        starts = np.cumsum([*map(len, modules)])[:-1].tolist()
+        units, periods = jnp.arange(self.hidden_size), jnp.full(self.hidden_size, self.periods[0], jnp.int32)
+        for start, period in zip(starts, self.periods[1:], strict=True):  # so that a step holds no array of its own
+            periods = jnp.where(units >= start, period, periods)
+        return periods
 
     def _connected(self, w_h: jax.Array) -> jax.Array:
         """Sets weights from a module to one of a longer period to zero."""
