@@ -15,7 +15,7 @@ CATALOGUE = (
     Entry("gradient_norms", "How far back does the gradient reach, before and after training?", 4),
     Entry("dynamics", "What does training do to Lyapunov exponents, memory and reach?", 2),
     Entry("exploding", "At which recurrent gain does the gradient explode, and what does clipping repair?", 2),
-    Entry("newton", "Which recurrences does Newton's method solve in parallel over time, and what decides?", 6),
+    Entry("newton", "Which recurrences does Newton's method solve in parallel over time, and what decides?", 7),
     Entry("gradient_estimators", "How close are truncated and online gradients to the exact one, and at what cost?", 4),
     Entry("doctor", "Why does a run not learn?", 1),
     Entry("check", "Does a cell, layer, task, engine or estimator keep its contract?", 1),

@@ -5,7 +5,7 @@ few iterations, whatever T; one with a positive exponent as many as there are st
 several recurrent gains and for trained ones, one sequence of the adding problem each; then errors by iteration, time,
 memory, launches on devices that are not here, and trainings by Newton beside those by `Scan`.
 
-    python -m experiments.newton                             # 6 minutes on two cores
+    python -m experiments.newton                             # 7 minutes on two cores
     python -m experiments.newton --quick                     # a minute
     python -m experiments.newton --cells=gru,my_module:MyCell --gains=1 --lengths=1000
     pip install ".[compile-tpu,compile-cuda]"                # launches for --compile_for=h200,v5e are counted, too
