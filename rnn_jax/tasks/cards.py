@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
-from rnn_jax.tasks.task import Batch, Classification
+from rnn_jax.tasks.task import Batch, ExactAnswers
 
 _SUITS = 4
 _DECK = 52
@@ -20,7 +20,7 @@ def _shuffled(key: jax.Array, cards: int) -> jax.Array:
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class RepeatPrevious(Classification):
+class RepeatPrevious(ExactAnswers):
     """RepeatPrevious of POPGym with k = T: output the suit of the k-th last card.
 
     Inputs: the suits of shuffled decks of 52 cards, one-hot, one card a step. Target from step T on: the suit of the
@@ -75,13 +75,10 @@ class RepeatPrevious(Classification):
             weights=(steps >= self.length - 1).astype(jnp.result_type(float)),
         )
 
-    def solved(self, metrics: dict[str, float]) -> bool:
-        return metrics["accuracy"] >= 0.99
-
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Autoencode(Classification):
+class Autoencode(ExactAnswers):
     """Autoencode of POPGym: output the suits of all cards seen, the last one first.
 
     Inputs, 2 T steps: T cards of shuffled suits, one-hot, with a fifth input of 1 ("watch"), then T steps of zeros.
@@ -137,13 +134,10 @@ class Autoencode(Classification):
             weights=(jnp.arange(2 * self.length) >= self.length).astype(watched.dtype),
         )
 
-    def solved(self, metrics: dict[str, float]) -> bool:
-        return metrics["accuracy"] >= 0.99
-
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Concentration(Classification):
+class Concentration(ExactAnswers):
     """Concentration (memory, pairs) after POPGym: where did this picture lie?
 
     Inputs, 2 T steps: T pairs of cards lie face down in random order and are turned one after the other; each step
@@ -205,6 +199,3 @@ class Concentration(Classification):
 
     def scored(self, batch: Batch) -> jax.Array:
         return batch.weights * (batch.targets < 2 * self.length)
-
-    def solved(self, metrics: dict[str, float]) -> bool:
-        return metrics["accuracy"] >= 0.99

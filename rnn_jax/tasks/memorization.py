@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax import checks
-from rnn_jax.tasks.task import Batch, Classification, pick
+from rnn_jax.tasks.task import Batch, ExactAnswers, pick
 
 _VALUES, _POSITIONS = 5, 10
 _SYMBOLS = 100
@@ -15,7 +15,7 @@ _SYMBOLS = 100
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Memorization(Classification):
+class Memorization(ExactAnswers):
     """Noiseless memorization as in Martens & Sutskever 2011 and the code of Pascanu et al. 2013 (arXiv:1211.5063).
 
     Inputs, T + 20 one-hot steps of 7 symbols: ten of five values drawn uniformly (the papers' "20 bits": 5^10 strings),
@@ -74,13 +74,10 @@ class Memorization(Classification):
     def scored(self, batch: Batch) -> jax.Array:
         return batch.weights * (batch.targets != _VALUES)
 
-    def solved(self, metrics: dict[str, float]) -> bool:
-        return metrics["accuracy"] >= 0.99
-
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Permutation(Classification):
+class Permutation(ExactAnswers):
     """Random permutation as in Martens & Sutskever 2011, in the form of the code of Pascanu et al. 2013.
 
     Inputs, T one-hot steps of 100 symbols: first one of symbols 0 and 1, each with probability 1/2, then T - 1 of the
@@ -133,6 +130,3 @@ class Permutation(Classification):
             targets=jnp.full(self.length, symbols[0]),
             weights=(steps == self.length - 1).astype(u.dtype),
         )
-
-    def solved(self, metrics: dict[str, float]) -> bool:
-        return metrics["accuracy"] >= 0.99
