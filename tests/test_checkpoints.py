@@ -18,6 +18,10 @@ def _truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def _cut_off(path: Path, count: int) -> None:
+    path.write_bytes(path.read_bytes()[:-count])
+
+
 def _flipped(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x10
@@ -91,6 +95,51 @@ def test_an_incomplete_line_and_lines_after_the_checkpoint_are_rewritten(ended: 
     assert (folder / "metrics.jsonl").read_text(encoding="utf-8") == lines
 
 
+@pytest.mark.parametrize("change", [lambda content: content[:-20], lambda content: content + b"a later record, cut"])
+def test_an_incomplete_record_and_records_after_the_checkpoint_are_rewritten(
+    ended: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(ended, folder)
+    shutil.rmtree(folder / "checkpoints" / str(trainings.STEPS))
+    history = folder / "history"
+    history.write_bytes(change(history.read_bytes()))
+    for _ in range(2):  # the second time, from the records written anew
+        progress = trainings.train(trainings.on_task(), trainings.session(folder))
+        assert progress is not None
+        trainings.assert_same(progress, trainings.whole("task"))
+
+
+def test_a_history_that_is_too_short_for_a_checkpoint_rejects_it_and_not_the_one_before(
+    ended: Path, tmp_path: Path
+) -> None:
+    folder, messages = tmp_path / "run", list[str]()
+    shutil.copytree(ended, folder)
+    _cut_off(folder / "history", 20)
+    progress = trainings.train(trainings.on_task(), trainings.session(folder, report=messages.append))
+    assert progress is not None
+    trainings.assert_same(progress, trainings.whole("task"))
+    corrupt = (
+        f"12 is corrupt (ValueError: {folder / 'history'} is not the history that was written); trying the one before"
+    )
+    assert corrupt in messages[0]
+    assert messages[1].endswith("resumes at step 10")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_checkpoint_does_not_grow_with_the_history(tmp_path: Path) -> None:
+    kind = trainings.on_task()
+    for steps in (100, 4000):
+        session = training.Session(tmp_path, checkpoint_seconds=1e9)
+        training.train(kind.trainer, kind.source, kind.initial(), steps, log_every=100, session=session)
+    small, large = (_size(tmp_path / "checkpoints" / str(steps)) for steps in (100, 4000))
+    assert large < small + 2000  # the history has 3,900 more steps of two seeds, 29 bytes each
+    assert (tmp_path / "history").stat().st_size > 3900 * 2 * 29
+
+
 def test_one_written_by_another_config_is_rejected(ended: Path) -> None:
     with pytest.raises(training.CheckpointError, match=r"written by another config: size: 4 there, 5 here"):
         trainings.train(trainings.on_task(), training.Session(ended, {"size": 5}))
@@ -110,9 +159,9 @@ def test_one_with_arrays_of_another_type_is_rejected_and_stays(ended: Path, tmp_
 def test_one_in_another_format_is_rejected(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     shutil.copytree(ended, folder)
-    monkeypatch.setattr("rnn_jax.training.checkpoints.FORMAT", 3)
+    monkeypatch.setattr("rnn_jax.training.checkpoints.FORMAT", 4)
     with pytest.raises(
-        training.CheckpointError, match=r"has format 2, .* format 3 only: .*start again in another folder"
+        training.CheckpointError, match=r"has format 3, .* format 4 only: .*start again in another folder"
     ):
         trainings.train(trainings.on_task(), trainings.session(folder))
 
@@ -165,6 +214,18 @@ def test_the_last_good_checkpoint_stays_if_the_next_cannot_be_written(tmp_path: 
     assert trainings.train(kind, trainings.session(tmp_path, until=4)) is None
     message = r"a checkpoint could not be written: File too large; the last good one is that of step 4$"
     with _no_file_longer_than(2500), pytest.raises(training.CheckpointError, match=message):
+        trainings.train(kind, trainings.session(tmp_path))
+    progress = trainings.train(kind, trainings.session(tmp_path))
+    assert progress is not None
+    trainings.assert_same(progress, trainings.whole("task"))
+
+
+def test_the_error_says_so_if_a_log_cannot_be_written(tmp_path: Path) -> None:
+    kind = trainings.on_task()
+    assert trainings.train(kind, trainings.session(tmp_path, until=2)) is None
+    message = rf"{tmp_path}: cannot be written: File too large$"
+    size = (tmp_path / "history").stat().st_size
+    with _no_file_longer_than(size + 10), pytest.raises(training.CheckpointError, match=message):
         trainings.train(kind, trainings.session(tmp_path))
     progress = trainings.train(kind, trainings.session(tmp_path))
     assert progress is not None

@@ -4,6 +4,8 @@
     FOLDER/STEP/host    arrays on the host
     FOLDER/STEP/notes   JSON: format, config, package versions, type and SHA-256 digest of every array
 
+The metrics of the steps are not in it: they stand in the run's history (`history_log`), of which it has the mark.
+
 A checkpoint of another format than `FORMAT` is rejected, not converted: it holds a training to resume, and other code
 would not resume it as it started. To keep parameters beyond a version, export them (`interop`, safetensors).
 """
@@ -16,7 +18,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +26,13 @@ import numpy as np
 
 from rnn_jax.trees import listed, named_leaves
 
-FORMAT = 2
+FORMAT = 3
 # One save at a time in a process: orbax 0.12.8 numbers temporary folders for all threads, and its own asynchronous
 # saves of two parallel trainings took each other's folders.
 _SAVER = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
 _PACKAGES = ("jax", "jaxlib", "optax")  # other versions of these may change the last bits of a resumed training
+
+Restored = TypeVar("Restored")
 
 
 class CheckpointError(Exception):
@@ -67,14 +71,16 @@ class Checkpoints:
         except OSError as error:
             raise CheckpointError(f"{folder}: no checkpoints can be written there: {error.strerror}") from error
 
-    def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
+    def restore(self, like: Any, complete: Callable[[Any, dict[str, Any]], Restored]) -> Restored | None:
         """Restores the latest checkpoint that is not corrupt, and deletes corrupt ones after it.
 
         Args:
           like: state with the structure, shapes and shardings to restore.
+          complete: function of the state and the host's arrays that returns the result; if it raises an error, the
+            checkpoint is corrupt.
 
         Returns:
-          The state and the host's arrays; None if there is no checkpoint.
+          The result; None if there is no checkpoint.
 
         Raises:
           CheckpointError: if it was written by another config or in another format, or all are corrupt.
@@ -82,7 +88,7 @@ class Checkpoints:
         corrupt = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                restored = self._read(step, like)
+                restored = complete(*self._read(step, like))
             except CheckpointError:
                 raise
             except Exception as error:  # orbax and the libraries under it raise nearly anything

@@ -10,7 +10,7 @@ from rnn_jax.training.step import StepMetrics, TrainState
 
 
 class Progress(NamedTuple):
-    """A training so far. A checkpoint holds all of it."""
+    """A training so far; a run's folder holds all of it, the metrics, paces and curves in its history."""
 
     state: RunState  # [seeds, ...]
     best: Any  # parameters [seeds, ...] of each seed's best evaluation; () if none are kept

@@ -1,13 +1,17 @@
-"""The folder of a running training: its checkpoints and its metrics log."""
+"""The folder of a running training: its checkpoints, its history and its metrics log."""
 
+import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from rnn_jax import distributed, files
+from rnn_jax.training import history_log
 from rnn_jax.training.checkpoints import CheckpointError, Checkpoints
 from rnn_jax.training.faults import Faults
+from rnn_jax.training.history_log import HistoryLog
 from rnn_jax.training.metrics_log import MetricsLog
 from rnn_jax.training.progress import Progress
 from rnn_jax.training.session import Session
@@ -27,36 +31,46 @@ class Recorder:
 
     def __init__(self, session: Session, initial: Progress):
         self._session, self.progress, self._saved = session, initial, time.monotonic()
-        self._checkpoints = self._log = None
+        self._checkpoints: Checkpoints | None = None
+        self._logs: tuple[MetricsLog, HistoryLog] | None = None
         if session.folder is None:
             return
-        folder = files.expanded(session.folder)
+        folder, mark = files.expanded(session.folder), history_log.EMPTY
         self._checkpoints = Checkpoints(folder / "checkpoints", session.config, session.keep, session.report)
-        if (restored := self._checkpoints.restore((initial.state, initial.best, initial.good))) is not None:
-            (state, best, good), host = restored
-            self.progress = _with_host_arrays(initial._replace(state=state, best=best, good=good), host)
+
+        def with_records(state: Any, host: dict[str, Any]) -> tuple[Any, dict[str, Any], list[dict[str, Any]]]:
+            return state, host, history_log.read(folder, host["history"])
+
+        states = initial.state, initial.best, initial.good
+        if (restored := self._checkpoints.restore(states, with_records)) is not None:
+            (state, best, good), host, records = restored
+            self.progress = _resumed(initial._replace(state=state, best=best, good=good), host, records)
+            mark = host["history"]
             session.report(f"{session.folder}: resumes at step {self.progress.steps:,}")
         if distributed.is_writer():
-            self._log = MetricsLog(folder, self.progress.steps, session.tensorboard)
+            self._logs = MetricsLog(folder, self.progress.steps, session.tensorboard), HistoryLog(folder, mark)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
-        if self._log is not None:
-            self._log.close()
+        for log in self._logs or ():
+            with contextlib.suppress(OSError):  # closing repeats a write that failed, and has raised its error
+                log.close()
         if self._checkpoints is not None:
             self._checkpoints.close()
 
-    def log(self, progress: Progress, faults: Faults, results: dict[str, np.ndarray]) -> None:
-        """Logs the means of the last chunk, the updates skipped so far, and the evaluation results that are [seeds]."""
-        if self._log is None:
+    def log(self, progress: Progress, faults: Faults) -> None:
+        """Logs the last chunk, the updates skipped so far, and the evaluation that ended it, if one did."""
+        if self._logs is None:
             return
-        chunk = progress.chunks[-1]
-        means = {name: np.mean(getattr(chunk, name), axis=1) for name in ("loss", "grad_norm", "clipped")}
-        numbers = {name: values for name, values in results.items() if values.ndim == 1}
+        metrics, history = self._logs
+        record = _last_record(progress)
+        means = {name: np.mean(record["metrics"][name], axis=1) for name in ("loss", "grad_norm", "clipped")}
+        numbers = {name: values for name, values in record.get("results", {}).items() if values.ndim == 1}
         try:
-            self._log.write(progress.steps, {**means, "skipped": faults.skipped, **numbers})
+            history.append(record)
+            metrics.write(progress.steps, {**means, "skipped": faults.skipped, **numbers})
         except OSError as error:
             raise CheckpointError(f"{self._session.folder}: cannot be written: {error.strerror}") from error
 
@@ -73,35 +87,43 @@ class Recorder:
             self._checkpoints.wait()
 
     def _save(self, checkpoints: Checkpoints, progress: Progress) -> None:
-        if self._log is not None:
-            self._log.sync()
+        mark = history_log.EMPTY  # orbax writes that of the process with the logs
+        if self._logs is not None:
+            for log in self._logs:
+                log.sync()
+            mark = self._logs[1].mark
         losses = progress.chunks[-1].loss
         loss = float(np.nanmean(losses)) if np.isfinite(losses).any() else np.inf
-        state = progress.state, progress.best, progress.good
-        checkpoints.save(progress.steps, state, _host_arrays(progress), loss)
+        host = {
+            "steps": np.array(progress.steps),
+            "good_loss": progress.good_loss,
+            "seconds": np.array(progress.seconds),
+            "history": mark,
+        }
+        checkpoints.save(progress.steps, (progress.state, progress.best, progress.good), host, loss)
         self._saved = time.monotonic()
 
 
-def _host_arrays(progress: Progress) -> dict[str, Any]:
-    """Returns the parts of a progress that are on the host; no array is empty, as orbax refuses those."""
-    arrays: dict[str, Any] = {
-        "steps": np.array(progress.steps),
-        "good_loss": progress.good_loss,
-        "seconds": np.array(progress.seconds),
-        "paces": progress.paces,
-        "history": progress.history._asdict(),
-    }
-    return arrays | ({"eval_steps": progress.eval_steps, "curves": progress.curves} if progress.eval_steps.size else {})
+def _last_record(progress: Progress) -> dict[str, Any]:
+    """Returns what the last chunk added to the history of a progress."""
+    record = {"metrics": progress.chunks[-1]._asdict(), "pace": progress.paces[-1]}
+    if progress.eval_steps.size and progress.eval_steps[-1] == progress.steps:
+        record["results"] = {name: values[:, -1] for name, values in progress.curves.items()}
+    return record
 
 
-def _with_host_arrays(progress: Progress, host: dict[str, Any]) -> Progress:
-    """Returns the progress with the parts that `_host_arrays` gave."""
+def _resumed(progress: Progress, host: dict[str, Any], records: Sequence[dict[str, Any]]) -> Progress:
+    """Returns the progress with the parts that a checkpoint has on the host, and the records of its history."""
+    chunks = tuple(StepMetrics(**record["metrics"]) for record in records)
+    ends = np.cumsum([chunk.loss.shape[1] for chunk in chunks])
+    evaluated = ["results" in record for record in records]
+    results = [record["results"] for record in records if "results" in record]
     return progress._replace(
         good_loss=host["good_loss"],
         steps=int(host["steps"]),
         seconds=float(host["seconds"]),
-        paces=host["paces"],
-        chunks=(StepMetrics(**host["history"]),),
-        eval_steps=host.get("eval_steps", progress.eval_steps),
-        curves=dict(host.get("curves", {})),
+        paces=np.array([record["pace"] for record in records]),
+        chunks=chunks,
+        eval_steps=ends[evaluated],
+        curves={name: np.stack([each[name] for each in results], axis=1) for name in (results[0] if results else ())},
     )

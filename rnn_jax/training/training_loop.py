@@ -95,7 +95,7 @@ def train(
             if evaluate is not None and (count == until_eval or progress.steps == steps):
                 results = {name: np.asarray(values) for name, values in evaluate(progress).items()}
                 progress = _with_results(progress, results, best_by)._replace(seconds=elapsed())
-            recorder.log(progress, faults, results)
+            recorder.log(progress, faults)
             session.advance(count)
             ended = bool(results and stop_if is not None and stop_if(progress))
             recorder.save_if_due(progress)
