@@ -50,7 +50,7 @@ def test_one_of_two_killed_the_other_stops_and_a_restart_ends_as_one_process(tmp
     second.send_signal(signal.SIGKILL)
     _, errors = first.communicate(timeout=SOON)
     second.communicate()
-    assert first.returncode == 1
+    assert first.returncode == 1, errors
     assert "error: process 0 of 2 has lost another one, and stops; start all of them again" in errors
     first, second = _start_two(folder)
     printed, errors = first.communicate(timeout=300)
