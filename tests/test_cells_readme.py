@@ -11,6 +11,9 @@ from rnn_jax import CELLS
 from rnn_jax.engines.newton_linear import Steps, kind
 
 SIZE = 64  # D = H of the table
+SOURCE = re.compile(
+    r"\([^()]*(abstract|authors' repository|(table|figure|section|theorem) \d|[A-Z][^()]* \d{4})[^()]*\)"
+)
 TABLE = Path(__file__).parents[1] / "rnn_jax" / "cells" / "README.md"
 JACOBIANS = {"full": "dense", "blocks": "blocks", "diagonal": "diagonal"}
 
@@ -56,3 +59,8 @@ def test_every_row_names_its_equation_and_paper() -> None:
         assert re.match(r"[a-zCS]_t ?[=:]|as `", equation), name
         assert re.search(r"\d{4}", paper), name
         assert claim, name
+
+
+def test_every_claim_names_its_source() -> None:
+    claims = {name: columns[-1] for name, columns in rows().items()}
+    assert [name for name, claim in claims.items() if not SOURCE.search(claim) and not claim.startswith("as `")] == []

@@ -1,4 +1,4 @@
-"""Antisymmetric RNN, Chang et al. 2019 (arXiv:1902.09689), eq. 8 and, with a gate, eq. 9 and 10.
+"""Antisymmetric RNN, Chang et al. 2019 (arXiv:1902.09689), eq. 12 and, with a gate, eq. 13.
 
 h_t = h_{t-1} + epsilon tanh(h_{t-1} (A - gamma I) + x_t W + b),      A = -A^T
 
@@ -38,10 +38,9 @@ class AntisymmetricWeights(NamedTuple):
 class AntisymmetricRNN(SplitCell):
     """AntisymmetricRNN; the state and the output are h [*batch, H].
 
-    The paper writes A = W - W^T and counts n (n - 1) / 2 parameters, those of a triangular W, as here. It searches
-    epsilon in {0.01, 0.1, 1}, gamma from 0 to 0.1 and recurrent_std from 0 to 16 for each task, and names no default.
-    Initially w_i ~ N(0, 1 / D), a ~ N(0, recurrent_std^2 / H), b = 0 (appendix C). Claimed (table 2): sequential MNIST
-    98.0 %, permuted 95.8 %, with 10 thousand parameters.
+    The paper writes A = W - W^T and counts n (n - 1) / 2 parameters, those of a triangular W, as here. Initialisation
+    and defaults are ours: w_i ~ N(0, 1 / D), a ~ N(0, recurrent_std^2 / H), b = 0. Claimed: sequential MNIST 98.0 %,
+    permuted 95.8 %, with 10 thousand parameters (table 1); noise-padded CIFAR-10 48.3 % (table 2).
 
     >>> cell = AntisymmetricRNN(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))
@@ -116,8 +115,8 @@ class GatedAntisymmetricRNN(AntisymmetricRNN):
         z_t = sigmoid(h_{t-1} (A - gamma I) + x_t W_z + b_z)
         h_t = h_{t-1} + epsilon z_t * tanh(h_{t-1} (A - gamma I) + x_t W_h + b_h)
 
-    State, initialisation, arguments and errors are those of `AntisymmetricRNN`. Claimed (table 2): sequential MNIST
-    98.8 %, permuted 93.1 %.
+    State, initialisation, arguments and errors are those of `AntisymmetricRNN`. Claimed: sequential MNIST 98.8 %,
+    permuted 93.1 % (table 1); noise-padded CIFAR-10 54.7 %, an LSTM 11.6 % (table 2).
     """
 
     def init(self, key: jax.Array) -> AntisymmetricParams:

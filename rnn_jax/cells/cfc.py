@@ -36,9 +36,9 @@ class CfC(Cell):
 
     The paper's gate is sigmoid(-f t), as here; the authors' code has two heads for it, sigmoid(f_1 t + f_2), which are
     one for steps of equal length. Depth, width and activation of the backbone are chosen by task in the paper; here it
-    has one layer of LeCun's tanh. Weights start as Glorot's uniform distribution, biases as PyTorch's, as in that code.
-    Claimed: trained and run one to five orders of magnitude faster than networks with a differential equation's solver
-    (abstract).
+    has one layer of LeCun's tanh. Weights start as Glorot's uniform distribution (in that code times a gain chosen by
+    task), biases as PyTorch's. Claimed: trained and run one to five orders of magnitude faster than networks with a
+    differential equation's solver (abstract).
 
     >>> cell = CfC(input_size=2, hidden_size=3, backbone_size=8)
     >>> params = cell.init(jax.random.key(0))

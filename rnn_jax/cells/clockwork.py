@@ -45,9 +45,9 @@ class ClockworkState(NamedTuple):
 class ClockworkRNN(SplitCell):
     """Clockwork RNN; the state is (h, t), the output h [*batch, H].
 
-    All weights start as N(0, 0.1^2); biases are zero here. The paper saves the products of modules that do not run,
+    Weights start as N(0, 0.1^2), biases as zero: our choice. The paper saves the products of modules that do not run,
     which is not done here: all are computed, as on a batch of sequences they must be if resets move their clocks apart.
-    Claimed (table 2): spoken words of TIMIT at a lower error than an RNN or an LSTM of as many parameters.
+    Claimed: better than an RNN and an LSTM at generating audio and at classifying spoken words of TIMIT (abstract).
 
     >>> cell = ClockworkRNN(input_size=2, hidden_size=6, periods=(1, 2, 4))
     >>> params = cell.init(jax.random.key(0))

@@ -38,9 +38,9 @@ class CoRNNState(NamedTuple):
 class CoRNN(SplitCell):
     """coRNN of H oscillators; the state is (y, z), the output y [*batch, H].
 
-    Defaults are those of the authors' code for sequential MNIST; it has 0.06, 66 and 15 for the adding problem. All
-    parameters start as U(-k, k) with k = (D + 2H)^-1/2, one PyTorch layer over (x, z, y). Claimed: bounded hidden
-    states and gradients; the adding problem at T = 5,000, sequential MNIST 99.4 %, permuted 97.3 %.
+    Defaults are those of the authors' code for sequential MNIST; it has 0.076, 0.4 and 8 for the permuted one, 0.06, 66
+    and 15 for the adding problem. All parameters start as U(-k, k) with k = (D + 2H)^-1/2, one PyTorch layer over (x,
+    z, y). Claimed: sequential MNIST 99.4 %, permuted 97.3 % (authors' repository).
 
     >>> cell = CoRNN(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))

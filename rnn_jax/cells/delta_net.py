@@ -83,8 +83,9 @@ class DeltaNet(DeltaRule):
     Lengths of keys and queries are sqrt(|k|^2 + 1e-6), as in the authors' code, so that a vector of zeros has one.
     Short convolutions before keys, values and queries, the normalisation of the output and the layer that mixes the
     heads are no part of the cell. `Associative` takes T products of matrices [K, K]; the paper's own algorithm works on
-    chunks. Claimed: multi-query associative recall without errors in its hardest setting (synthetic benchmarks), and a
-    language model of 1.3 billion parameters better than Mamba and GLA (abstract).
+    chunks. Weights start as LeCun's here; in the authors' library as Xavier's uniform ones of gain 2^-2.5, before a
+    normalised output. Claimed: multi-query associative recall without errors in its hardest setting (synthetic
+    benchmarks), and a language model of 1.3 billion parameters better than Mamba and GLA (abstract).
 
     >>> cell = DeltaNet(input_size=2, hidden_size=6, heads=2)
     >>> params = cell.init(jax.random.key(0))

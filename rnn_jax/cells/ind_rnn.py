@@ -30,9 +30,11 @@ class IndRNNParams(NamedTuple):
 class IndRNN(SplitCell):
     """IndRNN with ReLU; the state and the output are h [*batch, H].
 
-    The paper initialises u with U(0, 1), so that units remember differently; if only the last output is read, in a
-    narrow range at 1. It keeps |u| <= 2^(1/T) by clipping u after each update, which is no part of the cell: an optax
-    projection. Claimed: the adding problem at T = 5,000, sequential MNIST at 99 % (6 layers, batch normalisation).
+    The authors' code draws u from U(0, 1), so that units remember differently; in the last layer, if only its last
+    output is read, from a narrow range at 1. For adding it draws w_i from N(0, 0.001^2); the default here is ours. It
+    keeps |u| <= 2^(1/T) by clipping u before each update, which is no part of the cell: an optax projection. Claimed:
+    sequences of over 5,000 steps (abstract); sequential MNIST 99.0 %, permuted 96.0 % (as quoted by Gu et al. 2022,
+    arXiv:2111.00396, table 12).
 
     >>> cell = IndRNN(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))

@@ -1,5 +1,5 @@
 """Leaky units, the continuous-time recurrent network by Euler steps: Mozer 1992, "Induction of multiscale temporal
-structure"; Funahashi & Nakamura 1993; Tallec & Ollivier 2018 (arXiv:1804.11188), eq. 6, with a learned rate.
+structure"; Funahashi & Nakamura 1993; Tallec & Ollivier 2018 (arXiv:1804.11188), eq. 5, with a learned rate.
 
     h_t = (1 - alpha) * h_{t-1} + alpha * act(x_t W_i + h_{t-1} W_h + b),      alpha = sigmoid(a)
 
@@ -32,7 +32,7 @@ class LeakyRNN(SplitCell):
     """CT-RNN with a learned rate for each unit; the state and the output are h [*batch, H].
 
     Mozer's rates are constants that differ between units, Funahashi & Nakamura have one time constant; Tallec and
-    Ollivier learn alpha, as here, and show that it makes a network invariant to a uniform change of speed.
+    Ollivier learn one alpha for all units. Claimed: invariance to a uniform change of speed (there, section 1).
 
     >>> cell = LeakyRNN(input_size=2, hidden_size=3, update_bias=initializers.Chrono(max_lag=100))
     >>> params = cell.init(jax.random.key(0))

@@ -31,8 +31,8 @@ class MGU(Cell):
     """MGU; the state and the output are h [*batch, H].
 
     The second product reads the gate, as in `GRUResetBefore`, so it defines `step`. The paper calls f the forget gate,
-    though at f = 1 everything is replaced. It states no initialisation; that of this library's `GRU` is used. Claimed:
-    accuracy as a GRU's on the adding problem, IMDB, MNIST and Penn Treebank, with fewer parameters (abstract).
+    though at f = 1 everything is replaced. Initialisation is that of this library's `GRU`. Claimed: accuracy as a
+    GRU's with fewer parameters and faster training (abstract).
 
     >>> cell = MGU(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))

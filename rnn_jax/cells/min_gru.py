@@ -33,7 +33,8 @@ class MinGRU(LinearCell):
     The paper solves it over log h, because it divides by products of all coefficients so far. `Associative` multiplies
     coefficients of neighbouring steps, all in (0, 1), and divides by nothing, so h itself is stable. z is the share
     *replaced*, as in the paper (in this library's `GRU` it is the share kept). The state before the first step is zero;
-    an h_0 of the paper's parallel code means g(h_0). The state and the output are h [*batch, H].
+    an h_0 of the paper's parallel code means g(h_0). The state and the output are h [*batch, H]. Claimed: selective
+    copying of 4,096 steps, 99.5 % with three layers (table 1, as quoted by others).
 
     >>> import rnn_jax
     >>> cell = MinGRU(input_size=2, hidden_size=3)
@@ -48,8 +49,8 @@ class MinGRU(LinearCell):
       update_bias: initial b_z. A number, or `Chrono(max_lag)`, which draws -b_z (Tallec & Ollivier 2018).
       input_init: initialiser of each gate's block [D, H] of w_i.
       negative_eigenvalues: whether 1 - 2 z_t, in (-1, 1), takes the place of 1 - z_t: a sign that an input flips,
-        without which no linear recurrence computes parity (Grazzi et al. 2025, arXiv:2411.12537, theorem 1). At
-        b_z = 0 it starts as 0, and as 0.9 at -3. States may be negative then.
+        without which no linear recurrence of real eigenvalues computes parity (Grazzi et al. 2025, arXiv:2411.12537,
+        theorem 1). At b_z = 0 it starts as 0, and as 0.9 at -3. States may be negative then.
 
     Raises:
       ValueError: if a size is not a positive integer.

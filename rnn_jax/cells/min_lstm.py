@@ -35,7 +35,8 @@ class MinLSTM(LinearCell):
 
     The gates are normalised by their logarithms, f' = sigmoid(log f - log i): the ratio is right even if both gates are
     so far closed that they are zero in floating point. Solution and initial state are as in `MinGRU`. The state and the
-    output are h [*batch, H].
+    output are h [*batch, H]. Claimed: selective copying of 4,096 steps, 96.0 % with three layers (table 1, as
+    quoted by others).
 
     >>> cell = MinLSTM(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))
@@ -45,8 +46,8 @@ class MinLSTM(LinearCell):
     Args:
       input_size: D.
       hidden_size: H.
-      forget_bias: initial b_f. A number (zero in the paper, which finds that larger ones train faster), or
-        `Chrono(max_lag)`, which draws b_f and sets b_i = -b_f (Tallec & Ollivier 2018).
+      forget_bias: initial b_f. A number, or `Chrono(max_lag)`, which draws b_f and sets b_i = -b_f (Tallec &
+        Ollivier 2018).
       input_init: initialiser of each gate's block [D, H] of w_i.
 
     Raises:

@@ -36,7 +36,7 @@ class RHN(Cell):
     of the authors' code for Penn Treebank: weights U(-0.04, 0.04) for hundreds of units, transform bias -2 (-4 for
     text8 and enwik8), and depth 4 (10 in the best models); b_n, drawn like the weights there, is zero here. Claimed:
     Penn Treebank perplexity 90.6 at depth 1 and 65.4 at depth 10 with as many parameters, 1.27 bits a character on
-    text8 and enwik8 (abstract).
+    text8 and enwik8 (abstract and authors' repository).
 
     >>> cell = RHN(input_size=2, hidden_size=3, depth=2)
     >>> params = cell.init(jax.random.key(0))

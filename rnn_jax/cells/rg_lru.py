@@ -39,8 +39,9 @@ class RGLRU(LinearCell):
     linear layer that stands before it in the paper's block, and the gates read x_t. With W_u = I it is the paper's.
     Initially sigmoid(Lambda)^8 is uniform in [0.9, 0.999], as the paper has it (the authors' code draws sigmoid(Lambda)
     from a ring of these radii). The paper writes log a_t = -8 softplus(Lambda) r_t, which with a = sigmoid(Lambda) is
-    softplus(-Lambda): another sign of Lambda. Claimed: language models (Hawk, Griffin) that extrapolate to longer
-    sequences than those trained on (section 6.1).
+    softplus(-Lambda): another sign of Lambda. The authors' code does not scale the first input of a sequence; here,
+    as in the equation, it is scaled. Claimed: language models (Hawk, Griffin) that extrapolate to sequences at least 4
+    times as long as those trained on (section 6.1).
 
     >>> cell = RGLRU(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))
@@ -52,8 +53,9 @@ class RGLRU(LinearCell):
       hidden_size: H.
       input_init: initialiser of each block [D, H] of w_i.
       negative_eigenvalues: whether h_{t-1} is multiplied by 2 a_t - 1, in (-1, 1), in place of a_t: a sign that an
-        input flips, without which no linear recurrence computes parity (Grazzi et al. 2025, arXiv:2411.12537, theorem
-        1). The input's scale stays that of a_t, else a unit with |2 a_t - 1| = 1 would read nothing.
+        input flips, without which no linear recurrence of real eigenvalues computes parity (Grazzi et al. 2025,
+        arXiv:2411.12537, theorem 1). The input's scale stays that of a_t, else a unit with |2 a_t - 1| = 1 would read
+        nothing.
 
     Raises:
       ValueError: if a size is not a positive integer.

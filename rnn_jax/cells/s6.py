@@ -47,10 +47,10 @@ class S6(LinearCell):
 
     In the paper all of it reads u_t, which Mamba's block makes of x_t by a linear layer, a short convolution and SiLU;
     here that layer alone is part of the cell, and the rest reads x_t. With W_u = I it is the paper's. A is discretised
-    by the exponential, as in its equation 4, and B by dt B, as in the authors' code. The paper's initial values: A =
-    -1..N in every channel ("S4D-Real"), softplus(b_dt) log-uniform in [0.001, 0.1], W_dt uniform within R^-1/2, D = 1.
-    Claimed: selective copying of 4,096 steps, 99.8 % in Mamba's block and 97.0 % without gates (table 1); induction
-    heads trained at 256 steps and solved at 1,000,000 (table 2).
+    by the exponential, as in its equation 4, and B by dt B, as in the authors' code. Initially, as in the paper, A =
+    -1..N in every channel ("S4D-Real") and softplus(b_dt) is log-uniform in [0.001, 0.1]; as in the code, W_dt is
+    uniform within R^-1/2 and D = 1. Claimed: selective copying of 4,096 steps, 99.8 % in Mamba's block and 97.0 %
+    without gates (table 1); induction heads trained at 256 steps and solved at 1,000,000 (table 2).
 
     >>> cell = S6(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))
@@ -64,7 +64,8 @@ class S6(LinearCell):
       dt_rank: R; None means H / 16, rounded up, as in the paper.
       input_init: initialiser of each block of w_i, and of w_c.
       negative_eigenvalues: whether 2 exp(dt A) - 1, in (-1, 1), takes the place of exp(dt A): a sign that an input
-        flips, without which no linear recurrence computes parity (Grazzi et al. 2025, arXiv:2411.12537).
+        flips, without which no linear recurrence of real eigenvalues computes parity (Grazzi et al. 2025,
+        arXiv:2411.12537, theorem 1).
 
     Raises:
       ValueError: if a size is not a positive integer.

@@ -48,12 +48,12 @@ class SLSTM(SplitCell):
 
     A unit reads the units of its head: R is block-diagonal. The paper's models have 4 heads. Its forget gate is a
     sigmoid or an exponential; here, as in the authors' code, a sigmoid. At the first step, where n_{t-1} is 0, m_t is
-    log i_t, so n_t is at least 1 from then on. Initialisation is that of the authors' code: W of variance 2 / (5 D), R
-    and biases 0, but b_f from 5 to -7 over the units of a head. As c, n and m make sense together only, with n of at
-    least 0, a `Zoneout` is for h alone (rates `SLSTMState(0.1, 0.0, 0.0, 0.0)`), and the initial state is not for
-    `LearnedInitialState`: else |h| may exceed 1. The convolution, normalisation and projections of an xLSTM block are
-    not part of the cell. Claimed: it learns to track a state, such as parity, which Transformers and state space models
-    do not (section 4.1).
+    log i_t, so n_t is at least 1 from then on. Initialisation is that of the authors' code: W of variance 2 / (5 D)
+    (there block-diagonal, too), R and biases 0, but b_f from 5 to -7 over the units of a head. As c, n and m make sense
+    together only, with n of at least 0, a `Zoneout` is for h alone (rates `SLSTMState(0.1, 0.0, 0.0, 0.0)`), and the
+    initial state is not for `LearnedInitialState`: else |h| may exceed 1. The convolution, normalisation and
+    projections of an xLSTM block are not part of the cell. Claimed: it learns to track a state, such as parity, which
+    Transformers and state space models do not (section 4.1, figure 4).
 
     >>> cell = SLSTM(input_size=2, hidden_size=4, heads=2)
     >>> params = cell.init(jax.random.key(0))

@@ -46,7 +46,7 @@ class WordProblem(Strings):
     the last one: the product of all, the first element applied first. In the paper every prefix has a target.
 
     Z5, the sum of digits modulo 5, is counting: a regular language that a diagonal linear recurrence follows only with
-    complex or negative eigenvalues (Grazzi et al. 2024, arXiv:2411.12537). A5, the 60 even permutations of five
+    complex or negative eigenvalues (Grazzi et al. 2025, arXiv:2411.12537). A5, the 60 even permutations of five
     letters, is not solvable: its words need a nonlinear recurrence, or one with dense transitions, at every length.
 
     Baseline: guessing among the group's n elements, ln n nats. Solved (criterion of this project): 99 % accuracy on the
