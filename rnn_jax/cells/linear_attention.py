@@ -116,8 +116,8 @@ class HGRN2(ForgettingMemory):
 
     The paper calls the query, SiLU(x_t W_q), an output gate. Its lower bounds of the forget gate are learned, one for
     each layer, and rise from 0 in the lowest one; here the bound is a number. The normalisation of the output and the
-    layer that mixes the heads are no part of the cell. Claimed: a larger state than HGRN's vector without more
-    parameters (authors' repository).
+    layer that mixes the heads are no part of the cell. Claimed: better than HGRN, of vector states, in language
+    modelling, image classification and the Long Range Arena (abstract of the first version).
 
     >>> cell = HGRN2(input_size=2, hidden_size=6, heads=2)
     >>> params = cell.init(jax.random.key(0))

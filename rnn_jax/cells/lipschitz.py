@@ -42,7 +42,7 @@ class LipschitzRNN(SplitCell):
     are those of the code's last README for both MNIST tasks (before it, epsilon 0.01 and beta 0.65, permuted 0.8), but
     recurrent_std, which was 6 to 32 in its commands, is a third-party port's. m ~ N(0, (recurrent_std / H)^2), w_i is
     Glorot's normal distribution, b = 0. Claimed: sequential MNIST 99.4 %, permuted 96.3 % (as quoted by Gu et al. 2022,
-    arXiv:2111.00396, table 12).
+    arXiv:2111.00396, table 12), noise-padded CIFAR-10 59.0 % (as listed by Papers with Code).
 
     >>> cell = LipschitzRNN(input_size=2, hidden_size=3)
     >>> params = cell.init(jax.random.key(0))

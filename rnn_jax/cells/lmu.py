@@ -54,7 +54,7 @@ class LMU(SplitCell):
 
     A and B are constants. Defaults are those of the authors' code for permuted MNIST, with 212 units. Initially e_x and
     e_h are LeCun's uniform distribution, e_m is zero, the other weights are Glorot's normal one: its defaults. Claimed:
-    permuted MNIST 97.15 % (as quoted by Gu et al. 2022, arXiv:2111.00396, table 12).
+    permuted MNIST 97.15 % (authors' repository).
 
     >>> cell = LMU(input_size=2, hidden_size=3, order=4, theta=10.0)
     >>> params = cell.init(jax.random.key(0))
