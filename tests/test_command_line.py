@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import pytest
 
+from experiments.common import compilation
 from experiments.common.flags import UserError
 from experiments.common.settings import Settings
 
@@ -99,7 +100,7 @@ def test_another_generator_of_random_numbers_is_refused() -> None:
 
 def test_jaxs_own_variables_come_before_ours():
     directory, least = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
-    with Settings().environment():  # the variables are set by conftest.py, or by who runs the tests
+    with compilation.cached(Settings().compilation_cache):  # conftest.py sets the variables, or who runs the tests
         assert jax.config.jax_compilation_cache_dir == directory == os.environ["JAX_COMPILATION_CACHE_DIR"]
         assert jax.config.jax_persistent_cache_min_compile_time_secs == least
 

@@ -19,9 +19,10 @@ from absl import app
 from absl import flags as absl_flags
 
 import experiments
-from experiments.common import flags, terminal
+from experiments.common import compilation, flags, terminal
 from experiments.common.flags import UserError
 from experiments.common.settings import Settings
+from rnn_jax import distributed
 from rnn_jax.mesh import DivisionError
 from rnn_jax.training import CheckpointError
 
@@ -46,7 +47,16 @@ def main(experiment: ModuleType, settings_class: type | None = Settings) -> None
     """
     sys.modules["__main__"].__doc__ = experiment.__doc__
     name = experiment.__name__.rpartition(".")[2]
-    launch(experiment.Config, experiment.QUICK, experiment.run, f"runs/{name}", settings_class=settings_class)
+
+    def run(config: Any, workdir: str, *settings: Any) -> None:
+        show = print if distributed.is_writer() else lambda *_, **__: None
+        cache = settings[0].compilation_cache if settings else compilation.FOLDER
+        show(f"{name}: results in {workdir}, compiled programs in {cache or 'no cache'}", flush=True)
+        with compilation.cached(cache) as programs:
+            experiment.run(config, workdir, *settings)
+        show(programs)
+
+    launch(experiment.Config, experiment.QUICK, run, f"runs/{name}", settings_class=settings_class)
 
 
 def launch(

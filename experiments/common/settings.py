@@ -5,20 +5,13 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from experiments.common import flags, precision, user_code
+from experiments.common import compilation, flags, precision, user_code
 from experiments.common.flags import UserError, setting
 from rnn_jax import distributed, mesh, seeds
-
-# JAX's own variables come first, as without a command line.
-CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
-    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnn_jax"
-)
-CACHED_FROM = 0.3  # seconds of compilation from which a program is worth a file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +40,7 @@ class Settings:
     processes: int | None = setting(None, "Number of processes of the run.", checked=False)
     process: int | None = setting(None, "Index of this process, from 0.", checked=False)
     compilation_cache: str = setting(
-        CACHE, "Folder of compiled programs for this run and later ones; empty turns the cache off."
+        compilation.FOLDER, "Folder of compiled programs for this run and later ones; empty turns the cache off."
     )
 
     def checked(self) -> "Settings":
@@ -66,7 +59,7 @@ class Settings:
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[None]:
-        """Sets up compilation cache, processes and mesh for the whole process while a command line runs.
+        """Sets up processes and mesh for the whole process while a command line runs.
 
         Raises:
           UserError: if a flag's value cannot be used.
@@ -77,10 +70,6 @@ class Settings:
                 f"JAX_DEFAULT_PRNG_IMPL must be {seeds.IMPLEMENTATION}, by which a seed's numbers are the same on any "
                 f"number of devices, got {implementation}"
             )
-        if self.compilation_cache:
-            jax.config.update("jax_compilation_cache_dir", os.path.expanduser(self.compilation_cache))
-            if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-                jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM)
         try:
             shape = None if self.mesh is None else mesh.MeshShape.parse(self.mesh)
             several = (self.coordinator, self.processes, self.process) != (None, None, None)
