@@ -5,11 +5,15 @@ request: a line for each bundle of instructions that start in the same cycle. Wa
 """
 
 import atexit
+import concurrent.futures
 import functools
+import multiprocessing
 import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -26,6 +30,27 @@ def record() -> pathlib.Path:
     atexit.register(folder.cleanup)
     os.environ["LIBTPU_INIT_ARGS"] = f"{os.environ.get('LIBTPU_INIT_ARGS', '')} {_FLAGS.format(folder.name)}".strip()
     return pathlib.Path(folder.name)
+
+
+def measure(make: Callable[..., jax.stages.Compiled], *args: Any) -> dict[str, int]:
+    """Returns `of` the program that `make(*args)` compiles for a TPU, in a new process and with this one's precision.
+
+    In a new process, because `record` takes a flag of the compiler's start, and several times as long.
+
+    Args:
+      make: function of a module, as it is imported again there.
+      *args: arguments that can be pickled.
+    """
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]  # as JAX documents
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_recorded, precision, make, args).result()
+
+
+def _recorded(precision: str | None, make: Callable[..., jax.stages.Compiled], args: Any) -> dict[str, int]:
+    record()
+    jax.config.update("jax_platforms", "cpu")
+    with jax.default_matmul_precision(precision):
+        return of(make(*args))
 
 
 def of(compiled: jax.stages.Compiled) -> dict[str, int]:

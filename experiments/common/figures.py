@@ -70,10 +70,70 @@ def grouped_bars(
     axis.set_axisbelow(True)
 
 
+def bar_panels(
+    records: Sequence[Mapping[str, Any]],
+    panel: Callable[[Any], tuple[str, str]],
+    group: str,
+    by: str,
+    height: Callable[[Any], float],
+    title: str,
+    columns: int = 1,
+) -> Figure:
+    """Draws panels with groups of bars.
+
+    Args:
+      records: flat records.
+      panel: function from a record to the title of its panel and the label of the vertical axis there.
+      group: template of the label of a record's group.
+      by: field that tells the bars of a group apart.
+      height: function from a record to the height of its bar.
+      title: title of the figure.
+      columns: number of panels in a row.
+    """
+    panels: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
+    for record in records:
+        panels.setdefault(panel(record), {})[record[by], group.format_map(record)] = height(record)
+    rows, names = -(-len(panels) // columns), list(dict.fromkeys(record[by] for record in records))
+    figure = plotting.figure((2 + 7 * columns, 1 + 3.2 * rows))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, ((heading, ylabel), heights) in zip(axes, panels.items(), strict=True):
+        groups = list(dict.fromkeys(label for _, label in heights))
+        grouped_bars(axis, groups, {name: [heights.get((name, label), np.nan) for label in groups] for name in names})
+        axis.set(title=heading, ylabel=ylabel)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def lines(
+    axis: Axes, records: Sequence[Mapping[str, Any]], by: str, x: str, y: str, scale: float = 1, log: bool = True
+) -> None:
+    """Draws field `y` times `scale` over field `x`, which has a logarithmic scale, with a line for each value of `by`.
+
+    Args:
+      axis: where to draw.
+      records: flat records.
+      by: field that tells the lines apart.
+      x: field on the horizontal axis.
+      y: field on the vertical axis.
+      scale: factor of `y`.
+      log: whether the vertical axis has a logarithmic scale, too; otherwise it starts at zero.
+    """
+    for marker, name in zip("osv^DPX*", dict.fromkeys(record[by] for record in records), strict=False):
+        line = [record for record in records if record[by] == name]
+        axis.plot([r[x] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
+    axis.set(xlabel="T (steps)" if x in ("steps", "length") else x, xscale="log", yscale="log" if log else "linear")
+    axis.set_xticks([], minor=True)
+    places = list(dict.fromkeys(record[x] for record in records))
+    axis.set_xticks(places, places)
+    axis.set_ylim(bottom=None if log else 0)
+    axis.grid(alpha=0.3, which="both")
+
+
 def curves(
     by: str, x: Sequence[str], y: str, title: str, ylabel: str, scale: float = 1, log: bool = True
 ) -> Callable[[Sequence[Mapping[str, Any]]], Figure]:
-    """Returns a drawing of records: field `y` times `scale` over each field of `x`, and a line for each value of `by`.
+    """Returns a drawing of records: a panel with `lines` for each field of `x`.
 
     Records of several sweeps have a field `over`, which names the `x` of theirs.
     """
@@ -82,16 +142,7 @@ def curves(
         figure = plotting.figure((1 + 6.5 * len(x), 4.8))
         axes = figure.subplots(1, len(x), squeeze=False)[0]
         for axis, field in zip(axes, x, strict=True):
-            sweep = [record for record in records if record.get("over", field) == field]
-            for marker, name in zip("osv^DPX*", dict.fromkeys(record[by] for record in sweep), strict=False):
-                line = [record for record in sweep if record[by] == name]
-                axis.plot([r[field] for r in line], [r[y] * scale for r in line], marker=marker, label=name)
-            axis.set(xlabel="T (steps)" if field == "steps" else field, xscale="log", yscale="log" if log else "linear")
-            axis.set_xticks([], minor=True)
-            places = list(dict.fromkeys(record[field] for record in sweep))
-            axis.set_xticks(places, places)
-            axis.set_ylim(bottom=None if log else 0)
-            axis.grid(alpha=0.3, which="both")
+            lines(axis, [r for r in records if r.get("over", field) == field], by, field, y, scale, log)
         axes[0].set_ylabel(ylabel)
         axes[0].legend(frameon=False)
         figure.suptitle(title.format(**records[0]))

@@ -1,5 +1,6 @@
 """A layer with given weights, inputs and loss as calls that can be compared and timed: forward, and with gradients."""
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,23 @@ class Data(NamedTuple):
     loss_weights: jax.Array  # [T, B, H]; the loss is sum(outputs * loss_weights)
 
 
+class Layer(NamedTuple):
+    """A layer of a JAX library: a pure function from (params, xs) to outputs, with its parameters or their shapes."""
+
+    apply: Callable[[Any, jax.Array], Any]
+    params: Any
+    batch_first: bool = False
+
+    def loss_and_gradients(self, params: Any, xs: jax.Array, loss_weights: Any) -> Any:
+        """Returns the loss, sum(outputs * loss_weights), and its gradients of the parameters and the inputs."""
+
+        def loss(params: Any, xs: jax.Array) -> jax.Array:
+            outputs = self.apply(params, xs)
+            return jax.tree.reduce(operator.add, jax.tree.map(lambda y, w: jnp.sum(y * w), outputs, loss_weights))
+
+        return jax.value_and_grad(loss, argnums=(0, 1))(params, xs)
+
+
 class Programs(NamedTuple):
     """The calls of a layer in one library; they return when their work is done."""
 
@@ -25,7 +43,7 @@ class Programs(NamedTuple):
     forward_backward: Callable[[], Any]  # returns gradients of the loss: of the parameters, and last of the inputs
     numpy: Callable[[Any], np.ndarray]  # converts outputs, or gradients of the inputs, to time-major float32
     other: tuple[Cell, Any] | None = None  # cell and parameters that a library computes in place of those given
-    layer: tuple[Callable[..., Any], Any, bool] | None = None  # of a JAX library: arguments of `jax_programs`
+    layer: Layer | None = None  # of a JAX library
 
     def outputs(self) -> np.ndarray:
         return self.numpy(self.forward())
@@ -54,14 +72,12 @@ def jax_programs(
     def transpose(a: jax.Array) -> jax.Array:
         return jnp.swapaxes(a, 0, 1) if batch_first else a
 
-    def loss(params: Any, xs: jax.Array, loss_weights: jax.Array) -> jax.Array:
-        return jnp.sum(apply(params, xs) * loss_weights)
-
+    layer = Layer(apply, params, batch_first)
     xs, loss_weights = transpose(data.xs), transpose(data.loss_weights)
-    forward, gradient = jax.jit(apply), jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    forward, gradient = jax.jit(apply), jax.jit(layer.loss_and_gradients)
     return Programs(
         lambda: jax.block_until_ready(forward(params, xs)),
         lambda: jax.block_until_ready(gradient(params, xs, loss_weights))[1],
         lambda a: np.asarray(transpose(a), np.float32),
-        layer=(apply, params, batch_first),
+        layer=layer,
     )

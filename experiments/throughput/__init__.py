@@ -30,9 +30,9 @@ from rich.progress import Progress
 from experiments import peers
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.settings import Settings, with_precision
+from experiments.common.tables import Record, select
 from experiments.throughput import compiled, contestants
 from experiments.throughput.config import PARTS, QUICK, Config
-from experiments.throughput.part import Record, select
 from rnn_jax import plotting
 
 __all__ = ["QUICK", "Config", "run"]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 import rnn_jax
 from experiments.common import figures, timing
+from experiments.common.tables import Records
 from experiments.throughput import part
 
 STEPS, LAYERS = (100, 1000, 10_000), (1, 2, 4, 8)
@@ -16,7 +17,7 @@ BATCH, SIZE = 32, 64
 MAX_REPEATS = 3
 
 
-def _measure(options: part.Options, _: part.Contestants, over: str) -> part.Records:
+def _measure(options: part.Options, _: part.Contestants, over: str) -> Records:
     sizes = [(n, 1) for n in options.lengths(STEPS)] if over == "steps" else [(STEPS[0], n) for n in LAYERS]
     times: dict[tuple[int, int, str], list[float]] = collections.defaultdict(list)
     for repeat in range(min(MAX_REPEATS, options.repeats)):

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import timing
+from experiments.common.tables import Records
 from experiments.throughput import part
 from experiments.throughput.contestants import DEFAULT, unroll_programs
 from experiments.throughput.problem import Problem
@@ -20,7 +21,7 @@ from experiments.throughput.problem import Problem
 NAME = "floor"
 
 
-def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> part.Records:
+def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> Records:
     data = problem.draw(options.seed)
     gates = data.params.w_h.shape[1]
     hs = data.loss_weights  # any numbers will do
@@ -30,11 +31,11 @@ def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> pa
         DEFAULT: unroll_programs(problem.cell, data).forward_backward,
         NAME: lambda: jax.block_until_ready(compiled(data.params.w_i, data.params.w_h, data.xs, hs, dzs)),
     }
-    records = []
-    for name, statistics in timing.compare(calls, options.repeats, options.seconds).items():
-        giga = flops(problem, gates) / statistics["median_ms"] / 1e6
-        records.append({**problem.record(), "contestant": name, "gigaflops_a_second": giga, **statistics})
-    return records
+    times, giga = timing.compare(calls, options.repeats, options.seconds), flops(problem, gates) / 1e9
+    return [
+        {**problem.record(), "contestant": n, "gigaflops_a_second": 1e3 * giga / each["median_ms"], **each}
+        for n, each in times.items()
+    ]
 
 
 def products(w_i: jax.Array, w_h: jax.Array, xs: jax.Array, hs: jax.Array, dzs: jax.Array) -> Any:
@@ -73,7 +74,7 @@ FLOOR = part.Part(
         "BxTxDxH": "shape",
         "{}, ms": ("median_ms", 1),
         "GFLOP/s {}": ("gigaflops_a_second", 1),
-        "share, %": lambda r, records: f"{100 / part.ratio(r, records, 'cell', 'shape', contestant=NAME):.0f}",
+        "share, %": lambda r, records: f"{100 * part.ratio(r, records, 'cell', 'shape', contestant=DEFAULT):.0f}",
     },
     f"share: of {DEFAULT}'s time.",
     by="contestant",

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from experiments.common import timing
-from experiments.common.figures import curves, grouped_bars
+from experiments.common.figures import bar_panels, curves
+from experiments.common.tables import Record, Records, digits, select, values
 from experiments.peers.programs import Programs, differences
 from experiments.throughput import contestants, part
 from experiments.throughput.contestants import DEFAULT, ENGINES, JAX_LIBRARIES, REFERENCE, SCAN
 from experiments.throughput.problem import Problem
-from rnn_jax import Cell, Checkpointed, Scan, plotting
+from rnn_jax import Cell, Checkpointed, Scan
 
 MODES = ("forward", "forward_backward")
 # Largest difference, over the largest value, that rounding explains; in float32 the differences are about 1e-6.
@@ -24,7 +25,7 @@ STEPS = (100, 316, 1000, 3162, 10_000)  # T of `lengths`
 LENGTH_PEERS = ("torch", "linen")
 
 
-def compare(modes: Sequence[str], options: part.Options, compared: part.Contestants, problem: Problem) -> part.Records:
+def compare(modes: Sequence[str], options: part.Options, compared: part.Contestants, problem: Problem) -> Records:
     """Checks that the contestants compute the same on a problem, then times them.
 
     Raises:
@@ -32,7 +33,7 @@ def compare(modes: Sequence[str], options: part.Options, compared: part.Contesta
     """
     data, tolerance = problem.draw(options.seed), TOLERANCES[problem.dtype]
     references: dict[Cell, Programs] = {}
-    checks: dict[str, part.Record] = {}
+    checks: dict[str, Record] = {}
     programs = {name: prepare(problem.cell, data) for name, prepare in compared.items()}
     for name, each in programs.items():
         cell, params = each.other or (problem.cell, data.params)
@@ -55,51 +56,50 @@ def compare(modes: Sequence[str], options: part.Options, compared: part.Contesta
     return records
 
 
-def _measure_length(options: part.Options, libraries: part.Contestants, problem: Problem) -> part.Records:
+def _measure_length(options: part.Options, libraries: part.Contestants, problem: Problem) -> Records:
     checkpointed = functools.partial(contestants.unroll_programs, engine=Checkpointed())
     chosen = {name: libraries[name] for name in LENGTH_PEERS if name in libraries}
     return compare(MODES[1:], options, {**ENGINES, "Checkpointed": checkpointed, **chosen}, problem)
 
 
-def _reference(records: Sequence[part.Record]) -> str:
+def _reference(records: Records) -> str:
     """Returns the contestant whose time is 1: PyTorch, or `Scan` if PyTorch did not take part."""
-    return REFERENCE if part.select(records, contestant=REFERENCE) else SCAN
+    return REFERENCE if select(records, contestant=REFERENCE) else SCAN
 
 
-def _ratio(record: part.Record, records: Sequence[part.Record]) -> float:
+def _ratio(record: Record, records: Records) -> float:
     return part.ratio(record, records, "mode", "cell", "shape", contestant=_reference(records))
 
 
-def _text(record: part.Record, records: Sequence[part.Record]) -> str:
+def _text(record: Record, records: Records) -> str:
     if record["contestant"] == _reference(records):
-        return f"{part.digits(record['median_ms'])} ms"
-    return part.digits(_ratio(record, records)) + "*" * (not record["same_function"])
+        return f"{digits(record['median_ms'])} ms"
+    return digits(_ratio(record, records)) + "*" * (not record["same_function"])
 
 
-def _findings(records: Sequence[part.Record]) -> list[str]:
+def _findings(records: Records) -> list[str]:
     sentences, reference = [], _reference(records)
-    for mode in part.values(records, "mode"):
+    for mode in values(records, "mode"):
         for title, others in {reference: [reference], "the fastest other JAX library": JAX_LIBRARIES}.items():
             subject = f"{mode}, {DEFAULT} against {title}"
-            sentences += part.finding(subject, part.select(records, mode=mode), others, "cell", "shape")
+            sentences += part.finding(subject, select(records, mode=mode), others, "cell", "shape")
     return sentences
 
 
-def _figure(records: Sequence[part.Record]) -> Figure:
+def _figure(records: Records) -> Figure:
     """Draws bars of forward and backward time over the reference's: a panel for each cell, a group for each shape."""
-    reference, cells = _reference(records), part.values(records, "cell")
-    figure = plotting.figure((11, 3.2 * len(cells)))
-    axes = figure.subplots(len(cells), 1, squeeze=False)[:, 0]
-    for axis, cell in zip(axes, cells, strict=True):
-        panel = part.select(records, mode="forward_backward", cell=cell)
-        names = [name for name in part.values(panel, "contestant") if name != reference]
-        bars = {name: [_ratio(r, panel) for r in part.select(panel, contestant=name)] for name in names}
-        grouped_bars(axis, part.values(panel, "shape"), bars)
+    reference = _reference(records)
+    figure = bar_panels(
+        [r for r in select(records, mode="forward_backward") if r["contestant"] != reference],
+        lambda record: (record["cell"], f"time / {reference}'s"),
+        "{shape}",
+        "contestant",
+        lambda record: _ratio(record, records),
+        f"Forward and backward: median time as a multiple of {reference}'s (line), less is faster",
+    )
+    for axis in figure.axes:
         axis.axhline(1, color="black", lw=1)
-        axis.set(title=cell, ylabel=f"time / {reference}'s")
-    axes[-1].set_xlabel("B x T x D x H")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.suptitle(f"Forward and backward: median time as a multiple of {reference}'s (line), less is faster")
+    figure.supxlabel("B x T x D x H")
     return figure
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.common import timing
+from experiments.common.tables import Records
 from experiments.throughput import part
 from rnn_jax import LSTM, Adding, ReadoutModel, training
 
@@ -24,7 +25,7 @@ CHECKPOINTS = {"logged": math.inf, "saved": 0.0}  # seconds between two checkpoi
 CHECKPOINT_SECONDS = 30.0  # by default
 
 
-def _measure(options: part.Options, _: part.Contestants, task: Adding) -> part.Records:
+def _measure(options: part.Options, _: part.Contestants, task: Adding) -> Records:
     trainer = training.Trainer(ReadoutModel(LSTM(2, HIDDEN), 1), BATCH, training.Adam(1e-3), training.ClipByNorm(1.0))
     steps = LOG_EVERY * LOG_POINTS
     key = jax.random.key(options.seed)[None]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 import rnn_jax
 from experiments.common import figures
+from experiments.common.tables import Records
 from experiments.throughput import part
 from rnn_jax import targets
 
@@ -31,7 +32,7 @@ WAYS: dict[str, tuple[rnn_jax.Cell, rnn_jax.engines.Engine]] = {
 }
 
 
-def _measure(_: part.Options, __: part.Contestants, case: tuple[str, int]) -> part.Records:
+def _measure(_: part.Options, __: part.Contestants, case: tuple[str, int]) -> Records:
     way, steps = case
     cell = WAYS[way][0]
     record = {"way": way, "cell": type(cell).__name__, "steps": steps, "batch": BATCH}

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 import rnn_jax
 from experiments.common import figures, timing
+from experiments.common.tables import Records, digits
 from experiments.peers.programs import jax_programs
 from experiments.throughput import part
 from experiments.throughput.problem import Problem
@@ -16,7 +17,7 @@ COUNTS = (1, 2, 4, 8, 16, 32)
 PROBLEM = Problem("lstm", batch=20, steps=100, input_size=32, hidden_size=32)
 
 
-def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> part.Records:
+def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> Records:
     def apply(params: Any, xs: jax.Array) -> jax.Array:
         return rnn_jax.unroll(problem.cell, params, xs)[1]
 
@@ -29,12 +30,11 @@ def _measure(options: part.Options, _: part.Contestants, problem: Problem) -> pa
         data = jax.tree.map(lambda a, n=count: a[:n], all_data)
         for way, mapped, placed in (("vmap", jax.vmap(apply), data), ("over_seeds", spread, place(data))):
             calls[way, count] = jax_programs(mapped, placed.params, placed).forward_backward
-    records = []
-    for (way, count), statistics in timing.compare(calls, options.repeats, options.seconds).items():
-        fields = {"way": way, "devices": jax.local_device_count(), "seeds": count}
-        fields |= {"median_ms_a_seed": statistics["median_ms"] / count}
-        records.append({**problem.record(), **fields, **statistics})
-    return records
+    shared = {**problem.record(), "devices": jax.local_device_count()}
+    return [
+        {**shared, "way": way, "seeds": count, "median_ms_a_seed": each["median_ms"] / count, **each}
+        for (way, count), each in timing.compare(calls, options.repeats, options.seconds).items()
+    ]
 
 
 SEEDS = part.Part(
@@ -44,7 +44,7 @@ SEEDS = part.Part(
     {
         "seeds": "seeds",
         "{}, ms/seed": ("median_ms_a_seed", 1),
-        "{} ratio": lambda r, records: part.digits(part.ratio(r, records, "way", field="median_ms_a_seed", seeds=1)),
+        "{} ratio": lambda r, records: digits(part.ratio(r, records, "way", field="median_ms_a_seed", seeds=1)),
     },
     "ratio: to one seed alone. over_seeds: as the trainer runs seeds. Devices: {devices}.",
     by="way",

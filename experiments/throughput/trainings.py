@@ -10,20 +10,21 @@ In rnn_jax the seeds of a cell are one program, and as many programs run in para
 import concurrent.futures
 import functools
 import itertools
+import operator
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.common import networks, runner, timing
-from experiments.common.figures import grouped_bars
+from experiments.common.figures import bar_panels
+from experiments.common.tables import Records, digits
 from experiments.throughput import part
 from experiments.throughput.contestants import DEFAULT, REFERENCE
 from experiments.throughput.problem import TASKS
-from rnn_jax import initializers, plotting, tasks, training
+from rnn_jax import initializers, tasks, training
 
 HIDDEN, CLIP = 64, training.ClipByNorm(1.0)
 
@@ -59,9 +60,7 @@ def _train_all(library: str, losses: Sequence[Iterator[Any]]) -> float:
         return float(np.mean(list(pool.map(next, losses))))
 
 
-def _measure(
-    options: part.Options, libraries: part.Contestants, case: tuple[Setup, str, Sequence[str]]
-) -> part.Records:
+def _measure(options: part.Options, libraries: part.Contestants, case: tuple[Setup, str, Sequence[str]]) -> Records:
     setup, name, cells = case
     task = tasks.find(name, min(TASKS[name], options.longest))
     models = [networks.make_model(cell, task, HIDDEN) for cell in cells]
@@ -99,18 +98,6 @@ def _measure(
     return records
 
 
-def _figure(records: Sequence[part.Record]) -> Figure:
-    figure = plotting.figure((7.5, 4.2))
-    axis, names = figure.subplots(), part.values(records, "contestant")
-    groups = dict.fromkeys(f"{r['task']}\nT = {r['steps']}" for r in records)
-    bars = {name: [r["sequences_per_second"] for r in part.select(records, contestant=name)] for name in names}
-    grouped_bars(axis, list(groups), bars)
-    axis.set(ylabel="training sequences (1/s)")
-    axis.legend(frameon=False)
-    figure.suptitle("Trainings of the long-dependency benchmark: {cells}, {seeds} seeds each".format(**records[0]))
-    return figure
-
-
 COLUMNS = {
     "task": "task",
     "T": "steps",
@@ -118,7 +105,7 @@ COLUMNS = {
     "seeds": "seeds",
     "ms": ("median_ms", 1),
     "ms/seed": ("median_ms_a_seed", 1),
-    "ratio": lambda r, records: part.digits(part.ratio(r, records, "task", "seeds", contestant=REFERENCE)),
+    "ratio": lambda r, records: digits(part.ratio(r, records, "task", "seeds", contestant=REFERENCE)),
     "sequences/s": ("sequences_per_second", 1),
     "first, s": ("first_call_ms", 1e-3),
     "loss": lambda r, _: f"{r['loss_after'] / r['baseline']:.2f}",
@@ -141,6 +128,13 @@ RECIPES = part.Part(
     "trainings: {cells}, B = {batch}, H = {hidden_size}",
     COLUMNS,
     "ms: {steps_a_call} steps" + CAPTION,
-    figure=_figure,
+    figure=lambda records: bar_panels(
+        records,
+        lambda _: ("", "training sequences (1/s)"),
+        "{task}\nT = {steps}",
+        "contestant",
+        operator.itemgetter("sequences_per_second"),
+        "Trainings of the long-dependency benchmark: {cells}, {seeds} seeds each".format_map(records[0]),
+    ),
     findings=lambda records: part.finding(f"trainings, rnn_jax against {REFERENCE}", records, [REFERENCE], "task"),
 )
