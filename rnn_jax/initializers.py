@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax import checks
 from rnn_jax.static import Static
@@ -39,6 +40,31 @@ def without_initializers(value: Any) -> Any:
         part = f.default if f.metadata.get("init_only") else without_initializers(getattr(value, f.name))
         object.__setattr__(changed, f.name, part)
     return changed
+
+
+def scale_recurrent(cell: Any, params: Any, gain: float) -> Any:
+    """Returns the parameters with those of the recurrent product, W_h for most cells, times a gain.
+
+    >>> from rnn_jax import GRU
+    >>> cell = GRU(2, 3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> scaled = scale_recurrent(cell, params, 2.0)
+    >>> bool(jnp.all(scaled.w_h == 2 * params.w_h)), bool(jnp.all(scaled.w_i == params.w_i))
+    (True, True)
+
+    Args:
+      cell: `SplitCell`, whose `recurrent` shows which parameters these are.
+      params: parameters of the cell.
+      gain: factor.
+
+    Raises:
+      TypeError: if the cell is not a `SplitCell`.
+    """
+    if not getattr(cell, "is_split", False):
+        raise TypeError(f"scale_recurrent: cell must be a SplitCell, which has a recurrent product, got {cell!r}")
+    state = jax.tree.map(jnp.ones_like, cell.initial_state(params))
+    used = jax.grad(lambda p: jnp.sum(cell.recurrent(p, state)))(params)
+    return jax.tree.map(lambda leaf, grad: gain * leaf if np.any(grad != 0) else leaf, params, used)
 
 
 @dataclasses.dataclass(frozen=True)

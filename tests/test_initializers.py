@@ -6,6 +6,7 @@ import pytest
 
 import rnn_jax
 from rnn_jax import initializers
+from tests.known_cells import made
 
 SIZE = 16
 
@@ -43,3 +44,18 @@ def test_a_second_cell_is_drawn_without_compiling(caplog):
     with jax.log_compiles():
         cell.init(jax.random.key(1))
     assert "Compiling" not in caplog.text
+
+
+def test_a_gain_scales_the_recurrent_weights_alone():
+    for cell, recurrent in ((rnn_jax.GRU(2, 4), {"w_h"}), (rnn_jax.CoRNN(2, 4), {"w_y", "w_z"})):
+        params = made(cell)
+        scaled = initializers.scale_recurrent(cell, params, 2.0)
+        changed = {k for k, v in scaled._asdict().items() if np.any(np.asarray(v) != np.asarray(getattr(params, k)))}
+        assert changed == recurrent
+        assert all(np.array_equal(getattr(scaled, name), 2 * getattr(params, name)) for name in recurrent)
+
+
+def test_a_gain_of_a_cell_without_a_recurrent_product_is_refused():
+    cell = rnn_jax.MinGRU(2, 4)
+    with pytest.raises(TypeError, match="cell must be a SplitCell, which has a recurrent product, got MinGRU"):
+        initializers.scale_recurrent(cell, made(cell), 2.0)

@@ -10,10 +10,10 @@ import pytest
 
 import rnn_jax
 from rnn_jax import GRU, LRU, LSTM, Bidirectional, Cell, LinearRNN, MinGRU, Newton, Scan, Stack, VanillaRNN, Zoneout
-from rnn_jax.diagnostics import newton_iterations
+from rnn_jax.diagnostics import newton_errors, newton_iterations
 from rnn_jax.engines import helped, newton_linear
 from rnn_jax.layers import LearnedInitialState
-from tests.known_cells import UserCell
+from tests.known_cells import UserCell, draw, made
 from tests.test_associative import depth, loops
 
 D, H = 3, 4
@@ -274,3 +274,13 @@ def test_blocks_need_components_of_one_size():
     params, xs = cell.init(jax.random.key(0)), drawn(cell, 3, 2)[1]
     with pytest.raises(ValueError, match="Newton: jacobian must be 'diagonal' or 'full' for a ProjectedLSTM"):
         rnn_jax.unroll(cell, params, xs, engine=Newton("blocks"))
+
+
+@pytest.mark.extended
+def test_errors_of_the_iterates_end_at_rounding():
+    cell = GRU(2, 4)
+    errors = newton_errors(cell, made(cell), draw(40, 1, 2))
+    assert len(errors) >= 3
+    assert errors[0] > 0.01
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-5

@@ -12,9 +12,7 @@ from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.newton import cost
 from experiments.newton.config import plan
-from experiments.newton.measurement import iterate_errors, with_gain
-from rnn_jax import GRU, CoRNN, targets
-from tests.known_cells import draw, made
+from rnn_jax import targets
 
 TINY = newton.Config(
     cells=("gru",),
@@ -82,25 +80,6 @@ def test_trainings_by_newton_have_the_losses_of_those_by_scan(finished):
 
 
 @pytest.mark.extended
-def test_errors_of_the_iterates_end_at_rounding():
-    cell = GRU(2, 4)
-    errors = iterate_errors(cell, made(cell), draw(40, 1, 2))
-    assert len(errors) >= 3
-    assert errors[0] > 0.01
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 1e-5
-
-
-def test_a_gain_scales_the_recurrent_weights_alone():
-    for cell, recurrent in ((GRU(2, 4), {"w_h"}), (CoRNN(2, 4), {"w_y", "w_z"})):
-        params = made(cell)
-        scaled = with_gain(cell, params, 2.0)
-        changed = {k for k, v in scaled._asdict().items() if np.any(np.asarray(v) != np.asarray(getattr(params, k)))}
-        assert changed == recurrent
-        assert all(np.array_equal(getattr(scaled, name), 2 * getattr(params, name)) for name in recurrent)
-
-
-@pytest.mark.extended
 def test_launches_of_newton_are_those_of_its_iterations(monkeypatch):
     monkeypatch.setattr(targets, "find", targets.TARGETS.get)
     monkeypatch.setattr(targets, "compile_for", lambda f, *args, target: _compiled(f, args))
@@ -120,8 +99,9 @@ def _compiled(function, arguments):
     [
         ({"gains": ("1", "two")}, "--gains must be positive numbers, at least one, none twice, got '1,two'"),
         ({"gains": ()}, "--gains must be positive numbers, at least one"),
-        ({"lengths": ("2",)}, "--lengths must be integers of at least 3 steps, got '2'"),
-        ({"lengths": ("10.5",)}, "--lengths must be integers of at least 3 steps, got '10.5'"),
+        ({"lengths": ("2",)}, "--lengths must be integers of at least 3, at least one, none twice, got '2'"),
+        ({"lengths": ("10.5",)}, "--lengths must be integers of at least 3, at least one, none twice, got '10.5'"),
+        ({"lengths": ("20", "20")}, "none twice, got '20,20'"),
         ({"compile_for": ("v5",)}, "--compile_for: unknown 'v5': known are v5e, v6e, v4, h200"),
         ({"cells": ("grru",)}, "unknown cell 'grru'"),
     ],

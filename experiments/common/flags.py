@@ -107,6 +107,24 @@ def _check_names(name: str, values: tuple[str, ...], choices: Sequence[str] | No
         raise UserError(f"--{name}: unknown {unknown[0]!r}: known are {', '.join(choices)}")
 
 
+def numbers(config: Any, name: str, least: int | None = None) -> list[float]:
+    """Returns the numbers of a comma list, ascending: positive ones, or integers of at least `least`.
+
+    Raises:
+      UserError: if there is none, one comes twice, or one is another.
+    """
+    texts = getattr(config, name)
+    try:
+        values = sorted({float(text) for text in texts})
+    except ValueError:
+        values = []
+    allowed = [v for v in values if 0 < v < math.inf and (least is None or (v.is_integer() and v >= least))]
+    if not allowed or len(allowed) < len(texts):
+        kind = "positive numbers" if least is None else f"integers of at least {least}"
+        raise UserError(f"--{name} must be {kind}, at least one, none twice, got {','.join(texts)!r}")
+    return allowed
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
     """Flags of every experiment that computes."""
@@ -146,6 +164,18 @@ class TrainConfig(ComputeConfig):
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
 
+    def adam(self, model: Any, decay: int | None = None, **options: Any) -> training.Trainer[Any]:
+        """Returns a trainer with Adam and clipping by norm.
+
+        Args:
+          model: model with a loss.
+          decay: number of steps in which the learning rate falls to 0 along a cosine; None leaves it constant.
+          **options: further fields of the trainer.
+        """
+        constant = training.Adam(self.learning_rate)
+        optimizer = constant if decay is None else training.CosineDecay(constant, decay)
+        return training.Trainer(model, self.batch_size, optimizer, training.ClipByNorm(self.clip_norm), **options)
+
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig(TrainConfig):
@@ -162,6 +192,4 @@ class FitConfig(TrainConfig):
           model: model with a loss.
           buckets: training examples.
         """
-        steps = self.epochs * training.epoch_steps(buckets, self.batch_size)
-        optimizer = training.CosineDecay(training.Adam(self.learning_rate), steps)
-        return training.Trainer(model, self.batch_size, optimizer, training.ClipByNorm(self.clip_norm))
+        return self.adam(model, self.epochs * training.epoch_steps(buckets, self.batch_size))

@@ -61,7 +61,4 @@ def plan(config: Config) -> list[Run]:
     models = {name: networks.make_model(name, task, config.hidden_size) for name in config.cells}
     for name, model in models.items():
         networks.probe_on_task(name, model, task)
-    optimizer, clip = training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
-    return [
-        Run(name, task, training.Trainer(model, config.batch_size, optimizer, clip)) for name, model in models.items()
-    ]
+    return [Run(name, task, config.adam(model)) for name, model in models.items()]

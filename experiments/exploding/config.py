@@ -1,7 +1,6 @@
 """Config, flags and the trainings that they make, checked before anything is run."""
 
 import dataclasses
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -59,12 +58,7 @@ def plan(config: Config) -> Plan:
     flags.check(config)
     if "none" not in config.clippings:
         raise UserError(f"--clippings must include none, for comparison, got {','.join(config.clippings)!r}")
-    try:
-        gains = [float(text) for text in config.gains]
-    except ValueError:
-        gains = []
-    if not gains or len(set(gains)) < len(gains) or not all(0 < gain < math.inf for gain in gains):
-        raise UserError(f"--gains must be positive numbers, at least one, none twice, got {','.join(config.gains)!r}")
+    gains = flags.numbers(config, "gains")
     clips: dict[str, Any] = {
         "none": None,
         "norm": training.ClipByNorm(config.clip_norm),
@@ -77,7 +71,7 @@ def plan(config: Config) -> Plan:
         for activation in config.activations
         for name in config.clippings
     }
-    return Plan(config, tasks.Adding(config.length), sorted(gains), trainers)
+    return Plan(config, tasks.Adding(config.length), gains, trainers)
 
 
 def model(config: Config, activation: str, matrix: str = "orthogonal") -> ReadoutModel:

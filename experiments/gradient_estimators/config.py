@@ -51,8 +51,7 @@ def plan(config: Config) -> tuple[list[Problem], list[int]]:
     segment, most = config.segment, min(LENGTHS.values())
     if segment > most:
         raise UserError(f"--segment must be at most {most}, got {segment}")
-    if not config.lengths or not all(text.isdecimal() and int(text) >= 2 * segment for text in config.lengths):
-        raise UserError(f"--lengths must be numbers of at least {2 * segment} steps, got {','.join(config.lengths)!r}")
+    lengths = flags.numbers(config, "lengths", least=2 * segment)
     estimators: dict[str, gradients.Estimator] = {
         "BPTT": BPTT(),
         f"TBPTT {segment}": TBPTT(segment),
@@ -62,7 +61,6 @@ def plan(config: Config) -> tuple[list[Problem], list[int]]:
         "e-prop": EProp(),
         "UORO": UORO(),
     }
-    optimizer, clip = training.Adam(config.learning_rate), training.ClipByNorm(config.clip_norm)
     problems = []
     for task_name in config.tasks:
         task = _characters(config) if task_name == "characters" else tasks.find(task_name, LENGTHS[task_name])
@@ -70,12 +68,12 @@ def plan(config: Config) -> tuple[list[Problem], list[int]]:
             model = networks.make_model(cell_name, task, config.hidden_size)
             networks.probe_on_task(cell_name, model, task)
             trainers = {
-                name: training.Trainer(model, config.batch_size, optimizer, clip, estimator)
+                name: config.adam(model, estimator=estimator)
                 for name, estimator in estimators.items()
                 if name != "e-prop" or model.cell.is_split
             }
             problems.append(Problem(task_name, cell_name, task, trainers))
-    return problems, sorted({int(text) for text in config.lengths})
+    return problems, list(map(int, lengths))
 
 
 def _characters(config: Config) -> Characters:

@@ -107,14 +107,8 @@ def _runs(config: Config, task_name: str, task: tasks.Task, cell_name: str) -> l
             networks.probe_on_task(cell_name, model, task, config.estimator.engine)
         if changes := fields(task.dependency):
             model = dataclasses.replace(model, cell=dataclasses.replace(model.cell, **changes))
-        trainer = training.Trainer(
-            model,
-            config.batch_size,
-            training.Adam(config.learning_rate),
-            training.ClipByNorm(config.clip_norm),
-            config.estimator,
-            not_finite=not_finite.POLICIES[config.not_finite],
-        )
+        policy = not_finite.POLICIES[config.not_finite]
+        trainer = config.adam(model, estimator=config.estimator, not_finite=policy)
         steps = config.steps or STEPS.get(task_name, OTHER_STEPS)
         runs.append(Run(task_name, cell_name, initialisation, not index, task, trainer, steps))
     return runs

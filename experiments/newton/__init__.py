@@ -43,18 +43,12 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
         costs = cost.time_engines(config, ready)
     with folder.console.status("compiling"):
         costs += cost.count_launches(config, ready, folder.print)
-    runs = [(network, engine) for network in ready.networks for engine in network.trainers]
+    steps = {"Scan": config.steps, "Newton": config.compared}
     jobs = [
-        Job(
-            f"{network.name}/{engine}",
-            config.steps if engine == "Scan" else config.compared,
-            functools.partial(measure, network, engine, config, ready),
-            operator.itemgetter(0),
-        )
-        for network, engine in runs
+        Job("/".join(name), steps[name[1]], functools.partial(measure, *name, config, ready), operator.itemgetter(0))
+        for name in ready.trainers
     ]
-    names = [(network.name, engine) for network, engine in runs]
-    outcomes = dict(zip(names, run_jobs(folder, jobs, costs), strict=True))
-    curves = {"/".join(name): history for name, (_, history) in outcomes.items()}
-    folder.arrays(functools.reduce(operator.or_, (training_arrays(*named) for named in curves.items())))
+    outcomes = dict(zip(ready.trainers, run_jobs(folder, jobs, costs), strict=True))
+    curves = [training_arrays("/".join(name), history) for name, (_, history) in outcomes.items()]
+    folder.arrays(functools.reduce(operator.or_, curves))
     folder.show(summarize(ready, costs, outcomes))

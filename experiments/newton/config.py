@@ -1,11 +1,10 @@
 """Config, flags and the networks that they make, checked before anything is run."""
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 from experiments.common import flags, networks
-from experiments.common.flags import TrainConfig, UserError, setting
+from experiments.common.flags import TrainConfig, setting
 from rnn_jax import BPTT, engines, targets, tasks, training
 
 ENGINES = ("Scan", "Newton")  # of the trainings
@@ -40,50 +39,26 @@ QUICK = Config(
 )
 
 
-class Network(NamedTuple):
-    """A network on the adding problem, with a trainer for each of `ENGINES`."""
-
-    name: str
-    task: tasks.Adding
-    trainers: dict[str, training.Trainer]
-
-
 class Plan(NamedTuple):
-    """Networks; gains and lengths in ascending order."""
+    """The task, a trainer for each cell with each of `ENGINES`, and gains and lengths in ascending order."""
 
-    networks: list[Network]
+    task: tasks.Adding
+    trainers: dict[tuple[str, str], training.Trainer]
     gains: list[float]
     lengths: list[int]
 
 
 def plan(config: Config) -> Plan:
-    """Returns the networks, gains and lengths of a config.
+    """Returns everything that a config asks for.
 
     Raises:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    gains, lengths = _numbers("gains", config.gains), _numbers("lengths", config.lengths)
-    if not all(length.is_integer() and length >= 3 for length in lengths):
-        raise UserError(f"--lengths must be integers of at least 3 steps, got {','.join(config.lengths)!r}")
-    task, optimizer = tasks.Adding(config.length), training.Adam(config.learning_rate)
-    clip, made = training.ClipByNorm(config.clip_norm), []
+    gains, lengths = flags.numbers(config, "gains"), flags.numbers(config, "lengths", least=3)
+    task, trainers = tasks.Adding(config.length), {}
     for name in config.cells:
         model = networks.make_model(name, task, config.hidden_size)
         networks.probe_on_task(name, model, task)
-        trainers = {
-            engine: training.Trainer(model, config.batch_size, optimizer, clip, BPTT(engines.ENGINES[engine]()))
-            for engine in ENGINES
-        }
-        made.append(Network(name, task, trainers))
-    return Plan(made, gains, [int(length) for length in lengths])
-
-
-def _numbers(flag: str, texts: tuple[str, ...]) -> list[float]:
-    try:
-        values = sorted({float(text) for text in texts})
-    except ValueError:
-        values = []
-    if not values or len(values) < len(texts) or not 0 < values[0] <= values[-1] < math.inf:
-        raise UserError(f"--{flag} must be positive numbers, at least one, none twice, got {','.join(texts)!r}")
-    return values
+        trainers |= {(name, each): config.adam(model, estimator=BPTT(engines.ENGINES[each]())) for each in ENGINES}
+    return Plan(task, trainers, gains, list(map(int, lengths)))

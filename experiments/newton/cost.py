@@ -1,5 +1,6 @@
 """What a gradient costs by each engine: time and memory on this machine; launches, one after another, on others."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import timing
+from experiments.common.tables import Record
 from experiments.newton.config import Config, Plan
 from rnn_jax import GRU, Associative, Cell, Hoisted, MinGRU, Newton, Scan, diagnostics, targets, tasks, unroll
 from rnn_jax.engines import Engine
@@ -14,8 +16,6 @@ from rnn_jax.engines import Engine
 ROUNDS, SECONDS = 3, 2.0
 WIDE = (8, 32)  # sequences and units of the shape that has more work in a step
 MOST = 1000  # T of that shape
-
-Record = dict[str, Any]
 
 WAYS: dict[str, tuple[type[Cell], Engine]] = {
     "Scan": (GRU, Scan()),
@@ -65,19 +65,18 @@ def count_launches(config: Config, plan: Plan, report: Callable[[str], None]) ->
         except ImportError as error:
             report(f"launches are not counted for {target}: {error}")
             continue
-        for length in plan.lengths:
-            for name, (make, engine) in WAYS.items():
-                cell = make(2, config.hidden_size)
-                arguments = _arguments(cell, length, 1, config.seed)
-                compiled = targets.compile_for(gradient(cell, engine), *arguments, target=target)
-                iterations = None
-                if isinstance(engine, Newton):
-                    # The first loop is that over iterations; the other one runs steps if they do not converge.
-                    count = int(diagnostics.newton_iterations(cell, *arguments).iterations)
-                    iterations = [count, *(0 for _ in targets.loops(compiled)[1:])]
-                cost, memory = targets.total(compiled, iterations), targets.memory(compiled).temporary
-                assert cost is not None
-                record = {"run": f"launches/{target}/{name}/T {length}", "seed": 0, "engine": name, "target": target}
-                shape = {"length": length, "hidden_size": config.hidden_size, "temporary_bytes": memory}
-                records.append({**record, **shape, "launches": cost.ops, "cycles": cost.cycles})
+        for length, (name, (make, engine)) in itertools.product(plan.lengths, WAYS.items()):
+            cell = make(2, config.hidden_size)
+            arguments = _arguments(cell, length, 1, config.seed)
+            compiled = targets.compile_for(gradient(cell, engine), *arguments, target=target)
+            iterations = None
+            if isinstance(engine, Newton):
+                # The first loop is that over iterations; the other one runs steps if they do not converge.
+                count = int(diagnostics.newton_iterations(cell, *arguments).iterations)
+                iterations = [count, *(0 for _ in targets.loops(compiled)[1:])]
+            cost, memory = targets.total(compiled, iterations), targets.memory(compiled).temporary
+            assert cost is not None
+            record = {"run": f"launches/{target}/{name}/T {length}", "seed": 0, "engine": name, "target": target}
+            shape = {"length": length, "hidden_size": config.hidden_size, "temporary_bytes": memory}
+            records.append({**record, **shape, "launches": cost.ops, "cycles": cost.cycles})
     return records

@@ -14,7 +14,7 @@ from rnn_jax.diagnostics.lag_gradients import (
     state_gradients,
 )
 from rnn_jax.diagnostics.lyapunov import largest_lyapunov_exponent, lyapunov_spectrum
-from rnn_jax.diagnostics.newton import NewtonIterations, newton_iterations
+from rnn_jax.diagnostics.newton import NewtonIterations, newton_errors, newton_iterations
 from rnn_jax.diagnostics.parallel_in_time import Parallelizability, parallelizability
 from rnn_jax.diagnostics.reach import gradient_reach, linearised_reach
 from rnn_jax.diagnostics.saturated_units import Saturation, saturation
@@ -44,6 +44,7 @@ __all__ = [
     "largest_lyapunov_exponent",
     "linearised_reach",
     "lyapunov_spectrum",
+    "newton_errors",
     "newton_iterations",
     "not_finite",
     "omega",

@@ -4,11 +4,13 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax import masking
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import Newton
-from rnn_jax.unrolling import checked
+from rnn_jax.engines import Newton, Scan
+from rnn_jax.unrolling import checked, unroll
 
 
 class NewtonIterations(NamedTuple):
@@ -61,3 +63,31 @@ def _newton_iterations(
     plain = xs.valid is None and xs.reset is None
     _, solution = engine.solve(*((cell, params, state, xs.x) if plain else (masking.Masked(cell), params, state, xs)))
     return NewtonIterations(solution.iterations, solution.residuals, solution.looped)
+
+
+def newton_errors(cell: Cell, params: Params, xs: jax.Array, *, most: int = 8) -> list[float]:
+    """Returns max |y - y_Scan| of the first guess and of each iterate, on a sequence that Newton solves.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax
+    >>> cell = rnn_jax.GRU(2, 3)
+    >>> first, *_, last = newton_errors(cell, cell.init(jax.random.key(0)), jnp.ones((100, 2)))
+    >>> first > 0.1, last < 1e-6
+    (True, True)
+
+    Args:
+      cell: cell.
+      params: parameters of the cell.
+      xs: inputs [T, *batch, input_size].
+      most: number of iterates at most, the first guess included.
+
+    Raises:
+      TypeError, ValueError: as `rnn_jax.unroll`.
+    """
+    exact = unroll(cell, params, xs, engine=Scan())[1]
+    residuals = np.asarray(newton_iterations(cell, params, xs).residuals)
+    errors = []
+    for residual in residuals[np.isfinite(residuals)][:most]:
+        # Newton ends with the first iterate whose residual is within the tolerance.
+        ys = unroll(cell, params, xs, engine=Newton(tolerance=max(1.001 * float(residual), 1e-7)))[1]
+        errors.append(float(jnp.max(jnp.abs(ys - exact))))
+    return errors
