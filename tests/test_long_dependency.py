@@ -295,7 +295,8 @@ def test_every_preset_is_made_of_known_things() -> None:
         for recipe in recipes:
             assert recipe.steps >= recipe.evaluate_every
             task = tasks.find("digits" if recipe.task in tasks.IMAGES else recipe.task, recipe.length)
-            networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
+            assert (recipe.hidden_size is None) == (recipe.terms is not None)
+            networks.make_model(recipe.cell, task, recipe.hidden_size or 8, recipe.layers)
             if isinstance(recipe.published, Published):
                 assert recipe.published.quantity in {"sequences", "loss", task.metric}
 

@@ -61,6 +61,38 @@ def measure_moment(
     )
 
 
+def measure_memory(
+    model: ReadoutModel, task: tasks.Task, params: Any, key: jax.Array, sequences: int = 16
+) -> dict[str, np.ndarray]:
+    """Measures how long the state and its gradient last, all seeds, over the longest of 16 times as many sequences.
+
+    Args:
+      model: cell and readout.
+      task: task of which the sequences are drawn.
+      params: parameters [seeds, ...].
+      key: key of the sequences.
+      sequences: number of sequences.
+
+    Returns:
+      By name, [seeds]: `kept`, the norm of the gradient of the last step's loss at the longest lag that all sequences
+      have, as a share of that at the shortest; `exponent`, the largest Lyapunov exponent in nats a step.
+    """
+    drawn = task.sample(key, 16 * sequences)
+    last = np.max(np.where(drawn.weights > 0, np.arange(len(drawn.weights))[:, None], -1), axis=0)
+    batch = jax.tree.map(lambda leaf: leaf[:, np.argsort(-last, stable=True)[:sequences]], drawn)
+    lags = min(diagnostics.common_lags(batch), task.dependency + 1)
+    norms = fetch(diagnostics.gradient_reach(model, task, params, batch)["last_step"]["total"])[:, :lags]
+    warmup = len(drawn.weights) // 10
+    exponents = [
+        np.mean(diagnostics.largest_lyapunov_exponent(model.cell, each.cell, batch.inputs, warmup))
+        for each in split_seeds(params)
+    ]
+    return {
+        "kept": np.array([diagnostics.fit_decay(each).kept_share for each in norms]),
+        "exponent": np.array(exponents, float),
+    }
+
+
 def split_seeds(params: Any) -> list[Any]:
     """Returns one pytree of NumPy arrays for each seed of params [seeds, ...]."""
     fetched = fetch(params)

@@ -1,5 +1,8 @@
 """Networks by name for a task's sizes: registered cells, variants with other initial biases, and user-defined cells."""
 
+import bisect
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +38,8 @@ TASKS_HELP = (
 )
 
 MNIST_HELP = "Folder with MNIST's four IDX files, gzip or not, for the MNIST tasks."
+_SIZES = (8, 16, 32)  # units from which `hidden_size_for` starts
+
 CIFAR_HELP = "Folder with the six .bin files of CIFAR-10's binary version, for cifar_noise_padded."
 
 
@@ -53,6 +58,42 @@ def make_model(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -
     """
     cell = make_stack(name, task.input_size, hidden_size, task.dependency, layers)
     return ReadoutModel(cell, task.output_size)
+
+
+def hidden_size_for(parameters: int, name: str, task: tasks.Task, layers: int = 1) -> int:
+    """Returns the units of each layer with which the network called `name` is nearest to a number of parameters.
+
+    Args:
+      parameters: number of parameters of the whole network, readout included.
+      name: as for `make_model`, like the two below.
+      task: task that gives the sizes and the longest lag.
+      layers: number of layers.
+
+    Raises:
+      UserError: as `make_model`, or if no size is within a half of that number.
+    """
+
+    @functools.cache
+    def excess(hidden_size: int) -> int:
+        shapes = jax.eval_shape(make_model(name, task, hidden_size, layers).init, jax.random.key(0))
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)) - parameters
+
+    # Nearly every cell's number is quadratic in its units, so that three sizes, not a dozen, give the answer.
+    roots = np.roots(np.polyfit(_SIZES, [excess(hidden_size) for hidden_size in _SIZES], 2))
+    below = int(min((root.real for root in roots if not root.imag and root.real >= 1), default=1))
+    while below > 1 and excess(below) > 0:
+        below //= 2
+    above = below + 1
+    while excess(above) < 0:
+        below, above = above, 2 * above
+    above = bisect.bisect_left(range(above), 0, lo=below + 1, key=excess)
+    nearest = min(above - 1, above, key=lambda hidden_size: abs(excess(hidden_size)))
+    if abs(excess(nearest)) > parameters / 2:
+        raise UserError(
+            f"cell {name!r} must have a size of about {parameters:,} parameters, has {parameters + excess(nearest):,} "
+            f"with {nearest} units"
+        )
+    return nearest
 
 
 def make_stack(

@@ -5,6 +5,7 @@ each, and the published number beside ours.
 
     python -m experiments.long_dependency --preset=all_cpu                       # an hour on two cores
     python -m experiments.long_dependency --preset=adding                        # one part of it
+    python -m experiments.long_dependency --preset=zoo                           # every cell on equal terms, 4 hours
     python -m experiments.long_dependency --tasks=adding,copying --cells=lstm,my_module:MyCell --lengths=50,100
     python -m experiments.long_dependency --preset=adding --cells=lstm,my_module:MyCell --recipe=lstm
     python -m experiments.long_dependency --quick                                # under a minute
@@ -17,11 +18,13 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.common.records import task_fields
 from experiments.common.run_folder import Report, RunFolder, Table
 from experiments.common.runner import Job, parallel_programs, run_jobs
 from experiments.common.settings import Settings, with_precision
-from experiments.long_dependency import board, figures
+from experiments.long_dependency import board, figures, ranking
 from experiments.long_dependency.config import QUICK, Config, Item, plan
 from experiments.long_dependency.measurement import Outcome, measure
 from experiments.long_dependency.result import Result
@@ -29,6 +32,7 @@ from experiments.long_dependency.store import Store
 
 # Fields of a result that its records repeat.
 RECORDED = ("task", "variant", "length", "sequence_length", "cell", "parameters", "batch_size", "sequences_per_second")
+
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
@@ -75,19 +79,28 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     )
     folder.results([record for pair in zip(items, results, strict=True) for record in _records(*pair)])
     folder.arrays(store.arrays(items))
-    table = Table(board.COLUMNS, board.sections(results), board.caption(parallel_programs()))
-    folder.show(Report("The long-dependency benchmark", board.findings(results), [table], figures.draw(results)))
+    details, caption = board.COLUMNS, board.caption(parallel_programs())
+    findings, tables, drawings = board.findings(results), [], figures.draw(results)
+    if any(item.recipe.terms is not None for item in items):
+        findings, drawings = ranking.findings(results), ranking.draw(results)
+        tables, details = [Table(*ranking.table(results), ranking.CAPTION)], [*board.WITHOUT_PAPERS, *ranking.DETAILS]
+    tables = [*tables, Table(details, board.sections(results), caption)]
+    folder.show(Report("The long-dependency benchmark", findings, tables, drawings))
 
 
 def _records(item: Item, result: Result) -> list[dict[str, Any]]:
     """Returns one flat record for each seed."""
     records = []
-    metrics = {"after": {metric: result.last(metric) for metric in result.curves}}
+    curves = {metric: result.last(metric) for metric in result.curves}
+    memory = [{name: np.array(seeds) for name, seeds in each.items()} for each in (result.before, result.after)]
+    metrics = {"before": memory[0], "after": curves | memory[1]}
+    searched = {"learning_rate": result.learning_rate, "step_time": result.step_time} if result.before else {}
     for seed, step in enumerate(result.solved_at):
         records.append(
             {
                 **task_fields(item.name, seed, item.task, item.trainer, metrics, step is not None),
                 **{name: getattr(result, name) for name in RECORDED},
+                **searched,
                 "definition": item.trainer.model.cell,
                 "steps": result.steps[-1],
                 "solved_at_step": step,

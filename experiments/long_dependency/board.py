@@ -59,6 +59,8 @@ COLUMNS = [
     report.Column("min", lambda r: numbers.minutes(r.seconds) if r.seconds else "-"),
 ]
 
+WITHOUT_PAPERS = [column for column in COLUMNS if column.header not in ("published", "±", "min")]
+
 
 def sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     """Returns the rows by a title for each task and T, best first."""

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.common import flags, networks, optimizers
+from experiments.common import flags, networks, optimizers, rate_search
 from experiments.common.flags import EngineConfig, UserError, setting
 from experiments.long_dependency.presets import PRESETS, Recipe, Recipes
 from rnn_jax import tasks, training
@@ -56,6 +56,7 @@ class Item:
     recipe: Recipe
     task: tasks.Task
     trainer: training.Trainer
+    reference: training.Trainer | None = None  # with equal terms, that of an LSTM, beside which steps are timed
 
     @property
     def name(self) -> str:
@@ -64,7 +65,8 @@ class Item:
     @property
     def work(self) -> int:
         """Steps of the recurrence in its whole training, the unit of progress."""
-        return self.recipe.steps * self.task.sequence_length
+        searched = 0 if self.recipe.terms is None else rate_search.search_steps(self.recipe.steps)
+        return (self.recipe.steps + searched) * self.task.sequence_length
 
 
 def plan(config: Config) -> list[Item]:
@@ -89,11 +91,22 @@ def plan(config: Config) -> list[Item]:
     for recipe in recipes:
         with flags.user_errors(f"--tasks={recipe.task}"):
             task = find(recipe.task, recipe.length, config.mnist, config.cifar)
-        model = networks.make_model(recipe.cell, task, recipe.hidden_size, recipe.layers)
-        networks.probe_on_task(recipe.cell, model, task, config.estimator.engine)
-        trainer = training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip, config.estimator)
-        items.append(Item(recipe, task, trainer))
+        reference = None if recipe.terms is None else _trainer(dataclasses.replace(recipe, cell="lstm"), task, config)
+        items.append(Item(recipe, task, _trainer(recipe, task, config), reference))
     return items
+
+
+@functools.cache
+def _trainer(recipe: Recipe, task: tasks.Task, config: Config) -> training.Trainer:
+    if recipe.terms is None:
+        assert recipe.hidden_size is not None
+        size = recipe.hidden_size
+    else:
+        size = networks.hidden_size_for(recipe.terms.parameters, recipe.cell, task, recipe.layers)
+    model = networks.make_model(recipe.cell, task, size, recipe.layers)
+    if ":" in recipe.cell or ":" in recipe.task or config.engine != QUICK.engine:  # others are tested
+        networks.probe_on_task(recipe.cell, model, task, config.estimator.engine)
+    return training.Trainer(model, recipe.batch_size, recipe.optimizer, recipe.clip, config.estimator)
 
 
 def _from_flags(config: Config) -> list[Recipe]:

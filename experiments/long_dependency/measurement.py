@@ -1,12 +1,17 @@
-"""Trains all seeds of one item and evaluates them on the test set on the way."""
+"""Trains all seeds of one item and evaluates them on the test set on the way.
+
+With equal terms, the learning rate is searched for first, and the memory is measured before and after.
+"""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from experiments.common import moments, rate_search, step_times
 from experiments.common.records import solved_seeds
 from experiments.common.runner import init_state
 from experiments.long_dependency.config import Item
@@ -40,10 +45,21 @@ def measure(
     Returns:
       The outcome; None if the session was stopped.
     """
-    recipe, task = item.recipe, item.task
+    recipe, task, terms = item.recipe, item.task, item.recipe.terms
     key_seeds, key_test = jax.random.split(jax.random.key(seed))
     trainer = initializers.without_initializers(item.trainer)  # initialisations of a cell share its compiled programs
     waiting = dataclasses.replace(Result.waiting(item, seeds), parameters=item.trainer.parameters)
+    advance, chunk = session.advance, _chunk(recipe.evaluate_every)
+    session = dataclasses.replace(session, advance=lambda steps: advance(steps * task.sequence_length))
+    state = init_state(item.trainer, jax.random.split(key_seeds, seeds))
+    memory = functools.partial(moments.measure_memory, trainer.model, task, key=key_test)
+    if terms is not None:
+        choice = rate_search.choose(item.trainer, trainer, task, terms.rates, seed, recipe.steps, chunk, session)
+        if choice is None:
+            return None
+        state = rate_search.with_rates(state, item.trainer, np.full(seeds, choice.rate))
+        before = _listed(memory(params=state.params))
+        waiting = dataclasses.replace(waiting, learning_rate=choice.rate, seconds=choice.seconds, before=before)
 
     def evaluate(progress: training.Progress) -> dict[str, np.ndarray]:
         """Evaluates one batch; the whole test set if a seed may have solved the task, or training is over."""
@@ -67,17 +83,21 @@ def measure(
     progress = training.train(
         trainer,
         task,
-        init_state(item.trainer, jax.random.split(key_seeds, seeds)),
+        state,
         recipe.steps,
-        log_every=_chunk(recipe.evaluate_every),
+        log_every=chunk,
         evaluate=evaluate,
         eval_every=recipe.evaluate_every,
         stop_if=stop_if,
-        session=dataclasses.replace(session, advance=lambda steps: session.advance(steps * task.sequence_length)),
+        session=session,
     )
     if progress is None:
         return None
     result = dataclasses.replace(_result(waiting, progress), finished=True)
+    if item.reference is not None:
+        after = _listed(memory(params=progress.training.params))
+        time = step_times.ratio(trainer, item.reference, task, seeds, chunk)
+        result = dataclasses.replace(result, after=after, step_time=time)
     update(result)
     return Outcome(result, progress.history)
 
@@ -93,9 +113,13 @@ def _result(waiting: Result, progress: training.Progress) -> Result:
         curves={name: values.astype(float).tolist() for name, values in curves.items()},
         solved=solved.tolist(),
         diverged=messages,
-        seconds=progress.seconds,
+        seconds=waiting.seconds + progress.seconds,
         sequences_per_second=waiting.batch_size * waiting.seeds / progress.pace,
     )
+
+
+def _listed(memory: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in memory.items()}
 
 
 def _chunk(evaluate_every: int) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Self
 
+from rnn_jax import cells
 from rnn_jax.training import Adam, ClipByNorm, CosineDecay, RMSProp
 from rnn_jax.training.clipping import Clipping
 from rnn_jax.training.optimizers import Optimizer
@@ -26,13 +27,21 @@ class Plateau:
 
 
 @dataclasses.dataclass(frozen=True)
+class EqualTerms:
+    """Terms on which all cells are compared: one size, and the same search of the learning rate."""
+
+    parameters: int  # of the whole network; the hidden size is solved for
+    rates: tuple[float, ...]  # learning rates to choose from; see `rate_search`
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """One network on one task and its training."""
 
     task: str  # name in `rnn_jax.tasks`
     length: int  # T of a synthetic task; ignored for images, whose number of pixels gives T
     cell: str  # name in `experiments.common.networks`
-    hidden_size: int
+    hidden_size: int | None  # None with equal terms
     batch_size: int
     steps: int  # optimization steps at most
     evaluate_every: int  # optimization steps between two evaluations on the test set
@@ -41,6 +50,7 @@ class Recipe:
     layers: int = 1
     until_solved: bool = True  # training ends when every seed has met the task's criterion at some evaluation
     published: Published | Plateau | None = None
+    terms: EqualTerms | None = None
 
     def shortened(self, share: float) -> Self:
         """Returns the recipe with a share of its steps; a decaying learning rate decays over these."""
@@ -148,6 +158,27 @@ MNIST: Recipes = tuple(
     for cell, (source, accuracy) in published.items()
 )
 
+_TERMS = EqualTerms(10_000, (1e-2, 3e-3, 1e-3))
+
+
+def zoo() -> Recipes:
+    """Returns every registered cell on six tasks on equal terms, two layers each, 40,000 sequences at most."""
+    return tuple(
+        Recipe(task, length, cell, None, 20, 2000, 100, Adam(_TERMS.rates[0]), CLIP, layers=2, terms=_TERMS)
+        for task, length in ZOO_TASKS
+        for cell in cells.CELLS
+    )
+
+
+ZOO_TASKS = (
+    ("adding", 200),
+    ("copying", 100),
+    ("temporal_order_6b", 100),
+    ("parity_longer", 40),
+    ("digits_permuted", 0),
+    ("copying_selective_2023", 100),
+)
+
 PRESETS: dict[str, Recipes] = {
     "adding": ADDING,
     "hochreiter_adding": HOCHREITER_ADDING,
@@ -157,6 +188,7 @@ PRESETS: dict[str, Recipes] = {
     "bai": BAI,
     "digits": DIGITS,
     "mnist": MNIST,
+    "zoo": zoo(),
 }
 # Recipes that need no files and take two cores 90 minutes in total.
 _LONG = {
@@ -168,5 +200,5 @@ PRESETS["all_cpu"] = tuple(
     recipe
     for name, recipes in PRESETS.items()
     for recipe in recipes
-    if name != "mnist" and (recipe.task, recipe.length, recipe.cell) not in _LONG
+    if name not in ("mnist", "zoo") and (recipe.task, recipe.length, recipe.cell) not in _LONG
 )

@@ -11,6 +11,7 @@ from experiments.long_dependency.config import Item
 from experiments.long_dependency.presets import Plateau, Published
 
 TASK_FIELDS = ("length", "variant", "sequence_length", "baseline", "dependency", "metric")
+NUMBERS = ("seconds", "sequences_per_second", "baseline")  # fields that may be strings in a file
 BEYOND = 0.9  # share of the baseline below which a loss is past it
 
 
@@ -37,6 +38,11 @@ class Result:
     seconds: float = 0.0  # of the whole item, including compilation and evaluations
     sequences_per_second: float = math.nan  # of all seeds; median of the chunks after the first, which compiles
     finished: bool = False
+    # With equal terms: the rate chosen, `moments.measure_memory` by name [seeds], and a step's time over an LSTM's.
+    learning_rate: float | None = None
+    before: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    after: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    step_time: float | None = None
 
     @classmethod
     def waiting(cls, item: Item, seeds: int) -> Self:
@@ -62,10 +68,14 @@ class Result:
         Raises:
           KeyError, TypeError, ValueError: if the fields are not those of a result.
         """
-        known = {f.name: fields[f.name] for f in dataclasses.fields(cls)}
-        numbers = ("seconds", "sequences_per_second", "baseline")
+        known = {f.name: fields[f.name] for f in dataclasses.fields(cls) if f.name in fields}
+        numbers = {name: float(known[name]) for name in NUMBERS}
         curves = {m: [[float(v) for v in curve] for curve in seeds] for m, seeds in known["curves"].items()}
-        return cls(**known | {n: float(known[n]) for n in numbers} | {"curves": curves, "published": published})
+        memory = {
+            moment: {name: [float(v) for v in seeds] for name, seeds in known.get(moment, {}).items()}
+            for moment in ("before", "after")
+        }
+        return cls(**known | numbers | memory | {"curves": curves, "published": published})
 
     @property
     def name(self) -> str:
@@ -107,14 +117,15 @@ class Result:
         return sorted(steps)[len(steps) // 2] * self.batch_size if steps else math.inf
 
 
+def quality(result: Result) -> tuple[float, float, float]:
+    """Returns what results are ranked by, less is better: seeds not solving, sequences until solved, and loss."""
+    loss = float(np.median(result.last("loss")))
+    return -result.solving, result.sequences_until_solved, math.inf if math.isnan(loss) else loss
+
+
 def ranked(results: Sequence[Result]) -> list[Result]:
-    """Returns the results, best first: by number of solving seeds, sequences until solved, and loss."""
-
-    def rank(result: Result) -> tuple[float, float, float]:
-        loss = float(np.median(result.last("loss")))
-        return -result.solving, result.sequences_until_solved, math.inf if math.isnan(loss) else loss
-
-    return sorted(results, key=rank)
+    """Returns the results, best first."""
+    return sorted(results, key=quality)
 
 
 def by_task(results: Sequence[Result]) -> dict[str, list[Result]]:
