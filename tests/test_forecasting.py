@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import math
 import re
 import subprocess
 import sys
@@ -15,17 +14,15 @@ import numpy as np
 import pytest
 
 from experiments import forecasting
-from experiments.baselines import naive_series
 from experiments.baselines.autoregression import Autoregression
 from experiments.common import evidence, forecasters
 from experiments.common import series as common_series
 from experiments.common.flags import UserError
 from experiments.common.forecasters import Evaluation
-from experiments.common.series import Origins
 from experiments.forecasting import measurement
-from experiments.forecasting.measurement import INTERVALS, Forecasts, score
+from experiments.forecasting.measurement import INTERVALS
 from rnn_jax import training
-from rnn_jax.data import Series, Transform
+from rnn_jax.data import Transform
 from rnn_jax.layers import DelayLine
 from rnn_jax.models import Quantiles
 
@@ -73,82 +70,12 @@ def plan(data):
     return forecasting.plan(with_(data))
 
 
-def make_series(values, observed):
-    return Series("x", tuple(map(str, range(len(values)))), values, observed)
-
-
 def trained_params(config, data, model):
     """Parameters [seeds, ...] of a trained network."""
     evaluation = Evaluation({}, lambda model, params, key: [params], lambda params: 0.0, lambda score: {}, {})
     key = jax.random.key(0)
     job = forecasters._job(config, data, "network", model, key, key, evaluation)
     return job.measure(training.Session()).test.output
-
-
-def test_origins_and_scores_by_hand():
-    values = np.array([0.0, 1, 2, 4, 8, 16, 32])
-    observed = np.array([True] * 5 + [False, True])
-    origins = Origins.between(make_series(values, observed), 4, 7, 2)
-    assert origins.points.tolist() == [3, 4, 5]
-    # 5 is not observed: not scored, and nothing is forecast from there; 7 is past the end.
-    assert origins.scored.tolist() == [[True, False, False], [False, True, False]]
-    np.testing.assert_array_equal(origins.histories(values, 2), [[2, 4, 8], [4, 8, 16]])
-    forecasts = Forecasts(
-        np.array([[9.0, 0, 0], [0, 30, 0]]), np.array([[[8.5] * 3, [0] * 3]] * 2), np.array([[[9.5] * 3, [31] * 3]] * 2)
-    )
-    got = score(forecasts, origins, 4.0)
-    np.testing.assert_allclose(got.mae, [1, 2])
-    np.testing.assert_allclose(got.rmse, [1, 2])
-    np.testing.assert_allclose(got.mase, [0.25, 0.5])
-    np.testing.assert_allclose(got.coverage, [[0, 0]] * 2)
-    np.testing.assert_allclose(got.width, [[1, 31]] * 2)
-    one_step = Origins.between(make_series(values, np.ones(7, bool)), 4, 7, 1)
-    got = score(Forecasts(np.array([[8.0, 13, 36]])), one_step, 1.0)
-    assert got.mae[0] == pytest.approx(7 / 3)
-    assert got.rmse[0] == pytest.approx(math.sqrt(25 / 3))
-    assert np.isnan(got.coverage).all()
-
-
-def test_unit_of_mase_leaves_gaps_out():
-    values, observed = np.array([0.0, 1, 5, 100, 9]), np.array([True, True, True, False, True])
-    assert naive_series.seasonal_error(values, observed, 2) == pytest.approx((5 + 4) / 2)
-
-
-def test_naive_forecasts():
-    values, points = np.arange(10.0) ** 2, np.arange(5, 9)
-    np.testing.assert_array_equal(naive_series.persistence(values, points, 4)[:, 0], [25] * 4)
-    np.testing.assert_array_equal(naive_series.seasonal_naive(values, points, 4, 3)[:, 0], [9, 16, 25, 9])
-
-
-def test_autoregression_recovers_the_process_and_is_iterated():
-    rng, values = np.random.default_rng(0), np.zeros(3000)
-    for t in range(2, 3000):
-        values[t] = 1 + 0.5 * values[t - 1] - 0.3 * values[t - 2] + 0.2 * rng.normal()
-    model = Autoregression.fit(values, np.ones(3000, bool), 2)
-    np.testing.assert_allclose([*model.weights, model.constant, model.deviation], [0.5, -0.3, 1, 0.2], atol=0.06)
-    history = Origins.between(make_series(values, np.ones(3000, bool)), 2990, 3000, 3).histories(values, 2)
-    one = model.constant + model.weights @ values[[2989, 2988]]
-    two = model.constant + model.weights @ [one, values[2989]]
-    np.testing.assert_allclose(model.forecast(history, 3)[:2, 0], [one, two])
-    np.testing.assert_allclose(model.one_step(values)[2990], one)
-    noise = model.deviation * np.random.default_rng(1).standard_normal((3, 4000, 10))
-    forecasts = Forecasts.from_paths(np.moveaxis(model.extrapolate(history, noise), 1, 0))
-    half = 1.2816 * model.deviation
-    np.testing.assert_allclose(
-        [forecasts.lower[0, 0, 0], forecasts.upper[0, 0, 0]], [one - half, one + half], atol=0.03
-    )
-    assert np.all(forecasts.upper[:, 1] - forecasts.lower[:, 1] > forecasts.upper[:, 0] - forecasts.lower[:, 0])
-
-
-def test_autoregression_is_not_fitted_to_gaps():
-    values = np.tile([1.0, -1.0], 30)
-    usable = np.ones(60, bool)
-    spoilt = values.copy()
-    spoilt[20], usable[20] = 99.0, False
-    got = Autoregression.fit(spoilt, usable, 2)
-    assert got.deviation < 1e-6
-    with pytest.raises(ValueError, match="order 2 needs at least 6 points"):
-        Autoregression.fit(values[:7], usable[:7], 2)
 
 
 def test_nothing_is_fitted_to_the_test_set(plan, data, tmp_path):

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import pickle
 import re
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +36,6 @@ from rnn_jax import (
     training,
 )
 from rnn_jax.layers import DelayLine
-from rnn_jax.report import plain
 from rnn_jax.static import Static, check
 from rnn_jax.wrapper import Wrapper
 
@@ -311,91 +309,6 @@ def test_a_class_in_place_of_an_object_is_refused(what, kind, call):
 def test_what_is_no_engine_is_refused(engine):
     with pytest.raises(TypeError, match=rf"unroll: engine must be an engine such as .*, got {engine!r}"):
         rnn_jax.unroll(RNN, (), XS, engine=engine)
-
-
-NUMBERS = [
-    *[pytest.param(kind(8), id=kind.__name__) for kind in (np.int64, np.uint8, np.array, jnp.int32)],
-    *[pytest.param(kind(0.5), id=kind.__name__) for kind in (np.float32, np.float64, np.array, jnp.bfloat16, Fraction)],
-]  # fmt: skip
-
-
-def holders(number):
-    """Every kind of object that takes a size, or a rate."""
-    if number == 8:
-        return [
-            *[make(number, number) for make in CELLS.values()],
-            DelayLine(RNN, number),
-            models.ReadoutModel(RNN, number),
-            models.Classifier(RNN, number),
-            models.CTC(RNN, number),
-            models.Forecaster(RNN, models.Gaussian(), number),
-            models.TopK(number),
-            models.ImageEncoder((number, number, 1), (number,), (number,)),
-            models.Additive(number, number, number),
-            data.OneHot(number),
-            data.Embedding(number, number),
-            data.Buckets((number,)),
-            mesh.MeshShape(data=number),
-            Scan(number),
-            Hoisted(unroll=number),
-            Checkpointed(number),
-            gradients.TBPTT(number, number),
-            gradients.SnAp(number),
-            initializers.Chrono(number),
-            training.CosineDecay(training.Adam(1), number),
-            training.Trainer(MODEL, number, training.Adam(1), None),
-            training.RollBack(limit=number),
-            tasks.Copying(number),
-            tasks.Parity(number),
-        ]
-    return [
-        LSTM(2, 3, number),
-        rnn_jax.LRU(2, 3, number),
-        rnn_jax.Dropout(RNN, number),
-        rnn_jax.RecurrentDropout(RNN, number),
-        rnn_jax.Zoneout(RNN, number),
-        rnn_jax.Zoneout(LSTM(2, 3), rnn_jax.cells.lstm.LSTMState(number, number)),
-        models.Classifier(RNN, 2, dropout=number),
-        models.Temperature(number),
-        models.Nucleus(number),
-        models.Gaussian(number),
-        models.Quantiles((number,)),
-        data.Transform(deviation=number),
-        training.Adam(number),
-        training.SGD(number, number),
-        training.RMSProp(number, number, number),
-        training.ClipByNorm(number),
-        training.ClipByValue(number),
-        training.ClipAdaptively(number),
-        training.RollBack(number),
-        initializers.Normal(number),
-    ]
-
-
-@pytest.mark.parametrize("number", NUMBERS)
-def test_numbers_of_other_libraries_are_pythons(number):
-    for value, expected in zip(holders(number), holders(8 if number == 8 else 0.5), strict=True):
-        assert value == expected
-        assert hash(value) == hash(expected)
-        assert repr(value) == repr(expected)
-        assert plain(value) == plain(expected)
-
-
-@pytest.mark.parametrize("wrong", [np.float32(2.5), np.bool_(True), np.int64(0), np.array([8])], ids=repr)
-def test_numbers_of_other_libraries_that_are_no_sizes(wrong):
-    with pytest.raises(ValueError, match="hidden_size must be a positive integer"):
-        LSTM(2, wrong)
-
-
-def test_functions_take_numbers_of_other_libraries():
-    prompts = jnp.array([[1, 2], [3, 4]])
-    model = OBJECTS["language_model"]
-    params = model.init(jax.random.key(0))
-    texts = [
-        models.generate(model, params, models.Greedy(), jax.random.key(1), prompts, count=c, max_length=m)
-        for c, m in ((2, 4), (np.int64(2), np.uint8(4)))
-    ]
-    np.testing.assert_array_equal(texts[0].tokens, texts[1].tokens)
 
 
 def test_a_task_of_real_data_is_a_pytree_and_no_static_object():
