@@ -56,7 +56,8 @@ def plan(config: Config) -> Plan:
     """
     flags.check(config)
     gains, lengths = flags.numbers(config, "gains"), flags.numbers(config, "lengths", least=3)
-    task, trainers = tasks.Adding(config.length), {}
+    task = tasks.Adding(config.length)
+    trainers: dict[tuple[str, str], training.Trainer] = {}
     for name in config.cells:
         model = networks.make_model(name, task, config.hidden_size)
         networks.probe_on_task(name, model, task)
