@@ -17,18 +17,21 @@ import functools
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 
 from rnn_jax import mesh
 from rnn_jax.cell import Cell, Params, State
-from rnn_jax.engines import adjoint, decisions, time_kernel
+from rnn_jax.engines import adjoint, decisions
 from rnn_jax.engines.hoisted import Hoisted
 from rnn_jax.static import Static
 from rnn_jax.trees import floats, refill
 from rnn_jax.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from rnn_jax.engines.time_kernel import Body
 
 _TYPES = ("float32", "bfloat16", "int32", "bool")
 
@@ -88,7 +91,9 @@ class Fused(Static):
         xs = before, cell.project(params, inputs), floats(grad_states)
         return refill(grad_states, self._scan(functools.partial(_adjoint_step, cell), params, start, xs, reverse=True))
 
-    def _scan(self, body: time_kernel.Body, params: Params, carry: Any, xs: Any, reverse: bool) -> Any:
+    def _scan(self, body: "Body", params: Params, carry: Any, xs: Any, reverse: bool) -> Any:
+        from rnn_jax.engines import time_kernel  # importing Pallas takes a third of a second
+
         kernel = functools.partial(time_kernel.scan, body, reverse=reverse, interpret=self.interpret)
         loop = functools.partial(_loop, body, reverse)
         if self.interpret:
@@ -110,7 +115,7 @@ def _differentiated_once(run: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
-def _loop(body: time_kernel.Body, reverse: bool, params: Params, carry: Any, xs: Any) -> Any:
+def _loop(body: "Body", reverse: bool, params: Params, carry: Any, xs: Any) -> Any:
     return jax.lax.scan(functools.partial(body, params), carry, xs, reverse=reverse)[1]
 
 
@@ -157,6 +162,8 @@ def _innermost(cell: Cell) -> str:
 
 def _too_large(cell: Cell, params: Params, state: State, inputs: Any) -> str:
     """Returns why the kernel of the backward pass, the larger one, does not fit into VMEM; empty if it does."""
+    from rnn_jax.engines import time_kernel
+
     drives = jax.eval_shape(cell.project, params, inputs)
     steps = len(jax.tree.leaves(inputs)[0])
     states = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *s.shape), s.dtype), state)
