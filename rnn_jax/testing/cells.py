@@ -7,7 +7,6 @@ engines                          every engine that takes the cell equals `Scan` 
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,9 +33,11 @@ def compiled(function: Callable[..., Any], static: tuple[int, ...] = (0,)) -> Ca
     return jax.jit(function, static_argnums=static, compiler_options=options)
 
 
-def run(cell: Cell, engine: Engine, params: Params, xs: jax.Array, state: State | None = None, **options: Any) -> Any:
-    """Returns the final state and the outputs of an unroll, compiled."""
-    return compiled(_run, (0, 1))(cell, engine, params, xs, state, options)
+def run(
+    cell: Cell, engine: Engine, params: Params, xs: jax.Array | np.ndarray, state: State | None = None, **options: Any
+) -> Any:
+    """Returns the final state and the outputs of an unroll, compiled, as NumPy arrays: each slice is no program."""
+    return jax.device_get(compiled(_run, (0, 1))(cell, engine, params, xs, state, options))
 
 
 def _run(cell: Cell, engine: Engine, params: Params, xs: jax.Array, state: State | None, options: Any) -> Any:
@@ -48,7 +49,7 @@ def moved_params(cell: Cell, seed: int = 0) -> Params:
     """Returns parameters off their initial values: biases of zero would hide mistakes."""
     rng = np.random.default_rng(seed)
     params = compiled(_init)(cell, jax.random.key(seed))
-    return jax.tree.map(lambda p: p + jnp.asarray(rng.normal(0, 0.3, p.shape), p.dtype), params)
+    return jax.tree.map(lambda p: jnp.asarray(np.asarray(p) + rng.normal(0, 0.3, p.shape).astype(p.dtype)), params)
 
 
 def _init(cell: Cell, key: jax.Array) -> Params:
@@ -67,9 +68,14 @@ def moved_state(cell: Cell, *batch_shape: int) -> State:
     def move(s: jax.Array) -> jax.Array:
         both = rng.normal(0, 0.5, s.shape) + 1j * rng.normal(0, 0.5, s.shape)
         change = both if jnp.iscomplexobj(s) else both.real
-        return s + jnp.asarray(change, s.dtype) if jnp.issubdtype(s.dtype, jnp.inexact) else s
+        return jnp.asarray(np.asarray(s) + change.astype(s.dtype)) if jnp.issubdtype(s.dtype, jnp.inexact) else s
 
     return jax.tree.map(move, cell.initial_state(moved_params(cell), batch_shape))
+
+
+def arguments(cell: Cell, *batch_shape: int) -> tuple[Params, np.ndarray, State]:
+    """Returns parameters, inputs of some steps, and a state; those two as NumPy arrays, to be changed and sliced."""
+    return moved_params(cell), *jax.device_get((inputs(cell, STEPS, *batch_shape), moved_state(cell, *batch_shape)))
 
 
 def value(cell: Cell, engine: Engine) -> None:
@@ -121,7 +127,7 @@ def shapes(cell: Cell, engine: Engine) -> None:
 def batch_dimensions(cell: Cell, engine: Engine) -> None:
     """Batch dimensions are free: [2, 3], [6] and none give the same results."""
     message = f"{type(cell).__name__}: batch dimensions must be free: axes may be counted from the last one only"
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, 2, ROWS // 2), moved_state(cell, 2, ROWS // 2)
+    params, xs, state = arguments(cell, 2, ROWS // 2)
     nested_state, nested_ys = run(cell, engine, params, xs, state)
     rows = jax.tree.map(lambda s: s.reshape(ROWS, *s.shape[2:]), state)
     flat = run(cell, engine, params, xs.reshape(STEPS, ROWS, -1), rows)
@@ -140,25 +146,28 @@ def batch_dimensions(cell: Cell, engine: Engine) -> None:
 
 def segments(cell: Cell, engine: Engine) -> None:
     """Two segments, the second from the final state of the first, equal one sequence."""
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, ROWS), moved_state(cell, ROWS)
+    params, xs, state = arguments(cell, ROWS)
     middle_state, first = run(cell, engine, params, xs[: STEPS // 2], state)
     final_state, second = run(cell, engine, params, xs[STEPS // 2 :], middle_state)
-    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
+    joined = jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
     message = f"{type(cell).__name__}: two segments must equal one sequence: the state must hold all that a step needs"
     require_close(message, (final_state, joined), run(cell, engine, params, xs, state))
 
 
 def rows(cell: Cell, engine: Engine) -> None:
     """Sequences of a batch are independent, bit for bit, also of infinities and NaN in another one."""
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, ROWS), moved_state(cell, ROWS)
+    params, xs, state = arguments(cell, ROWS)
     others = np.arange(ROWS) != 1
     final_state, ys = run(cell, engine, params, xs, state)
     for disturbance in (100.0, np.nan):
 
-        def disturb(s: jax.Array, disturbance: float = disturbance) -> jax.Array:
-            return s.at[others].set(disturbance) if jnp.issubdtype(s.dtype, jnp.inexact) else s
+        def disturb(s: np.ndarray, rows: Any = others, disturbance: float = disturbance) -> np.ndarray:
+            changed = np.array(s)
+            if jnp.issubdtype(s.dtype, jnp.inexact):
+                changed[rows] = disturbance
+            return changed
 
-        disturbed_xs, disturbed_state = xs.at[:, others].set(disturbance), jax.tree.map(disturb, state)
+        disturbed_xs, disturbed_state = disturb(xs, (slice(None), others)), jax.tree.map(disturb, state)
         other_state, other_ys = run(cell, engine, params, disturbed_xs, disturbed_state)
         require_close(
             f"{type(cell).__name__}: sequences of a batch must be independent, but {disturbance:g} in the others "
@@ -172,28 +181,29 @@ def rows(cell: Cell, engine: Engine) -> None:
 
 def padding(cell: Cell, engine: Engine) -> None:
     """A padded sequence gives the results of the sequence alone, whatever its padding holds; outputs there are zero."""
-    params, state = moved_params(cell), moved_state(cell, 2)
+    params, xs, state = arguments(cell, 2)
     message = f"{type(cell).__name__}: padding must not change a sequence's results"
     for length in (0, 3):
-        xs = inputs(cell, STEPS, 2).at[length:, 1].set(jnp.nan)
-        final_state, ys = run(cell, engine, params, xs, state, lengths=jnp.array([STEPS, length]))
+        padded = xs.copy()
+        padded[length:, 1] = np.nan
+        final_state, ys = run(cell, engine, params, padded, state, lengths=jnp.array([STEPS, length]))
         row = jax.tree.map(lambda s: s[1], state)
         expected_state, expected_ys = run(cell, engine, params, xs[:length, 1], row) if length else (row, None)
         require_close(message, jax.tree.map(lambda s: s[1], final_state), expected_state)
         if length:
             require_close(message, jax.tree.map(lambda y, n=length: y[:n, 1], ys), expected_ys)
-        zero = all(not np.any(np.asarray(y)[length:, 1]) for y in jax.tree.leaves(ys))
+        zero = all(not np.any(y[length:, 1]) for y in jax.tree.leaves(ys))
         require(zero, f"{type(cell).__name__}: outputs in the padding must be zero")
 
 
 def resets(cell: Cell, engine: Engine) -> None:
     """A reset before a step equals a sequence that begins there."""
-    params, xs, stepping = moved_params(cell), inputs(cell, STEPS, 2), can_step(cell)
-    start = STEPS // 2
-    flags = jnp.zeros((STEPS, 2), bool).at[start, 1].set(True)
+    params, xs, state = arguments(cell, 2)
+    stepping, start = can_step(cell), STEPS // 2
+    flags = np.zeros((STEPS, 2), bool)
+    flags[start, 1] = True
     # In reverse time, the given state is that of the last episode, and the final one that of the first.
-    state = moved_state(cell, 2) if stepping else None
-    final_state, ys = run(cell, engine, params, xs, state, resets=flags)
+    final_state, ys = run(cell, engine, params, xs, state if stepping else None, resets=flags)
     expected_state, expected_ys = run(cell, engine, params, xs[start:, 1])
     message = f"{type(cell).__name__}: an episode after a reset must equal a sequence that begins there"
     require_close(message, jax.tree.map(lambda y: y[start:, 1], ys), expected_ys)
@@ -203,29 +213,28 @@ def resets(cell: Cell, engine: Engine) -> None:
 
 def loop(cell: Cell, engine: Engine) -> None:
     """The unroll equals a Python loop of `project`, `step` and `output`, each of one time step."""
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, ROWS), moved_state(cell, ROWS)
+    params, xs, state = arguments(cell, ROWS)
     effects = jax.make_jaxpr(cell.step)(params, state, jax.eval_shape(cell.project, params, xs[0])).effects
     require(not effects, f"{type(cell).__name__}.step must be pure, but has the effects {effects}")
-    states = list(itertools.accumulate(xs, functools.partial(compiled(_step), cell, params), initial=state))[1:]
-    ys = [cell.output(params, s, x) for s, x in zip(states, xs, strict=True)]
+    got, expected = run(cell, engine, params, xs, state), []
+    for x in xs:
+        state, y = compiled(_step)(cell, params, state, x)
+        expected.append(jax.device_get(y))
     message = f"{type(cell).__name__}: an unroll must equal a loop of its steps: project and output see one step each"
-    require_close(
-        message,
-        run(cell, engine, params, xs, state),
-        (states[-1], jax.tree.map(lambda *y: jnp.stack(y), *ys)),
-    )
+    require_close(message, got, (state, jax.tree.map(lambda *y: np.stack(y), *expected)))
 
 
-def _step(cell: Cell, params: Params, state: State, x: jax.Array) -> State:
-    return cell.step(params, state, cell.project(params, x))
+def _step(cell: Cell, params: Params, state: State, x: jax.Array) -> tuple[State, Any]:
+    state = cell.step(params, state, cell.project(params, x))
+    return state, cell.output(params, state, x)
 
 
 def seeds(cell: Cell, engine: Engine) -> None:
     """`jax.vmap` over the parameters of two seeds equals each seed alone."""
     xs = inputs(cell, STEPS, 2)
     params = [moved_params(cell, seed) for seed in range(2)]
-    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
-    together = jax.vmap(lambda p: run(cell, engine, p, xs))(both)
+    both = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
+    together = jax.device_get(jax.vmap(lambda p: compiled(_run, (0, 1))(cell, engine, p, xs, None, {}))(both))
     for seed in range(2):
         message = f"{type(cell).__name__}: jax.vmap over parameters must equal each seed alone"
         alone = run(cell, engine, params[seed], xs)
@@ -243,9 +252,10 @@ def compilation(cell: Cell, engine: Engine) -> None:
 
 def gradients(cell: Cell, engine: Engine) -> None:
     """Values and gradients by parameters, inputs and state equal those of `Scan`, with lengths and resets too."""
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, ROWS), moved_state(cell, ROWS)
-    flags = jnp.zeros((STEPS, ROWS), bool).at[2, ::2].set(True)
-    for options in ({}, {"lengths": jnp.arange(ROWS) + 1, "resets": flags}):
+    params, xs, state = arguments(cell, ROWS)
+    flags = np.zeros((STEPS, ROWS), bool)
+    flags[2, ::2] = True
+    for options in ({}, {"lengths": np.arange(1, ROWS + 1), "resets": flags}):
         got, expected = (
             compiled(_value_and_gradient, (0, 1))(cell, each, params, xs, state, options) for each in (engine, Scan())
         )
@@ -270,16 +280,16 @@ def _value_and_gradient(cell: Cell, engine: Engine, params: Params, xs: jax.Arra
 
 def differences(cell: Cell, engine: Engine) -> None:
     """The gradient by the parameters equals central differences, along a random direction."""
-    params, xs, state = moved_params(cell), inputs(cell, STEPS, ROWS), moved_state(cell, ROWS)
-    rng = np.random.default_rng(3)
-    direction = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), p.dtype), params)
+    params, xs, state = arguments(cell, ROWS)
+    params, rng = jax.device_get(params), np.random.default_rng(3)
+    direction = jax.tree.map(lambda p: rng.normal(size=p.shape).astype(p.dtype), params)
 
-    def along(width: float) -> tuple[jax.Array, Any]:
-        there = jax.tree.map(lambda p, d: p + width * d, params, direction)
+    def along(width: float) -> tuple[Any, Any]:
+        there = jax.tree.map(lambda p, d: p + p.dtype.type(width) * d, params, direction)
         value, gradient = compiled(_value_and_gradient, (0, 1))(cell, engine, there, xs, state, {})
-        return value, gradient[0]
+        return value, jax.device_get(gradient[0])
 
-    products = jax.tree.leaves(jax.tree.map(lambda g, d: float(jnp.sum(g * d)), along(0.0)[1], direction))
+    products = jax.tree.leaves(jax.tree.map(lambda g, d: float(np.sum(g * d)), along(0.0)[1], direction))
     # The smaller width suits large curvature, the larger one large values, whose differences round.
     slopes = [float(along(w)[0] - along(-w)[0]) / (2 * w) for w in (1e-2, 1e-3)]
     scale = max(*map(abs, [sum(products), *products]), 1e-2)

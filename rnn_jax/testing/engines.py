@@ -62,7 +62,8 @@ def states(cell: Cell, engine: Engine) -> None:
     """The engine returns the state after every step, the final one last, for any number of steps, 0 included."""
     params, state = moved_params(cell), moved_state(cell, 2)
     for steps in (0, 1, 5):
-        final_state, all_states = compiled(_solve, (0, 1))(engine, cell, params, state, inputs(cell, steps, 2))
+        solve = compiled(_solve, (0, 1))
+        final_state, all_states = jax.device_get(solve(engine, cell, params, state, inputs(cell, steps, 2)))
         name = f"{engine} on {type(cell).__name__}, {steps} steps"
         expected = jax.tree.map(lambda s, n=steps: jax.ShapeDtypeStruct((n, *s.shape), s.dtype), state)
         shapes = jax.tree.map(lambda s: jax.ShapeDtypeStruct(jnp.shape(s), s.dtype), all_states)
