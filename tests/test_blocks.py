@@ -157,6 +157,7 @@ def test_a_layer_fulfils_the_contract(layer):
     check_layer(layer)
 
 
+@pytest.mark.extended
 def test_a_deep_stack_of_linear_recurrences_is_solved_in_parallel():
     params = jax.jit(DEEP.init)(jax.random.key(0))
     expected = unroll(DEEP, params, XS)[1]

@@ -150,6 +150,7 @@ def measure(plan, config):
     return measurement.measure(plan, config, lambda evaluations: None, training.Session())
 
 
+@pytest.mark.extended
 def test_the_kept_parameters_are_the_best_on_validation_and_tested_once(data, monkeypatch):
     config = with_(data, checkpoints=4)
     seen, losses = [], [3.0, 1.0, 2.0, 1.5, 7.0]
@@ -241,6 +242,7 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, da
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 def test_a_binary_file_ends_the_program_without_a_traceback(tmp_path):
     path = tmp_path / "latin.txt"
     path.write_bytes("zwölf".encode("latin-1"))

@@ -81,7 +81,7 @@ def script(*flags: str, stdout: Any = subprocess.PIPE, **environment: str) -> su
     ("flags", "printed"),
     [
         pytest.param([], "('a', 'b') 3 0.5 None here", marks=pytest.mark.extended),
-        (["--names=c", "--steps=7", "--workdir=there"], "('c',) 3 0.5 7 there"),
+        pytest.param(["--names=c", "--steps=7", "--workdir=there"], "('c',) 3 0.5 7 there", marks=pytest.mark.extended),
         (["--names=a,my:B(x=1,y=(2, 3)),c"], "('a', 'my:B(x=1, y=(2, 3))', 'c') 3 0.5 None here"),
         pytest.param(["--quick"], "('a', 'b') 1 0.25 None here_quick", marks=pytest.mark.extended),
         # What is given wins over what --quick changes, even where it is the default.
@@ -118,6 +118,7 @@ def test_a_flag_that_replaces_another_gives_way_to_it_or_is_refused() -> None:
     assert (refused.returncode, refused.stderr.strip()) == (2, "error: --chunks replaces --rate: give one of them")
 
 
+@pytest.mark.extended
 def test_errors_and_interrupts_have_a_status_and_no_traceback() -> None:
     refused, stopped, undrawn = script("--size=13"), script("--size=14"), script("--size=12")
     assert (undrawn.returncode, undrawn.stderr.strip()) == (1, "error: cannot be drawn")

@@ -21,7 +21,8 @@ def debug_nans() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("door", test_integers.CASES)
+@pytest.mark.extended
+@pytest.mark.parametrize("door", test_integers.DOORS)
 def test_no_operation_of_a_loss_gives_nan(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
     init = test_integers._made
 
