@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from experiments.anomaly.config import Config, Plan
 from experiments.anomaly.injection import KINDS, Copies, Event
@@ -54,6 +53,8 @@ def find_threshold(points: np.ndarray, normal: np.ndarray, false_alarms: float) 
 
 def evaluate(points: np.ndarray, copies: Copies, threshold: float) -> Scores:
     """Returns the scores of a detector that gives the points of all copies the anomaly scores [N, copies + 1]."""
+    from sklearn.metrics import roc_auc_score
+
     anomalous, normal = copies.masks()
     counted = anomalous | normal
     point_auc = float(roc_auc_score(anomalous[counted], points[counted]))
@@ -64,6 +65,8 @@ def evaluate(points: np.ndarray, copies: Copies, threshold: float) -> Scores:
 
 
 def _evaluate_events(points: np.ndarray, events: Sequence[Event], threshold: float) -> EventScores:
+    from sklearn.metrics import roc_auc_score
+
     pairs = [(points[span, copy], points[span, -1]) for copy, _, span in events]
     highest, unchanged = ([scores.max() for scores in side] for side in zip(*pairs, strict=True))
     auc = roc_auc_score([1] * len(pairs) + [0] * len(pairs), highest + unchanged)

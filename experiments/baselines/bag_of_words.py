@@ -4,11 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.dummy import DummyClassifier
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from experiments.common.text_classification import Baseline, Predictions
 from experiments.common.texts import Texts
@@ -26,6 +21,12 @@ def baselines(texts: Texts, orders: tuple[int, int]) -> list[Baseline]:
       texts: splits, with the networks' tokens.
       orders: smallest and largest n of the n-grams.
     """
+    from sklearn.dummy import DummyClassifier
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
     options: dict[str, Any] = {"tokenizer": texts.tokenizer, "token_pattern": None, "lowercase": False}
     options["ngram_range"] = orders
 
@@ -42,7 +43,7 @@ def baselines(texts: Texts, orders: tuple[int, int]) -> list[Baseline]:
     ]
 
 
-def _best(title: str, candidates: Mapping[str, Pipeline], texts: Texts) -> Baseline:
+def _best(title: str, candidates: Mapping[str, Any], texts: Texts) -> Baseline:
     """Fits the candidates, by setting, and returns the one with the fewest errors on the validation set."""
     training, validation, test = (texts.splits[name].labelled for name in ("training", "validation", "test"))
     errors = {}

@@ -7,7 +7,6 @@ over all steps of all pieces but each piece's first.
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import scipy.optimize
 import threadpoolctl
 
 from experiments.common.fitting import Baseline
@@ -80,6 +79,8 @@ def _repetition(x: np.ndarray, y: np.ndarray) -> Model:
 
 def _regression(x: np.ndarray, y: np.ndarray, penalty: float) -> Model:
     """Every key's logit is W x + b, fitted by L-BFGS to the mean loss + penalty / 2 ||W||^2."""
+    from scipy import optimize
+
     keys = x.shape[1]
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -90,6 +91,6 @@ def _regression(x: np.ndarray, y: np.ndarray, penalty: float) -> Model:
         return nats_per_step(logits, y) + penalty / 2 * float(np.sum(w**2)), gradient.astype(np.float64)
 
     start = np.concatenate([np.zeros(keys * keys), _logit(y.sum(0), len(y), 0.5)])
-    fitted = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    fitted = optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     w, b = fitted[:-keys].reshape(keys, keys), fitted[-keys:]
     return lambda last: last @ w + b

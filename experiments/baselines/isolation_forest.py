@@ -1,7 +1,6 @@
 """Isolation forest on windows of a series (Liu et al. 2008, doi:10.1109/ICDM.2008.17)."""
 
 import numpy as np
-from sklearn.ensemble import IsolationForest
 
 from rnn_jax.data import windows
 
@@ -19,6 +18,8 @@ def isolation_scores(training: np.ndarray, z: np.ndarray, start: int, stop: int,
       season: points in a season; a window has as many, but at most `MAX_WIDTH`.
       seed: seed of the forest.
     """
+    from sklearn.ensemble import IsolationForest
+
     width = min(MAX_WIDTH, season)
     forest = IsolationForest(random_state=seed).fit(windows(training, width).T)
     ending = windows(z[start - width + 1 : stop], width)  # [width, points, copies]

@@ -1,7 +1,6 @@
 """Nearest neighbour: the training image with the least squared difference of pixels."""
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 
 def nearest(training: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -11,5 +10,7 @@ def nearest(training: np.ndarray, queries: np.ndarray) -> np.ndarray:
       training: images [N, ...].
       queries: images [M, ...].
     """
+    from sklearn.neighbors import NearestNeighbors
+
     neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(training.reshape(len(training), -1))
     return neighbours.kneighbors(queries.reshape(len(queries), -1), return_distance=False)[:, 0]

@@ -4,7 +4,6 @@ import collections
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from rnn_jax.data.pairs import Words
 
@@ -25,6 +24,8 @@ def translations(
       "copy": the source itself; "most frequent": the most frequent training target; "nearest": the target of the
       training source with the greatest cosine of TF-IDF vectors (of characters: of up to three in a row).
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     known, targets = zip(*pairs, strict=True)
     commonest = collections.Counter(targets).most_common(1)[0][0]
     if by_words:

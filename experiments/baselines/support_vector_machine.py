@@ -1,11 +1,9 @@
 """Support vector machine on recordings resampled to one length; digits in a row are cut at pauses."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from experiments.common.fitting import Baseline
 from experiments.common.transcripts import Transcripts
@@ -44,8 +42,12 @@ def baseline(
     return Baseline(title, errors[chosen], transcripts("test", chosen), fields)
 
 
-def fit(frames: Frames, labels: np.ndarray, validation: Frames, validation_labels: np.ndarray) -> Pipeline:
+def fit(frames: Frames, labels: np.ndarray, validation: Frames, validation_labels: np.ndarray) -> Any:
     """Returns the machine with an RBF kernel whose penalty has the best accuracy on the validation set."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
     x, x_validation = features(frames), features(validation)
     machines = [make_pipeline(StandardScaler(), SVC(C=penalty)).fit(x, labels) for penalty in PENALTIES]
     return max(machines, key=lambda machine: float(machine.score(x_validation, validation_labels)))
@@ -62,7 +64,7 @@ def features(frames: Frames) -> np.ndarray:
     return np.array(rows)
 
 
-def predict(machine: Pipeline, frames: Frames, threshold: float | None) -> list[list[int]]:
+def predict(machine: Any, frames: Frames, threshold: float | None) -> list[list[int]]:
     """Returns the digits of each recording: one, or with a threshold, one for each segment of `cut`."""
     if threshold is None:
         return [[digit] for digit in machine.predict(features(frames)).tolist()]

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import confusion_matrix
 
 from experiments.common.fitting import Baseline, Outcome
 from rnn_jax import plotting
@@ -173,6 +172,8 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.n
       predictions: predicted classes [..., N]; counts add up over the leading axes.
       classes: number of classes.
     """
+    from sklearn.metrics import confusion_matrix
+
     repeated = np.broadcast_to(labels, predictions.shape)
     return confusion_matrix(repeated.ravel(), predictions.ravel(), labels=range(classes))
 

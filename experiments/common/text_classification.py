@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.metrics import f1_score
 
 from experiments.common import figures, fitting, networks
 from experiments.common.fitting import Network
@@ -38,6 +37,8 @@ class Predictions(NamedTuple):
     @property
     def macro_f1(self) -> np.ndarray:
         """Mean over the classes in the test set of F1 = 2 correct / (predicted + labelled), [seeds]."""
+        from sklearn.metrics import f1_score
+
         options: dict[str, Any] = {"labels": np.unique(self.labels), "average": "macro", "zero_division": 0}
         return np.array([f1_score(self.labels, predicted, **options) for predicted in self.predicted])
 

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import FixedLocator
-from scipy.stats import spearmanr
 
 from experiments.common.figures import band, windows
 from experiments.common.records import divergence_fields, task_fields, training_arrays
@@ -135,6 +134,8 @@ def findings(pairs: Sequence[Pair]) -> list[str]:
 
 def _correlation(pairs: Sequence[Pair]) -> list[str]:
     """Returns the rank correlation of the largest exponent with the final loss, over all cells and seeds."""
+    from scipy.stats import spearmanr
+
     losses = np.concatenate([outcome.metrics["after"]["loss"] / run.task.baseline for run, outcome in pairs])
     if len(losses) < 3:
         return []

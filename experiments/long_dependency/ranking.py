@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import ticker
-from scipy import stats
 
 from experiments.common import networks, numbers
 from experiments.long_dependency.result import Result, by_task, quality, ranked
@@ -63,6 +62,8 @@ def rows(results: Sequence[Result]) -> list[Row]:
 
 def _ranks(results: Sequence[Result]) -> np.ndarray:
     """Returns the rank of each result on a task; those without a solving seed at the baseline are equal."""
+    from scipy import stats
+
     learned = [quality(r) if r.solving or r.beyond_baseline else (1.0, math.inf, math.inf) for r in results]
     places = {key: place for place, key in enumerate(sorted(set(learned)))}
     return stats.rankdata([places[key] for key in learned])
@@ -119,6 +120,8 @@ def learned(result: Result) -> float:
 
 def correlation(results: Sequence[Result], moment: str) -> float:
     """Returns Spearman's correlation over cells between the kept gradient and what was learned; NaN below 4 cells."""
+    from scipy import stats
+
     pairs = [(float(np.median(getattr(r, moment)["kept"])), learned(r)) for r in results if r.finished]
     if len(pairs) < 4 or min(len(set(values)) for values in zip(*pairs, strict=True)) < 2:
         return math.nan

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import balanced_accuracy_score
 
 from experiments.common import figures, fitting
 from experiments.common import text_classification as classification
@@ -38,6 +37,8 @@ def generator_records(judge: classification.Outcome, outcome: Outcome, **fields:
 
 def _mean_recall(judge: classification.Outcome) -> float:
     """Returns the share of test names whose language is predicted, mean over languages and seeds."""
+    from sklearn.metrics import balanced_accuracy_score
+
     return float(np.mean([balanced_accuracy_score(judge.test.labels, each) for each in judge.test.predicted]))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from sklearn.metrics import f1_score
 
 from experiments.baselines import most_frequent_tag
 from experiments.common import fitting
@@ -82,6 +81,8 @@ def scores(corpus: Corpus, predicted: np.ndarray) -> Scores:
     `unseen_accuracy` is that of words that are not in the training set, `ambiguous_accuracy` that of words with several
     tags there; NaN if there is no such word. F1 of a tag that is neither predicted nor correct is NaN, too.
     """
+    from sklearn.metrics import f1_score
+
     words, gold = corpus.splits["test"].words, corpus.splits["test"].gold
     pairs = {pair for sentence in corpus.sentences["training"] for pair in zip(*sentence, strict=True)}
     known_tags = collections.Counter(word for word, _ in pairs)

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from sklearn.metrics import accuracy_score
 
 from experiments import peers
 from experiments.peers import Network
@@ -92,7 +91,7 @@ def measure(
         "steps": setup.steps,
         "loss/first_step": losses[0],
         "loss/last_epoch": float(np.average(losses[-len(sizes) :], weights=sizes)),
-        "training/accuracy": accuracy_score(program.labels, network.scores(program.xs).argmax(axis=-1)),
+        "training/accuracy": float(np.mean(network.scores(program.xs).argmax(axis=-1) == program.labels)),
         **program.evaluate(network.scores),
         "seconds": sum(seconds),
         "seconds_per_epoch": float(np.median(seconds[1:] or seconds)),  # the first epoch compiles
