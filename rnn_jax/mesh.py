@@ -2,12 +2,16 @@
 
 The mesh is set by JAX: code under `jax.set_mesh(MeshShape.parse("data:4,seeds:2").build())` is split, and without a
 mesh the functions here do nothing. `jax.set_mesh` applies to the thread that entered it.
+
+All cores of a CPU, for a single training: `jax.set_mesh(mesh.MeshShape(data=machine.cores()).build())`, before anything
+asks JAX for its devices.
 """
 
 import dataclasses
 import functools
 import math
 import os
+import re
 from typing import Any, Self
 
 import jax
@@ -20,11 +24,10 @@ from rnn_jax.static import Static
 
 # Ordered from least to most communication, because the devices of the last axis are neighbours.
 AXES = ("seeds", "data", "model")
-_SPLIT_BY = {"batch_size": "data", "hidden_size": "model"}
 
 
 class DivisionError(ValueError):
-    """A number of seeds, sequences or units is not divisible by the size of a mesh axis."""
+    """A number of seeds or units is not divisible by the size of a mesh axis."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,8 @@ class MeshShape(Static):
     MeshShape(data=4, seeds=2, model=1)
 
     Args:
-      data: number of parts of a batch; their gradients are summed once per optimization step.
+      data: number of parts of a batch, the last ones smaller if it does not divide; their gradients are summed once per
+        optimization step.
       seeds: number of groups of seeds, which do not communicate.
       model: number of parts of a wide hidden layer, which exchange its state at every time step.
 
@@ -79,20 +83,20 @@ class MeshShape(Static):
     def build(self) -> Mesh:
         """Builds the mesh over the devices of all processes; a single process may leave some of its devices unused.
 
-        On CPU devices, call it before anything else asks JAX for its devices. They share one thread pool: if all of
-        them wait for parts of a matrix product at once, no thread is free to compute those, and XLA deadlocks (jaxlib
-        0.10.2). This method sets NPROC, the size of the pool, to one more than the number of devices.
+        If nothing has asked JAX for its devices yet, the CPU gets as many as the mesh needs.
 
         Raises:
-          ValueError: if the mesh needs more devices than there are, or, in several processes, fewer.
+          ValueError: if the mesh needs more devices than there are, or, in several processes, fewer; if it needs all
+            threads of CPU devices.
         """
-        os.environ.setdefault("NPROC", str(max(machine.cores(), self.devices + 1)))
+        make_cpu_devices(self.devices)
         there, processes = jax.device_count(), jax.process_count()
         if self.devices > there or (processes > 1 and self.devices < there):
             raise ValueError(
                 f"mesh: {self} takes {self.devices} devices, there {'is' if there == 1 else 'are'} {there}"
                 + (f" in {processes} processes, which must all have a part" if processes > 1 else "")
             )
+        _check_threads(min(self.devices, jax.local_device_count()))
         sizes = [getattr(self, axis) for axis in AXES]
         return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
@@ -100,10 +104,54 @@ class MeshShape(Static):
         return ",".join(f"{axis}:{getattr(self, axis)}" for axis in sorted(AXES) if getattr(self, axis) > 1) or "data:1"
 
 
+# CPU devices share one pool of threads. If all of these wait for parts of a matrix product at once, none is free to
+# compute them, and XLA waits for ever (jaxlib 0.10.2). NPROC is the size of the pool, read when JAX makes the devices.
+
+
+def make_cpu_devices(count: int) -> None:
+    """Makes at least that many CPU devices, and more threads than devices, unless JAX has made its devices."""
+    flag = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    option = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]  # as JAX documents
+    configured = max(option, int(flag[1]) if flag else 1)
+    # Of several processes each has its own devices, whose number the caller knows.
+    count = configured if jax.distributed.is_initialized() else max(count, configured)
+    try:
+        jax.config.update("jax_num_cpu_devices", -2)  # refused once JAX has devices, as is any new number
+    except RuntimeError:
+        return
+    jax.config.update("jax_num_cpu_devices", count)
+    os.environ["NPROC"] = str(max(_threads(), count + 1))
+
+
+def _threads() -> int:
+    """Returns the size of the pool, if the CPU does not have more devices."""
+    return int(os.environ.get("NPROC", machine.cores()))
+
+
+def _check_threads(used: int) -> None:
+    """Checks that a thread is left if each of that many devices holds one.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if used == 1 or jax.default_backend() != "cpu" or used < (threads := max(_threads(), jax.local_device_count())):
+        return
+    raise ValueError(
+        f"mesh: {used} CPU devices must leave one of XLA's {threads} threads free, or they wait for each other for "
+        f"ever; build the mesh before anything asks JAX for its devices, or start Python with NPROC={used + 1}"
+    )
+
+
 def current() -> AbstractMesh | None:
     """Returns the mesh that is set, also within a compiled program; None if there is none or it has other axes."""
     mesh = jax.sharding.get_abstract_mesh()
     return mesh if set(mesh.axis_names) == set(AXES) else None
+
+
+def shape() -> MeshShape:
+    """Returns the shape of the mesh that is set, of one device without a mesh."""
+    mesh = current()
+    return MeshShape() if mesh is None else MeshShape(**mesh.shape)
 
 
 def size(axis: str) -> int:
@@ -138,10 +186,10 @@ def check_divides(what: str, number: int, axis: str) -> None:
 
 
 def check(config: Any) -> None:
-    """Checks that the batch and hidden layers of a trainer, or of any nested dataclass, can be split evenly.
+    """Checks that the hidden layers of a trainer, or of any nested dataclass, can be split evenly.
 
     Raises:
-      DivisionError: if a field named batch_size or hidden_size is not divisible by the size of its axis.
+      DivisionError: if a field named hidden_size is not divisible by the size of `model`.
     """
     if isinstance(config, tuple | list):
         for part in config:
@@ -150,8 +198,8 @@ def check(config: Any) -> None:
         return
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name in _SPLIT_BY:
-            check_divides(field.name, value, _SPLIT_BY[field.name])
+        if field.name == "hidden_size":
+            check_divides(field.name, value, "model")
         check(value)
 
 
@@ -168,7 +216,7 @@ def layout(shape: tuple[int, ...]) -> tuple[str | None, ...]:
 def split_batch(tree: Any, axis: int = 1) -> Any:
     """Constrains the leaves of a batch, within a compiled program, to be split over `data` along the batch dimension.
 
-    A batch that is not divisible is replicated; trainings reject one by `check`.
+    If the batch is not divisible, the last parts are smaller; one of fewer sequences than devices is replicated.
 
     Args:
       tree: pytree of arrays.
@@ -177,7 +225,7 @@ def split_batch(tree: Any, axis: int = 1) -> Any:
     parts = size("data")
 
     def split(leaf: jax.Array) -> jax.Array:
-        if parts == 1 or leaf.shape[axis] % parts:
+        if parts == 1 or leaf.shape[axis] < parts:
             return leaf
         return jax.lax.with_sharding_constraint(leaf, PartitionSpec(*[None] * axis, "data"))
 

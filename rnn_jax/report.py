@@ -21,7 +21,7 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from rnn_jax import files, machine
+from rnn_jax import files, machine, mesh
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -76,6 +76,7 @@ def environment() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "processor": _processor(),
         "devices": jax.device_count(),
+        "mesh": str(mesh.shape()),
         "cpus": machine.cores(),
         **{package: importlib.metadata.version(package) for package in packages},
     }

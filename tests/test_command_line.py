@@ -12,9 +12,11 @@ from typing import Any
 import jax
 import pytest
 
-from experiments.common import compilation
+from experiments import char_lm, gradient_norms, speech, translation
+from experiments.common import compilation, settings
 from experiments.common.flags import UserError
 from experiments.common.settings import Settings
+from rnn_jax import machine, mesh
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -202,3 +204,30 @@ def test_no_module_of_unix_alone_is_imported() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not UNIX_ONLY & {name.partition(".")[0] for name in names}, path
+
+
+@pytest.mark.parametrize(
+    ("config", "cores", "shape"),
+    [
+        (char_lm.Config(hidden_size=256), 2, "data:2"),
+        (char_lm.Config(hidden_size=256), 16, "data:4"),  # at least 8 of 32 sequences on a device
+        (char_lm.Config(hidden_size=512), 2, None),  # products fill the cores
+        (char_lm.Config(hidden_size=256, batch_size=15), 2, None),
+        (char_lm.Config(hidden_size=256, batch_size=33), 2, "data:2"),
+        (char_lm.Config(hidden_size=256), 1, None),
+        (translation.Config(), 2, None),  # two networks
+        (translation.Config(attention=("none",)), 2, "data:2"),
+        (translation.Config(attention=("none",), seeds=3), 6, "data:2,seeds:3"),
+        (translation.Config(attention=("none",), seeds=0), 2, None),  # refused later
+        (speech.Config(questions=("digits",)), 2, None),  # three seeds
+        (gradient_norms.Config(cells=("gru",), seeds=1), 2, None),
+    ],
+)
+def test_all_cores_by_default_for_what_would_not_keep_them_busy(config, cores, shape, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.delenv("NPROC", raising=False)
+    given = settings.over_cores(config)
+    assert (given and str(given)) == shape
+    if given is not None and given.devices == 2:  # of the three of this process
+        with Settings().environment(config):
+            assert mesh.shape() == given

@@ -1,5 +1,6 @@
 """The shape of a mesh; tests/many_devices tests the rest, in a process with eight devices."""
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from rnn_jax import mesh
+from rnn_jax import LSTM, machine, mesh, models, tasks, training
 from rnn_jax.mesh import MeshShape
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -84,7 +85,59 @@ def test_eight_devices(marked):
     assert result.returncode == 0, result.stdout[-6000:]
 
 
-def test_parts_of_a_batch_as_far_as_a_trace_shows():
+ONE_STEP = """
+import os, sys, jax, numpy
+from rnn_jax import LSTM, machine, mesh, models, tasks, training
+count, units, batch = map(int, sys.argv[1:])
+assert "NPROC" not in os.environ
+machine.cores = lambda: 2
+with jax.set_mesh(mesh.MeshShape(data=count).build()):
+    trainer = training.Trainer(models.ReadoutModel(LSTM(2, units), 1), batch, training.SGD(0.1), None)
+    state = training.init(trainer, jax.random.key(0)[None])
+    metrics = training.train(trainer, tasks.Adding(10), state, 1, log_every=1).history
+print(jax.device_count(), os.environ["NPROC"], metrics.loss.item(), metrics.grad_norm.item())
+"""
+
+
+@pytest.mark.parametrize(
+    ("devices", "units", "batch"),
+    [
+        (2, 64, 33),  # 17 sequences and 16
+        *(pytest.param(n, 384, 33, marks=pytest.mark.extended) for n in range(2, 9)),  # waited for ever on two cores
+    ],
+)
+def test_a_mesh_makes_its_cpu_devices_and_leaves_a_thread_free(devices, units, batch):
+    def run(count: int) -> list[float]:
+        environment = {name: value for name, value in os.environ.items() if name not in ("NPROC", "XLA_FLAGS")}
+        command = [sys.executable, "-c", ONE_STEP, *map(str, (count, units, batch))]
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300, stdout=-1, text=True)
+        made, threads, *numbers = map(float, done.stdout.split())
+        assert made == count
+        assert threads > count
+        return numbers
+
+    assert run(devices) == pytest.approx(_one_device(units, batch), rel=1e-5)
+
+
+@functools.cache
+def _one_device(units: int, batch: int) -> tuple[float, float]:
+    trainer = training.Trainer(models.ReadoutModel(LSTM(2, units), 1), batch, training.SGD(0.1), None)
+    state = training.init(trainer, jax.random.key(0)[None])
+    history = training.train(trainer, tasks.Adding(10), state, 1, log_every=1).history
+    return history.loss.item(), history.grad_norm.item()
+
+
+def test_a_mesh_that_takes_all_threads_is_refused(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 2)  # the process has three devices (tests/conftest.py)
+    monkeypatch.delenv("NPROC", raising=False)
+    assert MeshShape(data=2).build().size == 2
+    with pytest.raises(ValueError, match=r"3 CPU devices must leave one of XLA's 3 threads free, .* NPROC=4$"):
+        MeshShape(data=3).build()
+    assert "NPROC" not in os.environ
+
+
+def test_parts_of_a_batch_as_far_as_a_trace_shows(monkeypatch):
+    monkeypatch.setenv("NPROC", "4")  # nothing runs
     xs = jnp.ones((2, 6, 1))
     devices = jax.make_mesh((3,), ("rows",), axis_types=(AxisType.Auto,))
     split, seen = NamedSharding(devices, P(None, "rows")), []

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from experiments.common import evidence
 from experiments.common.flags import UserError
 from experiments.common.run_folder import FigureError, Report, RunFolder
 from experiments.common.settings import Settings
+from rnn_jax import mesh
 
 ROOT = Path(__file__).parents[1]
 
@@ -191,3 +193,22 @@ def test_a_figure_that_fails_is_reported_when_everything_else_is_written(
     printed = " ".join(capsys.readouterr().out.split())
     assert "It is done." in printed
     assert "my-Task.png, summary.html" in printed
+
+
+def test_a_run_resumed_on_other_devices_says_so_and_records_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def resume() -> tuple[str, str]:
+        RunFolder(_Config(), str(tmp_path)).results([])
+        written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+        return written["environment"]["mesh"], capsys.readouterr().out
+
+    assert resume() == resume() == ("data:1", "")
+    with jax.set_mesh(mesh.MeshShape(data=2).build()):
+        recorded, said = resume()
+        assert recorded == "data:1 then data:2"
+        assert " ".join(said.split()) == (
+            "resumed on other devices, --mesh=data:2: from here on numbers are equal up to rounding only; "
+            "--mesh=data:1 continues bit for bit"
+        )
+        assert resume() == ("data:1 then data:2", "")

@@ -40,6 +40,10 @@ class Config(FitConfig):
     learning_rate: float = setting(3e-3)
     seeds: int = setting(1)
 
+    @property
+    def networks(self) -> int:
+        return len(self.models)
+
 
 QUICK = Config(embedding=16, hidden_size=48, readout=32, scenes=640, tested=100, epochs=3, learning_rate=5e-3)
 

@@ -39,6 +39,10 @@ class Config(EngineConfig):
     dropout: float = setting(0.2, "Share of the units dropped, recurrently and between layers.", share=True)
     not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
 
+    @property
+    def networks(self) -> int:
+        return 1
+
 
 QUICK = Config(hidden_size=96, segment=32, steps=800, checkpoints=8, learning_rate=0.01, dropout=0.0)
 

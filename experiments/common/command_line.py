@@ -108,7 +108,7 @@ def launch(
         environment: Any = contextlib.nullcontext()
         if settings_class is not None:
             arguments.append(_with_given_flags(settings_class()))
-            environment = arguments[-1].environment()
+            environment = arguments[-1].environment(arguments[0])
         signal.signal(signal.SIGTERM, _terminate)
         sys.unraisablehook = _interrupt_again
         if signal.getsignal(signal.SIGINT) is experiments.interrupted:

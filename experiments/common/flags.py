@@ -137,6 +137,11 @@ class ComputeConfig:
         choices=tuple(PRODUCTS),
     )
 
+    @property
+    def networks(self) -> int | None:
+        """Number of networks that a run trains at a time; None if it does more than train them."""
+        return None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EngineConfig(ComputeConfig):

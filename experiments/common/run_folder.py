@@ -81,7 +81,7 @@ class RunFolder:
         self._unseen = None if writer else tempfile.TemporaryDirectory()
         self.path = shared if self._unseen is None else Path(self._unseen.name)
         self.console = Console(quiet=not writer)
-        self.header = {"config": config, "environment": report.environment(), **(header or {})}
+        self.header: dict[str, Any] = {"config": config, "environment": report.environment(), **(header or {})}
         self._settings = settings.checked()
         self._trainings = shared / "training"
         self._lock = _lock(shared, self._trainings) if writer else None
@@ -95,6 +95,8 @@ class RunFolder:
             what, otherwise = f"--workdir {str(self.path)!r} holds a run", "choose another --workdir, or start from"
             resumed = self._resumed(self.path, self._config, what, f"{otherwise} scratch with --noresume")
             self._config, scratch = resumed or self._config, resumed is None
+        if not scratch:
+            self._compare_mesh()
         if scratch and writer:
             for folder in self._trainings.glob("*/"):
                 shutil.rmtree(folder)
@@ -110,6 +112,21 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); start from scratch with --noresume") from error
         return user_code.resumed(saved, given, self._settings.stale, what, otherwise)
+
+    def _compare_mesh(self) -> None:
+        """Reports, and records, that a run resumes on a mesh of another shape than before."""
+        try:
+            before = json.loads((self.path / "results.json").read_text(encoding="utf-8"))["environment"]["mesh"]
+        except (OSError, ValueError, KeyError, TypeError):  # none written, or damaged
+            return
+        environment = self.header["environment"]
+        now, last = environment["mesh"], before.split(" then ")[-1]
+        if now != last:
+            self.print(
+                f"resumed on other devices, --mesh={now}: from here on numbers are equal up to rounding only; "
+                f"--mesh={last} continues bit for bit"
+            )
+        environment["mesh"] = before if now == last else f"{before} then {now}"
 
     def session(self, name: str, config: Any = None) -> training.Session:
         """Returns the session of one training of this run.

@@ -11,7 +11,13 @@ import jax
 
 from experiments.common import compilation, flags, precision, user_code
 from experiments.common.flags import UserError, setting
-from rnn_jax import distributed, mesh, seeds
+from rnn_jax import distributed, machine, mesh, seeds
+
+# A step of char_lm with its batch of 32 on two CPU devices takes 0.68 of one device's time with 64 and 128 units, 0.78
+# with 256, 0.93 with 384, and 1.08 with 512, whose products fill two cores by themselves; with 64 units and 8 sequences
+# on each, 0.81 (jaxlib 0.10.2).
+WIDE = 512  # units
+LEAST_PART = 8  # sequences on a device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +40,9 @@ class Settings:
         None, "Seconds to profile from the first log point on, into --workdir/profile, for Perfetto or XProf."
     )
     mesh: str | None = setting(
-        None, "Devices for each axis, as data:4,seeds:2: split batches (data), seeds, or wide hidden layers (model)."
+        None,
+        "Devices for each axis, as data:4,seeds:2: split batches (data), seeds, or wide hidden layers (model). By "
+        "default one device, or all cores of a CPU for networks that are too few and too small to keep them busy.",
     )
     coordinator: str | None = setting(None, "host:port of process 0, for a run with several processes.")
     processes: int | None = setting(None, "Number of processes of the run.", checked=False)
@@ -58,8 +66,11 @@ class Settings:
         return self
 
     @contextlib.contextmanager
-    def environment(self) -> Iterator[None]:
+    def environment(self, config: Any = None) -> Iterator[None]:
         """Sets up processes and mesh for the whole process while a command line runs.
+
+        Args:
+          config: config of the experiment, from which the default of `mesh` follows.
 
         Raises:
           UserError: if a flag's value cannot be used.
@@ -72,10 +83,14 @@ class Settings:
             )
         try:
             shape = None if self.mesh is None else mesh.MeshShape.parse(self.mesh)
-            several = (self.coordinator, self.processes, self.process) != (None, None, None)
+            given = {self.coordinator, self.processes, self.process} != {None}
+            several = given or "JAX_COORDINATOR_ADDRESS" in os.environ
             # Without these flags a run on a cluster must not wait for other processes.
-            if shape is not None or several or "JAX_COORDINATOR_ADDRESS" in os.environ:
+            if shape is not None or several:
                 distributed.initialize(self.coordinator, self.processes, self.process)
+            elif (cores := over_cores(config)) is not None:
+                mesh.make_cpu_devices(cores.devices)
+                shape = cores if jax.default_backend() == "cpu" else None
             built = None if shape is None else shape.build()
         except ValueError as error:
             raise UserError(f"--{error}") from error
@@ -83,6 +98,15 @@ class Settings:
             raise UserError("several processes need --mesh, which assigns each of them its part")
         with distributed.exit_on_error(), contextlib.nullcontext() if built is None else jax.set_mesh(built):
             yield
+
+
+def over_cores(config: Any) -> mesh.MeshShape | None:
+    """Returns the mesh that splits batches over the cores of a CPU, if a run's networks do not keep these busy."""
+    cores, networks, seeds = machine.cores(), getattr(config, "networks", None), getattr(config, "seeds", 1)
+    if networks is None or not 0 < networks * seeds < cores or config.hidden_size >= WIDE:
+        return None
+    parts = min(cores // seeds, config.batch_size // LEAST_PART)
+    return mesh.MeshShape(data=parts, seeds=seeds) if parts > 1 else None
 
 
 def with_precision(run: Callable[..., None]) -> Callable[..., None]:

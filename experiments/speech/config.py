@@ -40,6 +40,10 @@ class Config(FitConfig):
     dropout: float = setting(0.2, "Share dropped of the inputs of the readout and of all layers but one.", share=True)
     seeds: int = setting(3, "Runs of each network, all in one compiled program; one for each of `speakers`.")
 
+    @property
+    def networks(self) -> int:
+        return len(self.questions)
+
 
 QUICK = Config(
     questions=("digits", "joined"),

@@ -58,6 +58,10 @@ class Config(FitConfig):
     )
     seeds: int = setting(1)
 
+    @property
+    def networks(self) -> int:
+        return len(self.attention)
+
 
 QUICK = Config(
     pairs=2600,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections import Counter
 
 import jax
@@ -265,17 +266,33 @@ def _narrow():
     ("shape", "refused", "message"),
     [
         ("seeds:2", lambda: _run(count=3), "seeds 3 does not divide over seeds:2"),
-        (
-            "data:8",
-            lambda: _run(dataclasses.replace(TRAINER, batch_size=20)),
-            "batch_size 20 does not divide over data:8",
-        ),
         ("model:4", lambda: _run(_narrow()), "hidden_size 30 does not divide over model:4"),
     ],
 )
 def test_what_cannot_be_split_evenly_is_refused(shape, refused, message):
     with on(shape), pytest.raises(ValueError, match=message):
         refused()
+
+
+@pytest.mark.parametrize(
+    "shape", ["data:2", *(pytest.param(s, marks=pytest.mark.extended) for s in ("data:8", "data:2,seeds:2,model:2"))]
+)
+def test_a_batch_that_does_not_divide_is_split_into_unequal_parts(shape):
+    def run():
+        trainer = dataclasses.replace(TRAINER, batch_size=11)  # 8 devices: 2 each, the last ones 1 and 0
+        state, metrics = _run(trainer, 2)
+        return state.training, metrics
+
+    expected = run()
+    with on(shape):
+        assert_close(run(), expected)
+
+
+@pytest.mark.parametrize(("size", "part"), [(1, 1), (3, 2), (4, 2), (7, 4)])
+def test_a_device_computes_its_part_only(size, part):
+    with on("data:2"):
+        program = jax.jit(lambda x: jnp.sin(mesh.split_batch(x, 0))).lower(jnp.ones((size, 3))).compile().as_text()
+    assert re.findall(r"f32\[(\d+),3\]\S* sine\(", program) == [str(part)]
 
 
 def test_more_devices_than_there_are_are_refused():
