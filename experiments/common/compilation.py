@@ -33,9 +33,9 @@ class Programs:
         count, cached = len(self.seconds), len(self.cached)
         return f"{count - cached} programs compiled, {cached} from the cache: {sum(self.seconds):.1f} s of all threads"
 
-    def _add_seconds(self, event: str, seconds: float, **_: Any) -> None:
+    def _add_seconds(self, event: str, duration_secs: float, **_: Any) -> None:
         if event == _COMPILED:
-            self.seconds.append(seconds)
+            self.seconds.append(duration_secs)
 
     def _add_cached(self, event: str, **_: Any) -> None:
         if event == _CACHED:

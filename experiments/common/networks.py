@@ -16,6 +16,14 @@ from rnn_jax.data import Examples
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.training.example_source import ExampleLoss
 
+MATRIX_MEMORIES = ("gla", "hgrn2", "m_lstm", "delta_net", "gated_delta_net")
+
+
+def _of_4_heads(make: Callable[..., Cell], input_size: int, hidden_size: int, lag: int) -> Cell:
+    del lag
+    return make(input_size, 4 * -(-hidden_size // 4), heads=4)
+
+
 # Variants of registered cells, as functions of (input size, units, longest lag of the task).
 VARIANTS: dict[str, Callable[[int, int, int], Cell]] = {
     "lstm_bias_0": lambda d, h, _: cells.LSTM(d, h, forget_bias=0.0),
@@ -24,6 +32,8 @@ VARIANTS: dict[str, Callable[[int, int, int], Cell]] = {
     "lstm_bias_10": lambda d, h, _: cells.LSTM(d, h, forget_bias=10.0),
     "lstm_chrono": lambda d, h, lag: cells.LSTM(d, h, forget_bias=initializers.Chrono(lag)),
     "gru_chrono": lambda d, h, lag: cells.GRU(d, h, update_bias=initializers.Chrono(lag)),
+    # A memory of one head takes four times the time. Sizes are multiples of 4.
+    **{f"{name}_4_heads": functools.partial(_of_4_heads, cells.CELLS[name]) for name in MATRIX_MEMORIES},
 }
 NAMES = ", ".join([*cells.CELLS, *VARIANTS])
 CELL_HELP = f"One of {NAMES}, or a user-defined cell as module:Class or module:Class(option=value)."

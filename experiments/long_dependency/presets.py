@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Self
 
+from experiments.common import networks
 from rnn_jax import cells
 from rnn_jax.training import Adam, ClipByNorm, CosineDecay, RMSProp
 from rnn_jax.training.clipping import Clipping
@@ -162,14 +163,30 @@ _TERMS = EqualTerms(10_000, (1e-2, 3e-3, 1e-3))
 
 
 def zoo() -> Recipes:
-    """Returns every registered cell on six tasks on equal terms, two layers each, 40,000 sequences at most."""
+    """Returns every registered cell on six tasks on equal terms, two layers each, 40,000 sequences at most.
+
+    Matrix memories have 4 heads, as in the papers of GLA and xLSTM, for their time.
+    """
     return tuple(
-        Recipe(task, length, cell, None, 20, 2000, 100, Adam(_TERMS.rates[0]), CLIP, layers=2, terms=_TERMS)
+        Recipe(
+            task,
+            length,
+            HEADS.get(cell, cell),
+            None,
+            20,
+            2000,
+            100,
+            Adam(_TERMS.rates[0]),
+            CLIP,
+            layers=2,
+            terms=_TERMS,
+        )
         for task, length in ZOO_TASKS
         for cell in cells.CELLS
     )
 
 
+HEADS = {name: f"{name}_4_heads" for name in networks.MATRIX_MEMORIES}
 ZOO_TASKS = (
     ("adding", 200),
     ("copying", 100),

@@ -46,7 +46,8 @@ class MatrixMemory(LinearCell):
 
 def store(key: jax.Array, value: jax.Array) -> jax.Array:
     """Returns v k^T [..., V, K]."""
-    return value[..., :, None] * key[..., None, :]
+    # Its gradients are products then, and not sums (see `linear.DiagonalPlusRankOne`).
+    return jnp.einsum("...v,...k->...vk", value, key)
 
 
 def read(memory: jax.Array, query: jax.Array) -> jax.Array:
