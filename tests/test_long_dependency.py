@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from rich.console import Console
 
@@ -20,7 +23,8 @@ from experiments.common import evidence, networks
 from experiments.common.flags import UserError
 from experiments.long_dependency import board, measurement
 from experiments.long_dependency.config import plan
-from experiments.long_dependency.presets import PRESETS, Plateau, Published
+from experiments.long_dependency.presets import PRESETS
+from experiments.long_dependency.recipe import Plateau, Published
 from experiments.long_dependency.result import Result, ranked
 from rnn_jax import diagnostics, report, tasks, training
 
@@ -301,6 +305,22 @@ def test_every_preset_is_made_of_known_things() -> None:
                 assert recipe.published.quantity in {"sequences", "loss", task.metric}
 
 
+def test_the_ind_rnn_keeps_its_recurrent_weights_within_the_published_range() -> None:
+    (item,) = plan(long_dependency.Config(preset="ind_rnn"))
+    optimizer = training.optimizers.transformation(item.recipe.optimizer)
+    before = params = item.trainer.model.init(jax.random.key(0))
+    assert float(params.cell[0].u.min()) < 0.1
+    assert float(params.cell[1].u.min()) >= 2 ** (-1 / 1000) - 1e-6
+    state = optimizer.init(params)
+    for _ in range(8):  # Adam's steps of 2e-4 are more than the last layer has room for
+        updates, state = optimizer.update(jax.tree.map(lambda leaf: -jnp.ones_like(leaf), params), state, params)
+        params = optax.apply_updates(params, updates)
+    limit = 2 ** (1 / 1000)
+    for old, new in zip(before.cell, params.cell, strict=True):
+        np.testing.assert_allclose(new.u, jnp.minimum(old.u + 8 * 2e-4, limit), atol=1e-6)
+        np.testing.assert_allclose(new.w_i, old.w_i + 8 * 2e-4, atol=1e-6)
+
+
 def test_a_preset_is_filtered_by_tasks_cells_and_lengths() -> None:
     every = plan(long_dependency.Config(preset="adding"))
     some = plan(long_dependency.Config(preset="adding", cells=("gru",), lengths=("200", "750")))
@@ -416,7 +436,7 @@ BAD_CONFIGS = [
     ({"optimizer": "rnn_jax.training:AdamW(rate=1)"}, "AdamW(rate=1) cannot be made"),
     ({"optimizer": "optax:adamw(learning_rate=0.1)"}, "must make an optimizer of rnn_jax.training, got"),
     ({"cells": ("rnm",)}, "unknown cell 'rnm': known are rnn, irnn, lstm"),
-    ({"cells": ("rnm",)}, "gru_chrono, and user-defined cells as module:Class"),
+    ({"cells": ("rnm",)}, "min_gru_blocks, and user-defined cells as module:Class"),
     ({"tasks": ("addition",)}, "unknown task 'addition'"),
     ({"lengths": ("ten",)}, "--lengths must be positive integers, got 'ten'"),
     ({"lengths": ("10", "10")}, "--lengths must name at least one and none twice"),

@@ -18,7 +18,7 @@ from experiments.common import moments, networks, rate_search, step_times
 from experiments.common.flags import UserError
 from experiments.long_dependency import presets, ranking
 from experiments.long_dependency.config import plan
-from experiments.long_dependency.presets import EqualTerms
+from experiments.long_dependency.recipe import EqualTerms
 from experiments.long_dependency.result import Result
 from rnn_jax import cells, tasks, training
 from rnn_jax.models import ReadoutModel

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,7 @@ from experiments.common.flags import UserError
 from rnn_jax import Cell, Dropout, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
 from rnn_jax.data import Examples
 from rnn_jax.engines import Engine, Hoisted
+from rnn_jax.layers import PerStep, convolution_block
 from rnn_jax.training.example_source import ExampleLoss
 
 MATRIX_MEMORIES = ("gla", "hgrn2", "m_lstm", "delta_net", "gated_delta_net")
@@ -22,6 +24,12 @@ MATRIX_MEMORIES = ("gla", "hgrn2", "m_lstm", "delta_net", "gated_delta_net")
 def _of_4_heads(make: Callable[..., Cell], input_size: int, hidden_size: int, lag: int) -> Cell:
     del lag
     return make(input_size, 4 * -(-hidden_size // 4), heads=4)
+
+
+def _ind_rnn(input_size: int, hidden_size: int, lag: int, u_min: float) -> Cell:
+    """Returns an IndRNN whose memories of lag + 1 steps at most double."""
+    u_max, small = 2 ** (1 / (lag + 1)), initializers.Normal(0.001)
+    return cells.IndRNN(input_size, hidden_size, u_min=u_min, u_max=u_max, input_init=small)
 
 
 # Variants of registered cells, as functions of (input size, units, longest lag of the task).
@@ -34,6 +42,14 @@ VARIANTS: dict[str, Callable[[int, int, int], Cell]] = {
     "gru_chrono": lambda d, h, lag: cells.GRU(d, h, update_bias=initializers.Chrono(lag)),
     # A memory of one head takes four times the time. Sizes are multiples of 4.
     **{f"{name}_4_heads": functools.partial(_of_4_heads, cells.CELLS[name]) for name in MATRIX_MEMORIES},
+    "janet_chrono": lambda d, h, lag: cells.JANET(d, h, forget_bias=initializers.Chrono(lag + 1)),
+    # The options of the authors' code for the adding problem; two layers of the IndRNN.
+    "lem_adding": lambda d, h, _: cells.LEM(d, h, dt=0.0242),
+    "co_rnn_adding": lambda d, h, _: cells.CoRNN(d, h, dt=0.06, gamma=66.0, epsilon=15.0),
+    "ind_rnn_adding": lambda d, h, lag: Stack((_ind_rnn(d, h, lag, 0.0), _ind_rnn(h, h, lag, 2 ** (-1 / (lag + 1))))),
+    "delta_net_negative": lambda d, h, _: cells.DeltaNet(d, h, negative_eigenvalues=True),
+    # The network of the minGRU's selective copying.
+    "min_gru_blocks": lambda d, h, _: Stack((PerStep(d, nn.Dense, h), *[convolution_block(h)] * 3)),
 }
 NAMES = ", ".join([*cells.CELLS, *VARIANTS])
 CELL_HELP = f"One of {NAMES}, or a user-defined cell as module:Class or module:Class(option=value)."

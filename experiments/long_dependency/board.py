@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from experiments.common import networks, numbers
-from experiments.long_dependency.presets import Plateau, Published
+from experiments.long_dependency.recipe import Plateau, Published
 from experiments.long_dependency.result import Result, by_length, by_task, ranked
 from rnn_jax import report
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from experiments.common import flags, networks, optimizers, rate_search
 from experiments.common.flags import EngineConfig, UserError, setting
-from experiments.long_dependency.presets import PRESETS, Recipe, Recipes
+from experiments.long_dependency.presets import PRESETS
+from experiments.long_dependency.recipe import Recipe, Recipes
 from rnn_jax import tasks, training
 
 

@@ -1,71 +1,10 @@
-"""Recipes as data, and presets: the papers' comparisons at sizes for two cores, and as published for accelerators."""
-
-import dataclasses
-from typing import Self
+"""Presets: the papers' comparisons at sizes for two cores, and as published for accelerators."""
 
 from experiments.common import networks
+from experiments.long_dependency import claims
+from experiments.long_dependency.recipe import EqualTerms, Plateau, Published, Recipe, Recipes
 from rnn_jax import cells
 from rnn_jax.training import Adam, ClipByNorm, CosineDecay, RMSProp
-from rnn_jax.training.clipping import Clipping
-from rnn_jax.training.optimizers import Optimizer
-
-
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """A published number."""
-
-    source: str  # paper
-    quantity: str  # `sequences` until solved, or one of the task's metrics
-    value: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Plateau:
-    """A published curve: whether the network leaves the memoryless baseline."""
-
-    source: str  # paper
-    left: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class EqualTerms:
-    """Terms on which all cells are compared: one size, and the same search of the learning rate."""
-
-    parameters: int  # of the whole network; the hidden size is solved for
-    rates: tuple[float, ...]  # learning rates to choose from; see `rate_search`
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """One network on one task and its training."""
-
-    task: str  # name in `rnn_jax.tasks`
-    length: int  # T of a synthetic task; ignored for images, whose number of pixels gives T
-    cell: str  # name in `experiments.common.networks`
-    hidden_size: int | None  # None with equal terms
-    batch_size: int
-    steps: int  # optimization steps at most
-    evaluate_every: int  # optimization steps between two evaluations on the test set
-    optimizer: Optimizer
-    clip: Clipping | None
-    layers: int = 1
-    until_solved: bool = True  # training ends when every seed has met the task's criterion at some evaluation
-    published: Published | Plateau | None = None
-    terms: EqualTerms | None = None
-
-    def shortened(self, share: float) -> Self:
-        """Returns the recipe with a share of its steps; a decaying learning rate decays over these."""
-        if share == 1:
-            return self
-        steps = max(1, round(share * self.steps))
-        optimizer = self.optimizer
-        if isinstance(optimizer, CosineDecay):
-            optimizer = CosineDecay(optimizer.optimizer, max(1, round(share * optimizer.steps)))
-        every = min(self.evaluate_every, steps)
-        return dataclasses.replace(self, steps=steps, evaluate_every=every, optimizer=optimizer)
-
-
-Recipes = tuple[Recipe, ...]
 
 ADAM, CLIP = Adam(2e-3), ClipByNorm(1.0)
 
@@ -206,16 +145,22 @@ PRESETS: dict[str, Recipes] = {
     "digits": DIGITS,
     "mnist": MNIST,
     "zoo": zoo(),
+    "lem": claims.LEM,
+    "co_rnn": claims.CO_RNN,
+    "ind_rnn": claims.IND_RNN,
+    "exp_rnn": claims.EXP_RNN,
+    "min_gru": claims.MIN_GRU,
+    "parity": claims.PARITY,
+    "janet": claims.JANET,
 }
-# Recipes that need no files and take two cores 90 minutes in total.
+
+# Presets and recipes that need no files and take two cores 90 minutes in total.
+_QUICK = ("adding", "hochreiter_adding", "temporal_order", "multiplication", "copying", "bai", "digits")
 _LONG = {
     *(("adding", length, "irnn") for length in (200, 400, 750)),
     ("adding", 750, "lstm"),
     *(("copying", 500, recipe.cell) for recipe in COPYING),
 }
 PRESETS["all_cpu"] = tuple(
-    recipe
-    for name, recipes in PRESETS.items()
-    for recipe in recipes
-    if name not in ("mnist", "zoo") and (recipe.task, recipe.length, recipe.cell) not in _LONG
+    recipe for name in _QUICK for recipe in PRESETS[name] if (recipe.task, recipe.length, recipe.cell) not in _LONG
 )

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from experiments.long_dependency.config import Item
-from experiments.long_dependency.presets import Plateau, Published
+from experiments.long_dependency.recipe import Plateau, Published
 
 TASK_FIELDS = ("length", "variant", "sequence_length", "baseline", "dependency", "metric")
 NUMBERS = ("seconds", "sequences_per_second", "baseline")  # fields that may be strings in a file
