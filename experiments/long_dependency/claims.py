@@ -1,4 +1,4 @@
-"""Published claims on cells, each a preset: the authors' recipe, shortened where that takes hours of two cores.
+"""Published claims on cells, each a preset: the authors' recipe, shortened if that takes hours of two cores.
 
 Sources are papers and the authors' repositories; a rate or size that neither has is marked as ours. Results:
 experiments/results/long_dependency/README.md, section "Claims".
