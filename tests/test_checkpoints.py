@@ -136,7 +136,7 @@ def test_a_checkpoint_does_not_grow_with_the_history(tmp_path: Path) -> None:
         session = training.Session(tmp_path, checkpoint_seconds=1e9)
         training.train(kind.trainer, kind.source, kind.initial(), steps, log_every=100, session=session)
     small, large = (_size(tmp_path / "checkpoints" / str(steps)) for steps in (100, 4000))
-    assert large < small + 2000  # the history has 3,900 more steps of two seeds, 29 bytes each
+    assert large < 2 * small  # of 25 KB, which vary by some; 3,900 more steps of two seeds have 226 KB
     assert (tmp_path / "history").stat().st_size > 3900 * 2 * 29
 
 
