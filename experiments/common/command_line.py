@@ -17,6 +17,8 @@ from typing import Any
 
 from absl import app
 from absl import flags as absl_flags
+from rich.console import Console
+from rich.text import Text
 
 import experiments
 from experiments.common import compilation, flags, terminal
@@ -49,12 +51,12 @@ def main(experiment: ModuleType, settings_class: type | None = Settings) -> None
     name = experiment.__name__.rpartition(".")[2]
 
     def run(config: Any, workdir: str, *settings: Any) -> None:
-        show = print if distributed.is_writer() else lambda *_, **__: None
+        console = Console(quiet=not distributed.is_writer())
         cache = settings[0].compilation_cache if settings else compilation.FOLDER
-        show(f"{name}: results in {workdir}, compiled programs in {cache or 'no cache'}", flush=True)
+        console.print(Text(f"{name}: results in {workdir}, compiled programs in {cache or 'no cache'}"))
         with compilation.cached(cache) as programs:
             experiment.run(config, workdir, *settings)
-        show(programs)
+        console.print(Text(str(programs)))
 
     launch(experiment.Config, experiment.QUICK, run, f"runs/{name}", settings_class=settings_class)
 
