@@ -92,3 +92,30 @@ def lag_figure(lines: Sequence[Line], title: str) -> bytes:
     drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     drawn.suptitle(title)
     return png(drawn)
+
+
+def attention_figure(
+    panels: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]],
+    xlabel: str = "source",
+    ylabel: str = "translation",
+) -> bytes:
+    """Draws attention weights, a panel for each sequence, with the written tokens from top to bottom.
+
+    Args:
+      panels: weights [T, S], the S tokens attended to, and the T tokens written; a blank is drawn as a visible sign.
+      xlabel: what is attended to.
+      ylabel: what is written.
+
+    Returns:
+      The content of a PNG file.
+    """
+    drawn = figure((4.6 * len(panels), 4.8))
+    image: Any = None
+    for axis, (weights, *tokens) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        image = axis.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        attended, written = ([token if token.strip() else "\u2423" for token in each] for each in tokens)
+        axis.set_xticks(range(len(attended)), attended, rotation=60, ha="right")
+        axis.set_yticks(range(len(written)), written)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+    drawn.colorbar(image, ax=drawn.axes, label="attention weight", shrink=0.8)
+    return png(drawn)

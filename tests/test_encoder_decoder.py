@@ -13,11 +13,13 @@ from rnn_jax.models import (
     Additive,
     BahdanauCell,
     Decoder,
+    Dot,
     EncoderDecoder,
     General,
     LuongCell,
     beam_search,
     greedy,
+    sequence_to_sequence,
 )
 
 E, H, A, V, S = 3, 6, 5, 7, 9
@@ -338,3 +340,31 @@ def test_equal_models_are_one_value():
     )
     assert again == NETWORKS["luong"]
     assert hash(again) == hash(NETWORKS["luong"])
+
+
+@pytest.mark.parametrize(
+    ("attention", "cell"),
+    [
+        ("general", LuongCell(Dropout(GRU(E + A, H), 0.1), General(H, H), A)),
+        ("dot", LuongCell(Dropout(GRU(E + A, H), 0.1), Dot(H, H), A)),
+        ("additive", BahdanauCell(Dropout(GRU(E + H, H), 0.1), Additive(H, H, H), A)),
+        (None, Dropout(GRU(E, H), 0.1)),
+    ],
+)
+def test_sequence_to_sequence_puts_the_parts_together(attention, cell):
+    model = sequence_to_sequence(GRU, S, V, E, H, attention, readout=A, dropout=0.1)
+    assert model == EncoderDecoder(TOKENS, Dropout(Bidirectional(GRU(E, H // 2)), 0.1), Decoder(Embedding(V, E), cell))
+
+
+def test_sequence_to_sequence_refuses_odd_units_and_an_unknown_attention():
+    with pytest.raises(ValueError, match="units must be even, for two directions of one size, got 5"):
+        sequence_to_sequence(GRU, S, V, E, 5)
+    with pytest.raises(ValueError, match="attention must be None or one of general, dot, additive, got 'generall'"):
+        sequence_to_sequence(GRU, S, V, E, H, "generall")
+
+
+def test_log_probability_is_the_loss_of_all_tokens():
+    model, params = ready("luong")
+    logs = model.log_probability(params, SOURCE, SOURCE_LENGTHS, TARGETS, TARGET_LENGTHS)
+    loss = model.loss(params, SOURCE, SOURCE_LENGTHS, TARGETS, TARGET_LENGTHS)
+    np.testing.assert_allclose(-np.sum(logs) / np.sum(TARGET_LENGTHS), loss, rtol=1e-6)

@@ -2,12 +2,23 @@
 
 import datetime
 import re
+from collections import Counter
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from rnn_jax.data import read_pairs, sentence, split_by_source, with_references, words, written_dates
+from rnn_jax.data import (
+    PairCorpus,
+    Vocabulary,
+    read_pairs,
+    sentence,
+    split_by_source,
+    with_references,
+    words,
+    written_dates,
+)
 from rnn_jax.data.calendar_dates import FORMATS
 
 DEU = next(
@@ -159,3 +170,30 @@ def test_references_are_all_targets_of_a_source_in_the_order_given():
     pairs = [(("b",), ("x",)), (("a",), ("y",)), (("b",), ("z",))]
     assert with_references(pairs) == [(("b",), (("x",), ("z",))), (("a",), (("y",),))]
     assert with_references([]) == []
+
+
+def test_a_corpus_has_the_vocabulary_of_its_training_set_and_every_pair_in_one_bucket():
+    pairs = [(tuple(str(n)), tuple(str(2 * n))) for n in range(200)]
+    corpus = PairCorpus.of(pairs, 30, 20, np.random.default_rng(0), min_count=2)
+    assert [len(split) for split in corpus.splits] == [150, 30, 20]
+    assert corpus.longest == (3, 4)  # with END
+    counts = Counter(token for source, _ in corpus.splits.training for token in source)
+    assert set(corpus.source.tokens) == {token for token, count in counts.items() if count >= 2}
+    known = {target for _, target in corpus.splits.training}
+    assert corpus.unseen == [n for n, item in enumerate(corpus.tested) if item.references[0] not in known]
+    read = []
+    for examples in corpus.buckets(3):
+        steps, whole = jax.tree.map(np.asarray, tuple(examples))
+        assert max(whole["source"].max(), whole["target"].max()) in (len(steps["source"]), len(steps["target"]))
+        for n, (s, t) in enumerate(zip(whole["source"], whole["target"], strict=True)):
+            assert steps["target"][t - 1, n] == Vocabulary.END
+            sides = (corpus.source, steps["source"][:s, n]), (corpus.target, steps["target"][: t - 1, n])
+            read.append(tuple(tuple(vocabulary.decode(ids)) for vocabulary, ids in sides))
+    assert sorted(read) == sorted(corpus.splits.training)
+
+
+def test_a_corpus_is_padded_as_far_as_asked():
+    corpus = PairCorpus.of([(tuple(str(n)), ("a",)) for n in range(20)], 2, 3, np.random.default_rng(0))
+    steps, whole = corpus.examples([(("1",), ())], (4, 6))
+    assert (steps["source"].shape, steps["target"].shape) == ((4, 1), (6, 1))
+    assert (whole["source"].tolist(), whole["target"].tolist()) == ([1], [1])  # END alone

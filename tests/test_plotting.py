@@ -69,3 +69,8 @@ def test_names_of_networks_and_classes_are_drawn_as_they_are(draw):
     else:
         png = draw(dict.fromkeys(names, np.eye(2)), names)
     assert png.startswith(b"\x89PNG")
+
+
+def test_attention_is_drawn_beside_its_tokens_and_a_blank_is_visible():
+    weights = np.full((2, 3), 1 / 3)
+    assert plotting.attention_figure([(weights, ["a", " ", "$b$"], ["c", "END"])]).startswith(b"\x89PNG")

@@ -127,7 +127,7 @@ def test_a_corpus_of_sentences(file):
 def test_scores_equal_sacrebleu_with_all_references():
     import sacrebleu
 
-    corpus = corpora.Corpus("x", True, 0, 0, None, None, None)
+    corpus = corpora.Corpus(None, None, None, "x", True, 0, 0, 1)
     items = [
         Referenced(("a",), (("he", "is", "a", "big", "man", "."), ("he", "is", "tall", "."))),
         Referenced(("b",), (("she", "runs", "very", "fast", "today", "."),)),
@@ -139,16 +139,15 @@ def test_scores_equal_sacrebleu_with_all_references():
         [["he is a big man.", "she runs very fast today."], ["he is tall.", None]],
         lowercase=True,
     )
-    assert score.bleu == pytest.approx(expected.score)
-    assert score.exact == 0.5
+    assert score == {"bleu": pytest.approx(expected.score), "exact": 0.5}
     assert scoring.bleu(corpus, items, translations)[1].startswith("nrefs:var|case:lc|")
-    assert scoring.score(corpus, items, [items[0].references[0], items[1].references[0]]).bleu == pytest.approx(100)
+    assert scoring.score(corpus, items, [items[0].references[0], items[1].references[0]])["bleu"] == pytest.approx(100)
 
 
 def test_baselines():
     training = [(("guten", "tag"), ("hello",)), (("guten", "abend"), ("evening",)), (("hallo",), ("hello",))]
     test = [(("schönen", "abend"), ("evening",)), (("hallo", "du"), ("hi",)), (("x",), ("hello",)), (("x",), ("hi",))]
-    corpus = corpora.Corpus("x", True, 3, 3, PairSplits(training, [], test), None, None)
+    corpus = corpora.Corpus(PairSplits(training, [], test), None, None, "x", True, 3, 3, 1)
     made = nearest_sentence.translations(training, [item.source for item in corpus.tested][:2], by_words=True)
     assert made["copy"] == [("schönen", "abend"), ("hallo", "du")]
     assert made["most frequent"] == [("hello",), ("hello",)]
@@ -158,13 +157,13 @@ def test_baselines():
 
 
 def test_groups_by_length_hold_every_item():
-    corpus = corpora.Corpus("x", False, 0, 0, None, None, None)
+    corpus = corpora.Corpus(None, None, None, "x", False, 0, 0, 1)
     items = [Referenced(("a",) * n, (("b",) * n,)) for n in [1, 1, 1, 2, 3, 5, 8, 9, 9, 10]]
     groups = scoring.by_length(corpus, items, [item.references[0] for item in items])
     assert sum(group["items"] for group in groups) == 10
     assert [group["exact"] for group in groups] == [1.0] * len(groups)
     assert all(a["longest"] < b["shortest"] for a, b in itertools.pairwise(groups))
-    assert scoring.score(corpus, [], []) == (None, None)
+    assert scoring.score(corpus, [], []) == {"bleu": None, "exact": None}
     (whole,) = scoring.by_length(corpus, items[:3], [item.references[0] for item in items[:3]])
     assert (whole["shortest"], whole["longest"], whole["items"]) == (1, 1, 3)
 

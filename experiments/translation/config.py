@@ -1,23 +1,22 @@
 """Config, flags, and the data and networks that follow from them, checked before anything is run."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, UserError, setting
 from experiments.translation import scoring
 from experiments.translation.corpus import Corpus, load
-from rnn_jax import Bidirectional, Cell, Dropout
-from rnn_jax.data import Embedding
-from rnn_jax.models import Additive, BahdanauCell, Decoder, Dot, EncoderDecoder, General, LuongCell
+from experiments.translation.measurement import loss, translate
+from rnn_jax.models import EncoderDecoder, sequence_to_sequence
 
-LUONG = {"general": General, "dot": Dot}  # attentions of Luong's decoder
-ATTENTIONS = (*LUONG, "additive", "none")
+ATTENTIONS = ("general", "dot", "additive", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,35 +95,24 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
         corpus = load(config, (source, target))
     if corpus.by_words:
         scoring.check_sacrebleu()
-    trainers = {name: config.trainer(_model(config, name, corpus), corpus.buckets) for name in config.attention}
+    trainers = {name: config.trainer(_model(config, name, corpus), corpus.training) for name in config.attention}
     labels = {name: "no attention" if name == "none" else f"attention: {name}" for name in trainers}
     return corpus, [Network(name, trainer, labels[name]) for name, trainer in trainers.items()]
 
 
 def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
     """Returns a bidirectional encoder with a decoder that has attention or not."""
-    features, units, lag = config.embedding, config.hidden_size, max(3, *corpus.longest)
-
-    def wrap(cell: Cell) -> Cell:
-        return Dropout(cell, config.dropout) if config.dropout else cell
-
-    def make() -> EncoderDecoder:
-        encoder = wrap(Bidirectional(networks.make_cell(config.cell, features, units // 2, lag)))
-        context = {"none": 0, "additive": encoder.output_size}.get(attention, config.readout)  # features it adds
-        cell = wrap(networks.make_cell(config.cell, features + context, units, lag))
-        if attention == "additive":
-            cell = BahdanauCell(cell, Additive(units, encoder.output_size, units), config.readout)
-        elif attention != "none":
-            cell = LuongCell(cell, LUONG[attention](units, encoder.output_size), config.readout)
-        decoder = Decoder(Embedding(len(corpus.target), features), cell)
-        return EncoderDecoder(Embedding(len(corpus.source), features), encoder, decoder)
+    cell = functools.partial(networks.make_cell, config.cell, lag=max(3, *corpus.longest))
+    sizes = len(corpus.source), len(corpus.target), config.embedding, config.hidden_size
+    kind = None if attention == "none" else attention
+    make = functools.partial(sequence_to_sequence, cell, *sizes, kind, config.readout, config.dropout)
+    pair = corpus.training[0].take(np.arange(1))
 
     def use(key: jax.Array) -> Any:
         model = make()
-        params, ids, lengths = model.init(key), jnp.ones((2, 1), int), jnp.ones(1, int)
-        gradient = jax.grad(lambda p: model.loss(p, ids, lengths, ids, lengths, key, config.own_words))(params)
-        start = model.encode(params, ids, lengths, key=None)
-        return gradient, model.decoder.step(start.params, start.state, ids[0])
+        params = model.init(key)
+        gradient = jax.grad(lambda p: loss(model, p, pair, key, config.own_words))(params)
+        return gradient, translate(model, params, pair, width=1, max_length=1, alpha=0.0)
 
     networks.probe(f"--cell={config.cell}", use)
     return make()

@@ -12,7 +12,6 @@ from experiments.baselines import nearest_sentence
 from experiments.common import fitting
 from experiments.common.fitting import Network
 from experiments.common.runner import Job, Status
-from experiments.translation.config import Config
 from experiments.translation.corpus import Corpus
 from rnn_jax import training
 from rnn_jax.data import Examples
@@ -35,23 +34,32 @@ Outcome = fitting.Outcome[Test]
 Baseline = fitting.Baseline[Test]
 
 
+def arguments(batch: Examples) -> tuple[jax.Array, ...]:
+    """Returns sources, their lengths, targets and their lengths, as an `EncoderDecoder` takes them."""
+    steps, whole = batch
+    return steps["source"], whole["source"], steps["target"], whole["target"]
+
+
 def loss(model: EncoderDecoder, params: Any, batch: Examples, key: jax.Array, own_words: float) -> jax.Array:
     """Returns the loss of a batch, with scheduled sampling by the probability `own_words`."""
-    steps, whole = batch
-    return model.loss(params, steps["source"], whole["source"], steps["target"], whole["target"], key, own_words)
+    return model.loss(params, *arguments(batch), key, own_words)
 
 
 def translate(model: EncoderDecoder, params: Any, batch: Examples, **options: Any) -> SearchResult:
     """Returns the translations of a batch's sources by beam search, whose options are given."""
-    start = model.encode(params, batch.steps["source"], batch.whole["source"], key=None)
+    source, lengths, *_ = arguments(batch)
+    start = model.encode(params, source, lengths, key=None)
     return beam_search(model.decoder, start.params, start.state, **options)
 
 
-def log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.Array:
-    """Returns the log probability of each pair's target, END included [B]."""
-    start = model.encode(params, batch.steps["source"], batch.whole["source"], key=None)
-    lengths = batch.whole["target"]
-    return model.decoder.log_probability(start.params, batch.steps["target"], start.state, lengths=lengths, key=None)
+def nats_per_token(model: EncoderDecoder, pairs: Examples, params: Any) -> np.ndarray:
+    """Returns -log p per token, END included, [seeds]."""
+    logs = training.predict(model, _log_probability, params, pairs, EVALUATED)
+    return -logs.sum(axis=1) / float(np.sum(pairs.whole["target"]))
+
+
+def _log_probability(model: EncoderDecoder, params: Any, batch: Examples) -> jax.Array:
+    return model.log_probability(params, *arguments(batch))
 
 
 def baselines(corpus: Corpus) -> list[Baseline]:
@@ -62,11 +70,10 @@ def baselines(corpus: Corpus) -> list[Baseline]:
 
 
 def job(
-    corpus: Corpus, config: Config, network: Network, records: Callable[[Outcome], Any], status: Status
+    corpus: Corpus, config: Any, network: Network, records: Callable[[Outcome], Any], status: Status
 ) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and translates the test set."""
     model = network.trainer.model
-    validation = corpus.examples(corpus.splits.validation)
 
     def on_epoch(fit: training.Fit) -> None:
         nats = fit.scores[:, -1].mean()
@@ -76,15 +83,15 @@ def job(
         network,
         config,
         functools.partial(loss, own_words=config.own_words),
-        corpus.buckets,
-        score=lambda params: nats_per_token(model, validation, params),
-        test=lambda params: translate_test_set(corpus, config, model, params),
+        corpus.training,
+        score=functools.partial(nats_per_token, model, corpus.examples(corpus.splits.validation)),
+        test=functools.partial(translate_test_set, corpus, config, model),
         records=records,
         on_epoch=on_epoch,
     )
 
 
-def translate_test_set(corpus: Corpus, config: Config, model: EncoderDecoder, params: Any) -> Test:
+def translate_test_set(corpus: Corpus, config: Any, model: EncoderDecoder, params: Any) -> Test:
     """Translates the test set with the parameters of all seeds."""
     started = time.perf_counter()
     nats = nats_per_token(model, corpus.examples(corpus.splits.test), params)
@@ -98,9 +105,3 @@ def translate_test_set(corpus: Corpus, config: Config, model: EncoderDecoder, pa
     ]
     weights = result.weights[0] if model.decoder.attends else None
     return Test(translations, nats, weights, time.perf_counter() - started)
-
-
-def nats_per_token(model: EncoderDecoder, pairs: Examples, params: Any) -> np.ndarray:
-    """Returns -log p per token, END included, [seeds]."""
-    logs = training.predict(model, log_probability, params, pairs, EVALUATED)
-    return -logs.sum(axis=1) / float(np.sum(pairs.whole["target"]))

@@ -10,6 +10,7 @@ from rnn_jax.data.examples import Examples
 from rnn_jax.data.formants import synthetic_digits
 from rnn_jax.data.labelled import Labelled, read_labelled
 from rnn_jax.data.padding import Padded, pad, unpad
+from rnn_jax.data.pair_corpus import PairCorpus
 from rnn_jax.data.pairs import (
     Pair,
     PairSplits,
@@ -43,6 +44,7 @@ __all__ = [
     "OneHot",
     "Padded",
     "Pair",
+    "PairCorpus",
     "PairSplits",
     "Referenced",
     "Root",

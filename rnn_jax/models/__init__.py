@@ -14,7 +14,7 @@ from rnn_jax.models.classifier import Classifier, ClassifierParams
 from rnn_jax.models.ctc import CTC, Labelling, best_path, edit_distance, has_path, label_error_rate
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.models.encoded import Encoded, EncodedParams
-from rnn_jax.models.encoder_decoder import EncoderDecoder, EncoderDecoderParams
+from rnn_jax.models.encoder_decoder import EncoderDecoder, EncoderDecoderParams, sequence_to_sequence
 from rnn_jax.models.forecaster import Forecast, Forecaster, forecast_targets
 from rnn_jax.models.generation import Generated, generate
 from rnn_jax.models.heads import Gaussian, Head, Quantiles
@@ -88,4 +88,5 @@ __all__ = [
     "has_path",
     "label_error_rate",
     "nats_per_token",
+    "sequence_to_sequence",
 ]

@@ -1,17 +1,23 @@
 """Sequence to sequence: an encoder reads the whole source, a decoder writes the target."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 
 from rnn_jax import noise, parameters
 from rnn_jax.cell import Cell, Params
-from rnn_jax.data import Encoder
+from rnn_jax.data import Embedding, Encoder
+from rnn_jax.layers import Bidirectional, Dropout
 from rnn_jax.models import bridge, embedding
+from rnn_jax.models.attending import BahdanauCell, LuongCell
+from rnn_jax.models.attention import Additive, Dot, General
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.static import Static
 from rnn_jax.unrolling import unroll
+
+ATTENTIONS: dict[str, Callable[..., Any]] = {"general": General, "dot": Dot, "additive": Additive}
 
 
 class EncoderDecoderParams(NamedTuple):
@@ -148,10 +154,68 @@ class EncoderDecoder(Static):
             sampling_probability=sampling_probability,
         )
 
+    def log_probability(
+        self, params: EncoderDecoderParams, source: Any, source_lengths: Any, targets: Any, target_lengths: Any
+    ) -> jax.Array:
+        """Returns log p(y_1 .. y_T | x) of each target [B], without noise; arguments as for `loss`."""
+        start = self.encode(params, source, source_lengths, key=None)
+        return self.decoder.log_probability(start.params, targets, start.state, lengths=target_lengths, key=None)
+
     def _state_shapes(self, encoder: Params, decoder: DecoderParams) -> tuple[Any, Any]:
         """Returns the shapes of the encoder's state and of the initial state of the decoder's cell."""
         source = jax.eval_shape(lambda p: self.encoder.initial_state(p), encoder)
         return source, self.decoder.cell_state_shapes(decoder)
+
+
+def sequence_to_sequence(
+    make: Callable[[int, int], Cell],
+    source: int,
+    target: int,
+    features: int,
+    units: int,
+    attention: str | None = "general",
+    readout: int | None = None,
+    dropout: float = 0.0,
+) -> EncoderDecoder:
+    """Returns a bidirectional encoder, and a decoder with or without attention over its outputs.
+
+    >>> from rnn_jax import GRU
+    >>> model = sequence_to_sequence(GRU, source=9, target=7, features=3, units=4)
+    >>> model.encoder.output_size, model.decoder.cell.output_size, type(model.decoder.cell).__name__
+    (4, 4, 'LuongCell')
+
+    Args:
+      make: function of (input_size, hidden_size) that returns a cell, such as a cell's class.
+      source: number of tokens of the source's vocabulary.
+      target: number of tokens of the target's vocabulary.
+      features: features of a token, in encoder and decoder.
+      units: units of the decoder, and of both directions of the encoder in total; even.
+      attention: one of `ATTENTIONS`: "general" or "dot" (Luong et al. 2015), "additive" (Bahdanau et al. 2015); None
+        for the encoder's final state alone (Sutskever et al. 2014).
+      readout: features from which tokens are read with attention; None means `units`.
+      dropout: share of the tokens' features dropped, in encoder and decoder.
+
+    Raises:
+      ValueError: if `units` is odd, or there is no such attention.
+    """
+    if units % 2:
+        raise ValueError(f"sequence_to_sequence: units must be even, for two directions of one size, got {units}")
+    if attention is not None and attention not in ATTENTIONS:
+        raise ValueError(
+            f"sequence_to_sequence: attention must be None or one of {', '.join(ATTENTIONS)}, got {attention!r}"
+        )
+
+    def wrap(cell: Cell) -> Cell:
+        return Dropout(cell, dropout) if dropout else cell
+
+    encoder, read = wrap(Bidirectional(make(features, units // 2))), units if readout is None else readout
+    context = {None: 0, "additive": encoder.output_size}.get(attention, read)  # features that attention adds
+    cell = wrap(make(features + context, units))
+    if attention == "additive":
+        cell = BahdanauCell(cell, Additive(units, encoder.output_size, units), read)
+    elif attention is not None:
+        cell = LuongCell(cell, ATTENTIONS[attention](units, encoder.output_size), read)
+    return EncoderDecoder(Embedding(source, features), encoder, Decoder(Embedding(target, features), cell))
 
 
 def _same_shapes(source: Any, target: Any) -> bool:
