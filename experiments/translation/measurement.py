@@ -34,7 +34,7 @@ Outcome = fitting.Outcome[Test]
 Baseline = fitting.Baseline[Test]
 
 
-def arguments(batch: Examples) -> tuple[jax.Array, ...]:
+def arguments(batch: Examples) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Returns sources, their lengths, targets and their lengths, as an `EncoderDecoder` takes them."""
     steps, whole = batch
     return steps["source"], whole["source"], steps["target"], whole["target"]
