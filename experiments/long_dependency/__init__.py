@@ -5,7 +5,7 @@ each, and the published number beside ours.
 
     python -m experiments.long_dependency --preset=all_cpu                       # an hour on two cores
     python -m experiments.long_dependency --preset=adding                        # one part of it
-    python -m experiments.long_dependency --preset=zoo                           # every cell on equal terms, 4 hours
+    python -m experiments.long_dependency --preset=zoo                           # every cell on equal terms, hours
     python -m experiments.long_dependency --preset=parity                        # a published claim, see claims.py
     python -m experiments.long_dependency --tasks=adding,copying --cells=lstm,my_module:MyCell --lengths=50,100
     python -m experiments.long_dependency --preset=adding --cells=lstm,my_module:MyCell --recipe=lstm
