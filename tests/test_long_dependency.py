@@ -1,4 +1,4 @@
-"""The long-dependency benchmark: what it writes, how it resumes, what it counts, its presets, what it refuses."""
+"""The long-dependency benchmark: what it writes, how it resumes, what it counts, what it refuses."""
 
 import dataclasses
 import io
