@@ -1,16 +1,56 @@
-"""From read sequences to examples: splits without those that a later split repeats, and padding to buckets."""
+"""From read sequences to examples: the user's own splits, what a later split repeats, and padding to buckets."""
 
+import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.flags import UserError
+from experiments.common.flags import UserError, setting, user_errors
 from rnn_jax.data import Buckets, Examples, pad
 from rnn_jax.data.text import SPLITS
 
 Example = TypeVar("Example")
+Read = TypeVar("Read")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitFiles:
+    """Flags that name a file for each split, so that an official one is kept: no example is moved or removed.
+
+    A config gets them by a second base, `class Config(SplitFiles, FitConfig)`, and reads with
+
+        read = config.read_splits(read_tagged)  # what the reader returns by split; None: no flag is given, use --data
+
+    and reports with `repeats` what comes again in a later split.
+    """
+
+    train: str | None = setting(None, "File of the training set; with --validation and --test in place of --data.")
+    validation: str | None = setting(None, "File of the validation set, which chooses the epoch.")
+    test: str | None = setting(None, "File of the test set.")
+
+    def read_splits(self, read: Callable[[str], Read]) -> dict[str, Read] | None:
+        """Returns what a reader makes of the file of each split, or None if no file is given.
+
+        Args:
+          read: reader of a path that raises a ValueError if the file cannot be read.
+
+        Raises:
+          UserError: if some of the files are given and others not, `--data` is given too, or a file cannot be read.
+        """
+        given = {"train": self.train, "validation": self.validation, "test": self.test}
+        if not any(given.values()):
+            return None
+        if missing := [name for name, path in given.items() if not path]:
+            raise UserError(f"--train, --validation and --test must be three files, got no --{missing[0]}")
+        if getattr(self, "data", None) is not None:
+            raise UserError("--train, --validation and --test replace --data: give the three files or the folder")
+        splits = {}
+        for split, (name, path) in zip(SPLITS, given.items(), strict=True):
+            with user_errors(f"--{name}"):
+                splits[split] = read(str(path))
+        return splits
 
 
 def shares(percents: Sequence[str]) -> list[float]:
@@ -43,19 +83,43 @@ def without_repeats(
     Raises:
       UserError: if a split is empty then.
     """
-    kept, later = {"test": list(splits["test"])}, {key(example) for example in splits["test"]}
-    for name in ("validation", "training"):
-        kept[name] = [example for example in splits[name] if key(example) not in later]
-        later |= {key(example) for example in kept[name]}
+    again = _comes_again(splits, key)
+    kept = {name: [e for e, repeated in zip(splits[name], again[name], strict=True) if not repeated] for name in SPLITS}
     if empty := [name for name in SPLITS if not kept[name]]:
         raise UserError(f"--data: the {empty[0]} set has no {noun} that is not in a later split, too")
-    return {name: kept[name] for name in SPLITS}, {n: len(splits[n]) - len(kept[n]) for n in ("training", "validation")}
+    return kept, repeats(splits, key)
 
 
-def sizes(examples: Mapping[str, Sequence[Any]], removed: Mapping[str, int], nouns: str) -> dict[str, int]:
-    """Returns the fields of a record with the number of examples of each split, and of those removed from it."""
-    counts = {f"{name}/{nouns}": len(each) for name, each in examples.items()}
-    return counts | {f"{name}/removed": count for name, count in removed.items()}
+def repeats(splits: Mapping[str, Sequence[Example]], key: Callable[[Example], Hashable]) -> dict[str, int]:
+    """Returns the number of examples of the training and validation set that a later split has, too."""
+    again = _comes_again(splits, key)
+    return {name: sum(again[name]) for name in ("training", "validation")}
+
+
+def _comes_again(splits: Mapping[str, Sequence[Example]], key: Callable[[Example], Hashable]) -> dict[str, list[bool]]:
+    """Returns for each example of each split whether a later split has an equal one."""
+    later: set[Hashable] = set()
+    again = {}
+    for name in reversed(SPLITS):
+        keys = [key(example) for example in splits[name]]
+        again[name] = [each in later for each in keys]
+        later.update(keys)
+    return again
+
+
+def sizes(
+    examples: Mapping[str, Sequence[Any]], counts: Mapping[str, int], nouns: str, counted: str = "removed"
+) -> dict[str, int]:
+    """Returns the fields of a record with the number of examples of each split, and of those removed from it.
+
+    Args:
+      examples: examples by split.
+      counts: number of removed examples by split.
+      nouns: name of examples.
+      counted: "repeated" if the counts are those of `repeats`, and nothing was removed.
+    """
+    sizes = {f"{name}/{nouns}": len(each) for name, each in examples.items()}
+    return sizes | {f"{name}/{counted}": count for name, count in counts.items()}
 
 
 def removed_note(removed: Mapping[str, int], nouns: str) -> str:
@@ -63,6 +127,14 @@ def removed_note(removed: Mapping[str, int], nouns: str) -> str:
     return (
         f"Removed because a later split repeats them: {removed['training']} {nouns} of the training set, "
         f"{removed['validation']} of the validation set."
+    )
+
+
+def repeats_note(repeated: Mapping[str, int], nouns: str) -> str:
+    """Returns the sentence about the examples that `repeats` has counted, in files that are used as they are."""
+    return (
+        f"In a later split, too, and kept as the files have them: {repeated['training']} {nouns} of the training set, "
+        f"{repeated['validation']} of the validation set."
     )
 
 
