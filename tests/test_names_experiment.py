@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import names
-from experiments.common import figures, fitting
-from experiments.common import text_classification as classification
+from experiments.common import classification, figures, fitting
 from experiments.common.flags import UserError
 from experiments.names import generator
 from experiments.names.languages import LANGUAGES

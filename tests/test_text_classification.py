@@ -14,11 +14,11 @@ import pytest
 
 from experiments import sentiment
 from experiments.baselines import bag_of_words
-from experiments.common import fitting, runner
-from experiments.common import text_classification as classification
+from experiments.common import classification, fitting, runner
 from experiments.common.flags import UserError
 from experiments.common.numbers import mean_sd
 from experiments.common.texts import load
+from experiments.common.word_dropout import WordDropout
 from experiments.sentiment.grammar import BAD as BLAME
 from experiments.sentiment.grammar import GOOD as PRAISE
 from experiments.sentiment.grammar import NEGATIONS, reviews, words
@@ -111,7 +111,7 @@ def test_word_dropout_replaces_a_share_of_the_words_by_unknown():
     ids = jnp.full((50, 40), 7)
     batch = Examples(ids, (jnp.full(40, 50), jnp.zeros(40, int)))
     for rate in (0.0, 0.3):
-        classification.WordDropout(rate)(Spy(), None, batch, jax.random.key(0))
+        WordDropout(rate)(Spy(), None, batch, jax.random.key(0))
     assert np.all(seen[0] == 7)
     assert set(np.unique(seen[1])) == {Vocabulary.UNKNOWN, 7}
     assert np.mean(seen[1] == Vocabulary.UNKNOWN) == pytest.approx(0.3, abs=0.03)

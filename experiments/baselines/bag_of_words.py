@@ -1,11 +1,8 @@
 """Classifiers that count n-grams of tokens, and the most frequent class; all from scikit-learn."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from experiments.common.text_classification import Baseline, Predictions
+from experiments.common.classification import Baseline, best_baseline
 from experiments.common.texts import Texts
 
 SMOOTHINGS = (0.03, 0.1, 0.3, 1.0, 3.0)  # naive Bayes: pseudo-count of each n-gram
@@ -36,20 +33,10 @@ def baselines(texts: Texts, orders: tuple[int, int]) -> list[Baseline]:
     bayes = {f"alpha={a}": make_pipeline(CountVectorizer(**options), MultinomialNB(alpha=a)) for a in SMOOTHINGS}
     logistic = {f"C={c}": make_pipeline(tfidf(), LogisticRegression(C=c, max_iter=1000)) for c in STRENGTHS}
     ngrams = f"{orders[0]}..{orders[1]}-grams"
-    return [
-        _best("most frequent class", {"": make_pipeline(CountVectorizer(**options), DummyClassifier())}, texts),
-        _best(f"naive Bayes, {ngrams}", bayes, texts),
-        _best(f"logistic regression, {ngrams}", logistic, texts),
-    ]
-
-
-def _best(title: str, candidates: Mapping[str, Any], texts: Texts) -> Baseline:
-    """Fits the candidates, by setting, and returns the one with the fewest errors on the validation set."""
-    training, validation, test = (texts.splits[name].labelled for name in ("training", "validation", "test"))
-    errors = {}
-    for setting, pipeline in candidates.items():
-        pipeline.fit(training.texts, training.labels)
-        errors[setting] = 1 - np.mean(pipeline.predict(validation.texts) == validation.labels)
-    best = min(errors, key=lambda setting: errors[setting])
-    predicted = candidates[best].predict(test.texts)[None]
-    return Baseline(title, np.array([errors[best]]), Predictions(test.labels, predicted), {"settings": best})
+    candidates = {
+        "most frequent class": {"": make_pipeline(CountVectorizer(**options), DummyClassifier())},
+        f"naive Bayes, {ngrams}": bayes,
+        f"logistic regression, {ngrams}": logistic,
+    }
+    inputs = {name: split.labelled.texts for name, split in texts.splits.items()}
+    return [best_baseline(title, each, inputs, texts) for title, each in candidates.items()]

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import networks, splits
-from experiments.common.flags import FitConfig, UserError, setting, user_errors
+from experiments.common import splits
+from experiments.common.classification import ClassifierConfig
+from experiments.common.flags import UserError, setting, user_errors
 from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
 from rnn_jax.data.text import SPLITS
 
@@ -18,7 +19,7 @@ Tokenizer = Callable[[str], Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class TextConfig(FitConfig):
+class TextConfig(ClassifierConfig):
     """Flags of every experiment that classifies texts."""
 
     data: str | None = setting(
@@ -26,9 +27,6 @@ class TextConfig(FitConfig):
         "Folder of CLASS.txt with one text per line (or of rt-polarity.neg and .pos), or a .csv or .tsv with columns "
         "label and text; by default texts made by a grammar.",
     )
-    split: tuple[str, ...] = setting(("80", "10", "10"), "Percents: training, validation, test.", checked=False)
-    cells: tuple[str, ...] = setting(("rnn", "lstm", "bi_lstm"), f"{networks.CELLS_HELP} Prefix bi_: bidirectional.")
-    hidden_size: int = setting(64, "Units in each direction.")
 
 
 class Split(NamedTuple):
@@ -37,6 +35,11 @@ class Split(NamedTuple):
     labelled: Labelled
     buckets: list[Examples]  # steps: ids [T, n]; whole: (lengths [n], labels [n])
     order: np.ndarray  # index in `labelled` of each text, bucket after bucket [N]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each text [N]."""
+        return self.labelled.labels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +61,11 @@ class Texts:
     def longest(self) -> int:
         """Number of tokens of the longest text."""
         return max(len(examples.steps) for split in self.splits.values() for examples in split.buckets)
+
+    @property
+    def note(self) -> str:
+        """End of a table's caption."""
+        return f"{len(self.vocabulary):,} tokens in the vocabulary; {self.removed:,} duplicates removed."
 
 
 def load(

@@ -23,12 +23,11 @@ languages).
 from typing import Any
 
 from experiments.baselines import bag_of_words
-from experiments.common import fitting
-from experiments.common import text_classification as classification
+from experiments.common import classification, fitting
+from experiments.common.classification import Row
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Status, run_jobs
 from experiments.common.settings import Settings, with_precision
-from experiments.common.text_classification import Row
 from experiments.names import generator, summary
 from experiments.names.config import QUICK, Config, plan
 from rnn_jax.data import best_possible

@@ -4,10 +4,11 @@ import dataclasses
 from typing import NamedTuple
 
 from experiments.common import flags, networks
+from experiments.common.classification import make_networks
 from experiments.common.fitting import Network
 from experiments.common.flags import setting
-from experiments.common.text_classification import WordDropout, make_networks
 from experiments.common.texts import TextConfig, Texts, load
+from experiments.common.word_dropout import WordDropout
 from experiments.names.generator import Generator, make_generator
 from experiments.names.languages import names
 from rnn_jax.data import OneHot

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import fitting, networks
-from experiments.common import text_classification as classification
+from experiments.common import classification, fitting, networks
 from experiments.common.fitting import Network
 from experiments.common.moments import split_seeds
 from experiments.common.runner import Job, init_state

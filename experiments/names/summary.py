@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.common import figures, fitting
-from experiments.common import text_classification as classification
+from experiments.common import classification, figures, fitting
 from experiments.common.run_folder import Report, Table
 from experiments.common.texts import Texts
 from experiments.names.generator import COUNT, LONGEST, Outcome
@@ -50,10 +49,10 @@ def summarize(
     generator: Outcome,
 ) -> Report:
     """Returns findings, tables and figures."""
-    seeds, labelled = len(judge.validation), texts.splits["test"].labelled
+    labelled = texts.splits["test"].labelled
     ceiling = f" At most {100 * best_possible(labelled):.1f} % are possible: names of several languages are ambiguous."
     tables = [
-        classification.table(texts, [*baselines, *outcomes], seeds, ceiling),
+        classification.table(texts, [*baselines, *outcomes], texts.source, "texts", f"{texts.note}{ceiling}"),
         _generated_table(texts, judge, generator),
     ]
     findings = [
@@ -69,7 +68,7 @@ def summarize(
         figures.confusion_figure, panels, texts.classes, rows, "language (number of test names)"
     )
     pngs: plotting.Drawings = {
-        **classification.accuracy_figures(baselines, outcomes),
+        **classification.accuracy_figures(baselines, outcomes, "texts"),
         "confusion.png": (f"Languages predicted by {judge.title}", confusion),
     }
     return Report("The language of a name", findings, tables, pngs)

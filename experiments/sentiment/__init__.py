@@ -18,12 +18,11 @@ LSTM and 60 by logistic regression.
 from typing import Any
 
 from experiments.baselines import bag_of_words
-from experiments.common import fitting
-from experiments.common import text_classification as classification
+from experiments.common import classification, fitting
+from experiments.common.classification import Row
 from experiments.common.run_folder import Report, RunFolder
 from experiments.common.runner import Status, run_jobs
 from experiments.common.settings import Settings, with_precision
-from experiments.common.text_classification import Row
 from experiments.sentiment.config import QUICK, Config, plan
 
 __all__ = ["QUICK", "Config", "plan", "run"]
@@ -45,6 +44,6 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     outcomes = run_jobs(folder, jobs, [r for row in baselines for r in records(row)], below=status)
     folder.arrays(fitting.training_arrays(outcomes, "accuracy", classification.accuracy))
     findings = [classification.finding(baselines, outcomes), *fitting.diverged(outcomes)]
-    table = classification.table(texts, [*baselines, *outcomes], config.seeds)
-    figures = classification.accuracy_figures(baselines, outcomes)
+    table = classification.table(texts, [*baselines, *outcomes], texts.source, "texts", texts.note)
+    figures = classification.accuracy_figures(baselines, outcomes, "texts")
     folder.show(Report("Sentiment of a sentence", findings, [table], figures))

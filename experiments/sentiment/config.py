@@ -3,15 +3,14 @@
 import dataclasses
 
 from experiments.common import flags
+from experiments.common.classification import POOLING_HELP, POOLINGS, make_networks
 from experiments.common.fitting import Network
 from experiments.common.flags import setting
-from experiments.common.text_classification import WordDropout, make_networks
 from experiments.common.texts import TextConfig, Texts, load
+from experiments.common.word_dropout import WordDropout
 from experiments.sentiment.grammar import reviews, words
 from rnn_jax.data import Embedding
-from rnn_jax.models import LastStep, MaxPool, MeanPool, Pooling
 
-POOLINGS: dict[str, Pooling] = {"last": LastStep(), "mean": MeanPool(), "max": MaxPool()}
 # Chosen on rt-polarity's validation set: many words, few texts. Every one of the grammar's 55 words matters: a dropped
 # negation reverses the verdict, and with these rates its reviews are not learned at all.
 FEW_TEXTS = {"word_dropout": 0.3, "input_dropout": 0.5, "dropout": 0.5}
@@ -27,9 +26,7 @@ class Config(TextConfig):
 
     cells: tuple[str, ...] = setting(("rnn", "lstm", "gru", "bi_lstm"))
     embedding: int = setting(64, "Features of a word's embedding.")
-    pooling: str = setting(
-        "mean", f"Pooling of the outputs over time: one of {', '.join(POOLINGS)}.", choices=tuple(POOLINGS)
-    )
+    pooling: str = setting("mean", POOLING_HELP, choices=tuple(POOLINGS))
     min_count: int = setting(2, "Occurrences in the training set from which a word is in the vocabulary.")
     word_dropout: float | None = _rate("word_dropout", "the words replaced by the unknown word")
     input_dropout: float | None = _rate("input_dropout", "the words' features dropped")

@@ -1,9 +1,9 @@
-"""Text classifiers: networks by name, loss, jobs, records, table and figures."""
+"""Classifiers of sequences: networks by name, jobs, predictions, baselines, records, table and figures."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,60 @@ import numpy as np
 
 from experiments.common import figures, fitting, networks
 from experiments.common.fitting import Network
+from experiments.common.flags import FitConfig, setting
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Table
 from experiments.common.runner import Job, Status
-from experiments.common.texts import Split, TextConfig, Texts
 from rnn_jax import Bidirectional, Cell, Dropout, plotting, report, training
-from rnn_jax.data import Encoder, Examples, Vocabulary
-from rnn_jax.models import Classifier, Pooling
+from rnn_jax.data import Encoder, Examples
+from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool, Pooling
+from rnn_jax.training.example_source import ExampleLoss
 
-EVALUATED = 256  # texts at a time
+EVALUATED = 256  # sequences at a time
 BIDIRECTIONAL = "bi_"  # prefix of a cell's name
+POOLINGS: dict[str, Pooling] = {"last": LastStep(), "mean": MeanPool(), "max": MaxPool()}
+POOLING_HELP = f"Pooling of the outputs over time: one of {', '.join(POOLINGS)}."
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig(FitConfig):
+    """Flags of every experiment that classifies sequences."""
+
+    split: tuple[str, ...] = setting(("80", "10", "10"), "Percents: training, validation, test.", checked=False)
+    cells: tuple[str, ...] = setting(("rnn", "lstm", "bi_lstm"), f"{networks.CELLS_HELP} Prefix bi_: bidirectional.")
+    hidden_size: int = setting(64, "Units in each direction.")
+
+
+class Split(Protocol):
+    """Sequences of a split as arrays in buckets."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each sequence [N]."""
+
+    @property
+    def buckets(self) -> list[Examples]:
+        """Examples; steps: inputs [T, n, ...]; whole: (lengths [n], labels [n])."""
+
+    @property
+    def order(self) -> np.ndarray:
+        """Index of each sequence, bucket after bucket [N]."""
+
+
+class Data(Protocol):
+    """Labelled sequences of a run."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """Training, validation and test set."""
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest sequence."""
 
 
 class Predictions(NamedTuple):
@@ -48,28 +92,11 @@ Baseline = fitting.Baseline[Predictions]
 Row = Outcome | Baseline
 
 
-@dataclasses.dataclass(frozen=True)
-class WordDropout:
-    """Loss with a share of the tokens replaced by UNKNOWN, so that UNKNOWN is trained and no single word is relied on.
-
-    Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods for text classification", section 3.
-    """
-
-    rate: float = 0.0
-
-    def __call__(self, model: Classifier, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
-        key_words, key_model = jax.random.split(key)
-        lengths, labels = batch.whole
-        unknown = jax.random.bernoulli(key_words, self.rate, batch.steps.shape)
-        ids = jnp.where(unknown, Vocabulary.UNKNOWN, batch.steps)
-        return model.loss(params, ids, labels, lengths, key=key_model)
-
-
 def make_networks(
-    config: TextConfig,
-    texts: Texts,
-    encoder: Encoder,
-    loss: WordDropout,
+    config: ClassifierConfig,
+    data: Data,
+    inputs: Encoder | int,
+    loss: ExampleLoss,
     pooling: Pooling,
     dropout: float,
     input_dropout: float = 0.0,
@@ -78,41 +105,42 @@ def make_networks(
 
     Args:
       config: names and sizes of the cells.
-      texts: data.
-      encoder: encoder of tokens.
+      data: data.
+      inputs: encoder of tokens, or the number of features of a step.
       loss: loss, which is traced once.
       pooling: pooling of the outputs over time.
       dropout: share of the pooled features dropped.
-      input_dropout: share of the encoder's features dropped.
+      input_dropout: share of the cell's inputs dropped.
 
     Raises:
       UserError: if there is no such cell, or it cannot be trained.
     """
-    buckets, made = texts.splits["training"].buckets, []
+    encoder, features = (None, inputs) if isinstance(inputs, int) else (inputs, inputs.features)
+    buckets, made = data.splits["training"].buckets, []
     for name in config.cells:
         bare = name.removeprefix(BIDIRECTIONAL)
-        cell: Cell = networks.make_cell(bare, encoder.features, config.hidden_size, texts.longest)
+        cell: Cell = networks.make_cell(bare, features, config.hidden_size, data.longest)
         if bare != name:
             cell = Bidirectional(cell)
         if input_dropout:
             cell = Dropout(cell, input_dropout)
-        model = Classifier(cell, len(texts.classes), encoder, pooling, dropout)
+        model = Classifier(cell, len(data.classes), encoder, pooling, dropout)
         networks.probe_loss(f"--cells: {name}", model, loss, buckets)
         made.append(Network(name, config.trainer(model, buckets)))
     return made
 
 
 def job(
-    config: TextConfig,
-    texts: Texts,
+    config: FitConfig,
+    data: Data,
     network: Network,
-    loss: WordDropout,
+    loss: ExampleLoss,
     records: Callable[[Outcome], list[dict[str, Any]]],
     status: Status,
 ) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network, reports its validation accuracy, and tests it."""
     predict = functools.partial(predictions, network.trainer.model)
-    validation, test = texts.splits["validation"], texts.splits["test"]
+    validation, test = data.splits["validation"], data.splits["test"]
 
     def line(fit: training.Fit) -> str:
         last, best = 100 * (1 - fit.scores[:, -1].mean()), 100 * (1 - fit.scores.min(axis=1).mean())
@@ -125,9 +153,9 @@ def job(
         network,
         config,
         loss,
-        texts.splits["training"].buckets,
-        score=lambda params: 1 - Predictions(validation.labelled.labels, predict(params, validation)).accuracy,
-        test=lambda params: Predictions(test.labelled.labels, predict(params, test)),
+        data.splits["training"].buckets,
+        score=lambda params: 1 - Predictions(validation.labels, predict(params, validation)).accuracy,
+        test=lambda params: Predictions(test.labels, predict(params, test)),
         records=records,
         on_epoch=on_epoch,
     )
@@ -135,13 +163,32 @@ def job(
 
 
 def predictions(model: Classifier, params: Any, split: Split) -> np.ndarray:
-    """Returns the most probable class of each text, in the order of `split.labelled` [seeds, N]."""
+    """Returns the most probable class of each sequence, in the order of `split.labels` [seeds, N]."""
     by_bucket = [training.predict(model, _predict, params, examples, EVALUATED) for examples in split.buckets]
     return np.concatenate(by_bucket, axis=1)[:, np.argsort(split.order)]
 
 
 def _predict(model: Classifier, params: Any, batch: Examples) -> jax.Array:
     return jnp.argmax(model.apply(params, batch.steps, batch.whole[0], key=None), axis=-1)
+
+
+def best_baseline(title: str, candidates: Mapping[str, Any], inputs: Mapping[str, Any], data: Data) -> Baseline:
+    """Fits estimators with `fit` and `predict`, and returns the one with the fewest errors on the validation set.
+
+    Args:
+      title: name in records, tables and figures.
+      candidates: estimators by setting; the first of several that are equally good is chosen.
+      inputs: what they read of each split, in the order of its labels.
+      data: data.
+    """
+    labels = {part: split.labels for part, split in data.splits.items()}
+    errors = {}
+    for name, estimator in candidates.items():
+        estimator.fit(inputs["training"], labels["training"])
+        errors[name] = 1 - np.mean(estimator.predict(inputs["validation"]) == labels["validation"])
+    best = min(errors, key=lambda name: errors[name])
+    predicted = candidates[best].predict(inputs["test"])[None]
+    return Baseline(title, np.array([errors[best]]), Predictions(labels["test"], predicted), {"settings": best})
 
 
 def records(row: Row, **fields: Any) -> list[dict[str, Any]]:
@@ -169,14 +216,22 @@ COLUMNS = [
 ]
 
 
-def table(texts: Texts, rows: Sequence[Row], seeds: int, note: str = "") -> Table:
-    """Returns the table of baselines and networks; `note` is the end of its caption."""
-    counts = ", ".join(f"{len(split.order):,} {name}" for name, split in texts.splits.items())
+def table(data: Data, rows: Sequence[Row], source: str, nouns: str, note: str) -> Table:
+    """Returns the table of baselines and networks.
+
+    Args:
+      data: data.
+      rows: baselines and networks.
+      source: description of the data.
+      nouns: name of the sequences.
+      note: end of its caption.
+    """
+    counts = ", ".join(f"{len(split.order):,} {name}" for name, split in data.splits.items())
     caption = (
-        f"Accuracy, and macro-F1 on the test set{seeds_note(seeds)}; best: epoch or setting that validation chose. "
-        f"{len(texts.vocabulary):,} tokens in the vocabulary; {texts.removed:,} duplicates removed.{note}"
+        f"Accuracy, and macro-F1 on the test set{seeds_note(max(len(row.validation) for row in rows))}; best: epoch or "
+        f"setting that validation chose. {note}"
     )
-    return Table(COLUMNS, {f"{texts.source}: {len(texts.classes)} classes; {counts} texts": rows}, caption)
+    return Table(COLUMNS, {f"{source}: {len(data.classes)} classes; {counts} {nouns}": rows}, caption)
 
 
 def finding(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> str:
@@ -191,19 +246,19 @@ def finding(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def accuracy_figures(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> plotting.Drawings:
-    """Returns caption and drawing of validation.png and test.png."""
+def accuracy_figures(baselines: Sequence[Baseline], outcomes: Sequence[Outcome], nouns: str) -> plotting.Drawings:
+    """Returns caption and drawing of validation.png and test.png; `nouns` is the name of the sequences."""
     ylabel = "accuracy, validation set (%)"
     validation = functools.partial(
         figures.validation_figure, baselines, outcomes, ylabel, lambda errors: 100 * accuracy(errors)
     )
     return {
         "validation.png": ("Validation accuracy during training", validation),
-        "test.png": ("Test accuracy of each seed", functools.partial(_test_figure, baselines, outcomes)),
+        "test.png": ("Test accuracy of each seed", functools.partial(_test_figure, baselines, outcomes, nouns)),
     }
 
 
-def _test_figure(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> bytes:
+def _test_figure(baselines: Sequence[Baseline], outcomes: Sequence[Outcome], nouns: str) -> bytes:
     """Draws the test accuracy: a dot for each seed and a bar at their mean."""
     rows: list[Row] = [*outcomes, *baselines]
     figure = plotting.figure((8, 0.9 + 0.42 * len(rows)))
@@ -212,8 +267,8 @@ def _test_figure(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> 
         color, values = "black" if isinstance(row, fitting.Baseline) else "C0", 100 * row.test.accuracy
         axis.plot(values, np.full(len(values), place), "o", color=color, alpha=0.6)
         axis.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color=color, lw=2)
-    texts = len(baselines[0].test.labels)
-    axis.set(xlabel=f"accuracy, test set of {texts:,} texts (%); standard error at most {50 / np.sqrt(texts):.1f}")
+    count = len(baselines[0].test.labels)
+    axis.set(xlabel=f"accuracy, test set of {count:,} {nouns} (%); standard error at most {50 / np.sqrt(count):.1f}")
     axis.set_yticks(range(len(rows)), [row.title for row in rows])
     axis.invert_yaxis()
     axis.grid(alpha=0.3, axis="x")
