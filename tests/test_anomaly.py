@@ -20,8 +20,9 @@ from experiments.anomaly.injection import KINDS, Copies, Event, inject, moving_m
 from experiments.baselines import naive_series
 from experiments.common import forecasters
 from experiments.common.flags import UserError
-from experiments.common.residuals import surprise
-from rnn_jax import training
+from experiments.common.settings import ModelSettings
+from rnn_jax import models, training
+from rnn_jax.applications.residuals import surprise
 from rnn_jax.data import Series
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -197,8 +198,30 @@ def test_scores_do_not_depend_on_later_points(plan, params):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    anomaly.run(dataclasses.replace(TINY, data=data), str(folder))
+    anomaly.run(dataclasses.replace(TINY, data=data), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+
+
+@pytest.mark.extended
+def test_the_saved_model_is_the_trained_one(finished, plan, data):
+    folder, records = finished
+    loaded = models.load(folder / "models" / "rnn")
+    record = next(r for r in records if (r["run"], r["seed"]) == ("rnn", loaded.notes["seed"]))
+    assert loaded.definition.threshold == record["threshold"]
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    _, points = measurement.network_scores(plan.data, loaded.model, params, plan.test, plan.width)
+    again = measurement.flat(measurement.evaluate(points, plan.test, record["threshold"]))
+    assert {name: record[name] for name in again} == pytest.approx(again, abs=0, rel=0, nan_ok=True)
+    read = loaded.definition.read(data)
+    anomalies = loaded.predict(read)
+    assert len(anomalies.scores) == 300
+    assert np.isnan(anomalies.scores).sum() == loaded.definition.warm_up
+    jumped = read.values.copy()
+    jumped[250] += 40
+    alarms = loaded.predict(jumped).alarms
+    assert alarms[250]
+    assert not alarms[: loaded.definition.warm_up].any()
+    assert "\talarm" in "".join(loaded.definition.lines(read._replace(values=jumped), loaded.predict(jumped)))
 
 
 @pytest.mark.extended

@@ -19,7 +19,8 @@ from experiments.char_lm import config as configs
 from experiments.char_lm import measurement, summary
 from experiments.common import evidence
 from experiments.common.flags import UserError
-from rnn_jax import Dropout, RecurrentDropout, training
+from experiments.common.settings import ModelSettings
+from rnn_jax import Dropout, RecurrentDropout, models, training
 
 ROOT = Path(__file__).parents[1]
 
@@ -105,7 +106,7 @@ def with_(data, **fields):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    char_lm.run(with_(data, prompt="ab", seed=1), str(folder))
+    char_lm.run(with_(data, prompt="ab", seed=1), str(folder), ModelSettings(save_model=True))
     (record,) = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
     return folder, record
 
@@ -138,6 +139,19 @@ def test_the_record_describes_the_run(finished):
     assert record["best_step"] == 2 * (1 + np.argmin(arrays["gru/validation/loss"]))
     parameters = np.load(folder / "parameters.npz")
     assert sum(leaf.size for leaf in parameters.values()) == record["parameters"]
+
+
+def test_the_saved_model_is_the_trained_one(finished, data):
+    folder, record = finished
+    loaded = models.load(folder / "models" / "gru")
+    _, key = jax.random.split(jax.random.key(1))
+    assert loaded.definition.write(loaded.params, ["ab"], key) == [record["sample"]]
+    streams = configs.plan(with_(data)).streams["test"]
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    loss = training.evaluate(loaded.model.network, streams, params)["loss"][0]
+    assert float(loss) == record["test/nats_per_character"]
+    assert loaded.notes["config"]["cell"] == "gru"
+    assert loaded.notes["validation"] == record["validation/nats_per_character"]
 
 
 def test_the_doctor_reads_the_run(finished):

@@ -19,9 +19,12 @@ from experiments.common import evidence, forecasters
 from experiments.common import series as common_series
 from experiments.common.flags import UserError
 from experiments.common.forecasters import Evaluation
+from experiments.common.settings import ModelSettings
 from experiments.forecasting import measurement
 from experiments.forecasting.measurement import INTERVALS
-from rnn_jax import training
+from rnn_jax import models, training
+from rnn_jax.applications import SeriesForecaster
+from rnn_jax.applications.series_forecaster import spread
 from rnn_jax.data import Transform
 from rnn_jax.layers import DelayLine
 from rnn_jax.models import Quantiles
@@ -72,7 +75,9 @@ def plan(data):
 
 def trained_params(config, data, model):
     """Parameters [seeds, ...] of a trained network."""
-    evaluation = Evaluation({}, lambda model, params, key: [params], lambda params: 0.0, lambda score: {}, {})
+    evaluation = Evaluation(
+        {}, lambda model, params, key: [params], lambda params: 0.0, lambda score: {}, {}, SeriesForecaster
+    )
     key = jax.random.key(0)
     job = forecasters._job(config, data, "network", model, key, key, evaluation)
     return job.measure(training.Session()).test.output
@@ -136,7 +141,7 @@ def test_targets_of_direct_models_are_invertible(plan):
     """Accumulated targets, added to their base, are the series."""
     (data, _), horizon = plan, 4
     point = data.ends.validation
-    sums = forecasters.accumulated(data, data.z[None, point : point + horizon])[0] * forecasters.spread(data, horizon)
+    sums = forecasters.accumulated(data, data.z[None, point : point + horizon])[0] * spread(data.transform, horizon)
     base = data.transform.base(data.series.values[:point], horizon)
     np.testing.assert_allclose(data.transform.inverse(sums, base), data.series.values[point : point + horizon])
     noise = np.random.default_rng(0).normal(size=(4000, horizon))
@@ -180,7 +185,7 @@ def test_ensembles_pool_the_paths(plan):
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        forecasting.run(with_(data), str(folder))
+        forecasting.run(with_(data), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"], printed.getvalue()
 
 
@@ -189,6 +194,35 @@ def test_a_hostile_name_of_a_column_is_printed_as_it_is(finished):
     _, records, printed = finished
     assert {record["column"] for record in records} == {COLUMN}
     assert f"{COLUMN} of " in printed
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(("index", "name"), [(0, "rnn"), (1, "direct rnn")])
+def test_the_saved_model_is_the_trained_one(index, name, finished, data, plan):
+    folder, records, _ = finished
+    loaded = models.load(folder / "models" / name.replace(" ", "-"))
+    record = next(r for r in records if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
+    series, _ = plan
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    keys = jax.random.split(jax.random.split(jax.random.key(TINY.seed), 2)[index])
+    origins = series.origins()
+    _, again = measurement.forecast(series, loaded.model, params, origins, keys[1], TINY.paths)
+    evaluation = measurement.evaluation(with_(data), series)
+    assert {key: record[key] for key in evaluation.flat(evaluation.score(again))} == pytest.approx(
+        evaluation.flat(evaluation.score(again)), abs=0, rel=0, nan_ok=True
+    )
+    read = loaded.definition.read(data)
+    ahead = loaded.predict(read)
+    assert ahead.center.shape == (4,)
+    assert ahead.lower.shape == (2, 4)
+    if name == "direct rnn":  # nothing is drawn: the forecast after the first origin's points is that of the run
+        first = loaded.predict(read.values[: origins.points[0] + 1])
+        np.testing.assert_allclose(first.center, again.center[:, 0], rtol=1e-6)
+    lines = loaded.definition.lines(read, ahead)
+    assert lines[0] == "step\tforecast\tlower 80%\tupper 80%\tlower 95%\tupper 95%"
+    assert len(lines) == 5
+    with pytest.raises(ValueError, match=r"a series must be finite numbers \[N\], N at least 1[0-9], got shape \[3\]"):
+        loaded.predict(read.values[:3])
 
 
 @pytest.mark.extended

@@ -16,10 +16,11 @@ import pytest
 from experiments import names
 from experiments.common import classification, figures, fitting
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.names import generator
 from experiments.names.languages import LANGUAGES
 from experiments.names.languages import names as default_names
-from rnn_jax import training
+from rnn_jax import models, training
 from rnn_jax.data import Vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -108,8 +109,7 @@ def test_generated_names_follow_the_requested_language_and_stop(plan):
             following = jnp.where(language >= 0, jnp.asarray(first)[language], end)
             return state, jnp.where(jax.nn.one_hot(following, len(vocabulary), dtype=bool), 0.0, -jnp.inf)
 
-    trainer = dataclasses.replace(made.network.trainer, model=Scripted())
-    scripted = dataclasses.replace(made, network=dataclasses.replace(made.network, trainer=trainer))
+    scripted = dataclasses.replace(made, application=dataclasses.replace(made.application, model=Scripted()))
     params = jax.vmap(made.network.trainer.model.init)(jax.random.split(jax.random.key(0), 1))
     written = generator.write(scripted, params, np.array([2, 0, 1, 0]), jax.random.key(0))
     assert written == ["e", "a", "c", "a"]
@@ -126,8 +126,18 @@ def finished(data, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "confusion_figure", spy)
-        names.run(with_(data), str(folder))
+        names.run(with_(data), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"], drawn[0]
+
+
+@pytest.mark.extended
+def test_the_saved_generator_writes_the_names_of_the_run(finished):
+    folder, _, _ = finished
+    loaded = models.load(folder / "models" / "generator")
+    lines = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
+    languages = [line.split("\t")[0] for line in lines]
+    assert loaded.definition.lines(languages, loaded.predict(languages)) == lines
+    assert models.load(folder / "models" / "gru").predict(["abab"])[0].label in ("Ab", "Cd", "Ef")
 
 
 @pytest.mark.extended

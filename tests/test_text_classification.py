@@ -17,13 +17,15 @@ from experiments.baselines import bag_of_words
 from experiments.common import classification, fitting, runner
 from experiments.common.flags import UserError
 from experiments.common.numbers import mean_sd
+from experiments.common.settings import ModelSettings
 from experiments.common.texts import load
 from experiments.common.word_dropout import WordDropout
 from experiments.sentiment.grammar import BAD as BLAME
 from experiments.sentiment.grammar import GOOD as PRAISE
-from experiments.sentiment.grammar import NEGATIONS, reviews, words
-from rnn_jax import GRU, Bidirectional, training
+from experiments.sentiment.grammar import NEGATIONS, reviews
+from rnn_jax import GRU, Bidirectional, models, training
 from rnn_jax.data import Embedding, Examples, Labelled, Vocabulary
+from rnn_jax.data import folded_words as words
 from rnn_jax.models import Classifier
 
 ROOT = Path(__file__).parents[1]
@@ -192,8 +194,25 @@ def test_labels_of_the_grammar_follow_from_its_reviews():
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    sentiment.run(with_(data), str(folder))
+    sentiment.run(with_(data), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.extended
+def test_the_saved_model_is_the_best_seed_of_the_trained_one(finished, texts):
+    folder, written = finished
+    loaded = models.load(folder / "models" / "bi_gru")
+    record = next(r for r in written["results"] if (r["run"], r["seed"]) == ("bi_gru", loaded.notes["seed"]))
+    best = max(r["validation/accuracy"] for r in written["results"] if r["run"] == "bi_gru")
+    assert 1 - loaded.notes["validation"] == record["validation/accuracy"] == best
+    tested = texts.splits["test"].labelled
+    labels = [label for label, _ in loaded.predict(tested.texts)]
+    assert (
+        np.mean([a == tested.classes[b] for a, b in zip(labels, tested.labels, strict=True)]) == record["test/accuracy"]
+    )
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    (predicted,) = classification.predictions(loaded.model, params, texts.splits["test"])
+    assert labels == [tested.classes[index] for index in predicted]
 
 
 @pytest.mark.extended

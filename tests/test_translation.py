@@ -9,15 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from experiments import translation
 from experiments.baselines import nearest_sentence
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.translation import config as configs
 from experiments.translation import corpus as corpora
-from experiments.translation import scoring, summary
+from experiments.translation import measurement, scoring, summary
+from rnn_jax import models
 from rnn_jax.data import PairSplits, Referenced, with_references
 
 ROOT = Path(__file__).parents[1]
@@ -62,8 +65,24 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    translation.run(tiny(seeds=2, own_words=0.2), str(folder))
+    translation.run(tiny(seeds=2, own_words=0.2), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", ["general", "none"])
+def test_the_saved_model_is_the_trained_one(name, finished):
+    folder, results = finished
+    loaded = models.load(folder / "models" / name)
+    record = next(r for r in results["results"] if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
+    corpus, _ = configs.plan(tiny(own_words=0.2))
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    again = measurement.translate_test_set(corpus, loaded.definition, params)
+    assert float(again.nats[0]) == record["test/nats_per_token"]
+    by_source = dict(zip(("".join(item.source) for item in corpus.tested), again.translations[0], strict=True))
+    sources = list(by_source)
+    assert loaded.predict(sources) == ["".join(by_source[source]) for source in sources]
+    assert scoring.score(corpus, corpus.tested, again.translations[0])["exact"] == record["test/exact"]
 
 
 @pytest.mark.extended

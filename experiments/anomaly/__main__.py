@@ -2,5 +2,6 @@
 
 from experiments import anomaly
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(anomaly)
+command_line.main(anomaly, ModelSettings)

@@ -11,8 +11,9 @@ from experiments.anomaly.injection import KINDS, Copies, Event
 from experiments.baselines import naive_series
 from experiments.baselines.isolation_forest import isolation_scores
 from experiments.common.forecasters import Evaluation, Result
-from experiments.common.residuals import standardised_residuals, surprise
-from experiments.common.series import AUTOREGRESSION, Data
+from experiments.common.series import AUTOREGRESSION, Data, file_fields
+from rnn_jax.applications import AnomalyDetector
+from rnn_jax.applications.residuals import standardised_residuals, surprise
 from rnn_jax.models import Forecaster
 
 
@@ -88,7 +89,12 @@ def evaluation(config: Config, plan: Plan) -> Evaluation[Scores]:
     validation, test = (baseline_scores(data, copies, width, config.seed) for copies in splits)
     baselines = {name: (validation[name], test[name]) for name in test}
     fields = {"length": plan.length, "scale": plan.scale, "grace": plan.test.grace, "width": width}
-    return Evaluation(baselines, predict, score, flat, fields | {"test/events": len(plan.test.events)})
+    fields |= {"test/events": len(plan.test.events)}
+
+    def application(model: Forecaster, scores: Scores) -> AnomalyDetector:
+        return AnomalyDetector(**file_fields(config, data, model), width=width, threshold=scores.threshold)
+
+    return Evaluation(baselines, predict, score, flat, fields, application)
 
 
 def baseline_scores(data: Data, copies: Copies, width: int, seed: int) -> dict[str, np.ndarray]:

@@ -52,7 +52,9 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     def records(outcome: Outcome) -> list[dict[str, Any]]:
         return [summary.record(ready, config, baselines, outcome.evaluations, outcome)]
 
-    (outcome,) = run_jobs(folder, [Job(config.cell, ready.steps, measure, records)], below=status)
+    trained = functools.partial(measurement.trained, ready)
+    job = Job(config.cell, ready.steps, measure, records, model=ready.model, trained=trained)
+    (outcome,) = run_jobs(folder, [job], below=status)
     folder.arrays(summary.arrays(config, outcome))
     png = functools.partial(summary.loss_figure, ready, baselines, outcome, config.dropout > 0)
     sample = f"Sample by {STRATEGY} after {ready.prompt!r}: {outcome.sample}"

@@ -2,5 +2,6 @@
 
 from experiments import char_lm
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(char_lm)
+command_line.main(char_lm, ModelSettings)

@@ -10,9 +10,9 @@ import numpy as np
 from experiments.baselines.ngram import NGram
 from experiments.char_lm.config import EVALUATED, Config, Plan
 from experiments.common.moments import split_seeds
-from rnn_jax import training
-from rnn_jax.data import Vocabulary, unpad
-from rnn_jax.models import Nucleus, generate
+from rnn_jax import models, training
+from rnn_jax.applications import TextGenerator
+from rnn_jax.models import Nucleus
 from rnn_jax.seeds import fetch
 
 ORDER = 5  # of the n-gram model
@@ -104,8 +104,18 @@ def measure(
 
 
 def _sample(plan: Plan, params: Any, key: jax.Array) -> str:
-    vocabulary, params = plan.corpus.vocabulary, split_seeds(params)[0]
-    prompt = vocabulary.encode(plan.prompt)[:, None]
-    options = {"count": SAMPLE, "end": Vocabulary.END, "max_length": len(prompt) + SAMPLE}
-    (ids,) = unpad(*generate(plan.model, params, STRATEGY, key, prompt, **options))
-    return "".join(vocabulary.decode(ids))
+    (text,) = application(plan).write(split_seeds(params)[0], [plan.prompt], key)
+    return text
+
+
+def application(plan: Plan) -> TextGenerator:
+    """Returns the model as one that continues texts."""
+    return TextGenerator(plan.model, plan.corpus.vocabulary, STRATEGY, SAMPLE)
+
+
+def trained(plan: Plan, outcome: Outcome) -> models.Trained | None:
+    """Returns the model with its best parameters; None if no evaluation was finite."""
+    best, losses = outcome.evaluations.best, outcome.evaluations.validation
+    if not np.isfinite(losses).any():
+        return None
+    return models.Trained(application(plan), split_seeds(best)[0], {"seed": 0, "validation": min(losses)})

@@ -16,6 +16,7 @@ from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Table
 from experiments.common.runner import Job, Status
 from rnn_jax import Bidirectional, Cell, Dropout, plotting, report, training
+from rnn_jax.applications import Application
 from rnn_jax.data import Encoder, Examples
 from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool, Pooling
 from rnn_jax.training.example_source import ExampleLoss
@@ -100,6 +101,7 @@ def make_networks(
     pooling: Pooling,
     dropout: float,
     input_dropout: float = 0.0,
+    application: Callable[[Classifier], Application] | None = None,
 ) -> list[Network]:
     """Returns the networks of a config.
 
@@ -111,6 +113,7 @@ def make_networks(
       pooling: pooling of the outputs over time.
       dropout: share of the pooled features dropped.
       input_dropout: share of the cell's inputs dropped.
+      application: function of a model that returns what `--save_model` writes.
 
     Raises:
       UserError: if there is no such cell, or it cannot be trained.
@@ -126,7 +129,8 @@ def make_networks(
             cell = Dropout(cell, input_dropout)
         model = Classifier(cell, len(data.classes), encoder, pooling, dropout)
         networks.probe_loss(f"--cells: {name}", model, loss, buckets)
-        made.append(Network(name, config.trainer(model, buckets)))
+        applied = None if application is None else application(model)
+        made.append(Network(name, config.trainer(model, buckets), application=applied))
     return made
 
 

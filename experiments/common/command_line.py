@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 import experiments
-from experiments.common import compilation, flags, terminal
+from experiments.common import compilation, flags, saved_models, terminal
 from experiments.common.flags import UserError
 from experiments.common.settings import Settings
 from rnn_jax import distributed
@@ -53,6 +53,10 @@ def main(experiment: ModuleType, settings_class: type | None = Settings) -> None
     def run(config: Any, workdir: str, *settings: Any) -> None:
         console = Console(quiet=not distributed.is_writer())
         cache = settings[0].compilation_cache if settings else compilation.FOLDER
+        if getattr(settings[0] if settings else None, "load", None) is not None:
+            with compilation.cached(cache):
+                saved_models.apply(experiment, config, settings[0])
+            return
         console.print(Text(f"{name}: results in {workdir}, compiled programs in {cache or 'no cache'}"))
         with compilation.cached(cache) as programs:
             experiment.run(config, workdir, *settings)

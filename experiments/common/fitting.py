@@ -5,6 +5,7 @@ outcomes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from experiments.common import records
 from experiments.common.flags import FitConfig
+from experiments.common.moments import split_seeds
 from experiments.common.runner import Job, init_state
-from rnn_jax import report, training
+from rnn_jax import models, report, training
+from rnn_jax.applications import Application
 from rnn_jax.data import Examples
 
 Test = TypeVar("Test")
@@ -27,6 +30,7 @@ class Network:
     name: str  # in records and folders
     trainer: training.Trainer[Any]
     label: str = ""  # in tables and figures; empty means `name`
+    application: Application | None = None  # of its model, for `--save_model`
 
     @property
     def title(self) -> str:
@@ -123,7 +127,22 @@ def fit_job(
         return None if fit is None else Outcome(network, fit, test(fit.params))
 
     steps = config.epochs * training.epoch_steps(buckets, network.trainer.batch_size)
-    return Job(network.name, steps, measure, records)
+    trained = None if network.application is None else functools.partial(trained_best, application=network.application)
+    return Job(network.name, steps, measure, records, model=network.trainer.model, trained=trained)
+
+
+def best_seed(outcome: Outcome[Any]) -> int | None:
+    """Returns the seed with the lowest validation score; None if no score is finite."""
+    scores = outcome.validation
+    return int(np.nanargmin(scores)) if np.isfinite(scores).any() else None
+
+
+def trained_best(outcome: Outcome[Any], application: Application) -> models.Trained | None:
+    """Returns an application of a trained network with the parameters of its best seed; None if all diverged."""
+    if (seed := best_seed(outcome)) is None:
+        return None
+    notes = {"seed": seed, "validation": float(outcome.validation[seed])}
+    return models.Trained(application, split_seeds(outcome.fit.params)[seed], notes)
 
 
 def fit_records(

@@ -14,13 +14,14 @@ from experiments.common.flags import UserError
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import Job, init_state, run_jobs
 from experiments.common.series import AUTOREGRESSION, Data, SeriesConfig
-from rnn_jax import training
+from rnn_jax import models, training
+from rnn_jax.applications import Application
+from rnn_jax.applications.series_forecaster import DIRECT, spread
 from rnn_jax.data import Examples, windows
 from rnn_jax.layers import DelayLine
-from rnn_jax.models import Forecaster, Gaussian, Quantiles
+from rnn_jax.models import Forecaster, Gaussian
 from rnn_jax.models.readout import ReadoutParams
 
-DIRECT = Quantiles((0.025, 0.1, 0.5, 0.9, 0.975))  # the median, and the ends of the 80 % and 95 % intervals
 OVERLAP = 16  # windows of the training set that contain each of its points
 
 Scores = TypeVar("Scores")
@@ -73,13 +74,7 @@ def accumulated(data: Data, z: np.ndarray) -> np.ndarray:
 
     With one step ahead they are z itself.
     """
-    return np.moveaxis(data.transform.accumulate(np.moveaxis(z, -1, 0)), 0, -1) / spread(data, z.shape[-1])
-
-
-def spread(data: Data, horizon: int) -> np.ndarray:
-    """Returns the standard deviations [H] of `Transform.accumulate` if z is white noise."""
-    impulse = data.transform.accumulate(np.eye(1, horizon)[0])
-    return np.sqrt(np.cumsum(impulse**2))
+    return np.moveaxis(data.transform.accumulate(np.moveaxis(z, -1, 0)), 0, -1) / spread(data.transform, z.shape[-1])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,6 +100,7 @@ class Evaluation(Generic[Scores]):
       score: function from an output to scores, a pytree.
       flat: function from scores to fields of a record.
       fields: further fields of every record.
+      application: function of a model and the scores of one seed that returns what `--save_model` writes.
     """
 
     baselines: Mapping[str, Any]
@@ -112,6 +108,7 @@ class Evaluation(Generic[Scores]):
     score: Callable[[Any], Scores]
     flat: Callable[[Scores], Mapping[str, float]]
     fields: dict[str, Any]
+    application: Callable[[Forecaster, Scores], Application]
 
     def result(self, outputs: Sequence[Any]) -> Result[Scores]:
         """Returns the result of an ensemble and its seeds, or of a baseline."""
@@ -177,9 +174,15 @@ def _job(
     def test(params: Any) -> Result[Scores]:
         return evaluation.result(evaluation.predict(model, params, key_predict))
 
+    def trained(outcome: fitting.Outcome[Result[Scores]]) -> models.Trained | None:
+        seed = fitting.best_seed(outcome)
+        scores = None if seed is None else outcome.test.per_seed[seed]
+        return None if scores is None else fitting.trained_best(outcome, evaluation.application(model, scores))
+
     records = functools.partial(_records, evaluation.flat, data.record() | evaluation.fields)
     init = functools.partial(_init, data, trainer, jax.random.split(key_seeds, config.seeds))
-    return fitting.fit_job(fitting.Network(name, trainer), config, _loss, buckets, score, test, records, init=init)
+    job = fitting.fit_job(fitting.Network(name, trainer), config, _loss, buckets, score, test, records, init=init)
+    return dataclasses.replace(job, trained=trained)
 
 
 def _loss(model: Forecaster, params: ReadoutParams, batch: Examples, key: jax.Array) -> jax.Array:

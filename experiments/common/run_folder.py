@@ -18,8 +18,8 @@ from experiments.common import precision, user_code
 from experiments.common.command_line import FigureError, writable
 from experiments.common.flags import UserError
 from experiments.common.profiling import Profile
-from experiments.common.settings import Settings
-from rnn_jax import distributed, files, plotting, report, training
+from experiments.common.settings import ModelSettings, Settings
+from rnn_jax import distributed, files, models, plotting, report, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +127,19 @@ class RunFolder:
                 f"--mesh={last} continues bit for bit"
             )
         environment["mesh"] = before if now == last else f"{before} then {now}"
+
+    @property
+    def saves_models(self) -> bool:
+        """Whether trained networks are written."""
+        return isinstance(self._settings, ModelSettings) and self._settings.save_model
+
+    def model(self, name: str, trained: models.Trained) -> None:
+        """Writes a trained network, with the run's config among its notes."""
+        path = Path("models", user_code.file_name(name))
+        notes = {"network": name, **trained.notes, "config": report.plain(self.header["config"])}
+        notes["matmul_precision"] = self.header["config"].matmul_precision
+        models.save(self.path / path, dataclasses.replace(trained, notes=notes))
+        self._add_written(path.as_posix())
 
     def session(self, name: str, config: Any = None) -> training.Session:
         """Returns the session of one training of this run.

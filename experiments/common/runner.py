@@ -18,8 +18,9 @@ from rich import progress
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from experiments.common.flags import UserError
 from experiments.common.run_folder import RunFolder
-from rnn_jax import machine, mesh, training
+from rnn_jax import definitions, machine, mesh, models, training
 
 SPEED_WINDOW = 300.0  # seconds over which the remaining time is estimated: some programs report twice a minute
 _ONE_QR = threading.Lock()  # held while an initialisation runs, until its result is there
@@ -39,6 +40,8 @@ class Job(Generic[Outcome]):
       records: function of the outcome that returns its flat records, one for each seed.
       config: everything that the job's result follows from; None means the experiment's whole config.
       rank: order in which jobs start; those with equal rank start in the order given.
+      model: network that `--save_model` writes; None if there is none.
+      trained: function of the outcome that returns it with its parameters; None if all seeds diverged.
       summary: function of the outcome that returns a line to print when the job has ended; None prints nothing.
     """
 
@@ -48,6 +51,8 @@ class Job(Generic[Outcome]):
     records: Callable[[Outcome], list[dict[str, Any]]]
     config: Any = None
     rank: int = 0
+    model: Any = None
+    trained: Callable[[Outcome], models.Trained | None] | None = None
     summary: Callable[[Outcome], str] | None = None
 
 
@@ -116,11 +121,35 @@ def run_jobs(
         if (summary := jobs[index].summary) is not None:
             folder.print(summary(outcome))
 
+    if folder.saves_models:
+        _check_models(jobs)
     write_records()
     ordered = [jobs[index] for index in order]
     sessions = [folder.session(job.name, job.config) for job in ordered]
     _run(ordered, sessions, at_a_time or parallel_programs(), folder.console, end, below)
+    if folder.saves_models:
+        _save_models(folder, jobs, outcomes)
     return [outcomes[index] for index in range(len(jobs))]
+
+
+def _check_models(jobs: Sequence[Job[Any]]) -> None:
+    """Refuses networks that cannot be written, before they are trained."""
+    for job in jobs:
+        try:
+            definitions.to_json(job.model)
+        except TypeError as error:
+            raise UserError(f"--save_model: {job.name}: {error}") from error
+
+
+def _save_models(folder: RunFolder, jobs: Sequence[Job[Outcome]], outcomes: Mapping[int, Outcome]) -> None:
+    """Writes the networks, once all are trained, as orbax writes one folder at a time."""
+    for index, job in enumerate(jobs):
+        if job.trained is not None:
+            trained = job.trained(outcomes[index])
+            if trained is None:
+                folder.print(f"{job.name}: not saved, as all its seeds diverged")
+            else:
+                folder.model(job.name, trained)
 
 
 class _Progress(progress.Progress):

@@ -202,6 +202,12 @@ def load(config: SeriesConfig, horizon: int | None) -> Data:
     return Data(source, series, ends, season, horizon, window, transform, *aligned, autoregression, mae)
 
 
+def file_fields(config: SeriesConfig, data: Data, model: Any) -> dict[str, Any]:
+    """Returns the fields of an application that reads such a series, `ReadsSeries`."""
+    layout = {"column": config.column, "fill": config.fill, "delimiter": config.delimiter, "decimal": config.decimal}
+    return {"model": model, "transform": data.transform, "window": data.window, **layout}
+
+
 def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]:
     """Returns `Data.z` and `Data.usable`, [N] each, of a fitted transform."""
     usable = series.observed.copy()

@@ -100,6 +100,36 @@ class Settings:
             yield
 
 
+@dataclasses.dataclass(frozen=True)
+class ModelSettings(Settings):
+    """Settings of an experiment whose trained networks are of use afterwards (`rnn_jax.applications`)."""
+
+    save_model: bool = setting(
+        False,
+        "Write each network, with the parameters of its best seed, config and vocabulary, into --workdir/models/NAME.",
+    )
+    load: str | None = setting(
+        None, "Folder of such a model, applied to --predict or --predict_text; nothing is trained."
+    )
+    predict: str | None = setting(None, "File that the model of --load reads; its answers are printed.")
+    predict_text: str | None = setting(None, "Text in place of a file, for models that read texts.")
+
+    def checked(self) -> "ModelSettings":
+        """Returns itself; raises a UserError if a flag's value cannot be used, or flags do not fit each other."""
+        super().checked()
+        given = (self.predict is not None) + (self.predict_text is not None)
+        if given != (self.load is not None):
+            raise UserError(
+                "--load=FOLDER needs --predict=FILE or --predict_text=TEXT, one of them, and each of them --load"
+            )
+        return self
+
+    @contextlib.contextmanager
+    def environment(self, config: Any = None) -> Iterator[None]:
+        with contextlib.nullcontext() if self.load is not None else super().environment(config):
+            yield
+
+
 def over_cores(config: Any) -> mesh.MeshShape | None:
     """Returns the mesh that splits batches over the cores of a CPU, if a run's networks do not keep these busy."""
     cores, networks, seeds = machine.cores(), getattr(config, "networks", None), getattr(config, "seeds", 1)

@@ -10,8 +10,10 @@ import numpy as np
 from experiments.common import splits
 from experiments.common.classification import ClassifierConfig
 from experiments.common.flags import UserError, setting, user_errors
+from rnn_jax.applications import TextClassifier
 from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
 from rnn_jax.data.text import SPLITS
+from rnn_jax.models import Classifier
 
 BUCKETS = 3  # lengths that texts are padded to; each is compiled
 
@@ -61,6 +63,10 @@ class Texts:
     def longest(self) -> int:
         """Number of tokens of the longest text."""
         return max(len(examples.steps) for split in self.splits.values() for examples in split.buckets)
+
+    def application(self, model: Classifier) -> TextClassifier:
+        """Returns a model as one that classifies texts."""
+        return TextClassifier(model, self.vocabulary, self.classes, self.tokenizer)
 
     @property
     def note(self) -> str:

@@ -2,5 +2,6 @@
 
 from experiments import forecasting
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(forecasting)
+command_line.main(forecasting, ModelSettings)

@@ -1,38 +1,18 @@
 """Forecasts of the test set by baselines and networks, and their scores for each step ahead."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.baselines import naive_series
-from experiments.common.forecasters import Evaluation, Result, spread
-from experiments.common.series import AUTOREGRESSION, Data, Origins
+from experiments.common.forecasters import Evaluation, Result
+from experiments.common.series import AUTOREGRESSION, Data, Origins, file_fields
 from experiments.forecasting.config import Config
-from rnn_jax import training
-from rnn_jax.data import Examples
+from rnn_jax.applications import Forecasts, SeriesForecaster
+from rnn_jax.applications.series_forecaster import INTERVALS
 from rnn_jax.models import Forecaster
-from rnn_jax.models.readout import ReadoutParams
-
-INTERVALS = (0.8, 0.95)  # probabilities of the central intervals
-ORIGINS_AT_A_TIME = 64
-
-
-class Forecasts(NamedTuple):
-    """Forecasts in the units of the series."""
-
-    center: np.ndarray  # [H, O]
-    lower: np.ndarray | None = None  # [INTERVALS, H, O]; None if the model gives no intervals
-    upper: np.ndarray | None = None
-
-    @classmethod
-    def from_paths(cls, paths: np.ndarray, center: np.ndarray | None = None) -> "Forecasts":
-        """Returns mean, unless another center is given, and intervals of draws [P, H, O]."""
-        lower, upper = ([np.quantile(paths, 0.5 + side * p / 2, axis=0) for p in INTERVALS] for side in (-1, 1))
-        return cls(paths.mean(axis=0) if center is None else center, np.stack(lower), np.stack(upper))
 
 
 class Scores(NamedTuple):
@@ -88,7 +68,10 @@ def evaluation(config: Config, data: Data) -> Evaluation[Scores]:
     def predict(model: Forecaster, params: Any, key: jax.Array) -> list[Forecasts]:
         return forecast(data, model, params, origins, key, config.paths)
 
-    return Evaluation(baselines(config, data), predict, lambda each: score(each, origins, unit), flat, {})
+    def application(model: Forecaster, _: Scores) -> SeriesForecaster:
+        return SeriesForecaster(**file_fields(config, data, model), horizon=data.horizon, paths=config.paths)
+
+    return Evaluation(baselines(config, data), predict, lambda each: score(each, origins, unit), flat, {}, application)
 
 
 def baselines(config: Config, data: Data) -> dict[str, Forecasts]:
@@ -115,36 +98,7 @@ def baselines(config: Config, data: Data) -> dict[str, Forecasts]:
 def forecast(
     data: Data, model: Forecaster, params: Any, origins: Origins, key: jax.Array, paths: int
 ) -> list[Forecasts]:
-    """Returns the forecasts of the ensemble, followed by those of each seed of params [seeds, ...].
-
-    The ensemble pools the paths of all seeds; of direct models it averages the quantiles (Vincent averaging).
-    """
-    histories = jnp.asarray(origins.histories(data.z, data.window)[..., None], jnp.result_type(float))
-    base = origins.base(data.series.values, data.transform)
-    inputs = Examples(histories, jax.random.split(key, len(origins.points)))
-    if model.horizon > 1:
-        outputs = training.predict(model, _direct_outputs, params, inputs, ORIGINS_AT_A_TIME)  # [S, O, H, levels]
-        ordered = np.sort(outputs, axis=-1).transpose(3, 0, 2, 1)  # [levels, S, H, O]
-        quantiles = data.transform.inverse(ordered * spread(data, data.horizon)[:, None], base)
-        levels = [quantiles.mean(axis=1), *np.moveaxis(quantiles, 1, 0)]  # each [levels, H, O]
-        return [Forecasts(q[2], q[[1, 0]], q[[3, 4]]) for q in levels]
-    draw = functools.partial(_paths, data.horizon, paths)
-    z = training.predict(model, draw, params, inputs, ORIGINS_AT_A_TIME)  # [S, O, P, H]
-    sums = data.transform.accumulate(z.transpose(3, 2, 0, 1))
-    drawn = data.transform.inverse(sums, base[:, None, None]).transpose(2, 1, 0, 3)  # [S, P, H, O]
-    return [Forecasts.from_paths(each) for each in (drawn.reshape(-1, *drawn.shape[2:]), *drawn)]
-
-
-def _paths(horizon: int, count: int, model: Forecaster, params: ReadoutParams, batch: Examples) -> jax.Array:
-    """Returns paths [B, P, H] after each history of a batch, drawn with a key for each history."""
-
-    def draw(history: jax.Array, key: jax.Array) -> jax.Array:
-        return model.sample(params, history, horizon, key, count)[..., 0].T
-
-    return jax.vmap(draw, in_axes=(1, 0))(batch.steps, batch.whole)
-
-
-def _direct_outputs(model: Forecaster, params: ReadoutParams, batch: Examples) -> jax.Array:
-    """Returns a direct model's outputs for all steps ahead, [B, H, head.outputs]."""
-    _, outputs = model.apply(params, batch.steps, key=None)
-    return outputs[-1, :, :, 0]
+    """Returns the forecasts of the ensemble, followed by those of each seed of params [seeds, ...]."""
+    application = SeriesForecaster(model, data.transform, data.window, horizon=data.horizon, paths=paths)
+    histories, base = origins.histories(data.z, data.window), origins.base(data.series.values, data.transform)
+    return application.forecasts(params, histories, base, key)

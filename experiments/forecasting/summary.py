@@ -9,8 +9,9 @@ import numpy as np
 from experiments.common import fitting
 from experiments.common.forecasters import Result, Row
 from experiments.common.series import AUTOREGRESSION, Data
-from experiments.forecasting.measurement import INTERVALS, Results, Scores
+from experiments.forecasting.measurement import Results, Scores
 from rnn_jax import plotting, report
+from rnn_jax.applications.series_forecaster import INTERVALS
 
 MAX_POINTS = 240  # points of the test set that are drawn
 SHADES = (0.35, 0.18)  # opacity of each interval

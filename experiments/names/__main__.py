@@ -2,5 +2,6 @@
 
 from experiments import names
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(names)
+command_line.main(names, ModelSettings)

@@ -58,6 +58,7 @@ def plan(config: Config) -> Plan:
     """
     flags.check(config)
     texts, loss = load(config, names, "Names made by a grammar", list), WordDropout()
-    classifiers = make_networks(config, texts, OneHot(len(texts.vocabulary)), loss, LastStep(), config.dropout)
+    shape = (OneHot(len(texts.vocabulary)), loss, LastStep(), config.dropout)
+    classifiers = make_networks(config, texts, *shape, application=texts.application)
     training = dataclasses.replace(config, epochs=config.generator_epochs, seeds=1)
     return Plan(texts, loss, classifiers, make_generator(training, config.generator, config.generator_size, texts))

@@ -14,9 +14,11 @@ from experiments.common.moments import split_seeds
 from experiments.common.runner import Job, init_state
 from experiments.common.texts import Split, TextConfig, Texts, encode
 from rnn_jax import training
-from rnn_jax.data import Examples, Labelled, OneHot, Vocabulary, pad, unpad
+from rnn_jax.applications import TextGenerator
+from rnn_jax.applications.text_generator import begin
+from rnn_jax.data import Examples, Labelled, OneHot, Vocabulary, pad
 from rnn_jax.data.stratified import same
-from rnn_jax.models import LanguageModel, Nucleus, generate, nats_per_token
+from rnn_jax.models import LanguageModel, Nucleus, nats_per_token
 
 STRATEGY = Nucleus(0.95)
 LONGEST = 64  # characters of a generated name at most
@@ -32,6 +34,7 @@ class Generator:
       texts: names.
       vocabulary: characters, followed by the BEGIN of each language.
       network: language model.
+      application: the same as one that writes names.
       examples: names by split; `steps`: BEGIN, characters and END [T, N]; `whole`: lengths [N].
     """
 
@@ -39,6 +42,7 @@ class Generator:
     texts: Texts
     vocabulary: Vocabulary
     network: Network
+    application: TextGenerator
     examples: dict[str, Examples]
 
 
@@ -67,7 +71,7 @@ def make_generator(config: TextConfig, cell: str, size: int, texts: Texts) -> Ge
     Raises:
       UserError: if there is no such cell, or it cannot be trained and stepped.
     """
-    vocabulary = Vocabulary((*texts.vocabulary.tokens, *map(_begin, texts.classes)))
+    vocabulary = Vocabulary((*texts.vocabulary.tokens, *map(begin, texts.classes)))
     model = LanguageModel(OneHot(len(vocabulary)), networks.make_cell(cell, len(vocabulary), size, texts.longest))
 
     def use(key: jax.Array) -> Any:
@@ -77,17 +81,14 @@ def make_generator(config: TextConfig, cell: str, size: int, texts: Texts) -> Ge
 
     networks.probe(f"--generator={cell}", use)
     examples = {name: _examples(split, vocabulary) for name, split in texts.splits.items()}
-    network = Network("generator", config.trainer(model, [examples["training"]]))
-    return Generator(config, texts, vocabulary, network, examples)
-
-
-def _begin(language: str) -> str:
-    return f"<{language}>"  # longer than a character, so that it equals none
+    application = TextGenerator(model, vocabulary, STRATEGY, LONGEST, texts.classes)
+    network = Network("generator", config.trainer(model, [examples["training"]]), application=application)
+    return Generator(config, texts, vocabulary, network, application, examples)
 
 
 def _examples(split: Split, vocabulary: Vocabulary) -> Examples:
     texts, labels, classes = split.labelled
-    ids = [vocabulary.encode([_begin(classes[n]), *text], end=True) for text, n in zip(texts, labels, strict=True)]
+    ids = [vocabulary.encode([begin(classes[n]), *text], end=True) for text, n in zip(texts, labels, strict=True)]
     padded = pad(ids)
     return Examples(jnp.asarray(padded.values), jnp.asarray(padded.lengths))
 
@@ -159,8 +160,4 @@ def _generated(
 
 def write(generator: Generator, params: Any, languages: np.ndarray, key: jax.Array) -> list[str]:
     """Returns one name for each of `languages`, indices of classes [N]; a name without END is cut."""
-    begins = [_begin(generator.texts.classes[language]) for language in languages]
-    model, params = generator.network.trainer.model, split_seeds(params)[0]
-    prompts, options = generator.vocabulary.encode(begins)[None], {"end": Vocabulary.END, "max_length": LONGEST + 1}
-    generated = generate(model, params, STRATEGY, key, prompts, count=LONGEST, **options)
-    return ["".join(generator.vocabulary.decode(ids[1:])) for ids in unpad(*generated)]
+    return generator.application.write(split_seeds(params)[0], [generator.texts.classes[n] for n in languages], key)

@@ -2,5 +2,6 @@
 
 from experiments import sentiment
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(sentiment)
+command_line.main(sentiment, ModelSettings)

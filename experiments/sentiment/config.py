@@ -8,8 +8,8 @@ from experiments.common.fitting import Network
 from experiments.common.flags import setting
 from experiments.common.texts import TextConfig, Texts, load
 from experiments.common.word_dropout import WordDropout
-from experiments.sentiment.grammar import reviews, words
-from rnn_jax.data import Embedding
+from experiments.sentiment.grammar import reviews
+from rnn_jax.data import Embedding, folded_words
 
 # Chosen on rt-polarity's validation set: many words, few texts. Every one of the grammar's 55 words matters: a dropped
 # negation reverses the verdict, and with these rates its reviews are not learned at all.
@@ -49,9 +49,8 @@ def plan(config: Config) -> tuple[Texts, WordDropout, list[Network]]:
     defaults = dict.fromkeys(FEW_TEXTS, 0.0) if config.data is None else FEW_TEXTS
     given = {name: getattr(config, name) for name in FEW_TEXTS}
     rates: dict[str, float] = {name: defaults[name] if rate is None else rate for name, rate in given.items()}
-    texts = load(config, reviews, "Reviews made by a grammar", words, config.min_count)
+    texts = load(config, reviews, "Reviews made by a grammar", folded_words, config.min_count)
     encoder, loss = Embedding(len(texts.vocabulary), config.embedding), WordDropout(rates["word_dropout"])
-    networks = make_networks(
-        config, texts, encoder, loss, POOLINGS[config.pooling], rates["dropout"], rates["input_dropout"]
-    )
+    shape = (POOLINGS[config.pooling], rates["dropout"], rates["input_dropout"])
+    networks = make_networks(config, texts, encoder, loss, *shape, application=texts.application)
     return texts, loss, networks

@@ -1,4 +1,4 @@
-"""Reviews: their words, and ones made by a small grammar in which the same words praise and condemn.
+"""Reviews made by a small grammar in which the same words praise and condemn.
 
     clause    the plot is [really] brilliant | the plot is NOT [really] brilliant | it is HARDLY a masterpiece
     review    clause | clause , but CLAUSE | although clause , CLAUSE | CLAUSE , although clause
@@ -9,14 +9,10 @@ have two, so that single words reveal little. A pair of words sees a negation be
 and not which clause is the verdict.
 """
 
-import re
-
 import numpy as np
 
 from rnn_jax.data import Labelled
 
-# A word with inner apostrophes, hyphens and slashes (isn't, co-writer), or other characters, such as three dots.
-WORD = re.compile(r"\w+(?:['\u2019\-/]\w+)*|[^\w\s]+")
 SUBJECTS = ("the film", "this movie", "the plot", "the acting", "the script", "the cast", "the ending", "the dialogue")
 VERBS = ("is", "was", "seems", "remains")
 ADVERBS = ("", "really", "quite", "truly", "all that", "in any way")
@@ -26,11 +22,6 @@ BAD = ("bad", "dull", "tedious", "clumsy", "a failure", "a bore", "stale", "a me
 NEGATED = 1 / 3  # share of the clauses
 SINGLE = 1 / 2  # share of the reviews with one clause
 CLASSES = ("negative", "positive")
-
-
-def words(text: str) -> list[str]:
-    """Returns the words and punctuation of a text, case folded: "It ISN'T good..." -> it, isn't, good, ..."""
-    return WORD.findall(text.casefold())
 
 
 def reviews(count: int = 8000, seed: int = 0) -> Labelled:

@@ -2,5 +2,6 @@
 
 from experiments import translation
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(translation)
+command_line.main(translation, ModelSettings)

@@ -13,7 +13,7 @@ from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, UserError, setting
 from experiments.translation import scoring
 from experiments.translation.corpus import Corpus, load
-from experiments.translation.measurement import loss, translate
+from experiments.translation.measurement import loss, translator
 from rnn_jax.models import EncoderDecoder, sequence_to_sequence
 
 ATTENTIONS = ("general", "dot", "additive", "none")
@@ -112,7 +112,8 @@ def _model(config: Config, attention: str, corpus: Corpus) -> EncoderDecoder:
         model = make()
         params = model.init(key)
         gradient = jax.grad(lambda p: loss(model, p, pair, key, config.own_words))(params)
-        return gradient, translate(model, params, pair, width=1, max_length=1, alpha=0.0)
+        shortest = dataclasses.replace(translator(corpus, config, model), width=1, max_length=1)
+        return gradient, shortest.search(params, pair)
 
     networks.probe(f"--cell={config.cell}", use)
     return make()

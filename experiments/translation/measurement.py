@@ -1,5 +1,6 @@
 """Training of translators, and their translations of the test set by beam search."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from experiments.common.fitting import Network
 from experiments.common.runner import Job, Status
 from experiments.translation.corpus import Corpus
 from rnn_jax import training
+from rnn_jax.applications import Translator
 from rnn_jax.data import Examples
 from rnn_jax.data.pairs import Words
-from rnn_jax.models import EncoderDecoder, SearchResult, beam_search
+from rnn_jax.models import EncoderDecoder
 
 EVALUATED = 128  # pairs at a time
 
@@ -45,11 +47,10 @@ def loss(model: EncoderDecoder, params: Any, batch: Examples, key: jax.Array, ow
     return model.loss(params, *arguments(batch), key, own_words)
 
 
-def translate(model: EncoderDecoder, params: Any, batch: Examples, **options: Any) -> SearchResult:
-    """Returns the translations of a batch's sources by beam search, whose options are given."""
-    source, lengths, *_ = arguments(batch)
-    start = model.encode(params, source, lengths, key=None)
-    return beam_search(model.decoder, start.params, start.state, **options)
+def translator(corpus: Corpus, config: Any, model: EncoderDecoder) -> Translator:
+    """Returns the model as one that translates by the beam search of a config."""
+    longest = corpus.longest[1]
+    return Translator(model, corpus.source, corpus.target, corpus.by_words, config.beam, longest, config.length_penalty)
 
 
 def nats_per_token(model: EncoderDecoder, pairs: Examples, params: Any) -> np.ndarray:
@@ -74,34 +75,33 @@ def job(
 ) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and translates the test set."""
     model = network.trainer.model
+    application = translator(corpus, config, model)
 
     def on_epoch(fit: training.Fit) -> None:
         nats = fit.scores[:, -1].mean()
         status[network.name] = f"epoch {fit.scores.shape[1]}, validation {nats:.3f} nats/token"
 
     return fitting.fit_job(
-        network,
+        dataclasses.replace(network, application=application),
         config,
         functools.partial(loss, own_words=config.own_words),
         corpus.training,
         score=functools.partial(nats_per_token, model, corpus.examples(corpus.splits.validation)),
-        test=functools.partial(translate_test_set, corpus, config, model),
+        test=functools.partial(translate_test_set, corpus, application),
         records=records,
         on_epoch=on_epoch,
     )
 
 
-def translate_test_set(corpus: Corpus, config: Any, model: EncoderDecoder, params: Any) -> Test:
+def translate_test_set(corpus: Corpus, application: Translator, params: Any) -> Test:
     """Translates the test set with the parameters of all seeds."""
     started = time.perf_counter()
-    nats = nats_per_token(model, corpus.examples(corpus.splits.test), params)
-    most, alpha = corpus.longest[1], config.length_penalty
-    search = functools.partial(translate, width=config.beam, max_length=most, alpha=alpha)
+    nats = nats_per_token(application.model, corpus.examples(corpus.splits.test), params)
     sources = corpus.examples([(item.source, ()) for item in corpus.tested], corpus.longest)
-    result = training.predict(model, search, params, sources, EVALUATED)
+    result = training.predict(application, Translator.search, params, sources, EVALUATED)
     translations = [
         [tuple(corpus.target.decode(row[:length])) for row, length in zip(*seed, strict=True)]
         for seed in zip(result.tokens, result.lengths, strict=True)
     ]
-    weights = result.weights[0] if model.decoder.attends else None
+    weights = result.weights[0] if application.model.decoder.attends else None
     return Test(translations, nats, weights, time.perf_counter() - started)

@@ -8,7 +8,7 @@ from rnn_jax.data.delay_equation import mackey_glass
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
 from rnn_jax.data.formants import synthetic_digits
-from rnn_jax.data.labelled import Labelled, read_labelled
+from rnn_jax.data.labelled import Labelled, folded_words, read_labelled
 from rnn_jax.data.padding import Padded, pad, unpad
 from rnn_jax.data.pair_corpus import PairCorpus
 from rnn_jax.data.pairs import (
@@ -60,6 +60,7 @@ __all__ = [
     "best_possible",
     "bucket_lengths",
     "distinct",
+    "folded_words",
     "mackey_glass",
     "pad",
     "read_conllu",

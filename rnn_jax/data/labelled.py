@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from rnn_jax import files
 from rnn_jax.data.text import read_text
 
+# A word with inner apostrophes, hyphens and slashes (isn't, co-writer), or other characters, such as three dots.
+_WORD = re.compile(r"\w+(?:['\u2019\-/]\w+)*|[^\w\s]+")
 POLARITY = {"negative": "rt-polarity.neg", "positive": "rt-polarity.pos"}
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 COLUMNS = ("label", "text")
@@ -66,6 +69,16 @@ class Labelled(NamedTuple):
 def tidy(text: str) -> str:
     """Returns a text in Unicode's composed form, in which é is one character, with single blanks as white space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def folded_words(text: str) -> list[str]:
+    """Returns the words and punctuation of a text, case folded, for classifiers.
+
+    >>> from rnn_jax import data
+    >>> data.folded_words("It ISN'T good...")
+    ['it', "isn't", 'good', '...']
+    """
+    return _WORD.findall(text.casefold())
 
 
 def read_labelled(path: str | Path) -> Labelled:

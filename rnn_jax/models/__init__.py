@@ -4,6 +4,8 @@ Many-to-many  `ReadoutModel`, `LanguageModel` (`generate`), `Tagger`, `Forecaste
 many-to-one   `Classifier` (`LastStep`, `MeanPool`, `MaxPool`), `VideoClassifier`
 sequences     `EncoderDecoder`, `Captioner`: a `Decoder`, `greedy` and `beam_search`, attention by `BahdanauCell` and
               `LuongCell`
+
+`save` and `load` keep a trained one as a folder.
 """
 
 from rnn_jax.models.attending import AttendingCell, AttendingParams, BahdanauCell, BahdanauState, LuongCell, LuongState
@@ -23,6 +25,7 @@ from rnn_jax.models.language import LanguageModel, nats_per_token
 from rnn_jax.models.pooling import LastStep, MaxPool, MeanPool, Pooling
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.sampling import Greedy, Nucleus, Strategy, Temperature, TopK
+from rnn_jax.models.saved import Trained, load, save
 from rnn_jax.models.tagger import Tagger, TaggerParams
 from rnn_jax.models.video import VideoClassifier, VideoClassifierParams, VideoLogits
 from rnn_jax.models.word_encoder import WordEncoder, WordEncoderParams
@@ -74,6 +77,7 @@ __all__ = [
     "TaggerParams",
     "Temperature",
     "TopK",
+    "Trained",
     "VideoClassifier",
     "VideoClassifierParams",
     "VideoLogits",
@@ -87,6 +91,8 @@ __all__ = [
     "greedy",
     "has_path",
     "label_error_rate",
+    "load",
     "nats_per_token",
+    "save",
     "sequence_to_sequence",
 ]

@@ -1,0 +1,24 @@
+"""Applications of trained models: a user's text, file or series in, an answer out. See `models.load`.
+
+`Application` is the contract; each other name stands for one shape of input and answer.
+"""
+
+from rnn_jax.applications.anomaly_detector import Anomalies, AnomalyDetector
+from rnn_jax.applications.application import Application, TextApplication
+from rnn_jax.applications.series_forecaster import Forecasts, SeriesForecaster
+from rnn_jax.applications.text_classifier import Classified, TextClassifier
+from rnn_jax.applications.text_generator import TextGenerator
+from rnn_jax.applications.translator import Translator
+
+__all__ = [
+    "Anomalies",
+    "AnomalyDetector",
+    "Application",
+    "Classified",
+    "Forecasts",
+    "SeriesForecaster",
+    "TextApplication",
+    "TextClassifier",
+    "TextGenerator",
+    "Translator",
+]

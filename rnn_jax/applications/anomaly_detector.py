@@ -1,0 +1,55 @@
+"""A forecaster that detects anomalies: points that it finds improbable."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax.applications.residuals import standardised_residuals, surprise
+from rnn_jax.applications.series_forecaster import ReadsSeries
+
+
+class Anomalies(NamedTuple):
+    """Scores of the points of a series."""
+
+    scores: np.ndarray  # [N]: -log p of each point given those before it, in nats; NaN for the first `warm_up`
+    alarms: np.ndarray  # booleans [N]: whether the score exceeds the threshold
+
+
+@dataclasses.dataclass(frozen=True)
+class AnomalyDetector(ReadsSeries):
+    """Scores every point of a series by -log p of its residual, from the points up to it alone.
+
+    Args:
+      width: number of last residuals that are also judged jointly; 1: none.
+      threshold: score above which a point is an alarm.
+    """
+
+    width: int = 1
+    threshold: float = 0.0
+
+    @property
+    def warm_up(self) -> int:
+        """Number of first points that are read and not scored."""
+        return self.transform.lost + self.window
+
+    def predict(self, params: Any, inputs: Any, seed: int = 0) -> Anomalies:
+        """Returns the scores of a `Series` or an array [N]."""
+        values = self.values(inputs)
+        per_seed = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
+        z = self.transform.forward(values)[:, None]
+        residuals = standardised_residuals(self.model, per_seed, z)[1, :, 0]  # of the points from the second z on
+        scores = np.full(len(values), np.nan)
+        scores[self.warm_up :] = surprise(residuals, self.width)[self.window - 1 :]
+        return Anomalies(scores, scores > self.threshold)
+
+    def lines(self, inputs: Any, answers: Any) -> Sequence[str]:
+        rows = zip(inputs.labels, inputs.values, *answers, strict=True)
+        scored = [row for row in rows if not np.isnan(row[2])]
+        return [
+            f"time\t{inputs.name}\tscore\tabove {self.threshold:.3g}",
+            *(f"{label}\t{value:g}\t{score:.3f}\t{'alarm' if alarm else ''}" for label, value, score, alarm in scored),
+        ]

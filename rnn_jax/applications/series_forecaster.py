@@ -1,0 +1,147 @@
+"""A forecaster of a series in the units of its file."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax import training
+from rnn_jax.applications.application import Application
+from rnn_jax.data import Examples, Series, Transform, read_series
+from rnn_jax.models import Forecaster, Quantiles
+
+DIRECT = Quantiles((0.025, 0.1, 0.5, 0.9, 0.975))  # the median, and the ends of the 80 % and 95 % intervals
+INTERVALS = (0.8, 0.95)  # probabilities of the central intervals
+BATCH = 64  # histories at a time
+
+
+class Forecasts(NamedTuple):
+    """Forecasts in the units of the series; of one history the last axis is left out."""
+
+    center: np.ndarray  # [H, O]
+    lower: np.ndarray | None = None  # [INTERVALS, H, O]; None if the model gives no intervals
+    upper: np.ndarray | None = None
+
+    @classmethod
+    def from_paths(cls, paths: np.ndarray, center: np.ndarray | None = None) -> "Forecasts":
+        """Returns mean, unless another center is given, and intervals of draws [P, H, O]."""
+        lower, upper = ([np.quantile(paths, 0.5 + side * p / 2, axis=0) for p in INTERVALS] for side in (-1, 1))
+        return cls(paths.mean(axis=0) if center is None else center, np.stack(lower), np.stack(upper))
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadsSeries(Application):
+    """An application that reads a column of a CSV file, as `read_series`.
+
+    Args:
+      model: forecaster of transformed values.
+      transform: transform fitted to the training set.
+      window: number of points that the model reads before its first forecast.
+      column: name of the column; None means the last that holds numbers.
+      fill: longest gap, in rows, that is filled by interpolation.
+      delimiter: semicolon, tab or comma; None finds it.
+      decimal: point or comma; None finds it.
+    """
+
+    model: Forecaster
+    transform: Transform
+    window: int
+    column: str | None = None
+    fill: int = 0
+    delimiter: str | None = None
+    decimal: str | None = None
+
+    def read(self, path: Any) -> Series:
+        """Returns the series in a CSV file."""
+        return read_series(path, self.column, self.fill, self.delimiter, self.decimal)
+
+    def values(self, inputs: Any) -> np.ndarray:
+        """Returns the values [N] of a series, or of an array, once they are found to be enough.
+
+        Raises:
+          ValueError: if they are too few, or the transform does not accept them.
+        """
+        values = np.asarray(inputs.values if isinstance(inputs, Series) else inputs, float)
+        least = self.window + self.transform.lost
+        if values.ndim != 1 or len(values) < least or not np.all(np.isfinite(values)):
+            raise ValueError(f"a series must be finite numbers [N], N at least {least}, got shape {list(values.shape)}")
+        if not self.transform.scale.accepts(values):
+            raise ValueError(f"a series forecast as {self.transform.name} must not hold {values.min():g}")
+        return values
+
+
+@dataclasses.dataclass(frozen=True)
+class SeriesForecaster(ReadsSeries):
+    """Forecasts the steps after a series, with intervals.
+
+    Args:
+      horizon: number of steps.
+      paths: number of paths drawn by a model of one step.
+    """
+
+    horizon: int = 1
+    paths: int = 200
+
+    def predict(self, params: Any, inputs: Any, seed: int = 0) -> Forecasts:
+        """Returns the forecasts after the last value of a `Series` or an array [N]: [H], intervals [INTERVALS, H]."""
+        values = self.values(inputs)
+        histories = self.transform.forward(values)[-self.window :, None]
+        base = self.transform.base(values, self.horizon)[:, None]
+        per_seed = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
+        first, *_ = self.forecasts(per_seed, histories, base, jax.random.key(seed))
+        return Forecasts(*jax.tree.map(lambda each: each[..., 0], first))
+
+    def forecasts(self, params: Any, histories: np.ndarray, base: np.ndarray, key: jax.Array) -> list[Forecasts]:
+        """Returns the forecasts of the ensemble, followed by those of each seed.
+
+        The ensemble pools the paths of all seeds; of direct models it averages the quantiles (Vincent averaging).
+
+        Args:
+          params: parameters [seeds, ...].
+          histories: transformed values [window, O] up to each of O points.
+          base: `transform.base` after each of them [H, O].
+          key: random key of the paths.
+        """
+        steps = jnp.asarray(histories[..., None], jnp.result_type(float))
+        inputs = Examples(steps, jax.random.split(key, histories.shape[1]))
+        if self.model.horizon > 1:
+            outputs = training.predict(
+                self, SeriesForecaster.direct_outputs, params, inputs, BATCH
+            )  # [S, O, H, levels]
+            ordered = np.sort(outputs, axis=-1).transpose(3, 0, 2, 1)  # [levels, S, H, O]
+            quantiles = self.transform.inverse(ordered * spread(self.transform, self.horizon)[:, None], base)
+            levels = [quantiles.mean(axis=1), *np.moveaxis(quantiles, 1, 0)]  # each [levels, H, O]
+            return [Forecasts(q[2], q[[1, 0]], q[[3, 4]]) for q in levels]
+        z = training.predict(self, SeriesForecaster.drawn, params, inputs, BATCH)  # [S, O, P, H]
+        sums = self.transform.accumulate(z.transpose(3, 2, 0, 1))
+        drawn = self.transform.inverse(sums, base[:, None, None]).transpose(2, 1, 0, 3)  # [S, P, H, O]
+        return [Forecasts.from_paths(each) for each in (drawn.reshape(-1, *drawn.shape[2:]), *drawn)]
+
+    def drawn(self, params: Any, batch: Examples) -> jax.Array:
+        """Returns paths [B, P, H] after each history of a batch, drawn with a key for each history."""
+
+        def draw(history: jax.Array, key: jax.Array) -> jax.Array:
+            return self.model.sample(params, history, self.horizon, key, self.paths)[..., 0].T
+
+        return jax.vmap(draw, in_axes=(1, 0))(batch.steps, batch.whole)
+
+    def direct_outputs(self, params: Any, batch: Examples) -> jax.Array:
+        """Returns a direct model's outputs for all steps ahead, [B, H, head.outputs]."""
+        _, outputs = self.model.apply(params, batch.steps, key=None)
+        return outputs[-1, :, :, 0]
+
+    def lines(self, inputs: Any, answers: Any) -> Sequence[str]:
+        names = [f"{side} {p:.0%}" for p in INTERVALS for side in ("lower", "upper")]
+        center, lower, upper = answers
+        rows = np.column_stack([center, *(side[i] for i in range(len(INTERVALS)) for side in (lower, upper))])
+        numbers = ["\t".join([str(step), *(f"{x:.6g}" for x in row)]) for step, row in enumerate(rows, 1)]
+        return ["\t".join(["step", "forecast", *names]), *numbers]
+
+
+def spread(transform: Transform, horizon: int) -> np.ndarray:
+    """Returns the standard deviations [H] of `Transform.accumulate` if z is white noise."""
+    impulse = transform.accumulate(np.eye(1, horizon)[0])
+    return np.sqrt(np.cumsum(impulse**2))
