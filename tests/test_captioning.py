@@ -12,11 +12,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from matplotlib import image
 
 from experiments import captioning
 from experiments.captioning import measurement, scenes
 from experiments.common import digit_images, evidence
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
+from rnn_jax import models
 from rnn_jax.data import Examples
 
 ROOT = Path(__file__).parents[1]
@@ -161,9 +164,27 @@ def test_a_training_scene_is_nearest_to_itself(data):
     np.testing.assert_array_equal(baseline.test.scores["exact"], [1])
 
 
+def _compare_saved_models(data, folder, results):
+    """Checks that the saved models are the trained ones, and describe images from files."""
+    images = np.asarray(data.test.examples.whole["scene"])[..., 0]
+    np.save(folder / "scenes.npy", images)
+    image.imsave(folder / "scene.png", images[0], cmap="gray", vmin=0, vmax=1)
+    for name in ("attention", "none"):
+        loaded = models.load(folder / "models" / name)
+        record = next(r for r in results if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
+        params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+        again = measurement.evaluate(loaded.model, params, data.test)
+        assert float(again.scores["exact"][0]) == record["test/exact"]
+        read = loaded.definition.read(folder / "scenes.npy")
+        assert loaded.predict(read) == [" ".join(words) for words in again.captions]
+        assert isinstance(loaded.predict(loaded.definition.read(folder / "scene.png"))[0], str)
+        with pytest.raises(ValueError, match=r"images must be \[N, 32, 32\], as in training, got shape \[1, 8, 8\]"):
+            loaded.predict(read[:1, :8, :8])
+
+
 @pytest.mark.extended
-def test_a_run_writes_files_and_records(tmp_path, capsys):
-    captioning.run(tiny(), str(tmp_path))
+def test_a_run_writes_files_and_records(data, tmp_path, capsys):
+    captioning.run(tiny(), str(tmp_path), ModelSettings(save_model=True))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert written == {"config.json", "results.json", "arrays.npz", "validation.png", "attention.png", "summary.html"}
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
@@ -188,6 +209,7 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
         assert record["diverged"] is False
     printed = capsys.readouterr().out
     assert "exact, %" in printed
+    _compare_saved_models(data, tmp_path, results)
     assert "Validation chooses " in printed
 
 

@@ -16,8 +16,9 @@ import scipy.io
 from experiments import music
 from experiments.baselines import chords
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.music import composed, measurement
-from rnn_jax import LSTM
+from rnn_jax import LSTM, models
 from rnn_jax.data import Examples, read_piano_rolls
 from rnn_jax.models import ReadoutModel
 
@@ -224,8 +225,29 @@ def with_(data, **fields):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    music.run(with_(data, buckets=1), str(folder))
+    music.run(with_(data, buckets=1), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+def test_the_saved_model_is_the_trained_one(name, finished, data):
+    folder, records = finished
+    loaded = models.load(folder / "models" / name)
+    record = next(r for r in records if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
+    examples = music.plan(with_(data, buckets=1))[0].examples["test"]
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    assert float(measurement.nats_per_step(loaded.model, params, examples)[0]) == record["test/nats_per_step"]
+    application, text = loaded.definition, "60 64 67 / / 62 65"
+    (folder / "chords.txt").write_text(text.replace(" / ", "\n").replace("/ ", "\n"), encoding="utf-8")
+    piece = application.read(folder / "chords.txt")
+    np.testing.assert_array_equal(piece, application.from_text(text))
+    continued = loaded.predict(piece, seed=1)
+    assert continued.shape == (3 + application.count, 88)
+    assert application.lines(piece, continued)[:3] == ["60 64 67", "", "62 65"]
+    np.testing.assert_array_equal(loaded.predict(piece, seed=1), continued)
+    with pytest.raises(ValueError, match="text, line 1: notes must be 21 to 108, got '20'"):
+        application.from_text("20")
 
 
 @pytest.mark.extended

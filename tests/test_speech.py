@@ -4,15 +4,19 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from experiments import speech
 from experiments.baselines import support_vector_machine
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.common.transcripts import Transcripts
 from experiments.speech import measurement, recordings, summary
 from experiments.speech.measurement import Split
+from rnn_jax import models
 from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, formants, read_spoken_digits, synthetic_digits
 
 DATASET = Path(__file__).parents[2] / "shared" / "data" / "spoken_digits"
@@ -152,9 +156,28 @@ def test_frames_are_standardised_on_the_training_set(problems: list[measurement.
     assert all(np.array_equal(a, b) for a, b in zip(frames, split.frames, strict=True))
 
 
+def _compare_saved_model(problem: measurement.Problem, folder: Path, results: list) -> None:
+    """Checks that the saved model is the trained one, and transcribes a WAV file."""
+    loaded, split = models.load(folder / "models" / problem.network.name), problem.splits["test"]
+    (record,) = (record for record in results if record["run"] == problem.network.name)
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    transcripts = Transcripts(split.digits, measurement.predict(loaded.model, params, split.buckets))
+    assert float(transcripts.label_error_rate[0]) == record["test/label_error_rate"]
+    every, rate = synthetic_digits(TINY.recordings, np.random.default_rng(TINY.seed))
+    tested = recordings.split(every)["test"]
+    wavfile.write(folder / "digit.wav", rate, tested[0].samples)
+    read = loaded.definition.read(folder / "digit.wav")
+    assert loaded.predict(read) == loaded.predict([tested[0].samples])
+    if problem.question == "digits":
+        predicted = loaded.predict([each.samples for each in tested])
+        assert sorted(int(digit) for (digit,) in predicted) == sorted(digit for (digit,) in transcripts.predicted[0])
+        for frames, each in zip(problem.singles["test"][0], tested, strict=True):
+            np.testing.assert_array_equal(frames, loaded.definition.frames(each.samples))
+
+
 @pytest.mark.extended
 def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    speech.run(TINY, str(tmp_path))
+    speech.run(TINY, str(tmp_path), ModelSettings(save_model=True))
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     runs = ["digits, SVM", "joined, SVM", "digits", "joined"]
     assert [(r["run"], r["question"], r["seed"]) for r in content["results"]] == [(r, r.split(",")[0], 0) for r in runs]
@@ -168,6 +191,8 @@ def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.
     printed = capsys.readouterr().out
     assert "3 to 7 digits in a row" in printed
     assert max(len(line) for line in printed.splitlines()) <= 100
+    for problem in speech.plan(TINY)[1]:
+        _compare_saved_model(problem, tmp_path, content["results"])
 
 
 @pytest.mark.parametrize(

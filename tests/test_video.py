@@ -11,7 +11,9 @@ from experiments import video
 from experiments.common import evidence
 from experiments.common.fitting import Network, Outcome
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.video import clips, measurement, summary
+from rnn_jax import models
 from rnn_jax.models.video import NO_LABEL
 
 TINY = {"features": 4, "hidden_size": 4, "clips": 64, "tested": 20, "batch_size": 32, "epochs": 2, "seeds": 2}
@@ -113,9 +115,34 @@ def test_every_epoch_draws_new_paths():
     assert losses[0] == losses[1] != losses[2]
 
 
+def _compare_saved_models(data, folder, results):
+    """Checks that the saved models are the trained ones, and classify clips from a file."""
+    frames = clips.batch(data.test.whole["key"], data.test.whole["image"]).frames
+    np.save(folder / "clips.npy", np.swapaxes(frames, 0, 1)[..., 0])
+    for name in ("none", "gru"):
+        loaded = models.load(folder / "models" / name)
+        record = next(r for r in results if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
+        again = measurement.evaluate(loaded.model, jax.tree.map(lambda leaf: leaf[None], loaded.params), data.test)
+        assert {key: record[f"test/{key}"] for key in again.scores} == {k: float(v[0]) for k, v in again.scores.items()}
+        read = loaded.definition.read(folder / "clips.npy")
+        predicted = loaded.predict(read)
+        assert [clip for _, clip in predicted] == [
+            (str(digit), clips.PATHS[path])
+            for digit, path in zip(again.predicted.digits[0], again.predicted.paths[0], strict=True)
+        ]
+        assert [moves for moves, _ in predicted] == [
+            [clips.DIRECTIONS[move] for move in row] for row in again.predicted.directions[0]
+        ]
+        assert loaded.definition.lines(read, predicted)[0].count("\t") == 2
+        with pytest.raises(
+            ValueError, match=r"clips must be \[N, T, 26, 26\], as in training, T at least 2, got shape"
+        ):
+            loaded.predict(read[:, :1])
+
+
 @pytest.mark.extended
-def test_a_run_writes_files_and_records(tmp_path, capsys):
-    video.run(tiny(), str(tmp_path))
+def test_a_run_writes_files_and_records(data, tmp_path, capsys):
+    video.run(tiny(), str(tmp_path), ModelSettings(save_model=True))
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     pngs = {"clips.png", "paths.png", "validation.png"}
     assert written == {"config.json", "results.json", "arrays.npz", *pngs, "summary.html"}
@@ -132,6 +159,7 @@ def test_a_run_writes_files_and_records(tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "CNN alone" in printed
     assert re.search(r"Validation chooses CNN .* of the clips are correct", printed)
+    _compare_saved_models(data, tmp_path, results)
 
 
 def test_findings_compare_with_convolutions_alone(data):

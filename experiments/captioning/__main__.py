@@ -2,5 +2,6 @@
 
 from experiments import captioning
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(captioning)
+command_line.main(captioning, ModelSettings)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from experiments.captioning import scenes
-from experiments.captioning.measurement import captions, loss
+from experiments.captioning.measurement import captioner, loss
 from experiments.captioning.scenes import Data
 from experiments.common import digit_images, flags, networks
 from experiments.common.fitting import Network
@@ -69,6 +69,7 @@ def _model(config: Config, name: str, data: Data) -> Captioner:
     if context:
         cell = BahdanauCell(cell, Additive(cell.output_size, context, units), config.readout)
     model = Captioner(images, Decoder(Embedding(len(data.training.words), config.embedding), cell))
+    searched = captioner(model, data.training.words).search
     networks.probe_loss(f"--cell={config.cell}", model, loss, [data.training.examples])
-    networks.probe(f"--cell={config.cell}", lambda key: captions(model, model.init(key), scene))
+    networks.probe(f"--cell={config.cell}", lambda key: searched(model.init(key), scene))
     return model

@@ -1,5 +1,6 @@
 """Training, captions of the test set and their scores, and the nearest scene's sentence as a baseline."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
 from rnn_jax import training
-from rnn_jax.data import Examples
-from rnn_jax.models import Captioner, SearchResult, greedy
+from rnn_jax.applications import ImageCaptioner
+from rnn_jax.data import Examples, Vocabulary
+from rnn_jax.models import Captioner
 
 EVALUATED = 200  # scenes at a time
 
@@ -41,15 +43,14 @@ def loss(model: Captioner, params: Any, batch: Examples, key: jax.Array) -> jax.
     return model.loss(params, composed, batch.steps["target"], whole["length"], key_noise)
 
 
-def captions(model: Captioner, params: Any, batch: Examples) -> SearchResult:
-    """Returns the captions of a batch, for `training.predict`."""
-    start = model.encode(params, batch.whole["scene"])
-    return greedy(model.decoder, start.params, start.state, max_length=scenes.MAX_TOKENS)
+def captioner(model: Captioner, words: Vocabulary) -> ImageCaptioner:
+    """Returns a model as one that writes captions."""
+    return ImageCaptioner(model, words, scenes.MAX_TOKENS)
 
 
 def evaluate(model: Captioner, params: Any, split: Split) -> Test:
     """Captions a split with the parameters of all seeds."""
-    results = training.predict(model, captions, params, split.examples, EVALUATED)
+    results = training.predict(captioner(model, split.words), ImageCaptioner.search, params, split.examples, EVALUATED)
     per_seed = [
         [tuple(split.words.decode(row[:length])) for row, length in zip(tokens, lengths, strict=True)]
         for tokens, lengths in zip(results.tokens, results.lengths, strict=True)
@@ -88,7 +89,7 @@ def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outc
     """Returns the job that trains all seeds of a network and captions the test set."""
     model = network.trainer.model
     return fitting.fit_job(
-        network,
+        dataclasses.replace(network, application=captioner(model, data.training.words)),
         config,
         loss,
         [data.training.examples],

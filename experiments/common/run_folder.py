@@ -75,6 +75,7 @@ class RunFolder:
         Raises:
           UserError: if `workdir` cannot be written, another process uses it, or it holds a run of another config.
         """
+        self._settings = settings.checked()
         shared = writable(workdir)
         writer = distributed.is_writer()
         # Of several processes one writes; what the others would write goes into a temporary folder.
@@ -82,7 +83,6 @@ class RunFolder:
         self.path = shared if self._unseen is None else Path(self._unseen.name)
         self.console = Console(quiet=not writer)
         self.header: dict[str, Any] = {"config": config, "environment": report.environment(), **(header or {})}
-        self._settings = settings.checked()
         self._trainings = shared / "training"
         self._lock = _lock(shared, self._trainings) if writer else None
         plain = report.plain(config)

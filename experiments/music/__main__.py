@@ -2,5 +2,6 @@
 
 from experiments import music
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(music)
+command_line.main(music, ModelSettings)

@@ -9,8 +9,9 @@ from experiments.common import flags, networks, splits
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, UserError, setting
 from experiments.music import composed
-from experiments.music.measurement import Data, improvise, loss
+from experiments.music.measurement import Data, loss
 from rnn_jax import Cell, Dropout, RecurrentDropout
+from rnn_jax.applications.improviser import improvise
 from rnn_jax.data import bucket_lengths, read_piano_rolls
 from rnn_jax.data.piano_roll import KEYS
 from rnn_jax.models import ReadoutModel

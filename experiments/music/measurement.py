@@ -15,12 +15,14 @@ from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
 from rnn_jax import masking, training
+from rnn_jax.applications.improviser import Improviser, improvise
 from rnn_jax.data import Examples
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks.task import weighted_mean
 
 EVALUATED = 16  # pieces at a time
 PREFIX = 8  # steps of a real piece that a drawn piece starts with, at most
+DRAWN = 64  # steps that a saved model continues a piece by
 
 Losses = dict[str, np.ndarray]  # nats per step [seeds]
 Outcome = fitting.Outcome[Losses]
@@ -41,7 +43,7 @@ def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outc
     """Returns the job that trains all seeds of a network and computes its loss on the test set."""
     evaluate = functools.partial(nats_per_step, network.trainer.model)
     return fitting.fit_job(
-        network,
+        dataclasses.replace(network, application=Improviser(network.trainer.model, DRAWN)),
         config,
         loss,
         data.examples["training"],
@@ -90,18 +92,3 @@ def continued(config: FitConfig, outcome: Outcome, piece: np.ndarray) -> np.ndar
     prefix = jnp.asarray(piece[:steps], jnp.result_type(float))
     drawn = improvise(outcome.network.trainer.model, params, key, prefix, len(piece) - steps)
     return np.asarray(drawn).astype(np.uint8)
-
-
-@functools.partial(jax.jit, static_argnames=("model", "steps"))
-def improvise(model: ReadoutModel, params: Any, key: jax.Array, prefix: jax.Array, steps: int) -> jax.Array:
-    """Draws the steps after a prefix [P, K], each key independently; returns prefix and continuation [P + steps, K]."""
-    state, logits = model.apply(params, prefix[:, None], key=None)
-
-    def step(carry: tuple[Any, jax.Array], key: jax.Array) -> tuple[tuple[Any, jax.Array], jax.Array]:
-        state, logits = carry
-        x = jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(prefix.dtype)
-        state = model.cell.step(params.cell, state, model.cell.project(params.cell, x))
-        return (state, model.read(params, model.cell.output(params.cell, state, x))), x[0]
-
-    _, drawn = jax.lax.scan(step, (state, logits[-1]), jax.random.split(key, steps))
-    return jnp.concatenate([prefix, drawn])

@@ -2,5 +2,6 @@
 
 from experiments import speech
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(speech)
+command_line.main(speech, ModelSettings)

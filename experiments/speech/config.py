@@ -11,6 +11,7 @@ from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from experiments.speech import recordings
 from experiments.speech.measurement import QUESTIONS, Problem, Split, loss
 from rnn_jax import Bidirectional
+from rnn_jax.applications import SpeechRecognizer
 from rnn_jax.data import Buckets, LogMel, SpokenDigit, read_spoken_digits, synthetic_digits
 from rnn_jax.models import CTC, Classifier, MeanPool
 
@@ -108,7 +109,10 @@ def _problem(
     model = _model(config, question)
     networks.probe_loss(f"--cell={config.cell}", model, loss, splits["training"].buckets)
     name, kind = f"speaker {unknown}" if unknown else question, "CTC" if question == "joined" else "classifier"
-    network = Network(name, config.trainer(model, splits["training"].buckets), f"{unknown or question}, {kind}")
+    scale = {"mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}
+    application = SpeechRecognizer(model, mel, **scale, labels=tuple("0123456789"))
+    trainer = config.trainer(model, splits["training"].buckets)
+    network = Network(name, trainer, f"{unknown or question}, {kind}", application)
     return Problem(question, network, 1 if unknown else config.seeds, splits, labelled)
 
 

@@ -14,6 +14,7 @@ from experiments.common.flags import FitConfig
 from experiments.common.runner import Job, init_state
 from experiments.common.transcripts import Transcripts
 from rnn_jax import training
+from rnn_jax.applications.speech_recognizer import recognize
 from rnn_jax.data import Buckets, Examples, pad, spec_augment, unpad
 from rnn_jax.models import CTC, Classifier, has_path
 
@@ -109,8 +110,4 @@ def predict(model: Classifier | CTC, params: Any, buckets: Sequence[Examples]) -
 def _predict(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax.Array, jax.Array]:
     """Returns the predicted digits of a batch [B, N], and their numbers [B]."""
     (frames, _), (lengths, _) = batch
-    if isinstance(model, Classifier):
-        best = jnp.argmax(model.apply(params, frames, lengths, key=None), axis=-1)
-        return best[:, None], jnp.ones_like(best)
-    labels, counts = model.decode(params, frames, lengths)
-    return (labels - 1).T, counts
+    return recognize(model, params, frames, lengths)

@@ -2,5 +2,6 @@
 
 from experiments import video
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(video)
+command_line.main(video, ModelSettings)

@@ -1,10 +1,10 @@
 """Training, predicted classes of the test set, and their scores."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import fitting
@@ -14,10 +14,12 @@ from experiments.common.runner import Job
 from experiments.video import clips
 from experiments.video.clips import Classes, Data
 from rnn_jax import training
+from rnn_jax.applications.clip_classifier import ClipClassifier, most_probable
 from rnn_jax.data import Examples
 from rnn_jax.models import VideoClassifier
 
 EVALUATED = 100  # clips at a time
+DIGITS = tuple("0123456789")
 
 
 class Test(NamedTuple):
@@ -40,8 +42,7 @@ def loss(model: VideoClassifier, params: Any, batch: Examples, key: jax.Array) -
 
 def _predict(model: VideoClassifier, params: Any, batch: Examples) -> list[jax.Array]:
     """Returns the predicted `Classes` of a batch [B, ...]."""
-    logits = model.apply(params, clips.batch(batch.whole["key"], batch.whole["image"]).frames, key=None)
-    return [jnp.argmax(each, axis=-1) for each in (jnp.swapaxes(logits.frames[1:], 0, 1), *logits.clip)]
+    return most_probable(model, params, clips.batch(batch.whole["key"], batch.whole["image"]).frames)
 
 
 def evaluate(model: VideoClassifier, params: Any, split: Examples) -> Test:
@@ -69,8 +70,9 @@ def errors(test: Test) -> np.ndarray:
 def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and classifies the test set."""
     model = network.trainer.model
+    application = ClipClassifier(model, clips.DIRECTIONS, (DIGITS, clips.PATHS))
     return fitting.fit_job(
-        network,
+        dataclasses.replace(network, application=application),
         config,
         loss,
         [data.training],

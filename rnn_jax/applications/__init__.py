@@ -5,7 +5,11 @@
 
 from rnn_jax.applications.anomaly_detector import Anomalies, AnomalyDetector
 from rnn_jax.applications.application import Application, TextApplication
+from rnn_jax.applications.clip_classifier import ClipClasses, ClipClassifier
+from rnn_jax.applications.image_captioner import ImageCaptioner
+from rnn_jax.applications.improviser import Improviser
 from rnn_jax.applications.series_forecaster import Forecasts, SeriesForecaster
+from rnn_jax.applications.speech_recognizer import SpeechRecognizer
 from rnn_jax.applications.text_classifier import Classified, TextClassifier
 from rnn_jax.applications.text_generator import TextGenerator
 from rnn_jax.applications.translator import Translator
@@ -15,8 +19,13 @@ __all__ = [
     "AnomalyDetector",
     "Application",
     "Classified",
+    "ClipClasses",
+    "ClipClassifier",
     "Forecasts",
+    "ImageCaptioner",
+    "Improviser",
     "SeriesForecaster",
+    "SpeechRecognizer",
     "TextApplication",
     "TextClassifier",
     "TextGenerator",

@@ -22,6 +22,7 @@ from rnn_jax.data.pairs import (
     words,
 )
 from rnn_jax.data.piano_roll import read_piano_rolls
+from rnn_jax.data.pixels import read_pixels
 from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
 from rnn_jax.data.spelling import spell
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
@@ -67,6 +68,7 @@ __all__ = [
     "read_labelled",
     "read_pairs",
     "read_piano_rolls",
+    "read_pixels",
     "read_series",
     "read_spoken_digits",
     "read_text",
