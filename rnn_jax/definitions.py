@@ -42,7 +42,7 @@ def from_json(definition: Any) -> Any:
     """Returns the value that `to_json` has written; it imports the modules that the definition names.
 
     Raises:
-      ValueError: if a class or function is not found, or a class has other fields than when it was written.
+      ValueError: if there is no such class or function, or a class has other fields than when it was written.
     """
     match definition:
         case list():
@@ -80,7 +80,7 @@ def _path(value: Any, what: str) -> str:
         except ValueError:
             continue
     raise TypeError(
-        f"{what} must be a class or function that an import finds, got {value!r}; define it in a module of your own"
+        f"{what} must be a class or function that an import finds, got {value!r}; define it in an importable module"
     )
 
 

@@ -16,7 +16,21 @@ from experiments import char_lm, sentiment
 from experiments.common import networks, saved_models
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
-from rnn_jax import GRU, LSTM, Bidirectional, Cell, Dropout, ReadoutModel, Stack, cells, definitions, models
+from rnn_jax import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Cell,
+    Dropout,
+    ReadoutModel,
+    Stack,
+    cells,
+    data,
+    definitions,
+    interop,
+    models,
+    trees,
+)
 from rnn_jax.applications import TextClassifier, TextGenerator
 from rnn_jax.data import Embedding, Vocabulary, folded_words
 from rnn_jax.models import Classifier, LanguageModel, Nucleus
@@ -147,10 +161,14 @@ def cell_of(content):
 
 def other_parameters(folder):
     wider = Classifier(Bidirectional(GRU(4, 3)), 5, Embedding(8, 4))
-    arrays = models.saved.named_leaves(wider.init(jax.random.key(0)))
-    models.saved.files.write(folder / "parameters.safetensors", __import__("safetensors.numpy").numpy.save(
-        {name: np.array(leaf) for name, leaf in arrays.items()}
-    ))  # fmt: skip
+    leaves = trees.named_leaves(wider.init(jax.random.key(0)))
+    interop.write_safetensors(folder / "parameters.safetensors", leaves)
+
+
+def float64_parameters(folder):
+    arrays = interop.read_safetensors(folder / "parameters.safetensors")
+    wide = {name: array.astype(np.float64) for name, array in arrays.items()}
+    interop.write_safetensors(folder / "parameters.safetensors", wide)
 
 
 DAMAGES = {
@@ -183,6 +201,10 @@ DAMAGES = {
     "no parameters": (
         lambda folder: (folder / "parameters.safetensors").unlink(),
         "parameters.safetensors: must hold the model's parameters, is missing; copy or save the folder again",
+    ),
+    "float type": (
+        float64_parameters,
+        "embedding must be float32[8, 4], is float64[8, 4]",
     ),
     "cut off": (
         lambda folder: (folder / "parameters.safetensors").write_bytes(b"\x08"),
@@ -289,3 +311,34 @@ def test_the_command_line_applies_a_model(folder):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"(bad|good)\t0\.\d{3}\ta good film\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.png", b"no image", "must be a PNG image or a .npy file of numbers"),
+        ("a.npy", b"", "must be a PNG image or a .npy file of numbers"),
+        ("a.npy", np.array([["x"]]), "must be floats or uint8 [..., height, width], got <U1[1, 1]"),
+        ("a.npy", np.zeros(3), "must be floats or uint8 [..., height, width], got float64[3]"),
+        ("a.npy", np.full((2, 2), 7.0), "grey values must be in [0, 1], or 0 to 255 as uint8"),
+        ("a.npy", np.full((2, 2), np.nan), "grey values must be in [0, 1], or 0 to 255 as uint8"),
+        ("a.npy", np.zeros((0, 2)), "grey values must be in [0, 1], or 0 to 255 as uint8"),
+    ],
+)
+def test_files_without_grey_values_are_refused(name, content, message, tmp_path):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {message}")):
+        data.read_pixels(path)
+
+
+def test_colours_are_averaged(tmp_path):
+    from matplotlib import image
+
+    pixels = np.zeros((2, 3, 4))
+    pixels[..., 0], pixels[..., 3] = 0.6, 1.0
+    image.imsave(tmp_path / "red.png", pixels)
+    np.testing.assert_allclose(data.read_pixels(tmp_path / "red.png"), np.full((2, 3), 0.2), atol=1e-3)

@@ -59,7 +59,7 @@ class ReadsSeries(Application):
         return read_series(path, self.column, self.fill, self.delimiter, self.decimal)
 
     def values(self, inputs: Any) -> np.ndarray:
-        """Returns the values [N] of a series, or of an array, once they are found to be enough.
+        """Returns the values [N] of a series, or of an array, after a check that they suffice.
 
         Raises:
           ValueError: if they are too few, or the transform does not accept them.

@@ -1,4 +1,4 @@
-"""Trained models as folders, which a later program loads: definition, parameters, and notes on where they come from.
+"""Trained models as folders, which a later program loads: definition, parameters, and notes on the training.
 
     FOLDER/model.json               format, definition (`rnn_jax.definitions`), notes, versions of the packages
     FOLDER/parameters.safetensors   parameters by name
@@ -10,6 +10,7 @@ A vocabulary and all else that turns a user's input into arrays is a part of the
 import dataclasses
 import importlib.metadata
 import json
+import operator
 import os
 import secrets
 import shutil
@@ -105,7 +106,7 @@ def save(folder: str | Path, trained: Trained) -> None:
 
 
 def load(folder: str | Path) -> Trained:
-    """Reads a folder that `save` has written; it imports the modules of user-defined classes.
+    """Reads a folder that `save` has written; it imports and uses the classes named there: load those that you trust.
 
         trained = models.load("runs/sentiment/models/lstm")
         trained.predict(["a moving film", "a mess"])
@@ -114,7 +115,7 @@ def load(folder: str | Path) -> Trained:
       folder: folder of the model.
 
     Raises:
-      ValueError: with the folder, if a file is missing or unreadable, or has another format; if a class is not found or
+      ValueError: with the folder, if a file is missing or unreadable, or has another format; if a class is missing or
         has changed; if the parameters are not those of the model.
     """
     path = files.expanded(folder)
@@ -163,7 +164,8 @@ def _read_parameters(path: Path, model: Any) -> Any:
         if expected.get(name) != given.get(name)
     ]
     if wrong:
-        hint = "; set JAX_ENABLE_X64" if any(text.startswith("float64") for text in given.values()) else ""
+        shapes = ({name: text[text.index("[") :] for name, text in side.items()} for side in (expected, given))
+        hint = "; load it with the float type of its training, by JAX_ENABLE_X64" if operator.eq(*shapes) else ""
         raise ValueError(f"{path}: must hold the parameters of {type(model).__name__}: {listed(wrong)}{hint}")
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in expected])
 
