@@ -1,6 +1,7 @@
 """Files to arrays: readers, vocabularies, padded and bucketed batches, and the encoders in front of a cell."""
 
 from rnn_jax.data.audio import LogMel, SpokenDigit, read_spoken_digits, read_wav, spec_augment
+from rnn_jax.data.babi import StoryQuestion, read_babi, read_babi_task
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
 from rnn_jax.data.calendar_dates import written_dates
 from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
@@ -25,6 +26,8 @@ from rnn_jax.data.piano_roll import read_piano_rolls
 from rnn_jax.data.pixels import read_pixels
 from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
 from rnn_jax.data.spelling import spell
+from rnn_jax.data.story_corpus import StoryCorpus, StorySplit, story_words
+from rnn_jax.data.story_world import babi_stories
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
 from rnn_jax.data.stream import Segment, Streams
 from rnn_jax.data.text import Corpus, read_text, split, standard_library
@@ -55,15 +58,21 @@ __all__ = [
     "Series",
     "SplitEnds",
     "SpokenDigit",
+    "StoryCorpus",
+    "StoryQuestion",
+    "StorySplit",
     "Streams",
     "Transform",
     "Vocabulary",
+    "babi_stories",
     "best_possible",
     "bucket_lengths",
     "distinct",
     "folded_words",
     "mackey_glass",
     "pad",
+    "read_babi",
+    "read_babi_task",
     "read_conllu",
     "read_labelled",
     "read_pairs",
@@ -82,6 +91,7 @@ __all__ = [
     "split_ends",
     "split_labelled",
     "standard_library",
+    "story_words",
     "synthetic_digits",
     "unpad",
     "windows",

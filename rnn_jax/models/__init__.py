@@ -1,7 +1,7 @@
 """Models: the input-output shapes around a recurrent core.
 
 Many-to-many  `ReadoutModel`, `LanguageModel` (`generate`), `Tagger`, `Forecaster`, `CTC`
-many-to-one   `Classifier` (`LastStep`, `MeanPool`, `MaxPool`), `VideoClassifier`
+many-to-one   `Classifier` (`LastStep`, `MeanPool`, `MaxPool`), `VideoClassifier`, `QuestionAnswerer`
 sequences     `EncoderDecoder`, `Captioner`: a `Decoder`, `greedy` and `beam_search`, attention by `BahdanauCell` and
               `LuongCell`
 
@@ -23,6 +23,7 @@ from rnn_jax.models.heads import Gaussian, Head, Quantiles
 from rnn_jax.models.image_encoder import ImageEncoder
 from rnn_jax.models.language import LanguageModel, nats_per_token
 from rnn_jax.models.pooling import LastStep, MaxPool, MeanPool, Pooling
+from rnn_jax.models.question_answerer import Answers, QuestionAnswerer, QuestionAnswererParams
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.sampling import Greedy, Nucleus, Strategy, Temperature, TopK
 from rnn_jax.models.saved import Trained, load, save
@@ -33,6 +34,7 @@ from rnn_jax.models.word_encoder import WordEncoder, WordEncoderParams
 __all__ = [
     "CTC",
     "Additive",
+    "Answers",
     "AttendingCell",
     "AttendingParams",
     "Attention",
@@ -69,6 +71,8 @@ __all__ = [
     "Nucleus",
     "Pooling",
     "Quantiles",
+    "QuestionAnswerer",
+    "QuestionAnswererParams",
     "ReadoutModel",
     "ReadoutParams",
     "SearchResult",

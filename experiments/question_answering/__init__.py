@@ -1,0 +1,44 @@
+"""Questions about stories (bAbI): does attention find the facts that an answer follows from?
+
+Many-to-one: a recurrent layer reads a story sentence by sentence, and a cell reads the question: with attention over
+the sentences, several times (hops), or beside the layer's last outputs alone. Each task has networks of its own, as is
+usual, trained on 10,000 questions; the supporting facts are not trained on, only compared with the attention weights.
+Baselines: the most frequent answer, and the answer that the story mentions last. An answer is one class, also a list
+as `apple,milk` in task 8 (Sukhbaatar et al. 2015, arXiv:1503.08895).
+
+    python -m experiments.question_answering                 # stories by the rules of tasks 1, 2, 3, 6, 15; X minutes
+    python -m experiments.question_answering --data=FOLDER   # files of bAbI: qa1_*train.txt, qa1_*test.txt, ...
+    python -m experiments.question_answering --quick         # task 1 in small, half a minute
+"""
+
+import functools
+
+from experiments.common import fitting
+from experiments.common.run_folder import RunFolder
+from experiments.common.runner import run_jobs
+from experiments.common.settings import Settings, with_precision
+from experiments.question_answering import measurement
+from experiments.question_answering.config import QUICK, Config, plan
+from experiments.question_answering.summary import Result, records, summarize
+
+__all__ = ["QUICK", "Config", "plan", "run"]
+
+
+@with_precision
+def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
+    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
+    plans = plan(config)
+    folder = RunFolder(config, workdir, settings)
+    baselines = [measurement.baselines(task.corpus) for task, _ in plans]
+    known = [r for (task, _), rows in zip(plans, baselines, strict=True) for row in rows for r in records(task, row)]
+    jobs = [
+        measurement.job(task.corpus, config, network, functools.partial(records, task))
+        for task, networks in plans
+        for network in networks
+    ]
+    outcomes = run_jobs(folder, jobs, known)
+    folder.arrays(fitting.training_arrays(outcomes, "accuracy", lambda errors: 1 - errors))
+    size = len(config.models)
+    by_task = [outcomes[start : start + size] for start in range(0, len(outcomes), size)]
+    results = [Result(task, [*b, *o]) for (task, _), b, o in zip(plans, baselines, by_task, strict=True)]
+    folder.show(summarize(results, config.sentences))

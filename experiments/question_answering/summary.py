@@ -1,0 +1,142 @@
+"""Records, table, figures and findings."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.common import figures, fitting, splits
+from experiments.common.numbers import mean_sd, seeds_note
+from experiments.common.run_folder import Report, Table
+from experiments.question_answering.measurement import Baseline, Outcome
+from experiments.question_answering.task_questions import TaskQuestions
+from rnn_jax import plotting, report
+
+PASSED = 0.95  # accuracy from which a task counts as passed, in Weston et al. 2015
+SHOWN = 12  # sentences of a story in the figure at most
+
+
+class Result(NamedTuple):
+    """A task, and the baselines and trained networks that answered its questions."""
+
+    task: TaskQuestions
+    rows: list[Baseline | Outcome]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Trained networks."""
+        return [row for row in self.rows if isinstance(row, fitting.Outcome)]
+
+
+def records(task: TaskQuestions, row: Baseline | Outcome) -> list[dict[str, Any]]:
+    """Returns one flat record for each seed of a network, or the one of a baseline."""
+    corpus = task.corpus
+    questions = {name: split.questions for name, split in corpus.splits.items()}
+    fields: dict[str, Any] = {
+        "task": task.name,
+        "source": task.source,
+        "answers": len(corpus.answers),
+        "vocabulary": len(corpus.words),
+        **splits.sizes(questions, task.repeated, "questions", "repeated"),
+    }
+    if isinstance(row, fitting.Baseline):
+        fields["run"] = f"{task.name}: {row.title}"
+    test = {"accuracy": row.test.accuracy, "attended_facts": row.test.facts}
+    return fitting.fit_records(row, {"accuracy": 1 - row.validation}, test, **fields)
+
+
+def _best(row: Baseline | Outcome) -> str:
+    return "" if isinstance(row, fitting.Baseline) else ",".join(map(str, row.fit.best))
+
+
+def _facts(row: Baseline | Outcome) -> str:
+    return "" if row.test.weights is None else mean_sd(100 * row.test.facts, 1)
+
+
+COLUMNS = [
+    report.Column("answers by", lambda row: row.title, right=False),
+    fitting.PARAMETERS,
+    report.Column("epoch", _best),
+    report.Column("validation, %", lambda row: mean_sd(100 * (1 - row.validation), 1)),
+    report.Column("test, %", lambda row: mean_sd(100 * row.test.accuracy, 1)),
+    report.Column("facts, %", _facts),
+    fitting.MINUTES,
+]
+
+
+def summarize(results: Sequence[Result], sentences: int) -> Report:
+    """Returns findings, table and figures."""
+    sections, repeats = {}, []
+    for task, rows in results:
+        counts = ", ".join(f"{len(split.questions):,} {name}" for name, split in task.corpus.splits.items())
+        sections[f"{task.name}, {task.source}: {len(task.corpus.answers)} answers; {counts} questions"] = rows
+        repeats.append(f"{task.name} {sum(task.repeated.values()):,}")
+    caption = (
+        f"Questions answered correctly{seeds_note(len(results[0].outcomes[0].validation))}. epoch: the one that "
+        "validation chose. facts: supporting facts of the test questions that have the largest attention weight at one "
+        f"hop or more. min: minutes of training for each seed. The last {sentences} sentences of a story are read. "
+        f"Questions that a later split has with the same story, and that are kept: {', '.join(repeats)}."
+    )
+    table = Table(COLUMNS, sections, caption)
+    pngs: dict[str, tuple[str, plotting.Drawing]] = {
+        "accuracy.png": ("Test accuracy of each task", lambda: _accuracy_figure(results))
+    }
+    if any(outcome.test.weights is not None for result in results for outcome in result.outcomes):
+        pngs["attention.png"] = ("Attention weights and supporting facts", lambda: _attention_figure(results))
+    return Report("Questions about stories", findings(results), [table], pngs)
+
+
+def findings(results: Sequence[Result]) -> list[str]:
+    """Returns the test accuracy of every model, the tasks that it passes, and divergence."""
+    sentences = []
+    for title, accuracies in reversed(_accuracies(results).items()):
+        passed = [task for task, accuracy in accuracies.items() if accuracy >= PASSED]
+        shares = ", ".join(f"{100 * accuracy:.1f} % of {task}" for task, accuracy in accuracies.items())
+        sentences.append(f"{title}: {shares}; passed (at least {100 * PASSED:.0f} %): {', '.join(passed) or 'none'}.")
+    return sentences + fitting.diverged([outcome for result in results for outcome in result.outcomes])
+
+
+def _accuracies(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """Returns the mean test accuracy over seeds by model and task."""
+    accuracies: dict[str, dict[str, float]] = {}
+    for result in results:
+        for row in result.rows:
+            accuracies.setdefault(row.title, {})[result.task.name] = float(np.mean(row.test.accuracy))
+    return accuracies
+
+
+def _accuracy_figure(results: Sequence[Result]) -> bytes:
+    """Draws the test accuracy of every model on each task, means over seeds."""
+    figure = plotting.figure((3 + 1.4 * len(results), 4.2))
+    axis = figure.subplots()
+    bars = {title: [100 * each for each in tasks.values()] for title, tasks in _accuracies(results).items()}
+    figures.grouped_bars(axis, [result.task.name for result in results], bars, ["0.75", "0.5", "C0", "C1"])
+    axis.axhline(100 * PASSED, color="0.35", ls=":", lw=1.2)
+    axis.set(ylabel="accuracy, test set (%)", ylim=(0, 101))
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    return plotting.png(figure)
+
+
+def _attention_figure(results: Sequence[Result]) -> bytes:
+    """Draws the attention weights of a test question of each task, with a dot beside every supporting fact.
+
+    It is the first question with the most sentences up to SHOWN, chosen without regard to its answer.
+    """
+    attending = [(result.task, o) for result in results for o in result.outcomes if o.test.weights is not None]
+    figure, image = plotting.figure((8.4, 3.4 * len(attending))), None
+    for axis, (task, outcome) in zip(figure.subplots(len(attending), squeeze=False)[:, 0], attending, strict=True):
+        questions = task.corpus.splits["test"].questions
+        lengths = np.array([len(question.story) for question in questions])
+        place = int(np.argmax(np.where(lengths <= max(SHOWN, lengths.min()), lengths, 0)))
+        question, weights = questions[place], outcome.test.weights[place][:, : lengths[place]]
+        image = axis.imshow(weights.T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        hops = len(weights)
+        axis.plot([hops] * len(question.support), question.support, "o", color="C3")
+        axis.set_xlim(-0.5, hops + 0.5)
+        axis.set_xticks(range(hops + 1), [*(f"hop {hop + 1}" for hop in range(hops)), "fact"])
+        axis.set_yticks(range(lengths[place]), question.story)
+        answer = task.corpus.answers[outcome.test.predicted[place]]
+        verdict = "right" if answer == question.answer else f"wrong, expected {question.answer}"
+        axis.set_title(f"{task.name}: {question.question} {answer} ({verdict})", fontsize=10)
+    figure.colorbar(image, ax=figure.axes, label="attention weight", shrink=0.4)
+    return plotting.png(figure)
