@@ -4,7 +4,7 @@ import dataclasses
 
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, setting, user_errors
+from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from experiments.common.splits import SplitFiles
 from experiments.question_answering import task_questions
 from experiments.question_answering.measurement import loss
@@ -64,6 +64,8 @@ def plan(config: Config) -> list[tuple[TaskQuestions, list[Network]]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
+    if config.hidden_size % 2:
+        raise UserError(f"--hidden_size must be even, for two directions of one size, got {config.hidden_size}")
     plans = []
     for task in _tasks(config):
         training = task.corpus.splits["training"].buckets
