@@ -151,6 +151,10 @@ MODELS = {
     "translator": (TRANSLATOR, lambda m, p: m.loss(p, IDS, LENGTHS, IDS, LENGTHS, KEY, 0.5)),
     "decoder": (models.Decoder(TOKENS, GRU(D, H)), lambda m, p: m.loss(p, IDS, jnp.zeros((B, H)))),
     "words": (models.WordEncoder(TOKENS, VanillaRNN(D, 2)), lambda m, p: m.apply(p, IDS)),
+    "questions": (
+        models.QuestionAnswerer(models.WordEncoder(TOKENS, GRU(D, H)), GRU(2 * H, H), GRU(3 * H, H), 2),
+        lambda m, p: m.apply(p, jnp.full((T, B, 3), 4), jnp.full((B, 3), 4), LENGTHS),
+    ),
     "captioner": (
         models.Captioner(models.ImageEncoder((4, 4, 1), (2,), (2,)), models.Decoder(TOKENS, GRU(D, H))),
         lambda m, p: m.encode(p, jnp.zeros((B, 4, 4, 1))),

@@ -57,7 +57,7 @@ def test_baselines_by_hand(task):
     assert last_mentioned.test.predicted.tolist() == [1, 1, 0]
     np.testing.assert_allclose(last_mentioned.test.accuracy, [1 / 3])
     assert np.isnan(last_mentioned.test.facts)
-    assert task.repeated == {"training": 3, "validation": 0}
+    assert task.repeated == {"training": 4, "validation": 0}
 
 
 def test_attended_facts_are_counted_over_hops_and_questions(task):

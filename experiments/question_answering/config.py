@@ -38,13 +38,14 @@ class Config(SplitFiles, FitConfig):
     direction: str = setting(
         "both", "Order in which the sentences of a story are read: both, or forward.", choices=("both", "forward")
     )
-    hops: int = setting(2, "Times that the network reads the question; with attention, times that it attends.")
+    hops: int = setting(3, "Times that the network reads the question; with attention, times that it attends.")
     hidden_size: int = setting(64, "Features of words, of sentences and of the answer; an even number.")
-    dropout: float = setting(0.0, "Share of a sentence's features dropped in training.", share=True)
+    dropout: float = setting(0.3, "Share of a sentence's features dropped in training.", share=True)
     buckets: int = setting(2, "Lengths that stories are padded to; each is compiled.")
     batch_size: int = setting(64)
-    epochs: int = setting(30)
+    epochs: int = setting(10)
     learning_rate: float = setting(5e-3)
+    seeds: int = setting(1)
     clip_norm: float = setting(5.0)
 
     @property
@@ -53,7 +54,7 @@ class Config(SplitFiles, FitConfig):
 
 
 QUICK = Config(
-    tasks=("1",), questions=2000, tested=200, hops=1, hidden_size=32, buckets=1, batch_size=32, epochs=8, seeds=1
+    tasks=("1",), questions=2000, tested=200, hops=1, hidden_size=32, dropout=0.0, buckets=1, batch_size=32, epochs=4
 )
 
 

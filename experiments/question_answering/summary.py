@@ -87,9 +87,9 @@ def summarize(results: Sequence[Result], sentences: int) -> Report:
 
 
 def findings(results: Sequence[Result]) -> list[str]:
-    """Returns the test accuracy of every model, the tasks that it passes, and divergence."""
+    """Returns the test accuracy of every model, best first, the tasks that it passes, and divergence."""
     sentences = []
-    for title, accuracies in reversed(_accuracies(results).items()):
+    for title, accuracies in sorted(_accuracies(results).items(), key=lambda item: -sum(item[1].values())):
         passed = [task for task, accuracy in accuracies.items() if accuracy >= PASSED]
         shares = ", ".join(f"{100 * accuracy:.1f} % of {task}" for task, accuracy in accuracies.items())
         sentences.append(f"{title}: {shares}; passed (at least {100 * PASSED:.0f} %): {', '.join(passed) or 'none'}.")
