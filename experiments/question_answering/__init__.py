@@ -1,4 +1,4 @@
-"""Questions about stories (bAbI): does attention find the facts that an answer follows from?
+"""Questions about stories (bAbI): does attention find the facts that the answer needs?
 
 Many-to-one: a recurrent layer reads a story sentence by sentence, and a cell reads the question: with attention over
 the sentences, several times (hops), or beside the layer's last outputs alone. Each task has networks of its own, as is
@@ -6,7 +6,7 @@ usual, trained on 10,000 questions; the supporting facts are not trained on, onl
 Baselines: the most frequent answer, and the answer that the story mentions last. An answer is one class, also a list
 as `apple,milk` in task 8 (Sukhbaatar et al. 2015, arXiv:1503.08895).
 
-    python -m experiments.question_answering                 # stories by the rules of tasks 1, 2, 3, 6, 15; X minutes
+    python -m experiments.question_answering                 # stories by the rules of tasks 1, 2, 3, 6 and 15
     python -m experiments.question_answering --data=FOLDER   # files of bAbI: qa1_*train.txt, qa1_*test.txt, ...
     python -m experiments.question_answering --quick         # task 1 in small, half a minute
 """

@@ -75,7 +75,7 @@ def read_babi_task(folder: str | Path, task: str) -> dict[str, list[list[StoryQu
     Args:
       folder: folder with one file each of *train.txt and *test.txt, and perhaps one of *valid.txt. Without that the
         last tenth of the training stories are the validation set.
-      task: number of the task, or another beginning of the names.
+      task: number of the task, or another first part of the names.
 
     Returns:
       The questions of the stories of "training", "validation" and "test", as from `read_babi`.

@@ -7,10 +7,10 @@
     15  deduction               What is Emily afraid of?                      what her species is afraid of
 
 The rules are those of facebookarchive/bAbI-tasks: at first actors and things are in places that the story does not
-tell; an actor goes to another place, takes a thing that is there, or puts down one that they carry. A story has five
+state; an actor goes to another place, takes a thing that is there, or puts down one that they carry. A story has five
 questions (four in task 15). Tasks 1 and 6 ask after every second sentence, tasks 2 and 3 after three or more, about
-things whose places follow from the story: task 2 about those that are carried. The published files (version 1.2) are of
-an earlier program, with more verbs ("went back to", "discarded").
+things whose places follow from the story: task 2 about those that are carried. Task 3 has four supporting facts if the
+thing was taken twice. The published files (version 1.2) are of an earlier program, with more verbs ("discarded").
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from rnn_jax import checks
 from rnn_jax.data.babi import StoryQuestion
 
 PLACES = ("bedroom", "kitchen", "garden", "hallway", "bathroom", "office")
-ACTORS = {"John": "kitchen", "Mary": "bedroom", "Sandra": "garden", "Daniel": "hallway"}  # and where they are at first
+ACTORS = {"John": "kitchen", "Mary": "bedroom", "Sandra": "garden", "Daniel": "hallway"}  # and their places at first
 THINGS = {"apple": "kitchen", "football": "garden", "milk": "kitchen"}
 GO = ("went", "journeyed", "travelled", "moved")
 TAKE = ("grabbed", "took", "got")
@@ -35,25 +35,25 @@ Option = TypeVar("Option")
 
 
 class _Stay(NamedTuple):
-    """A place where a thing was carried to, and the sentences that it follows from."""
+    """A place that a thing was carried to, and the sentences that it follows from."""
 
     place: str
     support: set[int]
 
 
 class _World:
-    """Actors and things, the sentences that tell what happens to them, and questions about these."""
+    """Actors and things, the sentences about what happens to them, and questions about these."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.at = {**ACTORS, **THINGS}  # place of each actor and thing, or the actor who carries the thing
-        self.gone: dict[str, int] = {}  # actor -> sentence that tells where the actor is
-        self.taken: dict[str, int] = {}  # thing -> sentence that tells who carries it
-        self.stays: dict[str, list[_Stay]] = {thing: [] for thing in THINGS}  # as far as the story tells them
+        self.gone: dict[str, int] = {}  # actor -> index of the sentence with the actor's place
+        self.taken: dict[str, int] = {}  # thing -> index of the sentence with who took it
+        self.stays: dict[str, list[_Stay]] = {thing: [] for thing in THINGS}  # as far as they follow from the story
         self.sentences: list[str] = []
         self.questions: list[StoryQuestion] = []
 
-    def tell(self, sentence: str) -> int:
+    def add(self, sentence: str) -> int:
         """Adds a sentence, and returns its index."""
         self.sentences.append(sentence)
         return len(self.sentences) - 1
@@ -66,7 +66,7 @@ class _World:
         """Lets an actor go to another place."""
         moves = [(actor, place) for actor in ACTORS for place in PLACES if self.at[actor] != place]
         actor, place = _choose(self.rng, moves)
-        self.gone[actor] = self.tell(f"{actor} {_choose(self.rng, GO)} to the {place}.")
+        self.gone[actor] = self.add(f"{actor} {_choose(self.rng, GO)} to the {place}.")
         self.at[actor] = place
 
     def handle(self) -> bool:
@@ -75,7 +75,7 @@ class _World:
         if pairs:
             actor, thing = _choose(self.rng, pairs)
             carries = self.at[thing] == actor
-            index = self.tell(f"{actor} {_choose(self.rng, DROP if carries else TAKE)} the {thing}.")
+            index = self.add(f"{actor} {_choose(self.rng, DROP if carries else TAKE)} the {thing}.")
             self.at[thing], self.taken[thing] = (self.at[actor] if carries else actor), index
         return bool(pairs)
 
@@ -137,10 +137,10 @@ def _fears(rng: np.random.Generator) -> list[StoryQuestion]:
     feared = {animal: _choose(rng, [each for each in animals if each != animal]) for animal in animals}
     facts = {name: f"{name} is a {animal}." for name, animal in species.items()}
     facts |= {a: f"{ANIMALS[a].capitalize()} are afraid of {ANIMALS[b]}." for a, b in feared.items()}
-    told = {key: world.tell(facts[key]) for key in rng.permutation([*facts]).tolist()}
+    places = {key: world.add(facts[key]) for key in rng.permutation([*facts]).tolist()}
     for name in rng.permutation(NAMES).tolist():
         animal = species[name]
-        world.ask(f"What is {name} afraid of?", feared[animal], {told[name], told[animal]})
+        world.ask(f"What is {name} afraid of?", feared[animal], {places[name], places[animal]})
     return world.questions
 
 

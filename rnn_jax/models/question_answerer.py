@@ -42,8 +42,8 @@ class QuestionAnswerer(Static):
         with attention      y_k = reader(u), which attends to m_1 .. m_S;   y = y_K after K hops
         without attention   y = reader([u; last outputs of m])
 
-    A reader that is a `LuongCell` attends: it reads the question K times, and what it found at a hop determines what
-    it attends to at the next one. This is the dynamic memory network (Kumar et al. 2016, arXiv:1506.07285; Xiong et al.
+    A reader that is a `LuongCell` attends: it reads the question K times, and what it attends to at a hop depends on
+    what it attended to before. This is the dynamic memory network (Kumar et al. 2016, arXiv:1506.07285; Xiong et al.
     2016, arXiv:1603.01417) with the attention of Luong et al. in place of the papers'. Compares and hashes by value.
 
     >>> import jax, jax.numpy as jnp
