@@ -122,20 +122,22 @@ def _attention_figure(results: Sequence[Result]) -> bytes:
 
     It is the first question with the most sentences up to SHOWN, chosen without regard to its answer.
     """
-    attending = [(result.task, o) for result in results for o in result.outcomes if o.test.weights is not None]
-    figure, image = plotting.figure((8.4, 3.4 * len(attending))), None
-    for axis, (task, outcome) in zip(figure.subplots(len(attending), squeeze=False)[:, 0], attending, strict=True):
+    rows = [(result.task, o.test, o.test.weights) for result in results for o in result.outcomes]
+    attending = [(task, test, weights) for task, test, weights in rows if weights is not None]
+    figure = plotting.figure((8.4, 3.4 * len(attending)))
+    axes = figure.subplots(len(attending), squeeze=False)[:, 0]
+    for axis, (task, test, by_question) in zip(axes, attending, strict=True):
         questions = task.corpus.splits["test"].questions
         lengths = np.array([len(question.story) for question in questions])
         place = int(np.argmax(np.where(lengths <= max(SHOWN, lengths.min()), lengths, 0)))
-        question, weights = questions[place], outcome.test.weights[place][:, : lengths[place]]
+        question, weights = questions[place], by_question[place][:, : lengths[place]]
         image = axis.imshow(weights.T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
         hops = len(weights)
         axis.plot([hops] * len(question.support), question.support, "o", color="C3")
         axis.set_xlim(-0.5, hops + 0.5)
         axis.set_xticks(range(hops + 1), [*(f"hop {hop + 1}" for hop in range(hops)), "fact"])
         axis.set_yticks(range(lengths[place]), question.story)
-        answer = task.corpus.answers[outcome.test.predicted[place]]
+        answer = task.corpus.answers[test.predicted[place]]
         verdict = "right" if answer == question.answer else f"wrong, expected {question.answer}"
         axis.set_title(f"{task.name}: {question.question} {answer} ({verdict})", fontsize=10)
     figure.colorbar(image, ax=figure.axes, label="attention weight", shrink=0.4)

@@ -87,7 +87,7 @@ def read_babi_task(folder: str | Path, task: str) -> dict[str, list[list[StoryQu
     path, stem = files.expanded(folder), f"qa{task}_" if task.isdecimal() else f"{task}_"
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder")
-    stories = {}
+    stories: dict[str, list[list[StoryQuestion]]] = {}
     for name, end in zip(SPLITS, ("train", "valid", "test"), strict=True):
         paths = sorted(path.glob(f"{glob.escape(stem)}*{end}.txt"))
         if len(paths) > 1 or not (paths or end == "valid"):

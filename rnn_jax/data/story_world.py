@@ -182,4 +182,4 @@ def babi_stories(task: int, questions: int, rng: np.random.Generator) -> list[li
 
 def _choose(rng: np.random.Generator, options: Sequence[Option]) -> Option:
     """Draws one of the options."""
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]

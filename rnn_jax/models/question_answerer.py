@@ -163,7 +163,7 @@ class QuestionAnswerer(Static):
         state, weights, y = self.reader.initial_state(reader, shapes[1][:1]), [], asked
         for key_hop in key_hops:
             state, (y,) = unroll(self.reader, reader, asked[None], state, engine=engine, key=key_hop)
-            weights.append(getattr(state, "weights", None))
+            weights += [state.weights] if self.attends else []
         logits = dense.apply(params.readout, self.classes, y)
         return Answers(logits, jnp.stack(weights, axis=1) if self.attends else None)
 
