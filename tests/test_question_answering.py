@@ -95,7 +95,7 @@ def test_networks_differ_in_their_attention_only():
     assert isinstance(attending.story.cell, Bidirectional)
     assert (attending.attends, without.attends, attending.hops, without.hops) == (True, False, 2, 2)
     ((_, (forward, _)),) = question_answering.plan(config(direction="forward", cell="lstm"))
-    assert type(forward.trainer.model.story).__name__ == "LSTM"
+    assert type(forward.trainer.model.story.cell).__name__ == "LSTM"
     assert forward.trainer.model.story.output_size == attending.story.output_size == 4
 
 
