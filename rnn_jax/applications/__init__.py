@@ -8,6 +8,7 @@ from rnn_jax.applications.application import Application, TextApplication
 from rnn_jax.applications.clip_classifier import ClipClasses, ClipClassifier
 from rnn_jax.applications.image_captioner import ImageCaptioner
 from rnn_jax.applications.improviser import Improviser
+from rnn_jax.applications.sentence_tagger import SentenceTagger
 from rnn_jax.applications.series_forecaster import Forecasts, SeriesForecaster
 from rnn_jax.applications.speech_recognizer import SpeechRecognizer
 from rnn_jax.applications.text_classifier import Classified, TextClassifier
@@ -24,6 +25,7 @@ __all__ = [
     "Forecasts",
     "ImageCaptioner",
     "Improviser",
+    "SentenceTagger",
     "SeriesForecaster",
     "SpeechRecognizer",
     "TextApplication",
