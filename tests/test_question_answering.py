@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from experiments import question_answering
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.question_answering import measurement, task_questions
-from rnn_jax import Bidirectional, Dropout
+from rnn_jax import Bidirectional, Dropout, models
 from rnn_jax.data import StoryQuestion
 
 ROOT = Path(__file__).parents[1]
@@ -149,8 +151,32 @@ def test_bad_flags_are_rejected_before_anything_is_written(fields, message, tmp_
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    question_answering.run(TINY, str(folder))
+    question_answering.run(TINY, str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", ["attention", "none"])
+def test_the_saved_model_is_the_trained_one(name, finished):
+    folder, records = finished
+    loaded = models.load(folder / "models" / f"task_6_{name}")
+    record = next(r for r in records if (r["run"], r["seed"]) == (f"task_6_{name}", loaded.notes["seed"]))
+    ((task, _),) = question_answering.plan(TINY)
+    split = task.corpus.splits["test"]
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    (predicted,), _ = measurement.answers(loaded.model, params, split)
+    assert float(np.mean(predicted == split.labels)) == record["test/accuracy"]
+    assert loaded.predict(split.questions) == [task.corpus.answers[index] for index in predicted]
+    application, text = loaded.definition, "Mary went to bed. / Is Mary in bed? / John left. / Is John in bed?"
+    (folder / "story.txt").write_text(text.replace(" / ", "\n"), encoding="utf-8")
+    read = application.read(folder / "story.txt")
+    assert read == application.from_text(text)
+    assert [len(question.story) for question in read] == [1, 2]
+    first, _ = application.lines(read, loaded.predict(read))
+    assert first in ("Is Mary in bed?\tyes", "Is Mary in bed?\tno")
+    for wrong, message in (("Who?", "text, line 1: a question must follow a sentence, got 'Who?'"), ("a", "got none")):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            application.from_text(wrong)
 
 
 @pytest.mark.extended

@@ -10,8 +10,10 @@ from experiments.question_answering import task_questions
 from experiments.question_answering.measurement import loss
 from experiments.question_answering.task_questions import TaskQuestions
 from rnn_jax import Bidirectional, Cell, Dropout
+from rnn_jax.applications import StoryAnswerer
 from rnn_jax.data import Embedding, StoryCorpus, read_babi
 from rnn_jax.models import General, LuongCell, QuestionAnswerer, WordEncoder
+from rnn_jax.training import Trainer
 
 LABELS = {"attention": "attention", "none": "no attention"}
 
@@ -71,8 +73,13 @@ def plan(config: Config) -> list[tuple[TaskQuestions, list[Network]]]:
     for task in _tasks(config):
         training = task.corpus.splits["training"].buckets
         trainers = {name: config.trainer(_model(config, name, task.corpus), training) for name in config.models}
-        plans.append((task, [Network(f"{task.name}_{n}", trainer, LABELS[n]) for n, trainer in trainers.items()]))
+        plans.append((task, [_network(config, task, name, trainer) for name, trainer in trainers.items()]))
     return plans
+
+
+def _network(config: Config, task: TaskQuestions, name: str, trainer: Trainer[QuestionAnswerer]) -> Network:
+    application = StoryAnswerer(trainer.model, task.corpus.words, task.corpus.answers, config.sentences)
+    return Network(f"{task.name}_{name}", trainer, LABELS[name], application)
 
 
 def _tasks(config: Config) -> list[TaskQuestions]:

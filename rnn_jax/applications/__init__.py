@@ -11,6 +11,7 @@ from rnn_jax.applications.improviser import Improviser
 from rnn_jax.applications.sentence_tagger import SentenceTagger
 from rnn_jax.applications.series_forecaster import Forecasts, SeriesForecaster
 from rnn_jax.applications.speech_recognizer import SpeechRecognizer
+from rnn_jax.applications.story_answerer import StoryAnswerer
 from rnn_jax.applications.text_classifier import Classified, TextClassifier
 from rnn_jax.applications.text_generator import TextGenerator
 from rnn_jax.applications.translator import Translator
@@ -28,6 +29,7 @@ __all__ = [
     "SentenceTagger",
     "SeriesForecaster",
     "SpeechRecognizer",
+    "StoryAnswerer",
     "TextApplication",
     "TextClassifier",
     "TextGenerator",
