@@ -283,7 +283,7 @@ BAD = [
         "--load: nowhere: must be the folder of a saved model, which has a",
     ),
     (sentiment, {"load": "gru", "predict": "nowhere.txt"}, "--predict: nowhere.txt: cannot be read"),
-    (sentiment, {"load": "gru", "predict_text": " "}, "--predict_text: there must be at least one line"),
+    (sentiment, {"load": "gru", "predict_text": " "}, "--predict_text: text: must hold a line that is not blank"),
     (
         char_lm,
         {"load": "gru", "predict": "x"},

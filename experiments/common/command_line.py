@@ -23,7 +23,7 @@ from rich.text import Text
 import experiments
 from experiments.common import compilation, flags, saved_models, terminal
 from experiments.common.flags import UserError
-from experiments.common.settings import Settings
+from experiments.common.settings import ModelSettings, Settings
 from rnn_jax import distributed
 from rnn_jax.mesh import DivisionError
 from rnn_jax.training import CheckpointError
@@ -53,7 +53,7 @@ def main(experiment: ModuleType, settings_class: type | None = Settings) -> None
     def run(config: Any, workdir: str, *settings: Any) -> None:
         console = Console(quiet=not distributed.is_writer())
         cache = settings[0].compilation_cache if settings else compilation.FOLDER
-        if getattr(settings[0] if settings else None, "load", None) is not None:
+        if settings and isinstance(settings[0], ModelSettings) and settings[0].load is not None:
             with compilation.cached(cache):
                 saved_models.apply(experiment, config, settings[0])
             return

@@ -68,13 +68,17 @@ class TextApplication(Application):
 
     def read(self, path: str | Path) -> list[str]:
         """Returns the lines of a UTF-8 file that are not blank."""
-        return self.from_text(read_text(path))
+        return _lines(read_text(path), str(path))
 
     def from_text(self, text: str) -> list[str]:
-        lines = [line for line in text.split("\n") if line.strip()]
-        if not lines:
-            raise ValueError("there must be at least one line that is not blank, got none")
-        return lines
+        return _lines(text, "text")
+
+
+def _lines(text: str, source: str) -> list[str]:
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise ValueError(f"{source}: must hold a line that is not blank, got none")
+    return lines
 
 
 def texts(given: Any) -> list[str]:

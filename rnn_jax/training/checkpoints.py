@@ -7,7 +7,7 @@
 The metrics of the steps are not in it: they stand in the run's history (`history_log`), of which it has the mark.
 
 A checkpoint of another format than `FORMAT` is rejected, not converted: it holds a training to resume, and other code
-would not resume it as it started. To keep parameters beyond a version, export them (`interop`, safetensors).
+would not resume it as it started. To keep a trained model, use `models.save`.
 """
 
 import concurrent.futures
