@@ -115,6 +115,10 @@ TRANSLATORS = {
         models.Decoder(EMBEDDING, models.LuongCell(LSTM(SIZE + WIDTH, WIDTH), models.General(WIDTH, WIDTH), WIDTH)),
     ),
 }
+READER = models.LuongCell(GRU(2 * WIDTH + WIDTH, WIDTH), models.General(WIDTH, 2 * WIDTH), WIDTH)
+ANSWERER = models.QuestionAnswerer(
+    models.WordEncoder(EMBEDDING, GRU(SIZE, WIDTH)), Bidirectional(GRU(2 * WIDTH, WIDTH)), READER, SIZE, hops=2
+)
 CAPTIONER = models.Captioner(
     CONVOLUTIONS,
     models.Decoder(EMBEDDING, models.BahdanauCell(LSTM(SIZE + 4, WIDTH), models.Additive(WIDTH, 4, WIDTH), WIDTH)),
@@ -167,6 +171,13 @@ TRAINING: dict[str, Program] = {
         lambda p, k, frames, ids: VIDEO.loss(p, frames, ids, [ids[0], ids[1]], key=k),
         _floats(STEPS, BATCH, 8, 8, 1),
         IDS,
+    ),
+    "train QuestionAnswerer": _training(
+        ANSWERER,
+        lambda p, k, story, ids, n: ANSWERER.loss(p, story, ids, ids[:, 0], n, key=k),
+        _integers(STEPS, BATCH, 3),
+        _integers(BATCH, 3),
+        LENGTHS,
     ),
     "train Captioner": _training(
         CAPTIONER, lambda p, k, images, ids, n: CAPTIONER.loss(p, images, ids, n, key=k), IMAGES, IDS, LENGTHS

@@ -207,6 +207,7 @@ def test_records_hold_each_seed_and_agree_with_the_curves(finished):
     assert arrays["task_6_none/training/loss"].shape == (2, 2 * 3)
     attending = [r["test/attended_facts"] for r in records if r["run"] == "task_6_attention"]
     assert all(0 <= share <= 1 for share in attending)
+    assert sum("test/attended_facts" in record for record in records) == len(attending) == 2
 
 
 @pytest.mark.extended

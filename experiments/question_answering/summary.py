@@ -41,7 +41,8 @@ def records(task: TaskQuestions, row: Baseline | Outcome) -> list[dict[str, Any]
     }
     if isinstance(row, fitting.Baseline):
         fields["run"] = f"{task.name}: {row.title}"
-    test = {"accuracy": row.test.accuracy, "attended_facts": row.test.facts}
+    test = {"accuracy": row.test.accuracy}
+    test |= {} if row.test.weights is None else {"attended_facts": row.test.facts}
     return fitting.fit_records(row, {"accuracy": 1 - row.validation}, test, **fields)
 
 
