@@ -1,5 +1,6 @@
 """Training, and the answers of networks and baselines to the questions of the test set."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -87,15 +88,17 @@ def attended_facts(split: StorySplit, weights: np.ndarray) -> np.ndarray:
 
 
 def job(corpus: StoryCorpus, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:
-    """Returns the job that trains all seeds of a network and answers the questions of the test set."""
+    """Returns the job that trains a network and answers the test questions; tasks with short stories come first."""
     validation, test = corpus.splits["validation"], corpus.splits["test"]
     predict = functools.partial(answers, network.trainer.model)
-    return fitting.fit_job(
+    buckets = corpus.splits["training"].buckets
+    fit_job = fitting.fit_job(
         network,
         config,
         loss,
-        corpus.splits["training"].buckets,
+        buckets,
         score=lambda params: np.mean(predict(params, validation)[0] != validation.labels, axis=1),
         test=lambda params: _test(test, *predict(params, test)),
         records=records,
     )
+    return dataclasses.replace(fit_job, rank=sum(bucket.steps.size for bucket in buckets))
