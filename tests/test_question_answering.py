@@ -101,6 +101,12 @@ def test_networks_differ_in_their_attention_only():
     assert forward.trainer.model.story.output_size == attending.story.output_size == 4
 
 
+def test_tasks_with_short_stories_are_trained_first():
+    plans = question_answering.plan(config(tasks=("3", "1"), models=("none",)))
+    ranks = [measurement.job(task.corpus, TINY, networks[0], list).rank for task, networks in plans]
+    assert ranks[0] > ranks[1] > 0
+
+
 def test_generated_splits_have_the_flags_sizes_and_differ_by_seed_and_task():
     task, _ = question_answering.plan(TINY)[0]
     assert {name: len(split.questions) for name, split in task.corpus.splits.items()} == {

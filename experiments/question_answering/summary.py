@@ -46,21 +46,13 @@ def records(task: TaskQuestions, row: Baseline | Outcome) -> list[dict[str, Any]
     return fitting.fit_records(row, {"accuracy": 1 - row.validation}, test, **fields)
 
 
-def _best(row: Baseline | Outcome) -> str:
-    return "" if isinstance(row, fitting.Baseline) else ",".join(map(str, row.fit.best))
-
-
-def _facts(row: Baseline | Outcome) -> str:
-    return "" if row.test.weights is None else mean_sd(100 * row.test.facts, 1)
-
-
 COLUMNS = [
     report.Column("answers by", lambda row: row.title, right=False),
     fitting.PARAMETERS,
-    report.Column("epoch", _best),
+    report.Column("epoch", lambda row: ",".join(map(str, row.fit.best)) if row.minutes else ""),
     report.Column("validation, %", lambda row: mean_sd(100 * (1 - row.validation), 1)),
     report.Column("test, %", lambda row: mean_sd(100 * row.test.accuracy, 1)),
-    report.Column("facts, %", _facts),
+    report.Column("facts, %", lambda row: "" if row.test.weights is None else mean_sd(100 * row.test.facts, 1)),
     fitting.MINUTES,
 ]
 
