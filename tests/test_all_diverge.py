@@ -6,13 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from experiments import anomaly, captioning, forecasting, music, names, sentiment, speech, tagging, translation, video
+from experiments import (
+    anomaly,
+    captioning,
+    forecasting,
+    music,
+    names,
+    sentiment,
+    series,
+    speech,
+    tagging,
+    translation,
+    video,
+)
 from tests import (
     test_anomaly,
     test_captioning,
     test_forecasting,
     test_music,
     test_names_experiment,
+    test_series_experiment,
     test_speech,
     test_tagging,
     test_text_classification,
@@ -32,6 +45,7 @@ CONFIGS = {
     "music": (music, dataclasses.replace(test_music.TINY, cells=("rnn",), buckets=1)),
     "names": (names, test_names_experiment.TINY),
     "sentiment": (sentiment, test_text_classification.TINY),
+    "series": (series, test_series_experiment.TINY),
     "speech": (speech, dataclasses.replace(test_speech.TINY, questions=("digits",))),
     "tagging": (tagging, dataclasses.replace(test_tagging.TINY, taggers=("words",), buckets=1)),
     "translation": (translation, test_translation.tiny(attention=("none",), beam=1)),

@@ -63,6 +63,23 @@ def series(path: Path) -> Any:
     return read.name, read.labels, read.values.tolist()
 
 
+def labelled_series(path: Path) -> Any:
+    read = data.read_labelled_series(path)
+    return read.names, read.channels, [values.tolist() for values in read.values]
+
+
+def listed(path: Path) -> Any:
+    with contextlib.suppress(RuntimeError):
+        (path.expanduser().parent / "1.csv").write_text("x,z\n1,2\n3,4\n", encoding="utf-8")
+    return labelled_series(path)
+
+
+def one_listed(path: Path) -> Any:
+    with contextlib.suppress(RuntimeError):
+        (path.expanduser().parent / "labels.csv").write_text(f"file,label\n{path.name},A\n", encoding="utf-8")
+    return labelled_series(path.parent)
+
+
 def pieces(path: Path) -> Any:
     return {split: [roll.tolist() for roll in rolls] for split, rolls in data.read_piano_rolls(path).items()}
 
@@ -86,6 +103,9 @@ READERS = {
     "pairs": Reader(data.read_pairs, "a.txt", "Zwölf\ttwelve\nBöen\tgusts\n".encode()),
     "babi": Reader(data.read_babi, "qa1_train.txt", "1 Zwölf slept.\n2 Who slept?\tBöen\t1\n".encode()),
     "series": Reader(series, "a.csv", "Tag;Böe\n1;0,5\n2;1,25\n".encode()),
+    "ts": Reader(labelled_series, "a.ts", "@classLabel true Böe A\n@data\n1,2:3,4:Böe\n5:6:A\n".encode()),
+    "list of series": Reader(listed, "labels.csv", "file,label\n1.csv,Böe\n".encode()),
+    "listed series": Reader(one_listed, "a.csv", "time;Böe;x\n1;0,5;1\n2;1,25;2\n".encode()),
     "wav": Reader(lambda path: data.read_wav(path)[0].tolist(), "a.wav", wav(1, 2, 3), False),
     "8-bit wav": Reader(lambda path: data.read_wav(path)[0].tolist(), "a.wav", wav(1, 2, 3, 4, dtype=np.uint8), False),
     "float wav": Reader(lambda path: data.read_wav(path)[0].tolist(), "a.wav", wav(0, 0.5, dtype=np.float32), False),
@@ -249,6 +269,45 @@ ONE = [
     ("series", "d;x\na;1,234\nb;12,500\n", ": commas as in '1,234' could separate thousands; remove them, or choose"),
     ("series", '"d","x"\n"a","1"\n"b","2"\n', ("x", ("a", "b"), [1, 2])),
     ("series", 'd,x\na,"1\nb,2\n', ", line 3: not CSV: unexpected end of data"),
+    ("ts", "@classLabel true A B\n@data\n1,?:A\n", ", line 3: channel '1' is missing in 1 step; gaps of up to 0 steps"),
+    ("ts", "@classLabel true A B\n@data\n1,NaN:A\n", ", line 3: channel 1 must hold finite numbers, or ? if one"),
+    ("ts", "@classLabel true A B\n@data\n1,1_0:A\n", ", line 3: channel 1 must hold finite numbers"),
+    (
+        "ts",
+        "@classLabel true A B\n@data\n1,:A\n",
+        ", line 3: channel 1 must hold finite numbers, or ? if one is missing",
+    ),
+    ("ts", "@classLabel true A B\n@data\n1,1e999:A\n", ", line 3: channel 1 must hold finite numbers"),
+    ("ts", "@classLabel true A B\n@data\n1,2:3:A\n", ", line 3: channel 2 must have 2 values as channel 1, got 1"),
+    ("ts", "@classLabel true A B\n@data\n1:2:A\n1:A\n", ", line 4: must have 2 channels and a class with colons"),
+    ("ts", "@dimensions 3\n@classLabel true A B\n@data\n1:A\n", ", line 4: must have 3 channels and a class"),
+    ("ts", "@classLabel true A B\n@data\n1:C\n", ", line 3: class must be one of the header's, A, B, got 'C'"),
+    ("ts", "@classLabel true A B\n@data\n1,2\n", ", line 3: must have some channels and a class with colons"),
+    ("ts", f"@classLabel true A B\n@data\n{LONG}:A\n", ", line 3: channel 1 must hold finite numbers"),
+    ("ts", "@timeStamps true\n@data\n", ", line 1: @timeStamps must be false, got 'true': write one value a step"),
+    ("ts", "@classLabel true A B\n@data\n(0,1),(1,2):A\n", ", line 3: channel 1 must hold finite numbers"),
+    ("ts", "@targetLabel true\n@data\n1:2\n", ", line 1: must have classes, @classLabel, got numbers to predict"),
+    ("ts", "@classLabel false\n@data\n1\n", ", line 1: @classLabel must be true and different classes, got 'false'"),
+    ("ts", "@classLabel true A A\n@data\n1:A\n", ", line 1: @classLabel must be true and different classes"),
+    ("ts", "@problemName x\n@data\n1:A\n", ", line 2: header must have a line '@classLabel true' with the classes"),
+    ("ts", "@dimensions x\n@data\n", ", line 1: @dimensions must be a number of channels, got 'x'"),
+    ("ts", "@classLabel true A B\n1:A\n", ", line 2: must begin with @ or # before the line @data, got '1:A'"),
+    ("ts", "@classLabel true A B\n", ": must have a line @data before the series, got none"),
+    ("ts", "@classLabel true A B\n@data\n", ": must have a series below @data, got none"),
+    ("ts", "#x\n\n@CLASSLABEL true a B\n@Data\n#y\n 1 , 2 : A \n", (["a"], ("1",), [[[1.0], [2.0]]])),
+    ("list of series", "file,class\n1.csv,A\n", ", line 1: must name the columns file and label once each"),
+    ("list of series", "file,label\n2.csv,A\n", ", line 2: must name a file in "),
+    ("list of series", "file,label\n1.csv,A\n1.csv,B\n", ", line 3: must name a file in "),
+    ("list of series", "file,label\n1.csv,\n", ", line 2: must name a class, got an empty label"),
+    ("list of series", "file,label\n", ": must name a file below its header, got the header only"),
+    ("listed series", "x,z\n1,2\n3,a\n4,5\n", ", line 3: 'z' must be a finite number, got 'a'"),
+    ("listed series", "x,z\n1,2\n3,\n4,5\n", ", line 3: channel 'z' is missing in 1 step; gaps of up to 0 steps are"),
+    ("listed series", "x,z\n1,\n3,\n4,\n", ", line 2: channel 'z' must have a value, got missing ones only"),
+    ("listed series", "time,\n1,2\n", ": must have a column beside 'time, ', got none"),
+    ("listed series", "1,2\n3,4\n", ": can be read as 1.2, 3.4, ... (delimiter=semicolon, decimal=comma) or as 2, 4, "),
+    ("listed series", "x;y\n1,234;5\n", ": commas as in '1,234' could separate thousands"),
+    ("listed series", "1,2,0.5\n3,4,1\n", (["A"], ("1", "2", "3"), [[[1.0, 2.0, 0.5], [3.0, 4.0, 1.0]]])),
+    ("listed series", ",x,Time\n0,5,1\n1,6,2\n", (["A"], ("x",), [[[5.0], [6.0]]])),
     ("wav", wav(dtype=np.int16), ": must hold at least one sample"),
     ("wav", wav(1, 2, 3)[:-1] + b"\1LIST\4\0\0\0abcd", [1 / 2**15, 2 / 2**15, 259 / 2**15]),
     ("float wav", wav(0, np.nan, dtype=np.float32), ": samples must be finite, got NaN or infinity"),

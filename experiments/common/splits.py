@@ -30,11 +30,12 @@ class SplitFiles:
     validation: str | None = setting(None, "File of the validation set, which chooses the epoch.")
     test: str | None = setting(None, "File of the test set.")
 
-    def read_splits(self, read: Callable[[str], Read]) -> dict[str, Read] | None:
+    def read_splits(self, read: Callable[[str], Read], drawn: Sequence[str] = ()) -> dict[str, Read] | None:
         """Returns what a reader makes of the file of each split, or None if no file is given.
 
         Args:
           read: reader of a path that raises a ValueError if the file cannot be read.
+          drawn: splits that the experiment can draw from the training set, so that their file may be missing.
 
         Raises:
           UserError: if some of the files are given and others not, `--data` is given too, or a file cannot be read.
@@ -42,14 +43,15 @@ class SplitFiles:
         given = {"train": self.train, "validation": self.validation, "test": self.test}
         if not any(given.values()):
             return None
-        if missing := [name for name, path in given.items() if not path]:
+        if missing := [name for name, path in given.items() if not path and name not in drawn]:
             raise UserError(f"--train, --validation and --test must be three files, got no --{missing[0]}")
         if getattr(self, "data", None) is not None:
             raise UserError("--train, --validation and --test replace --data: give the three files or the folder")
         splits = {}
         for split, (name, path) in zip(SPLITS, given.items(), strict=True):
-            with user_errors(f"--{name}"):
-                splits[split] = read(str(path))
+            if path:
+                with user_errors(f"--{name}"):
+                    splits[split] = read(path)
         return splits
 
 

@@ -5,11 +5,14 @@ from rnn_jax.data.babi import StoryQuestion, read_babi, read_babi_task
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
 from rnn_jax.data.calendar_dates import written_dates
 from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
+from rnn_jax.data.csv_series import read_labelled_series
 from rnn_jax.data.delay_equation import mackey_glass
+from rnn_jax.data.electrocardiogram import heartbeats
 from rnn_jax.data.encoders import Embedding, Encoder, OneHot
 from rnn_jax.data.examples import Examples
 from rnn_jax.data.formants import synthetic_digits
 from rnn_jax.data.labelled import Labelled, folded_words, read_labelled
+from rnn_jax.data.labelled_series import LabelledSeries
 from rnn_jax.data.padding import Padded, pad, unpad
 from rnn_jax.data.pair_corpus import PairCorpus
 from rnn_jax.data.pairs import (
@@ -42,6 +45,7 @@ __all__ = [
     "Encoder",
     "Examples",
     "Labelled",
+    "LabelledSeries",
     "Level",
     "Log",
     "LogMel",
@@ -69,12 +73,14 @@ __all__ = [
     "bucket_lengths",
     "distinct",
     "folded_words",
+    "heartbeats",
     "mackey_glass",
     "pad",
     "read_babi",
     "read_babi_task",
     "read_conllu",
     "read_labelled",
+    "read_labelled_series",
     "read_pairs",
     "read_piano_rolls",
     "read_pixels",

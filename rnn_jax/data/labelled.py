@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -159,17 +159,39 @@ def _lines(path: Path, latin: bool = False) -> list[str]:
 
 
 def _table(path: Path) -> tuple[list[str], list[str]]:
+    texts, names = [], []
+    for line, (label, text) in read_columns(path, COLUMNS):
+        if not (name := tidy(label)):
+            raise ValueError(f"{path}, line {line}: must name a class, got an empty label")
+        texts.append(text)
+        names.append(name)
+    return texts, names
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Reads named columns of a .csv or .tsv file with a header.
+
+    Args:
+      path: file in UTF-8.
+      columns: names of the columns.
+
+    Yields:
+      The last line of each row in the file, and its cells in these columns.
+
+    Raises:
+      ValueError: with the path and the line, if the header does not name each column once, or a row has more or fewer
+        fields.
+    """
     # A stream, not a list of lines: line ends inside quotes belong to a text, and U+0085 and its like end no line.
     reader = csv.reader(io.StringIO(read_text(path)), delimiter=DELIMITERS[path.suffix.lower()], strict=True)
-    texts, names = [], []
     try:
         header = [tidy(name).casefold() for name in next(reader, [])]
-        if missing := [name for name in COLUMNS if header.count(name) != 1]:
+        if missing := [name for name in columns if header.count(name) != 1]:
             raise ValueError(
-                f"{path}, line 1: must name the columns {' and '.join(COLUMNS)} once each, "
+                f"{path}, line 1: must name the columns {' and '.join(columns)} once each, "
                 f"got {', '.join(header) or 'none':.200}: {missing[0]!r} comes {header.count(missing[0])} times"
             )
-        at_label, at_text = (header.index(name) for name in COLUMNS)
+        indices = [header.index(name) for name in columns]
         for row in reader:
             if not row:
                 continue
@@ -177,10 +199,6 @@ def _table(path: Path) -> tuple[list[str], list[str]]:
                 raise ValueError(
                     f"{path}, line {reader.line_num}: must have {len(header)} fields, as line 1, got {len(row)}"
                 )
-            if not (name := tidy(row[at_label])):
-                raise ValueError(f"{path}, line {reader.line_num}: must name a class, got an empty label")
-            texts.append(row[at_text])
-            names.append(name)
+            yield reader.line_num, [row[index] for index in indices]
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-    return texts, names

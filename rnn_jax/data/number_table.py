@@ -80,14 +80,12 @@ def read_table(
         raise max(errors, key=lambda pair: pair[0])[1]
     chosen = tables[0]
     for other in tables[1:]:
-        if np.array_equal(chosen.numbers, other.numbers, equal_nan=True):
-            continue
         more = _count(other) - _count(chosen) if chosen.delimiter == other.delimiter else 0
-        if more == 0:
+        if more == 0 and not np.array_equal(chosen.numbers, other.numbers, equal_nan=True):
             raise ValueError(f"{path}: can be read as {_start(chosen)} or as {_start(other)}; choose one of them")
         chosen = other if more > 0 else chosen
     if decimal is None:
-        _check_commas(path, chosen, delimiter)
+        check_commas(path, chosen, delimiter)
     return chosen
 
 
@@ -188,8 +186,8 @@ def _check_delimiter(path: str | Path, text: str, table: Table) -> None:
         raise ValueError(f"{path}: commas could delimit, because its header {lines[0]!r} holds one")
 
 
-def _check_commas(path: str | Path, table: Table, delimiter: str | None) -> None:
-    """Raises a ValueError if commas taken for decimal signs could be delimiters or thousands separators."""
+def check_commas(path: str | Path, table: Table, delimiter: str | None) -> None:
+    """Raises a ValueError if commas of its column, taken for decimal signs, could delimit or separate thousands."""
     cells = [cell for row in table.rows if "," in (cell := row[table.index].strip())]
     if table.decimal != "comma" or not cells:
         return

@@ -2,12 +2,12 @@
 
 import collections
 import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from rnn_jax.data.labelled import Labelled, tidy
-from rnn_jax.data.text import SPLITS, check_shares
+from rnn_jax.data.text import check_shares
 
 
 def same(text: str) -> str:
@@ -63,23 +63,55 @@ def split_labelled(
       ValueError: if shares are not three positive numbers with the sum 1, or a class has fewer than three texts.
     """
     check_shares(shares, "split_labelled")
-    counts = np.bincount(labelled.labels, minlength=len(labelled.classes))
-    groups: dict[str, list[int]] = {}
-    for i, text in enumerate(labelled.texts):
-        groups.setdefault(same(text), []).append(i)
-    by_class: list[list[list[int]]] = [[] for _ in labelled.classes]
-    for group in groups.values():
-        by_class[min((int(labelled.labels[i]) for i in group), key=lambda label: counts[label])].append(group)
-    rng = np.random.default_rng(seed)
-    splits: list[list[int]] = [[] for _ in SPLITS]
-    for name, members in zip(labelled.classes, by_class, strict=True):
-        size = len(members)
-        if size < len(SPLITS):
-            raise ValueError(f"split_labelled: class {name!r} must have at least {len(SPLITS)} texts, got {size}")
-        first = min(max(round(size * shares[0]), 1), size - 2)
-        second = min(max(round(size * (shares[0] + shares[1])), first + 1), size - 1)
-        order = rng.permutation(size)
-        for indices, (start, stop) in zip(splits, itertools.pairwise([0, first, second, size]), strict=True):
-            indices += [index for i in order[start:stop] for index in members[i]]
-    training, validation, test = (labelled.take(sorted(indices)) for indices in splits)
+    keys = [same(text) for text in labelled.texts]
+    parts = split_indices(keys, labelled.labels, labelled.classes, shares, seed, "split_labelled", "texts")
+    training, validation, test = (labelled.take(indices) for indices in parts)
     return training, validation, test
+
+
+def split_indices(
+    keys: Sequence[Hashable],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    who: str,
+    nouns: str,
+) -> list[list[int]]:
+    """Splits labelled examples as `split_labelled` does: examples with equal keys go to the same part.
+
+    Args:
+      keys: key of each example.
+      labels: index into `classes` of each example [N].
+      classes: names of the classes.
+      shares: fraction of each part, with the sum 1.
+      seed: seed of the random split.
+      who: name of the calling function, for messages.
+      nouns: name of the examples, for messages.
+
+    Returns:
+      The indices of each part, sorted.
+
+    Raises:
+      ValueError: if a class has fewer examples than there are parts.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    groups: dict[Hashable, list[int]] = {}
+    for i, key in enumerate(keys):
+        groups.setdefault(key, []).append(i)
+    by_class: list[list[list[int]]] = [[] for _ in classes]
+    for group in groups.values():
+        by_class[min((int(labels[i]) for i in group), key=lambda label: counts[label])].append(group)
+    rng = np.random.default_rng(seed)
+    parts: list[list[int]] = [[] for _ in shares]
+    for name, members in zip(classes, by_class, strict=True):
+        size, ends = len(members), [0]
+        if size < len(shares):
+            raise ValueError(f"{who}: class {name!r} must have at least {len(shares)} {nouns}, got {size}")
+        for place, share in enumerate(itertools.accumulate(shares[:-1]), 1):
+            ends.append(min(max(round(size * share), ends[-1] + 1), size - len(shares) + place))
+        ends.append(size)
+        order = rng.permutation(size)
+        for indices, (start, stop) in zip(parts, itertools.pairwise(ends), strict=True):
+            indices += [index for i in order[start:stop] for index in members[i]]
+    return [sorted(indices) for indices in parts]
