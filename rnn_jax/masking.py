@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax import integers
 from rnn_jax.cell import Params, State
@@ -72,6 +73,36 @@ def before_end(lengths: Any, steps: int) -> jax.Array:
     """Returns flags [T, *batch] of the steps before each sequence's end, from lengths, integers [*batch]."""
     lengths = jnp.asarray(integers.int32(lengths, "lengths"))
     return _steps(steps, lengths.ndim) < lengths[None]
+
+
+def checked_lengths(owner: str, lengths: Any, steps: int, batch_shape: tuple[int, ...], like: str) -> jax.Array | None:
+    """Returns lengths as an array within [0, T], after checks; None stays None.
+
+    Args:
+      owner: function or class in messages.
+      lengths: integers [*batch], or None.
+      steps: T.
+      batch_shape: expected shape.
+      like: name of the argument that determines it, for messages.
+
+    Raises:
+      TypeError: if lengths are not integers.
+      ValueError: if they have another shape, or (unless they are traced) one is not in [0, T].
+    """
+    if lengths is None:
+        return None
+    lengths = integers.int32(lengths, f"{owner}: lengths")
+    if lengths.shape != batch_shape:
+        raise ValueError(
+            f"{owner}: lengths must have the batch shape of {like}, {list(batch_shape)}, got shape "
+            f"{list(lengths.shape)}"
+        )
+    if not isinstance(lengths, jax.core.Tracer):
+        known = np.asarray(lengths)
+        wrong = known[(known < 0) | (known > steps)]
+        if wrong.size:
+            raise ValueError(f"{owner}: lengths must be from 0 to T = {steps}, got {wrong[0]}")
+    return jnp.clip(jnp.asarray(lengths), 0, steps)
 
 
 def blank(tree: Any, valid: jax.Array | None) -> Any:

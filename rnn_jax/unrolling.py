@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rnn_jax import arrays, integers, masking, mesh, noise, parameters, static
+from rnn_jax import arrays, masking, mesh, noise, parameters, static
 from rnn_jax.cell import Cell, Params, State
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.layer import Layer, UnrollOptions
@@ -130,7 +129,7 @@ def checked(
         state = arrays.native(state, "unroll", "state")
         _check_same(f"unroll: state for {type(cell).__name__} and xs of batch shape {batch_shape}", state, initial)
     state = mesh.split_as(xs, state, _BATCH)
-    lengths = mesh.split_as(xs, _check_lengths(lengths, steps, batch_shape), _BATCH)
+    lengths = mesh.split_as(xs, masking.checked_lengths("unroll", lengths, steps, batch_shape, "xs"), _BATCH)
     resets = mesh.split_as(xs, _check_resets(resets, shape), slice(-1))
     valid = None if lengths is None else masking.before_end(lengths, steps)
     return Sequences(masking.blank(xs, valid), state, lengths, resets, valid, shape)
@@ -159,23 +158,6 @@ def _check_inputs(cell: Cell, xs: Any) -> tuple[int, ...]:
                 f"unroll: every leaf of xs must start with [T, *batch] = {shape[:-1]}, got shape {jnp.shape(leaf)}"
             )
     return shape[:-1]
-
-
-def _check_lengths(lengths: Any, steps: int, batch_shape: tuple[int, ...]) -> jax.Array | None:
-    """Checks lengths and returns them as an array within [0, T]."""
-    if lengths is None:
-        return None
-    lengths = integers.int32(lengths, "unroll: lengths")
-    if lengths.shape != batch_shape:
-        raise ValueError(
-            f"unroll: lengths must have the batch shape of xs, {list(batch_shape)}, got shape {list(lengths.shape)}"
-        )
-    if not isinstance(lengths, jax.core.Tracer):
-        known = np.asarray(lengths)
-        wrong = known[(known < 0) | (known > steps)]
-        if wrong.size:
-            raise ValueError(f"unroll: lengths must be from 0 to T = {steps}, got {wrong[0]}")
-    return jnp.clip(jnp.asarray(lengths), 0, steps)
 
 
 def _check_resets(resets: Any, shape: tuple[int, ...]) -> jax.Array | None:

@@ -146,6 +146,7 @@ MODELS = {
     ),
     "classifier": (models.Classifier(GRU(D, H), 2), lambda m, p: m.apply(p, XS)),
     "tagger": (models.Tagger(TOKENS, GRU(D, H), 2), lambda m, p: m.predict(p, IDS)),
+    "crf": (models.CRF(D), lambda m, p: m.decode(p, XS)),
     "ctc": (models.CTC(GRU(D, H), 2), lambda m, p: m.apply(p, XS)),
     "forecaster": (models.Forecaster(GRU(D, H), models.Gaussian()), lambda m, p: m.forecast(p, XS, 2, None)),
     "translator": (TRANSLATOR, lambda m, p: m.loss(p, IDS, LENGTHS, IDS, LENGTHS, KEY, 0.5)),

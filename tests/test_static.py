@@ -71,6 +71,7 @@ OBJECTS = {
     "language_model": models.LanguageModel(IDS, LSTM(5, 3)),
     "classifier": models.Classifier(rnn_jax.GRU(2, 3), 2, TOKENS, models.MeanPool(), 0.1),
     "tagger": models.Tagger(TOKENS, rnn_jax.Bidirectional(LSTM(2, 3)), 4),
+    "crf": models.CRF(4),
     "ctc": models.CTC(RNN, 4),
     "forecaster": models.Forecaster(LSTM(1, 3), models.Quantiles((0.1, 0.5, 0.9)), 2),
     "encoder_decoder": models.EncoderDecoder(TOKENS, LSTM(2, 4), models.Decoder(TOKENS, ATTENDING)),

@@ -10,7 +10,7 @@ import pytest
 
 from rnn_jax import GRU, LSTM, Bidirectional, Dropout, Stack
 from rnn_jax.data import Embedding, OneHot, Vocabulary
-from rnn_jax.models import Tagger, WordEncoder
+from rnn_jax.models import CRF, Tagger, WordEncoder
 
 T, B, C, TAGS = 5, 3, 4, 3
 LENGTHS = np.array([5, 2, 3])
@@ -20,6 +20,7 @@ WITH = Tagger(Embedding(8, 4), Bidirectional(LSTM(8, 3)), TAGS, ENCODER)
 STACKED = Tagger(
     Embedding(8, 4), Stack((Dropout(Bidirectional(GRU(8, 2)), 0.3), Dropout(GRU(4, 3), 0.3))), TAGS, ENCODER, 0.2
 )
+WITH_CRF = dataclasses.replace(BARE, crf=True)
 
 
 def batch(model, seed=0):
@@ -117,6 +118,27 @@ def test_loss_and_prediction_equal_numpys(model):
     np.testing.assert_array_equal(whole, np.argmax(model.apply(params, words, characters, key=None), axis=-1))
 
 
+def test_with_a_crf_loss_and_prediction_are_those_of_the_sentence_as_a_whole():
+    params, (words, _, tags) = init(WITH_CRF), batch(WITH_CRF)
+    assert all(np.all(leaf == 0) for leaf in params.crf)
+    np.testing.assert_array_equal(
+        init(BARE).network.readout["params"]["kernel"], params.network.readout["params"]["kernel"]
+    )
+    rng = np.random.default_rng(0)
+    params = params._replace(crf=jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), params.crf))
+    logits = WITH_CRF.apply(params, words, lengths=LENGTHS, key=None)
+    likelihoods = CRF(TAGS).log_likelihood(params.crf, logits, tags, LENGTHS)
+    loss, grads = jax.jit(jax.value_and_grad(lambda p: WITH_CRF.loss(p, words, tags, lengths=LENGTHS, key=None)))(
+        params
+    )
+    assert loss == pytest.approx(-float(np.sum(likelihoods)) / LENGTHS.sum(), rel=1e-5)
+    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(grads))
+    decoded = WITH_CRF.predict(params, words, lengths=LENGTHS)
+    np.testing.assert_array_equal(decoded, CRF(TAGS).decode(params.crf, logits, LENGTHS))
+    empty = jax.jit(jax.grad(lambda p: WITH_CRF.loss(p, words, tags, lengths=0 * LENGTHS, key=None)))(params)
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(empty))
+
+
 @every_model
 def test_padding_and_other_sentences_have_no_effect(model):
     params, (words, characters, tags) = init(model), batch(model)
@@ -196,6 +218,7 @@ def call(model, words=None, tags=None, characters=None, **more):
 
 
 INVALID = [
+    (lambda: dataclasses.replace(BARE, crf=1), TypeError, "Tagger: crf must be True or False, got 1"),
     (
         lambda: call(WITH, characters=np.ones((T, B + 1, C), int)),
         ValueError,

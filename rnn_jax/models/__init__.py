@@ -1,6 +1,6 @@
 """Models: the input-output shapes around a recurrent core.
 
-Many-to-many  `ReadoutModel`, `LanguageModel` (`generate`), `Tagger`, `Forecaster`, `CTC`
+Many-to-many  `ReadoutModel`, `LanguageModel` (`generate`), `Tagger` (`CRF`), `Forecaster`, `CTC`
 many-to-one   `Classifier` (`LastStep`, `MeanPool`, `MaxPool`), `VideoClassifier`, `QuestionAnswerer`
 sequences     `EncoderDecoder`, `Captioner`: a `Decoder`, `greedy` and `beam_search`, attention by `BahdanauCell` and
               `LuongCell`
@@ -13,6 +13,7 @@ from rnn_jax.models.attention import Additive, Attention, Dot, General, Memory
 from rnn_jax.models.beam import SearchResult, beam_search, greedy
 from rnn_jax.models.captioner import Captioner, CaptionerParams
 from rnn_jax.models.classifier import Classifier, ClassifierParams
+from rnn_jax.models.crf import CRF, CRFParams
 from rnn_jax.models.ctc import CTC, Labelling, best_path, edit_distance, has_path, label_error_rate
 from rnn_jax.models.decoder import Decoder, DecoderParams, DecoderStart
 from rnn_jax.models.encoded import Encoded, EncodedParams
@@ -32,6 +33,7 @@ from rnn_jax.models.video import VideoClassifier, VideoClassifierParams, VideoLo
 from rnn_jax.models.word_encoder import WordEncoder, WordEncoderParams
 
 __all__ = [
+    "CRF",
     "CTC",
     "Additive",
     "Answers",
@@ -40,6 +42,7 @@ __all__ = [
     "Attention",
     "BahdanauCell",
     "BahdanauState",
+    "CRFParams",
     "Captioner",
     "CaptionerParams",
     "Classifier",

@@ -12,20 +12,20 @@ from rnn_jax.data import Embedding, Vocabulary
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import embedding as embeddings
 from rnn_jax.models import labels
+from rnn_jax.models.crf import CRF, NO_TAG
 from rnn_jax.models.language import nats_per_token
 from rnn_jax.models.readout import ReadoutModel, ReadoutParams
 from rnn_jax.models.word_encoder import WordEncoder
 from rnn_jax.static import Static
 
-NO_TAG = -1  # predicted beyond a sentence's end
-
 
 class TaggerParams(NamedTuple):
-    """Parameters of the word embedding, of the word encoder, and of the recurrent layer and its readout."""
+    """Parameters of the word embedding, of the word encoder, of the recurrent layer and its readout, and of the CRF."""
 
     embedding: Any
     word_encoder: Any  # WordEncoderParams; None without a word encoder
     network: ReadoutParams
+    crf: Any = None  # CRFParams; None without a CRF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +36,10 @@ class Tagger(Static):
 
     E [size, n] is the table of words; a word that is not in the vocabulary has the row of UNKNOWN. In training (with a
     key) a word becomes UNKNOWN with probability `word_dropout`, so that this row is trained, and the use of characters
-    beside it. Wang et al. 2015 (arXiv:1510.06168) and Huang et al. 2015 (arXiv:1508.01991) on words; Ling et al. 2015
-    (arXiv:1508.02096), Plank et al. 2016 (arXiv:1604.05529) and Lample et al. 2016 (arXiv:1603.01360) with characters.
+    beside it. With `crf` the logits h_t V + c are those of a `CRF`, which also scores each tag after another, and
+    `predict` returns the most probable tags of the sentence as a whole. Wang et al. 2015 (arXiv:1510.06168) and Huang
+    et al. 2015 (arXiv:1508.01991) on words, the latter with a CRF; Ling et al. 2015 (arXiv:1508.02096), Plank et al.
+    2016 (arXiv:1604.05529) and, with a CRF, Lample et al. 2016 (arXiv:1603.01360) with characters.
 
     >>> import jax, jax.numpy as jnp
     >>> from rnn_jax import LSTM, Bidirectional
@@ -55,6 +57,7 @@ class Tagger(Static):
       tags: number of tags.
       word_encoder: encoder of the words' characters; None: the model reads words only.
       word_dropout: probability that a word becomes UNKNOWN in training.
+      crf: whether tags are predicted by a `CRF` in place of a softmax at each word.
 
     Raises:
       TypeError: if an argument has the wrong type.
@@ -66,6 +69,7 @@ class Tagger(Static):
     tags: int
     word_encoder: WordEncoder | None = None
     word_dropout: float = 0.0
+    crf: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.embedding, Embedding):
@@ -76,6 +80,8 @@ class Tagger(Static):
             raise TypeError(f"Tagger: cell must be a cell or layer, got {self.cell!r}")
         checks.integer_at_least(1, self.tags, "Tagger: tags")
         checks.rate(self.word_dropout, "Tagger: word_dropout")
+        if not isinstance(self.crf, bool):
+            raise TypeError(f"Tagger: crf must be True or False, got {self.crf!r}")
         if self.cell.input_size != self.features:
             raise ValueError(
                 f"Tagger: cell must read the {self.features} features of a word, got {type(self.cell).__name__} of "
@@ -93,6 +99,7 @@ class Tagger(Static):
             self.embedding.init(key_embedding),
             None if self.word_encoder is None else self.word_encoder.init(key_encoder),
             self._network.init(key_network),
+            CRF(self.tags).init(key) if self.crf else None,
         )
 
     def apply(
@@ -152,6 +159,8 @@ class Tagger(Static):
     ) -> jax.Array:
         """Returns -mean log p(tag), in nats per word, over the words of all sentences of the batch.
 
+        With a CRF, -log p of the tags of all sentences over the number of their words.
+
         Args:
           params: parameters from `init`.
           words: ids [T, *batch].
@@ -170,7 +179,11 @@ class Tagger(Static):
         if lengths is not None:
             valid = masking.before_end(lengths, len(logits))
         tags = labels.checked("Tagger: tags", tags, valid.shape, self.tags, like="words", valid=valid)
-        return nats_per_token(logits, jnp.where(valid, tags, 0), valid)
+        tags = jnp.where(valid, tags, 0)
+        if not self.crf:
+            return nats_per_token(logits, tags, valid)
+        log_likelihoods = CRF(self.tags).log_likelihood(params.crf, logits, tags, lengths)
+        return -jnp.sum(log_likelihoods) / jnp.maximum(jnp.sum(valid), 1)
 
     def predict(
         self,
@@ -183,6 +196,8 @@ class Tagger(Static):
     ) -> jax.Array:
         """Returns the most probable tags, int32 [T, *batch], -1 beyond a sentence's end; arguments as `apply`."""
         logits = self.apply(params, words, characters, lengths=lengths, engine=engine, key=None)
+        if self.crf:
+            return CRF(self.tags).decode(params.crf, logits, lengths)
         tags = jnp.argmax(logits, axis=-1).astype(jnp.int32)
         if lengths is None:
             return tags
