@@ -25,7 +25,7 @@ CATALOGUE = (
     Entry("char_lm", "How well does a network predict the next character of a text?", 1),
     Entry("sentiment", "Sentiment of a sentence: recurrent networks against counting words", 11),
     Entry("names", "Which language does a surname belong to, and can a network invent some?", 15),
-    Entry("tagging", "Parts of speech: what do neighbours contribute, what do characters?", 9),
+    Entry("tagging", "Parts of speech, named entities: what do neighbours contribute, what do characters?", 9),
     Entry("music", "How well does a network predict the next chord of a chorale?", 5),
     Entry("captioning", "Image captions: is attention needed, and what does it attend to?", 15),
     Entry("video", "What does a recurrence recognise in a clip that no single frame shows?", 28),

@@ -12,11 +12,12 @@ import pytest
 from experiments import tagging
 from experiments.baselines import most_frequent_tag
 from experiments.baselines.most_frequent_tag import MostFrequentTag
+from experiments.common import tag_scores
 from experiments.common.flags import UserError
-from experiments.tagging import corpus as corpora
 from experiments.tagging import measurement
-from experiments.tagging.corpus import NO_TAG, load
-from rnn_jax.data import Sentence, Vocabulary
+from experiments.tagging.corpus import load
+from rnn_jax.data import Sentence, Vocabulary, python_roles
+from rnn_jax.data.tag_corpus import UNKNOWN_TAG
 
 ROOT = Path(__file__).parents[1]
 SENTENCES = {
@@ -55,9 +56,9 @@ def with_(data, **fields):
 
 
 def test_the_corpus_knows_the_training_set_only(data):
-    corpus = load(data, None, 2, 2)
+    corpus = load(with_(data, min_count=2, buckets=2))
     # "both dogs run" is in the test set, "run" in the validation set; both are removed from the training set.
-    assert corpus.removed == {"training": 2, "validation": 0}
+    assert corpus.repeated == {"training": 2, "validation": 0}
     assert [len(corpus.sentences[name]) for name in ("training", "validation", "test")] == [4, 3, 2]
     assert corpus.words.tokens == ("the", "can", "dog", "run")
     assert corpus.tags == ("A", "D", "N", "V")
@@ -65,7 +66,7 @@ def test_the_corpus_knows_the_training_set_only(data):
     test = corpus.splits["test"]
     assert [len(examples.steps["words"]) for examples in test.buckets] == [3, 6]
     assert test.words == ["both", "dogs", "run", "the", "cats", "can", "jump", "very", "high"]
-    assert test.gold.tolist() == [1, 2, 3, 1, 2, 0, 3, NO_TAG, NO_TAG]
+    assert test.gold.tolist() == [1, 2, 3, 1, 2, 0, 3, UNKNOWN_TAG, UNKNOWN_TAG]
     (long,) = test.buckets[1:]
     unknown = Vocabulary.UNKNOWN
     assert np.asarray(long.steps["words"])[:, 0].tolist() == [
@@ -78,7 +79,11 @@ def test_the_corpus_knows_the_training_set_only(data):
     ]
     assert long.steps["characters"].shape == (6, 1, 16)
     assert long.whole.tolist() == [6]
-    assert [len(each) for each in load(data, 1, 1, 1).sentences.values()] == [1, 1, 1]
+    assert [len(each) for each in load(with_(data, sentences=1, min_count=1, buckets=1)).sentences.values()] == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_most_frequent_tag_of_seen_words_and_of_the_endings_of_unseen_ones():
@@ -98,10 +103,10 @@ def test_most_frequent_tag_of_seen_words_and_of_the_endings_of_unseen_ones():
 
 
 def test_scores_by_hand(data):
-    corpus = load(data, None, 1, 1)
+    corpus = load(with_(data, min_count=1, buckets=1))
     _, d, n, v = range(4)
     predicted = np.array([[d, n, v, d, n, n, v, v, v], [d, d, d, d, d, d, d, d, d]])
-    scores = measurement.scores(corpus, predicted)
+    scores = tag_scores.of_words(corpus, predicted)
     np.testing.assert_allclose(scores["accuracy"], [6 / 9, 2 / 9])
     # Unseen: both, dogs, cats, jump, very, high. Seen with several tags: run, can.
     np.testing.assert_allclose(scores["unseen_accuracy"], [4 / 6, 1 / 6])
@@ -198,19 +203,19 @@ def test_bad_flags_are_rejected_before_anything_is_written(fields, message, data
 def test_a_folder_without_a_split_or_with_all_sentences_in_the_test_set_is_rejected(data, tmp_path):
     (tmp_path / "x-train.conllu").write_text("1\ta\t_\tX" + "\t_" * 6, encoding="utf-8")
     with pytest.raises(UserError, match=r"must hold one file \*-dev\.conllu, got none"):
-        load(str(tmp_path), None, 1, 1)
+        load(with_(str(tmp_path)))
     for end in ("dev", "test"):
         (tmp_path / f"x-{end}.conllu").write_text("1\ta\t_\tX" + "\t_" * 6, encoding="utf-8")
     with pytest.raises(UserError, match="the training set has no sentence that is not in a later split"):
-        load(str(tmp_path), None, 1, 1)
+        load(with_(str(tmp_path)))
     (tmp_path / "y-train.conllu").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"must hold one file \*-train\.conllu, got x-train\.conllu, y-train\.conllu"):
-        load(str(tmp_path), None, 1, 1)
+        load(with_(str(tmp_path)))
 
 
 def roles(line, monkeypatch):
-    monkeypatch.setattr(corpora, "standard_library", lambda characters: line)
-    return [sentence for split in corpora.source_code().values() for sentence in split]
+    monkeypatch.setattr(python_roles, "standard_library", lambda characters: line)
+    return [sentence for split in python_roles.source_code().values() for sentence in split]
 
 
 def test_the_roles_of_tokens(monkeypatch):

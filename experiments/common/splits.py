@@ -1,14 +1,10 @@
-"""From read sequences to examples: the user's own splits, what a later split repeats, and padding to buckets."""
+"""Training, validation and test set: shares of one, files of the user's own, and what a later split repeats."""
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import jax.numpy as jnp
-import numpy as np
-
 from experiments.common.flags import UserError, setting, user_errors
-from rnn_jax.data import Buckets, Examples, pad
 from rnn_jax.data.text import SPLITS
 
 Example = TypeVar("Example")
@@ -21,7 +17,7 @@ class SplitFiles:
 
     A config gets them by a second base, `class Config(SplitFiles, FitConfig)`, and reads with
 
-        read = config.read_splits(read_tagged)  # what the reader returns by split; None: no flag is given, use --data
+        read = config.read_splits(read_tagged)  # what the reader returns, by split; None: no flag is given, read --data
 
     and reports with `repeats` what comes again in a later split.
     """
@@ -138,25 +134,3 @@ def repeats_note(repeated: Mapping[str, int], nouns: str) -> str:
         f"In a later split, too, and kept as the files have them: {repeated['training']} {nouns} of the training set, "
         f"{repeated['validation']} of the validation set."
     )
-
-
-def bucketed(sequences: Mapping[str, Sequence[Any]], lengths: tuple[int, ...]) -> tuple[list[Examples], np.ndarray]:
-    """Pads sequences to the lengths of buckets.
-
-    Args:
-      sequences: N sequences [n_i, ...] by name; those of one example have the same length under every name.
-      lengths: lengths of the buckets; if a sequence is longer, there is one more bucket, as long as the longest.
-
-    Returns:
-      The examples of each bucket that has any (`steps`: arrays [T, n, ...] by name; `whole`: lengths [n]), and the
-      indices [N] of the sequences in this order.
-    """
-    counts = [len(each) for each in next(iter(sequences.values()))]
-    buckets = Buckets(lengths if max(counts) <= lengths[-1] else (*lengths, max(counts)))
-    members = [chosen for chosen in buckets.members(counts) if len(chosen)]
-    examples = []
-    for chosen in members:
-        padded = {name: pad([each[index] for index in chosen]).values for name, each in sequences.items()}
-        whole = jnp.asarray([counts[index] for index in chosen], jnp.int32)
-        examples.append(Examples({name: jnp.asarray(values) for name, values in padded.items()}, whole))
-    return examples, np.concatenate(members)

@@ -12,7 +12,7 @@ from experiments.music import composed
 from experiments.music.measurement import Data, loss
 from rnn_jax import Cell, Dropout, RecurrentDropout
 from rnn_jax.applications.improviser import improvise
-from rnn_jax.data import bucket_lengths, read_piano_rolls
+from rnn_jax.data import bucket_lengths, bucketed, read_piano_rolls
 from rnn_jax.data.piano_roll import KEYS
 from rnn_jax.models import ReadoutModel
 
@@ -52,7 +52,7 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
     examples = {}
     for name, rolls in pieces.items():
         lengths = bucket_lengths([len(roll) for roll in rolls], config.buckets)
-        examples[name], _ = splits.bucketed({"roll": [np.asarray(r, jnp.result_type(float)) for r in rolls]}, lengths)
+        examples[name], _ = bucketed({"roll": [np.asarray(r, jnp.result_type(float)) for r in rolls]}, lengths)
     data = Data(source, pieces, removed, examples)
     trainers = {name: config.trainer(_model(config, name, data), examples["training"]) for name in config.cells}
     return data, [Network(name, trainer) for name, trainer in trainers.items()]

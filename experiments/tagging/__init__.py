@@ -1,9 +1,11 @@
-"""Parts of speech: what do a word's neighbours contribute, and what do its characters?
+"""Parts of speech and named entities: what do a word's neighbours contribute, and what do its characters?
 
 A tag for every word (aligned many-to-many): a bidirectional LSTM over words, one over words and their characters, and a
-forward one over the same. Baseline: each word's most frequent tag, and for unseen words that of their ending.
+forward one over the same; with `--taggers=crf`, one whose tags a CRF predicts as a whole. Baselines: each word's most
+frequent tag, for unseen words that of their ending; of entities, the dictionary of those in the training set.
 
     python -m experiments.tagging --data=FOLDER      # CoNLL-U files of a treebank of Universal Dependencies
+    python -m experiments.tagging --train=FILE --validation=FILE --test=FILE --taggers=characters,crf   # entities
     python -m experiments.tagging                    # lines of Python, tagged with each token's role
     python -m experiments.tagging --quick            # a small version, under a minute
 
@@ -20,18 +22,25 @@ from experiments.common.runner import run_jobs
 from experiments.common.settings import Settings, with_precision
 from experiments.tagging import measurement, summary
 from experiments.tagging.config import QUICK, Config, plan
+from experiments.tagging.scoring import ENTITIES, WORDS
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
 
 @with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, accuracy.png, tags.png and summary.html."""
+    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
+
+    The figures are tags.png and accuracy.png, of entities f1.png.
+    """
     corpus, networks = plan(config)
+    scoring = ENTITIES if corpus.source.entities else WORDS
     folder = RunFolder(config, workdir, settings)
-    baselines = measurement.baselines(corpus)
-    records = functools.partial(summary.records, corpus)
-    jobs = [measurement.job(corpus, config, network, records) for network in networks]
+    for line in [*corpus.source.lines, corpus.note]:
+        folder.print(line)
+    baselines = scoring.baselines(corpus)
+    records = functools.partial(summary.records, corpus, scoring)
+    jobs = [measurement.job(corpus, scoring, config, network, records) for network in networks]
     outcomes = run_jobs(folder, jobs, [record for baseline in baselines for record in records(baseline)])
-    folder.arrays(fitting.training_arrays(outcomes, "accuracy", lambda errors: 1 - errors))
-    folder.show(summary.summarize(corpus, baselines, outcomes))
+    folder.arrays(fitting.training_arrays(outcomes, scoring.metric, lambda errors: 1 - errors))
+    folder.show(summary.summarize(corpus, scoring, baselines, outcomes))

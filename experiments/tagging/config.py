@@ -2,26 +2,35 @@
 
 import dataclasses
 
-from experiments.common import flags, networks
+from experiments.common import flags, networks, tag_scores
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
-from experiments.tagging.corpus import CHARACTERS, Corpus, load
+from experiments.common.splits import SplitFiles
+from experiments.tagging.corpus import Corpus, load
 from experiments.tagging.measurement import loss
 from rnn_jax import Bidirectional, Cell, Dropout
 from rnn_jax.data import Embedding
+from rnn_jax.data.tag_corpus import CHARACTERS
 from rnn_jax.models import Tagger, WordEncoder
 
-LABELS = {"words": "words", "characters": "words + characters", "forward": "words + characters, forward"}
+LABELS = {
+    "words": "words",
+    "characters": "words + characters",
+    "forward": "words + characters, forward",
+    "crf": "words + characters, CRF",
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(FitConfig):
+class Config(SplitFiles, FitConfig):
     """Config of a run; every field is a flag."""
 
     data: str | None = setting(
         None, "Folder with one file each of *-train.conllu, *-dev.conllu, *-test.conllu; by default lines of Python."
     )
-    taggers: tuple[str, ...] = setting(tuple(LABELS), f"Comma list of {', '.join(LABELS)}.", choices=tuple(LABELS))
+    taggers: tuple[str, ...] = setting(
+        ("words", "characters", "forward"), f"Comma list of {', '.join(LABELS)}.", choices=tuple(LABELS)
+    )
     cell: str = setting("lstm", networks.CELL_HELP)
     word_features: int = setting(100, "Features of a word's embedding.")
     character_features: int = setting(24, "Features of a character's embedding.")
@@ -58,7 +67,9 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    corpus = load(config.data, config.sentences, config.min_count, config.buckets)
+    corpus = load(config)
+    if corpus.source.entities:
+        tag_scores.check_seqeval()
     buckets = corpus.splits["training"].buckets
     trainers = {name: config.trainer(_model(config, name, corpus), buckets) for name in config.taggers}
     return corpus, [Network(name, trainer, LABELS[name]) for name, trainer in trainers.items()]
@@ -79,6 +90,6 @@ def _model(config: Config, name: str, corpus: Corpus) -> Tagger:
     units = config.hidden_size * (2 if name == "forward" else 1)
     longest = max(len(examples.steps["words"]) for examples in corpus.splits["training"].buckets)
     cell = networks.make_stack(config.cell, features, units, longest, config.layers, wrap)
-    model = Tagger(words, cell, len(corpus.tags), encoder, config.word_dropout)
+    model = Tagger(words, cell, len(corpus.tags), encoder, config.word_dropout, crf=name == "crf")
     networks.probe_loss(f"--cell={config.cell}", model, loss, corpus.splits["training"].buckets)
     return model

@@ -1,123 +1,72 @@
-"""Tagged sentences as arrays: splits, vocabularies of the training set, buckets."""
+"""Tagged sentences of files, of a treebank's folder, or of Python's source: what was read, and how."""
 
-import contextlib
 import dataclasses
-import io
-import keyword
-import tokenize
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any
 
 from experiments.common import splits
-from experiments.common.flags import user_errors
-from rnn_jax.data import Examples, Sentence, Vocabulary, bucket_lengths, read_treebank, spell, standard_library
+from experiments.common.flags import UserError, user_errors
+from rnn_jax.data import Sentence, TagCorpus, read_tagged, read_treebank, source_code
 
-FILES = {"training": "train", "validation": "dev", "test": "test"}  # end of each split's file name
-SOURCE_CHARACTERS = 3_000_000  # characters of the standard library that are read
-SHORTEST, LONGEST = 3, 30  # tokens of a line
-SKIPPED = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-CHARACTERS = 16  # characters of a word that are read; 1 in 100 English words is longer
-NO_TAG = -2  # id of tags that are not in the training set: no tagger predicts it
-
-
-class Split(NamedTuple):
-    """Sentences, bucket after bucket; `words` and `gold` hold all their words and tags in this order."""
-
-    buckets: list[Examples]  # steps: ids of words, tags [T, N] and characters [T, N, C]; whole: lengths [N]
-    words: list[str]
-    gold: np.ndarray  # ids [words]
+SOURCE = "Lines of Python's standard library"
+TREEBANK = (
+    "CoNLL-U, UTF-8: form in column 2, universal part of speech in column 4; split by file name (train, dev, test)"
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Corpus:
+class Source:
+    """What was read, and how."""
+
+    name: str
+    lines: list[str]  # which format, encoding, columns and split were read
+    entities: bool = False  # tags are O, B-TYPE, I-TYPE; else each word has one of its own
+    given: bool = False  # the user gave the split: sentences that come again are kept
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Corpus(TagCorpus):
     """Data of a run."""
 
-    source: str
-    sentences: dict[str, list[Sentence]]  # by split
-    removed: dict[str, int]  # sentences removed because a later split repeats them, by split
-    words: Vocabulary
-    characters: Vocabulary
-    tags: tuple[str, ...]
-    splits: dict[str, Split]
+    source: Source
+    repeated: dict[str, int]  # sentences that a later split has, too, by split
+
+    @property
+    def note(self) -> str:
+        """Sentence about what is in several splits."""
+        return (splits.repeats_note if self.source.given else splits.removed_note)(self.repeated, "sentences")
 
 
-def load(data: str | None, sentences: int | None, min_count: int, buckets: int) -> Corpus:
-    """Returns the corpus of a folder with CoNLL-U files, or the default one; arguments are those of `Config`.
+def load(config: Any) -> Corpus:
+    """Returns the corpus of a config's files or folder, or the default one.
 
     Raises:
-      UserError: if a file is missing or malformed, or no word occurs `min_count` times.
+      UserError: if a file is missing or malformed, no word occurs `min_count` times, or a split has no entity.
     """
-    source = "Lines of Python's standard library" if data is None else data
+    source, read = _read(config)
+    if source.given:
+        kept, repeated = read, splits.repeats(read, lambda sentence: sentence.words)
+    else:
+        kept, repeated = splits.without_repeats(read, lambda sentence: sentence.words, "sentence")
+    kept = {name: each[: config.sentences] for name, each in kept.items()}
+    for name, each in kept.items():
+        if source.entities and not any(tag != "O" for sentence in each for tag in sentence.tags):
+            raise UserError(f"{source.name}: the {name} set must hold at least one entity, got only tags O")
+    with user_errors(f"--min_count={config.min_count}"):
+        return Corpus.of(kept, config.min_count, config.buckets, source=source, repeated=repeated)
+
+
+def _read(config: Any) -> tuple[Source, dict[str, list[Sentence]]]:
+    """Returns the sentences of each split."""
+    files = config.read_splits(read_tagged)
+    if files is not None:
+        paths = dict(zip(files, (config.train, config.validation, config.test), strict=True))
+        lines = [f"{name} set: {paths[name]}: {f.form}; {len(f.sentences):,} sentences" for name, f in files.items()]
+        if len({file.entities for file in files.values()}) > 1:
+            raise UserError(f"--train, --validation and --test must be of one format, got {'; '.join(lines)}")
+        source = Source(config.train, lines, files["training"].entities, given=True)
+        return source, {name: file.sentences for name, file in files.items()}
+    if config.data is None:
+        return Source(SOURCE, [f"{SOURCE}: 80, 10 and 10 % are training, validation and test set"]), source_code()
     with user_errors("--data"):
-        read = source_code() if data is None else read_treebank(data)
-    kept, removed = splits.without_repeats(read, lambda sentence: sentence.words, "sentence")
-    kept = {name: each[:sentences] for name, each in kept.items()}
-    training = kept["training"]
-    with user_errors(f"--min_count={min_count}"):
-        words = Vocabulary.of((s.words for s in training), min_count)
-    characters = Vocabulary.of(word for s in training for word in s.words)
-    tags = tuple(sorted({tag for s in training for tag in s.tags}))
-    lengths = bucket_lengths([len(s.words) for s in training], buckets)
-    encoded = {name: _encode(each, lengths, words, characters, tags) for name, each in kept.items()}
-    return Corpus(source, kept, removed, words, characters, tags, encoded)
-
-
-def _encode(
-    sentences: list[Sentence], lengths: tuple[int, ...], words: Vocabulary, characters: Vocabulary, tags: Sequence[str]
-) -> Split:
-    tag_ids = {tag: index for index, tag in enumerate(tags)}
-    gold = [np.array([tag_ids.get(tag, NO_TAG) for tag in s.tags], np.int32) for s in sentences]
-    spellings = [spell(s.words, characters, CHARACTERS) for s in sentences]
-    ids = {"words": [words.encode(s.words) for s in sentences], "characters": spellings, "tags": gold}
-    buckets, order = splits.bucketed(ids, lengths)
-    ordered = [word for index in order for word in sentences[index].words]
-    return Split(buckets, ordered, np.concatenate([gold[index] for index in order]))
-
-
-def source_code() -> dict[str, list[Sentence]]:
-    """Returns distinct lines of Python's standard library, each token tagged with its role; 10 % each are held out.
-
-    A name does not show its role: `key` is an ARGUMENT before `=` in parentheses, ASSIGNED before one outside them, an
-    ATTRIBUTE after a dot, CALLED before a parenthesis, and READ otherwise: it depends on the tokens before and after.
-    """
-    lines = [Sentence(tuple(t.string for t in line), tuple(_roles(line))) for line in _lines()]
-    lines = list(dict.fromkeys(s for s in lines if SHORTEST <= len(s.words) <= LONGEST))
-    first, second = round(0.8 * len(lines)), round(0.9 * len(lines))
-    return {"training": lines[:first], "validation": lines[first:second], "test": lines[second:]}
-
-
-def _lines() -> Iterator[list[tokenize.TokenInfo]]:
-    line: list[tokenize.TokenInfo] = []
-    with contextlib.suppress(tokenize.TokenError, SyntaxError):  # the text ends inside a statement
-        for token in tokenize.generate_tokens(io.StringIO(standard_library(SOURCE_CHARACTERS)).readline):
-            if token.type == tokenize.NEWLINE:
-                yield line
-                line = []
-            elif token.type not in SKIPPED and token.string.strip():
-                line.append(token)
-
-
-def _roles(line: list[tokenize.TokenInfo]) -> Iterator[str]:
-    strings = [token.string for token in line]
-    depth, imports = 0, strings[:1] in (["import"], ["from"])
-    for token, before, after in zip(line, ["", *strings], [*strings[1:], ""], strict=False):
-        if token.type == tokenize.OP:
-            depth += (token.string in "([{") - (token.string in ")]}")
-        yield _role(token, before, after, depth > 0, imports)
-
-
-def _role(token: tokenize.TokenInfo, before: str, after: str, inside: bool, imports: bool) -> str:
-    if token.type != tokenize.NAME:
-        kind = tokenize.tok_name[token.type]
-        return "STRING" if "STRING" in kind else kind  # Python 3.12 has several kinds for an f-string
-    rules = (
-        (keyword.iskeyword(token.string), "KEYWORD"),
-        (imports, "IMPORTED"),
-        (before in ("def", "class"), "DEFINED"),
-        (before == ".", "METHOD" if after == "(" else "ATTRIBUTE"),
-        (after == "(", "CALLED"),
-        (after == "=", "ARGUMENT" if inside else "ASSIGNED"),
-    )
-    return next((role for holds, role in rules if holds), "READ")
+        read = read_treebank(config.data)
+    return Source(config.data, [f"{config.data}: {TREEBANK}"]), read

@@ -2,8 +2,9 @@
 
 from rnn_jax.data.audio import LogMel, SpokenDigit, read_spoken_digits, read_wav, spec_augment
 from rnn_jax.data.babi import StoryQuestion, read_babi, read_babi_task
-from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths
+from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths, bucketed
 from rnn_jax.data.calendar_dates import written_dates
+from rnn_jax.data.conll import Entity, TaggedFile, entities, read_tagged
 from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
 from rnn_jax.data.csv_series import read_labelled_series
 from rnn_jax.data.delay_equation import mackey_glass
@@ -27,12 +28,14 @@ from rnn_jax.data.pairs import (
 )
 from rnn_jax.data.piano_roll import read_piano_rolls
 from rnn_jax.data.pixels import read_pixels
+from rnn_jax.data.python_roles import source_code
 from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
 from rnn_jax.data.spelling import spell
 from rnn_jax.data.story_corpus import StoryCorpus, StorySplit, story_words
 from rnn_jax.data.story_world import babi_stories
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
 from rnn_jax.data.stream import Segment, Streams
+from rnn_jax.data.tag_corpus import TagCorpus, TagSplit
 from rnn_jax.data.text import Corpus, read_text, split, standard_library
 from rnn_jax.data.transforms import Level, Log, Root, Scale, Transform
 from rnn_jax.data.vocabulary import Vocabulary
@@ -43,6 +46,7 @@ __all__ = [
     "Corpus",
     "Embedding",
     "Encoder",
+    "Entity",
     "Examples",
     "Labelled",
     "LabelledSeries",
@@ -66,12 +70,17 @@ __all__ = [
     "StoryQuestion",
     "StorySplit",
     "Streams",
+    "TagCorpus",
+    "TagSplit",
+    "TaggedFile",
     "Transform",
     "Vocabulary",
     "babi_stories",
     "best_possible",
     "bucket_lengths",
+    "bucketed",
     "distinct",
+    "entities",
     "folded_words",
     "heartbeats",
     "mackey_glass",
@@ -86,10 +95,12 @@ __all__ = [
     "read_pixels",
     "read_series",
     "read_spoken_digits",
+    "read_tagged",
     "read_text",
     "read_treebank",
     "read_wav",
     "sentence",
+    "source_code",
     "spec_augment",
     "spell",
     "split",

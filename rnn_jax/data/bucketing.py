@@ -1,13 +1,15 @@
 """Sequences of different lengths in batches of a few static shapes, so that `jax.jit` compiles only a few programs."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import checks, integers
 from rnn_jax.data import padding
+from rnn_jax.data.examples import Examples
 from rnn_jax.static import Static
 
 
@@ -179,6 +181,34 @@ def bucket_lengths(lengths: Any, count: int) -> tuple[int, ...]:
         chosen.insert(0, int(distinct[j - 1]))
         j = int(cut[k, j])
     return tuple(chosen)
+
+
+def bucketed(sequences: Mapping[str, Sequence[Any]], lengths: tuple[int, ...]) -> tuple[list[Examples], np.ndarray]:
+    """Pads sequences to the lengths of buckets.
+
+    >>> import numpy as np
+    >>> from rnn_jax import data
+    >>> examples, order = data.bucketed({"ids": [np.arange(3), np.arange(1), np.arange(2)]}, lengths=(1, 3))
+    >>> [example.steps["ids"].shape for example in examples], order.tolist()  # [T, n]
+    ([(1, 1), (3, 2)], [1, 0, 2])
+
+    Args:
+      sequences: N sequences [n_i, ...] by name; those of one example have the same length under every name.
+      lengths: lengths of the buckets; if a sequence is longer, there is one more bucket, as long as the longest.
+
+    Returns:
+      The examples of each bucket that has any (`steps`: arrays [T, n, ...] by name; `whole`: lengths [n]), and the
+      indices [N] of the sequences in this order.
+    """
+    counts = [len(each) for each in next(iter(sequences.values()))]
+    buckets = Buckets(lengths if max(counts) <= lengths[-1] else (*lengths, max(counts)))
+    members = [chosen for chosen in buckets.members(counts) if len(chosen)]
+    examples = []
+    for chosen in members:
+        padded = {name: padding.pad([each[index] for index in chosen]).values for name, each in sequences.items()}
+        whole = jnp.asarray([counts[index] for index in chosen], jnp.int32)
+        examples.append(Examples({name: jnp.asarray(values) for name, values in padded.items()}, whole))
+    return examples, np.concatenate(members)
 
 
 def _lengths(arrays: list[np.ndarray]) -> np.ndarray:
