@@ -41,7 +41,8 @@ def compiled(kind, devices, cell, engine, flags=False, reverse=False):
     shardings = tuple(NamedSharding(devices, spec) for spec in specs)
     placed = tuple(map(jax.device_put, given, shardings))
     if kind == "explicit":
-        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(*placed).compile(), placed
+        with jax.set_mesh(devices):  # in JAX 0.12 `zeros_like` of an array split by its type is whole without it
+            return jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(*placed).compile(), placed
     total = loss
     if kind == "manual":
         total = jax.shard_map(lambda *a: jax.lax.psum(loss(*a), "rows"), mesh=devices, in_specs=specs, out_specs=P())
