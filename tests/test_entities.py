@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,8 +15,10 @@ from experiments import tagging
 from experiments.baselines.seen_entities import SeenEntities
 from experiments.common import tag_scores
 from experiments.common.flags import UserError
-from experiments.tagging import scoring
+from experiments.common.settings import ModelSettings
+from experiments.tagging import measurement, scoring
 from experiments.tagging.corpus import load
+from rnn_jax import models
 from rnn_jax.data import Sentence, TagCorpus, entities
 
 ROOT = Path(__file__).parents[1]
@@ -148,7 +151,7 @@ def test_a_tag_outside_without_a_word_outside_in_training():
 def finished(files, tmp_path_factory):
     pytest.importorskip("seqeval")
     folder = tmp_path_factory.mktemp("run")
-    tagging.run(config(files, taggers=("characters", "crf")), str(folder))
+    tagging.run(config(files, taggers=("characters", "crf")), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
 
 
@@ -165,6 +168,20 @@ def test_a_run_on_entities_records_f1_and_draws_it(finished, capsys):
         if record["run"] == "crf":
             assert record["definition"]["crf"] is True
             assert record["validation/f1"] == pytest.approx(curve[record["seed"]].max())
+
+
+@pytest.mark.extended
+def test_the_saved_crf_predicts_the_tags_of_the_run(finished, files):
+    folder, records = finished
+    loaded = models.load(folder / "models" / "crf")
+    record = next(r for r in records if (r["run"], r["seed"]) == ("crf", loaded.notes["seed"]))
+    corpus, _ = tagging.plan(config(files))
+    params, split = jax.tree.map(lambda leaf: leaf[None], loaded.params), corpus.splits["test"]
+    predicted = measurement.predictions(loaded.model, params, split)
+    scores = scoring.ENTITIES.test(corpus, predicted)
+    assert [float(scores[name][0]) for name in ("f1", "recall")] == [record["test/f1"], record["test/recall"]]
+    tags = loaded.predict([" ".join(sentence.words) for sentence in split.sentences])
+    assert [tag for each in tags for tag in each] == [corpus.tags[index] for index in predicted[0]]
 
 
 @pytest.mark.extended

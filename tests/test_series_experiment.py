@@ -13,7 +13,9 @@ import pytest
 from experiments import doctor, series
 from experiments.baselines import nearest_series, series_features
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.series import sets
+from rnn_jax import models
 from rnn_jax.data import LabelledSeries, heartbeats, read_labelled_series
 from rnn_jax.data.electrocardiogram import KINDS
 
@@ -220,9 +222,27 @@ def test_the_japanese_vowels_have_their_official_split():
     assert np.mean(nearest.predict(read[1].values) == read[1].labels) == pytest.approx(0.949, abs=1e-3)
 
 
+def _compare_saved_model(data, folder, records):
+    """Checks that the saved model is the trained one, and classifies series from .ts and CSV files."""
+    loaded = models.load(folder / "models" / "gru")
+    (record,) = (r for r in records if (r["run"], r["seed"]) == ("gru", loaded.notes["seed"]))
+    read = loaded.definition.read(data["test"])
+    labels = [label for label, _ in loaded.predict(read)]
+    assert np.mean([label == name for label, name in zip(labels, read.names, strict=True)]) == record["test/accuracy"]
+    path = folder / "one.csv"
+    path.write_text("\n".join(f"{a},{b}" for a, b in read.values[0]), encoding="utf-8")
+    (one,) = loaded.predict(loaded.definition.read(path))
+    (first, *_) = loaded.predict(read.take([0]))
+    assert one == first == loaded.predict([read.values[0]])[0]
+    assert loaded.definition.lines(loaded.definition.read(path), [one]) == [f"{one.label}\t{one[1]:.3f}\t{path}"]
+    path.write_text("x,y\n1,2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="must have the channels 1, 2, got x, y"):
+        loaded.predict(loaded.definition.read(path))
+
+
 @pytest.mark.extended
 def test_a_tiny_run_writes_its_records_and_files(data, tmp_path, capsys):
-    series.run(with_(data), str(tmp_path))
+    series.run(with_(data), str(tmp_path), ModelSettings(save_model=True))
     records = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     baselines = ["most frequent class", "logistic regression", "nearest series, DTW"]
     assert [(r["run"], r["seed"]) for r in records] == [*((name, 0) for name in baselines), ("gru", 0), ("gru", 1)]
@@ -235,6 +255,7 @@ def test_a_tiny_run_writes_its_records_and_files(data, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "2 channels (1, 2), 3 to 7 steps; 0 values interpolated" in " ".join(printed.split())
     assert max(len(line) for line in printed.splitlines()) <= 100
+    _compare_saved_model(data, tmp_path, records)
     doctor.run(doctor.Config(), str(tmp_path))
     diagnosed = json.loads((tmp_path / "doctor.json").read_text(encoding="utf-8"))
     assert diagnosed["no_training_evidence"] == baselines

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,8 +15,10 @@ from experiments.baselines import most_frequent_tag
 from experiments.baselines.most_frequent_tag import MostFrequentTag
 from experiments.common import tag_scores
 from experiments.common.flags import UserError
+from experiments.common.settings import ModelSettings
 from experiments.tagging import measurement
 from experiments.tagging.corpus import load
+from rnn_jax import models
 from rnn_jax.data import Sentence, Vocabulary, python_roles
 from rnn_jax.data.tag_corpus import UNKNOWN_TAG
 
@@ -145,8 +148,27 @@ def test_networks_differ_in_their_inputs_only(data):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    tagging.run(with_(data, buckets=1), str(folder))
+    tagging.run(with_(data, buckets=1), str(folder), ModelSettings(save_model=True))
     return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", ["words", "characters"])
+def test_the_saved_model_is_the_trained_one(name, finished, data):
+    folder, records = finished
+    loaded = models.load(folder / "models" / name)
+    record = next(r for r in records if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
+    corpus, _ = tagging.plan(with_(data, buckets=1))
+    split = corpus.splits["test"]
+    params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
+    (predicted,) = measurement.predictions(loaded.model, params, split)
+    assert float(np.mean(predicted == split.gold)) == record["test/accuracy"]
+    texts = [" ".join(sentence.words) for sentence in split.sentences]
+    tags = loaded.predict(texts)
+    assert [tag for each in tags for tag in each] == [corpus.tags[index] for index in predicted]
+    lines = loaded.definition.lines(texts, tags)
+    assert lines[0] == f"{split.words[0]}\t{tags[0][0]}"
+    assert lines.count("") == len(texts)
 
 
 @pytest.mark.extended

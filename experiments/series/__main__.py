@@ -2,5 +2,6 @@
 
 from experiments import series
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(series)
+command_line.main(series, ModelSettings)

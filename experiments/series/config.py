@@ -12,6 +12,7 @@ from experiments.common.fitting import Network
 from experiments.common.flags import setting, user_errors
 from experiments.common.splits import SplitFiles, shares
 from experiments.series.sets import Data, divide, prepare, with_validation
+from rnn_jax.applications import SeriesClassifier
 from rnn_jax.data import Examples, LabelledSeries, heartbeats, read_labelled_series
 from rnn_jax.data.number_table import DECIMALS, DELIMITERS
 from rnn_jax.models import Classifier
@@ -78,8 +79,14 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
     flags.check(config)
     flags.numbers(config, "bands")
     data = _load(config)
-    pooling = POOLINGS[config.pooling]
-    return data, make_networks(config, data, len(data.channels), loss, pooling, config.dropout)
+    shape = len(data.channels), loss, POOLINGS[config.pooling], config.dropout
+
+    def application(model: Classifier) -> SeriesClassifier:
+        mean, deviation = tuple(map(float, data.mean)), tuple(map(float, data.deviation))
+        layout = (config.fill, config.delimiter, config.decimal)
+        return SeriesClassifier(model, data.classes, data.channels, mean, deviation, *layout)
+
+    return data, make_networks(config, data, *shape, application=application)
 
 
 def _load(config: Config) -> Data:

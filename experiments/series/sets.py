@@ -34,6 +34,8 @@ class Data:
     source: str  # description
     splits: dict[str, Split]
     repeated: dict[str, int]  # series that a later split has, too, by split
+    mean: np.ndarray  # of each channel in the training set, before it was standardised
+    deviation: np.ndarray
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -134,7 +136,7 @@ def prepare(source: str, read: Mapping[str, LabelledSeries], buckets: int) -> Da
         values = [((one - mean) / deviation).astype(np.float32) for one in each.values]
         labelled = LabelledSeries.of(values, each.names, each.channels, each.places, each.filled, names)
         made[name] = _in_buckets(labelled, buckets)
-    return Data(source, made, repeated)
+    return Data(source, made, repeated, mean, deviation)
 
 
 def _check(series: LabelledSeries, names: list[str], training: LabelledSeries) -> None:

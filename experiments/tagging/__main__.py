@@ -2,5 +2,6 @@
 
 from experiments import tagging
 from experiments.common import command_line
+from experiments.common.settings import ModelSettings
 
-command_line.main(tagging)
+command_line.main(tagging, ModelSettings)

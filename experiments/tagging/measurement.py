@@ -1,5 +1,6 @@
 """Training of a tagger, and its predictions."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,9 @@ from experiments.common.runner import Job
 from experiments.tagging.corpus import Corpus
 from experiments.tagging.scoring import Outcome, Scoring
 from rnn_jax import training
+from rnn_jax.applications import SentenceTagger
 from rnn_jax.data import Examples, TagSplit
+from rnn_jax.data.tag_corpus import CHARACTERS
 from rnn_jax.models import Tagger
 
 EVALUATED = 64  # sentences at a time
@@ -25,8 +28,9 @@ def job(
 ) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and tags the test set."""
     predict = functools.partial(predictions, network.trainer.model)
+    tagger = SentenceTagger(network.trainer.model, corpus.words, corpus.characters, corpus.tags, CHARACTERS)
     return fitting.fit_job(
-        network,
+        dataclasses.replace(network, application=tagger),
         config,
         loss,
         corpus.splits["training"].buckets,

@@ -5,14 +5,16 @@
 
 from rnn_jax.applications.anomaly_detector import Anomalies, AnomalyDetector
 from rnn_jax.applications.application import Application, TextApplication
+from rnn_jax.applications.classified import Classified
 from rnn_jax.applications.clip_classifier import ClipClasses, ClipClassifier
 from rnn_jax.applications.image_captioner import ImageCaptioner
 from rnn_jax.applications.improviser import Improviser
 from rnn_jax.applications.sentence_tagger import SentenceTagger
+from rnn_jax.applications.series_classifier import SeriesClassifier
 from rnn_jax.applications.series_forecaster import Forecasts, SeriesForecaster
 from rnn_jax.applications.speech_recognizer import SpeechRecognizer
 from rnn_jax.applications.story_answerer import StoryAnswerer
-from rnn_jax.applications.text_classifier import Classified, TextClassifier
+from rnn_jax.applications.text_classifier import TextClassifier
 from rnn_jax.applications.text_generator import TextGenerator
 from rnn_jax.applications.translator import Translator
 
@@ -27,6 +29,7 @@ __all__ = [
     "ImageCaptioner",
     "Improviser",
     "SentenceTagger",
+    "SeriesClassifier",
     "SeriesForecaster",
     "SpeechRecognizer",
     "StoryAnswerer",

@@ -63,7 +63,7 @@ def read_labelled_series(
         raise ValueError(f"{path}: must be a file .ts, a folder of CSV files, or a .csv that lists some, got {got}")
     values, filled, channels = list[np.ndarray](), list[int](), tuple[str, ...]()
     for file, _ in named:
-        names, array, count = _series(file, longest_gap, delimiter, decimal)
+        names, array, count = read_channels(file, longest_gap, delimiter, decimal)
         if values and names != channels:
             raise ValueError(
                 f"{file}: must have the columns {', '.join(channels):.99} as {named[0][0]}, got {', '.join(names):.99}"
@@ -101,10 +101,13 @@ def _listed(path: Path) -> list[tuple[Path, str]]:
     return list(named.items())
 
 
-def _series(
+def read_channels(
     path: Path, longest_gap: int, delimiter: str | None, decimal: str | None
 ) -> tuple[tuple[str, ...], np.ndarray, int]:
-    """Returns the names of a file's channels, its values [T, channels] and the number of interpolated ones."""
+    """Returns the names of a CSV file's channels, its values [T, channels] and the number of interpolated ones.
+
+    Arguments and errors as `read_labelled_series`.
+    """
     table = read_table(path, None, delimiter, decimal)
     indices = [i for i, name in enumerate(table.names) if name.casefold() not in TIMES]
     names = tuple(table.names[i] for i in indices)
