@@ -1,6 +1,7 @@
 """Trained models as folders: definitions as JSON, what is written, what is refused at load and by the flags."""
 
 import dataclasses
+import inspect
 import json
 import re
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import char_lm, sentiment
-from experiments.common import networks, saved_models
+from experiments.common import networks, saved_models, user_code
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from rnn_jax import (
@@ -271,6 +272,26 @@ def test_the_flags_print_an_answer_a_line(classifier, folder, tmp_path, capsys):
     assert [line.split("\t")[2] for line in lines] == ["a good film", "bad"]
     saved_models.apply(sentiment, sentiment.Config(seed=5), ModelSettings(load=str(folder), predict_text="bad"))
     assert capsys.readouterr().out.splitlines() == [lines[1]]
+
+
+def test_changed_code_of_a_cell_is_told(classifier, tmp_path, monkeypatch, capsys):
+    module = tmp_path / "leaky_module.py"
+    lines = inspect.getsource(Leaky).replace("0.9 * h", "{} * h").replace("{self", "{{self")
+    head = "import jax, jax.numpy as jnp, numpy as np\nfrom rnn_jax import Cell\n\n\n"
+    module.write_text(head + lines.format(0.9), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    cell = networks.make_cell("leaky_module:Leaky", 4, 3, 5)
+    model = dataclasses.replace(classifier.model, cell=cell)
+    config = {**classifier.notes["config"], "cells": ["leaky_module:Leaky"]}
+    notes = {"config": {**config, **user_code.digests(config)}}
+    application = dataclasses.replace(classifier.definition, model=model)
+    models.save(tmp_path / "leaky", models.Trained(application, model.init(jax.random.key(0)), notes))
+    settings = ModelSettings(load=str(tmp_path / "leaky"), predict_text="bad")
+    saved_models.apply(sentiment, sentiment.Config(), settings)
+    assert capsys.readouterr().err == ""
+    module.write_text(head + lines.format(0.8), encoding="utf-8")
+    saved_models.apply(sentiment, sentiment.Config(), settings)
+    assert "leaky: code of leaky_module has changed since the training" in capsys.readouterr().err
 
 
 BAD = [

@@ -134,9 +134,9 @@ class RunFolder:
         return isinstance(self._settings, ModelSettings) and self._settings.save_model
 
     def model(self, name: str, trained: models.Trained) -> None:
-        """Writes a trained network, with the run's config among its notes."""
+        """Writes a trained network, with the run's config and digests of user-defined code among its notes."""
         path = Path("models", user_code.file_name(name))
-        notes = {"network": name, **trained.notes, "config": report.plain(self.header["config"])}
+        notes = {"network": name, **trained.notes, "config": self._config}
         notes["matmul_precision"] = self.header["config"].matmul_precision
         models.save(self.path / path, dataclasses.replace(trained, notes=notes))
         self._add_written(path.as_posix())

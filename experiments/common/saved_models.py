@@ -1,9 +1,11 @@
 """Applies a model that a run with `--save_model` has written: the flags `--load`, `--predict`, `--predict_text`."""
 
 import dataclasses
+import sys
 from types import ModuleType
 from typing import Any
 
+from experiments.common import user_code
 from experiments.common.flags import UserError, user_errors
 from experiments.common.settings import ModelSettings
 from rnn_jax import models
@@ -26,10 +28,14 @@ def apply(experiment: ModuleType, config: Any, settings: ModelSettings) -> None:
         raise UserError("--load takes the config that was saved with the model: of its flags give none but --seed")
     with user_errors("--load"):
         trained = models.load(str(settings.load))
-    written = str(trained.notes.get("config", {}).get("type", "no experiment")).split(":")[0].removesuffix(".config")
+    config_then = trained.notes.get("config", {})
+    written = str(config_then.get("type", "no experiment")).split(":")[0].removesuffix(".config")
     if written != experiment.__name__ or not isinstance(trained.definition, Application):
         raise UserError(f"--load={settings.load} must be a model of {experiment.__name__}, got one of {written}")
     application = trained.definition
+    for name, digest in user_code.digests(config_then).items():
+        if config_then.get(name) not in (None, digest):
+            print(f"{settings.load}: {name} has changed since the training", file=sys.stderr)
     with user_errors("--predict" if settings.predict_text is None else "--predict_text"):
         text, path = settings.predict_text, settings.predict
         inputs = application.read(str(path)) if text is None else application.from_text(text)
