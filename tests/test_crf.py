@@ -1,5 +1,6 @@
 """The CRF against the sum and the maximum over all sequences of tags; lengths, gradients, invalid input."""
 
+import functools
 import itertools
 import re
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from rnn_jax.models import CRF
+from rnn_jax.models import CRF, crf
 from rnn_jax.models.crf import CRFParams
 
 T, B, K = 5, 4, 3
@@ -88,6 +89,23 @@ def test_gradients_of_the_partition_function_are_the_marginals():
     np.testing.assert_allclose(by_params.end, marginals[-1], atol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 7])
+def test_the_product_in_pairs_is_the_sum_step_by_step(steps):
+    """Both in this process: a CPU takes the one, other platforms the other."""
+    params, logits, _ = problem(steps, steps)
+    inside = np.arange(steps)[:, None] < np.minimum(LENGTHS, steps)
+
+    def total(solve, params, logits):
+        values = crf._each(lambda *each: solve(params, *each), logits, inside)
+        return jnp.sum(values * jnp.arange(1.0, 5)), values
+
+    pairs, sums = (
+        jax.jit(jax.value_and_grad(lambda *each, s=solve: total(s, *each), (0, 1), has_aux=True))(params, logits)
+        for solve in (crf._in_pairs, crf._forward)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), pairs, sums)
+
+
 def test_padding_and_other_sequences_have_no_effect():
     params, logits, tags = problem()
     beyond = np.arange(T)[:, None] >= LENGTHS
@@ -131,9 +149,12 @@ def test_scores_of_long_sequences_and_forbidden_transitions_stay_finite():
     )
     # Only the paths of one tag are left.
     expected = logsumexp(logits.sum(axis=0, dtype=float), axis=-1)
-    value, grads = jax.jit(jax.value_and_grad(lambda p: jnp.sum(MODEL.log_partition(p, logits))))(params)
-    np.testing.assert_allclose(value, expected.sum(), rtol=1e-4)
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
+    inside = np.ones((300, 2), bool)
+    for solve in (crf._in_pairs, crf._forward):
+        values = functools.partial(lambda s, p: crf._each(functools.partial(s, p), logits, inside), solve)
+        value, grads = jax.jit(jax.value_and_grad(lambda p, values=values: jnp.sum(values(p))))(params)
+        np.testing.assert_allclose(value, expected.sum(), rtol=1e-4)
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
     best = np.argmax(logits.sum(axis=0), axis=-1)
     np.testing.assert_array_equal(MODEL.decode(params, logits), np.broadcast_to(best, (300, 2)))
 
