@@ -126,17 +126,20 @@ def test_with_a_crf_loss_and_prediction_are_those_of_the_sentence_as_a_whole():
     )
     rng = np.random.default_rng(0)
     params = params._replace(crf=jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), params.crf))
-    logits = WITH_CRF.apply(params, words, lengths=LENGTHS, key=None)
-    likelihoods = CRF(TAGS).log_likelihood(params.crf, logits, tags, LENGTHS)
-    loss, grads = jax.jit(jax.value_and_grad(lambda p: WITH_CRF.loss(p, words, tags, lengths=LENGTHS, key=None)))(
-        params
-    )
+
+    @jax.jit
+    def run(params, lengths):
+        logits = WITH_CRF.apply(params, words, lengths=lengths, key=None)
+        loss, grads = jax.value_and_grad(lambda p: WITH_CRF.loss(p, words, tags, lengths=lengths, key=None))(params)
+        likelihoods = CRF(TAGS).log_likelihood(params.crf, logits, tags, lengths)
+        decoded = CRF(TAGS).decode(params.crf, logits, lengths)
+        return loss, grads, likelihoods, decoded, WITH_CRF.predict(params, words, lengths=lengths)
+
+    loss, grads, likelihoods, decoded, predicted = run(params, LENGTHS)
     assert loss == pytest.approx(-float(np.sum(likelihoods)) / LENGTHS.sum(), rel=1e-5)
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(grads))
-    decoded = WITH_CRF.predict(params, words, lengths=LENGTHS)
-    np.testing.assert_array_equal(decoded, CRF(TAGS).decode(params.crf, logits, LENGTHS))
-    empty = jax.jit(jax.grad(lambda p: WITH_CRF.loss(p, words, tags, lengths=0 * LENGTHS, key=None)))(params)
-    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(empty))
+    np.testing.assert_array_equal(predicted, decoded)
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(run(params, 0 * LENGTHS)[:2]))
 
 
 @every_model
