@@ -39,8 +39,10 @@ class SplitFiles:
         given = {"train": self.train, "validation": self.validation, "test": self.test}
         if not any(given.values()):
             return None
+        *names, last = [f"--{name}" for name in given if name not in drawn]
         if missing := [name for name, path in given.items() if not path and name not in drawn]:
-            raise UserError(f"--train, --validation and --test must be three files, got no --{missing[0]}")
+            number = "three" if len(names) == 2 else "two"
+            raise UserError(f"{', '.join(names)} and {last} must be {number} files, got no --{missing[0]}")
         if getattr(self, "data", None) is not None:
             raise UserError("--train, --validation and --test replace --data: give the three files or the folder")
         splits = {}

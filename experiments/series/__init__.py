@@ -9,6 +9,14 @@ once, at the end.
     python -m experiments.series --train=X_TRAIN.ts --test=X_TEST.ts     # of the UCR and UEA archives
     python -m experiments.series --data=FOLDER                           # FOLDER/CLASS/*.csv, or a labels.csv
     python -m experiments.series --quick                                 # a small version, under a minute
+
+A .ts file has a header, then a series a line, channels separated by colons. A CSV file holds one series, a row a step
+and a column a channel; its class is its folder's name, or stands in a labels.csv with the columns file and label.
+Missing values are refused, or with --fill interpolated. Without --validation a part of the training file validates.
+
+Expected, in percent of the test set, mean of three seeds: generated heartbeats 99.0 by the GRU, 99.2 by the LSTM, 92.2
+by the RNN, 93.3 by logistic regression, 83.7 by DTW; five minutes on two cores. Japanese vowels (official split, one
+minute): 98.1 by the bidirectional GRU, 98.6 by logistic regression, 96.5 by DTW.
 """
 
 import functools

@@ -28,6 +28,9 @@ class Config(SplitFiles, ClassifierConfig):
     """Config of a run; every field is a flag."""
 
     data: str | None = setting(None, f"{FORMS}; by default generated heartbeats.")
+    train: str | None = setting(
+        None, "Training set in one of these forms; with --test, and --validation if there is one, in place of --data."
+    )
     series: int = setting(2000, "Generated heartbeats.", least=100)
     fill: int = setting(0, "Longest gap, in steps, that is filled by interpolation; a longer one is refused.", least=0)
     delimiter: str | None = setting(
@@ -46,7 +49,11 @@ class Config(SplitFiles, ClassifierConfig):
     cells: tuple[str, ...] = setting(("rnn", "lstm", "gru", "bi_gru"))
     pooling: str = setting("mean", POOLING_HELP, choices=tuple(POOLINGS))
     dropout: float = setting(0.3, "Share of the pooled features dropped in training.", share=True)
-    buckets: int = setting(3, "Lengths that series are padded to; each is compiled.")
+    buckets: int = setting(
+        1,
+        "Lengths that series are padded to. Several save time if lengths differ much; a batch then holds series of "
+        "like length, which may be of one class.",
+    )
     bands: tuple[str, ...] = setting(
         ("0.05", "0.1", "1"),
         "Comma list of shares of a series by which dynamic time warping warps at most; the validation set chooses.",
@@ -59,9 +66,7 @@ class Config(SplitFiles, ClassifierConfig):
     learning_rate: float = setting(3e-3)
 
 
-QUICK = Config(
-    series=300, cells=("gru",), hidden_size=24, buckets=1, bands=("0.1",), epochs=8, learning_rate=0.01, seeds=1
-)
+QUICK = Config(series=300, cells=("gru",), hidden_size=24, bands=("0.1",), epochs=8, learning_rate=0.01, seeds=1)
 
 
 def loss(model: Classifier, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
