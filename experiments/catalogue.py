@@ -31,7 +31,7 @@ CATALOGUE = (
     Entry("video", "What does a recurrence recognise in a clip that no single frame shows?", 28),
     Entry("translation", "Does attention translate better than a final state alone?", 15),
     Entry("question_answering", "Questions about stories: does attention find the facts that the answer needs?", 30),
-    Entry("speech", "Which digit was spoken, and which digits in a row, without alignment?", 5),
+    Entry("speech", "Which digit was spoken, who spoke, and which digits in a row, without alignment?", 5),
     Entry("series", "Which class is a time series of: a heartbeat, a movement, a speaker?", 5),
     Entry("forecasting", "Do networks forecast a series better than a linear autoregression?", 4),
     Entry("anomaly", "Do networks detect anomalies in a series better than simpler detectors?", 4),

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -18,6 +20,7 @@ from experiments.speech import measurement, recordings, summary
 from experiments.speech.measurement import Split
 from rnn_jax import models
 from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, formants, read_spoken_digits, synthetic_digits
+from rnn_jax.data.spoken_digits import join_spoken_digits, split_spoken_digits
 
 DATASET = Path(__file__).parents[2] / "shared" / "data" / "spoken_digits"
 TINY = dataclasses.replace(speech.QUICK, hidden_size=4, bands=8, recordings=12, joined=12, epochs=1)
@@ -29,7 +32,7 @@ def synthetic() -> list[SpokenDigit]:
 
 
 def test_splits_are_disjoint_and_complete(synthetic: list[SpokenDigit]) -> None:
-    splits = recordings.split(synthetic)
+    splits = split_spoken_digits(synthetic)
     assert {name: len(split) for name, split in splits.items()} == {"training": 80, "validation": 200, "test": 200}
     assert {r.number for r in splits["test"]} == {0, 1, 2, 3, 4}
     keys = [(r.digit, r.speaker, r.number) for split in splits.values() for r in split]
@@ -37,16 +40,98 @@ def test_splits_are_disjoint_and_complete(synthetic: list[SpokenDigit]) -> None:
 
 
 def test_an_unknown_speaker_is_in_the_test_set_only(synthetic: list[SpokenDigit]) -> None:
-    splits = recordings.split(synthetic, "ben")
+    splits = split_spoken_digits(synthetic, "ben")
     assert {r.speaker for r in splits["test"]} == {"ben"}
     assert "ben" not in {r.speaker for r in (*splits["training"], *splits["validation"])}
     assert sum(len(split) for split in splits.values()) == len(synthetic)
 
 
+def test_a_speaker_is_identified_in_recordings_that_were_not_trained_on(synthetic: list[SpokenDigit]) -> None:
+    (task,) = recordings.digit_tasks(synthetic, 8000, ("speaker", "class"), 10, 0)
+    assert task.labels == formants.SPEAKERS
+    speaker = {each.samples.tobytes(): each.speaker for each in synthetic}
+    for part in task.asked.values():
+        assert {task.labels[label] for (label,), _ in part} == set(formants.SPEAKERS)
+        assert all(task.labels[label] == speaker[samples.tobytes()] for (label,), samples in part)
+    keys = [{samples.tobytes() for _, samples in part} for part in task.asked.values()]
+    assert sum(map(len, keys)) == len(set.union(*keys)) == len(synthetic)
+    assert "80 training, 200 validation, 200 test; 'ann' is 25% of the test set" in task.note
+
+
+def test_a_speaker_who_is_not_in_each_split_is_refused(synthetic: list[SpokenDigit]) -> None:
+    without = [each for each in synthetic if each.speaker != "ben" or each.number > 4]
+    with pytest.raises(ValueError, match="speaker 'ben' must have recordings in each split, got none for the test set"):
+        recordings.digit_tasks(without, 8000, ("speaker",), 10, 0)
+    ann = [each for each in synthetic if each.speaker == "ann"]
+    with pytest.raises(ValueError, match="these recordings answer --questions=digits,joined, got speaker"):
+        recordings.digit_tasks(ann, 8000, ("speaker",), 10, 0)
+
+
+def test_a_recording_that_comes_again_in_a_later_split_is_counted(synthetic: list[SpokenDigit]) -> None:
+    copy = synthetic[0]._replace(number=11)  # number 0 is tested
+    (task,) = recordings.digit_tasks([*synthetic, copy], 8000, ("digits",), 10, 0)
+    assert "1 recordings of the training set, 0 of the validation set" in task.note
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Tones of two pitches and unequal lengths, in a folder for each."""
+    rng = np.random.default_rng(0)
+    for name, hertz in (("low tone", 300), ("high tone", 1500)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(12):
+            tone = np.sin(2 * np.pi * hertz * np.arange(rng.integers(900, 2500)) / 8000)
+            noisy = 9000 * tone + rng.normal(0, 300, len(tone))
+            wavfile.write(tmp_path / "data" / name / f"{i}.wav", 8000, noisy.astype(np.int16))
+    return tmp_path / "data"
+
+
+def test_a_folder_of_classes_answers_its_own_question_only(folder: Path) -> None:
+    with pytest.raises(UserError, match="these recordings answer --questions=class, got digits"):
+        speech.plan(dataclasses.replace(TINY, data=str(folder), questions=("digits",)))
+    wavfile.write(folder / "low tone" / "0.wav", 16000, np.zeros(50, np.int16))
+    with pytest.raises(UserError, match=r"--data: .*0\.wav: must have 8000 samples a second, got 16000"):
+        speech.plan(dataclasses.replace(TINY, data=str(folder)))
+
+
+@pytest.mark.extended
+def test_folders_of_sounds_are_classified_and_their_model_is_applied(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config = dataclasses.replace(TINY, data=str(folder), hidden_size=8, bands=12, epochs=30, batch_size=4)
+    speech.run(config, str(tmp_path / "run"), ModelSettings(save_model=True))
+    lines = " ".join(capsys.readouterr().out.split())
+    assert f"{folder}: 24 recordings in folders, 8,000 Hz class: 2 labels (high tone, low tone); 16 training, " in lines
+    assert "Not for these recordings: digits, joined" in lines
+    baseline, network = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["results"]
+    assert (baseline["run"], network["run"]) == ("class, SVM", "class")
+    assert baseline["test/wrong"] == network["test/wrong"] == 0
+    main = [sys.executable, "-m", "experiments.speech", f"--load={tmp_path / 'run' / 'models' / 'class'}"]
+    for name in ("low tone", "high tone"):
+        answer = subprocess.run([*main, f"--predict={folder / name / '3.wav'}"], capture_output=True, text=True)
+        assert answer.stdout.splitlines() == [name], answer.stderr
+
+
+@pytest.mark.extended
+def test_speakers_are_identified_and_the_model_is_applied(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, questions=("digits", "speaker"), hidden_size=16, epochs=20, learning_rate=0.02)
+    speech.run(config, str(tmp_path), ModelSettings(save_model=True))
+    rows = {r["run"]: r for r in json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]}
+    assert rows["speaker"]["test/wrong"] < 0.6  # chance: 0.75
+    assert rows["speaker, SVM"]["test/wrong"] < 0.5
+    assert (tmp_path / "confusion.png").stat().st_size > 100
+    assert (tmp_path / "speakers.png").stat().st_size > 100
+    loaded = models.load(tmp_path / "models" / "speaker")
+    tested = split_spoken_digits(synthetic_digits(config.recordings, np.random.default_rng(config.seed))[0])["test"]
+    predicted = [label for (label,) in loaded.predict([each.samples for each in tested])]
+    wrong = np.mean([name != each.speaker for name, each in zip(predicted, tested, strict=True)])
+    assert wrong == pytest.approx(rows["speaker"]["test/wrong"])
+
+
 def test_joined_recordings_are_of_one_speaker_and_hold_their_digits() -> None:
     loud = {digit: np.full(50, 0.1 * (digit + 1), np.float32) for digit in range(10)}
     singles = [SpokenDigit(d, s, 0, loud[d] if s == "a" else -loud[d]) for d in range(10) for s in "ab"]
-    joined = recordings.join(singles, 20, 1000, np.random.default_rng(0))
+    joined = join_spoken_digits(singles, 20, 1000, np.random.default_rng(0))
     assert len(joined) == 20
     for digits, samples in joined:
         assert 3 <= len(digits) <= 7
@@ -60,7 +145,7 @@ def test_joined_recordings_are_of_one_speaker_and_hold_their_digits() -> None:
 def test_the_dataset_has_its_prescribed_test_set() -> None:
     every, rate = read_spoken_digits(DATASET)
     assert (len(every), rate) == (3000, 8000)
-    assert [len(split) for split in recordings.split(every).values()] == [2400, 300, 300]
+    assert [len(split) for split in split_spoken_digits(every).values()] == [2400, 300, 300]
 
 
 def test_errors_are_counted_for_each_seed() -> None:
@@ -80,10 +165,10 @@ def bucketed() -> tuple[list[np.ndarray], list[list[int]], Split]:
 def test_buckets_hold_every_recording_with_its_digits(bucketed: tuple[list, list, Split]) -> None:
     frames, digits, split = bucketed
     assert [examples.steps[0].shape for examples in split.buckets] == [(4, 3, 3), (9, 2, 3)]
-    assert sorted(split.digits) == sorted(digits)
+    assert sorted(split.labels) == sorted(digits)
     columns = [(examples, column) for examples in split.buckets for column in range(len(examples.whole[0]))]
     assert len(columns) == len(frames)
-    for (examples, column), in_order, spoken in zip(columns, split.frames, split.digits, strict=True):
+    for (examples, column), in_order, spoken in zip(columns, split.frames, split.labels, strict=True):
         (xs, labels), (lengths, counts) = examples
         assert np.array_equal(in_order, frames[digits.index(spoken)])
         np.testing.assert_array_equal(xs[: lengths[column], column], in_order)
@@ -95,7 +180,7 @@ def test_predictions_are_in_the_order_of_the_split(
 ) -> None:
     *_, split = bucketed
     monkeypatch.setattr(measurement, "_predict", _labels)
-    assert measurement.predict(None, np.zeros((2, 1)), split.buckets) == [split.digits, split.digits]
+    assert measurement.predict(None, np.zeros((2, 1)), split.buckets) == [split.labels, split.labels]
 
 
 def test_recordings_too_short_for_their_digits_are_counted_and_reported(bucketed: tuple[list, list, Split]) -> None:
@@ -103,7 +188,7 @@ def test_recordings_too_short_for_their_digits_are_counted_and_reported(bucketed
     assert enough.without_path == 0
     short = Split.of(frames, [[1], [2, 3], [4, 4], [5, 6, 7], [8]], Buckets((4, 6, 9)))  # two frames for 4 4
     assert short.without_path == 1
-    problem = measurement.Problem("joined", None, 1, {"training": short}, {})
+    problem = measurement.Problem("joined", (), None, 1, {"training": short}, {})
     assert summary.too_short(problem).startswith("1 of 5 training recordings have fewer frames than their digits need")
     assert summary.too_short(problem._replace(splits={"training": enough})) is None
     assert summary.too_short(problem._replace(question="digits")) is None
@@ -122,7 +207,7 @@ def test_the_baseline_cuts_at_pauses() -> None:
 
 
 def test_the_baseline_reads_clear_digits(synthetic: list[SpokenDigit]) -> None:
-    mel, splits = LogMel(formants.RATE, 20), recordings.split(synthetic)
+    mel, splits = LogMel(formants.RATE, 20), split_spoken_digits(synthetic)
     frames = {name: [mel(r.samples) for r in split] for name, split in splits.items()}
     labels = {name: np.array([r.digit for r in split]) for name, split in splits.items()}
     machine = support_vector_machine.fit(
@@ -152,7 +237,7 @@ def test_frames_are_standardised_on_the_training_set(problems: list[measurement.
         np.testing.assert_allclose(frames.std(axis=0), 1, rtol=1e-4)
     # The baseline is fitted to single digits in the scale of the recordings that it reads.
     split, (frames, labels) = problems[0].splits["test"], problems[0].singles["test"]
-    assert labels.tolist() == [digits[0] for digits in split.digits]  # one bucket: in the same order
+    assert labels.tolist() == [digits[0] for digits in split.labels]  # one bucket: in the same order
     assert all(np.array_equal(a, b) for a, b in zip(frames, split.frames, strict=True))
 
 
@@ -161,10 +246,10 @@ def _compare_saved_model(problem: measurement.Problem, folder: Path, results: li
     loaded, split = models.load(folder / "models" / problem.network.name), problem.splits["test"]
     (record,) = (record for record in results if record["run"] == problem.network.name)
     params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
-    transcripts = Transcripts(split.digits, measurement.predict(loaded.model, params, split.buckets))
+    transcripts = Transcripts(split.labels, measurement.predict(loaded.model, params, split.buckets))
     assert float(transcripts.label_error_rate[0]) == record["test/label_error_rate"]
     every, rate = synthetic_digits(TINY.recordings, np.random.default_rng(TINY.seed))
-    tested = recordings.split(every)["test"]
+    tested = split_spoken_digits(every)["test"]
     wavfile.write(folder / "digit.wav", rate, tested[0].samples)
     read = loaded.definition.read(folder / "digit.wav")
     assert loaded.predict(read) == loaded.predict([tested[0].samples])
@@ -199,6 +284,7 @@ def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.
     ("changes", "message"),
     [
         ({"questions": ("digit",)}, "--questions: unknown 'digit': known are digits, speakers, joined"),
+        ({"questions": ("class",)}, "these recordings answer --questions=digits,speakers,joined,speaker, got class"),
         ({"questions": ()}, "--questions must name at least one and none twice"),
         ({"epochs": 0}, "--epochs must be positive, got 0"),
         ({"learning_rate": float("nan")}, "--learning_rate must be a positive number"),

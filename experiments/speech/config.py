@@ -7,26 +7,30 @@ import numpy as np
 
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, UserError, setting, user_errors
+from experiments.common.flags import FitConfig, setting, user_errors
 from experiments.speech import recordings
 from experiments.speech.measurement import QUESTIONS, Problem, Split, loss
+from experiments.speech.recordings import Task
 from rnn_jax import Bidirectional
 from rnn_jax.applications import SpeechRecognizer
-from rnn_jax.data import Buckets, LogMel, SpokenDigit, read_spoken_digits, synthetic_digits
+from rnn_jax.data import Buckets, LogMel, read_labelled_sounds, read_spoken_digits, synthetic_digits
+from rnn_jax.data.sound_folder import has_class_folders
 from rnn_jax.models import CTC, Classifier, MeanPool
 
 LAG = 40  # frames of a digit, about, for chrono initialisation
-HELD_OUT = 500  # joined recordings of the validation and of the test set, at most
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(FitConfig):
     """Config of a run; every field is a flag."""
 
-    data: str | None = setting(None, "Folder of {digit}_{speaker}_{number}.wav; by default synthetic digits.")
+    data: str | None = setting(
+        None, "Folder of {digit}_{speaker}_{number}.wav, or of folders CLASS of WAV files; by default synthetic digits."
+    )
     questions: tuple[str, ...] = setting(
         tuple(QUESTIONS),
-        "Comma list of digits, speakers (digits of unknown speakers), joined (digits in a row).",
+        "Comma list of digits, speakers (digits of unknown speakers), joined (digits in a row), speaker (who speaks), "
+        "class (folder of a recording); those that the recordings cannot answer are left out.",
         choices=tuple(QUESTIONS),
     )
     cell: str = setting("gru", networks.CELL_HELP)
@@ -47,7 +51,7 @@ class Config(FitConfig):
 
 
 QUICK = Config(
-    questions=("digits", "joined"),
+    questions=("digits", "joined", "class"),
     hidden_size=24,
     layers=1,
     bands=20,
@@ -60,63 +64,61 @@ QUICK = Config(
 )
 
 
-def plan(config: Config) -> tuple[str, list[Problem]]:
-    """Returns a description of the recordings, and the problems.
+def plan(config: Config) -> tuple[list[str], list[Problem]]:
+    """Returns lines about the recordings, and the problems.
 
     Raises:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    if config.data is None:
-        rng = np.random.default_rng(config.seed)
-        source, (every, rate) = "two gliding formants", synthetic_digits(config.recordings, rng)
-    else:
+    if config.data is not None and has_class_folders(config.data):
         with user_errors("--data"):
-            source, (every, rate) = config.data, read_spoken_digits(config.data)
+            sounds = read_labelled_sounds(config.data)
+        source, rate = f"{config.data}: {len(sounds.samples):,} recordings in folders", sounds.rate
+        with user_errors(config.data):
+            tasks = recordings.class_tasks(sounds, config.questions, config.seed)
+    else:
+        if config.data is None:
+            rng = np.random.default_rng(config.seed)
+            origin, (every, rate) = "Two gliding formants", synthetic_digits(config.recordings, rng)
+        else:
+            with user_errors("--data"):
+                origin, (every, rate) = config.data, read_spoken_digits(config.data)
+        source = f"{origin}: {len(every):,} recordings of spoken digits"
+        with user_errors(origin):
+            tasks = recordings.digit_tasks(every, rate, config.questions, config.joined, config.seed)
     with user_errors(f"--bands={config.bands}"):
         mel = LogMel(rate, config.bands)
-    speakers = sorted({recording.speaker for recording in every})
-    if "speakers" in config.questions and len(speakers) < 2:
-        raise UserError(f"--questions=speakers needs recordings of two speakers, got only {speakers[0]} in {source}")
-    problems = []
-    for question in (each for each in QUESTIONS if each in config.questions):
-        for unknown in speakers if question == "speakers" else [None]:
-            with user_errors(source):
-                splits = recordings.split(every, unknown)
-            problems.append(_problem(config, question, unknown, splits, mel))
-    return f"{len(every):,} recordings of {len(speakers)} speakers: {source}", problems
+    notes = [f"{source}, {rate:,} Hz", *(task.note for task in tasks)]
+    if skipped := [each for each in config.questions if each not in {task.question for task in tasks}]:
+        notes.append(f"Not for these recordings: {', '.join(skipped)}")
+    return notes, [_problem(config, task, mel) for task in tasks]
 
 
-def _problem(
-    config: Config, question: str, unknown: str | None, singles: dict[str, list[SpokenDigit]], mel: LogMel
-) -> Problem:
+def _problem(config: Config, task: Task, mel: LogMel) -> Problem:
     """Returns a problem; the frames are standardised, band by band, on the training set."""
-    read = {name: [([each.digit], each.samples) for each in split] for name, split in singles.items()}
-    if question == "joined":
-        rng, held_out = np.random.default_rng(config.seed), min(HELD_OUT, config.joined)
-        counts = {"training": config.joined, "validation": held_out, "test": held_out}
-        read = {name: recordings.join(singles[name], count, mel.rate, rng) for name, count in counts.items()}
-    frames = {name: [mel(samples) for _, samples in split] for name, split in read.items()}
+    frames = {name: [mel(samples) for _, samples in part] for name, part in task.asked.items()}
     steps = np.concatenate(frames["training"])
     mean, deviation = steps.mean(axis=0), steps.std(axis=0) + 1e-6
 
     def scaled(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
         return [(each - mean) / deviation for each in frames]
 
-    lengths = Buckets.of([each for split in frames.values() for each in split], config.buckets)
-    splits = {n: Split.of(scaled(frames[n]), [digits for digits, _ in split], lengths) for n, split in read.items()}
-    labelled = {n: (scaled(mel(d.samples) for d in s), np.array([d.digit for d in s])) for n, s in singles.items()}
-    model = _model(config, question)
+    lengths = Buckets.of([each for part in frames.values() for each in part], config.buckets)
+    splits = {n: Split.of(scaled(frames[n]), [ids for ids, _ in part], lengths) for n, part in task.asked.items()}
+    singles = {n: (scaled(mel(x) for _, x in p), np.array([i for (i,), _ in p])) for n, p in task.singles.items()}
+    model = _model(config, task)
     networks.probe_loss(f"--cell={config.cell}", model, loss, splits["training"].buckets)
-    name, kind = f"speaker {unknown}" if unknown else question, "CTC" if question == "joined" else "classifier"
+    kind = "CTC" if task.question == "joined" else "classifier"
     scale = {"mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}
-    application = SpeechRecognizer(model, mel, **scale, labels=tuple("0123456789"))
+    application = SpeechRecognizer(model, mel, **scale, labels=task.labels)
     trainer = config.trainer(model, splits["training"].buckets)
-    network = Network(name, trainer, f"{unknown or question}, {kind}", application)
-    return Problem(question, network, 1 if unknown else config.seeds, splits, labelled)
+    network = Network(task.name, trainer, f"{task.name.removeprefix('speaker ')}, {kind}", application)
+    seeds = 1 if task.question == "speakers" else config.seeds
+    return Problem(task.question, task.labels, network, seeds, splits, singles)
 
 
-def _model(config: Config, question: str) -> Classifier | CTC:
+def _model(config: Config, task: Task) -> Classifier | CTC:
     shape = (config.bands, config.hidden_size, LAG, config.layers)
-    cell = networks.make_stack(config.cell, *shape, Bidirectional, config.dropout)
-    return CTC(cell, 10) if question == "joined" else Classifier(cell, 10, None, MeanPool(), config.dropout)
+    cell, size = networks.make_stack(config.cell, *shape, Bidirectional, config.dropout), len(task.labels)
+    return CTC(cell, size) if task.question == "joined" else Classifier(cell, size, None, MeanPool(), config.dropout)

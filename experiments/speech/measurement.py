@@ -1,4 +1,4 @@
-"""Recordings as examples, training, and the digits that a network predicts."""
+"""Recordings as examples, training, and the labels that a network predicts."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -22,6 +22,8 @@ QUESTIONS = {
     "digits": "One digit, known speakers",
     "speakers": "One digit, unknown speaker",
     "joined": "3 to 7 digits in a row, known speakers",
+    "speaker": "Who speaks, of known speakers",
+    "class": "Class of a recording",
 }
 EVALUATED = 64  # recordings at a time
 
@@ -30,43 +32,44 @@ Baseline = fitting.Baseline[Transcripts]
 
 
 class Split(NamedTuple):
-    """Recordings, bucket after bucket; `frames` and `digits` are in this order."""
+    """Recordings, bucket after bucket; `frames` and `labels` are in this order."""
 
-    buckets: list[Examples]  # steps: frames [T, N, bands], digits [D, N]; whole: lengths [N], numbers of digits [N]
+    buckets: list[Examples]  # steps: frames [T, N, bands], labels [D, N]; whole: lengths [N], numbers of labels [N]
     frames: list[np.ndarray]  # [T, bands] each
-    digits: list[list[int]]
+    labels: list[list[int]]
 
     @classmethod
-    def of(cls, frames: Sequence[np.ndarray], digits: Sequence[list[int]], lengths: Buckets) -> "Split":
+    def of(cls, frames: Sequence[np.ndarray], labels: Sequence[list[int]], lengths: Buckets) -> "Split":
         """Pads recordings to the lengths of their buckets: splits with equal buckets share programs."""
-        labels, most = [np.array(each, np.int32) for each in digits], max(map(len, digits))
+        ids, most = [np.array(each, np.int32) for each in labels], max(map(len, labels))
         buckets, order = list[Examples](), list[int]()
         for length, members in zip(lengths.lengths, lengths.members(list(map(len, frames))), strict=True):
             if len(members):
-                padded = pad([frames[i] for i in members], length), pad([labels[i] for i in members], most)
+                padded = pad([frames[i] for i in members], length), pad([ids[i] for i in members], most)
                 buckets.append(Examples(*(tuple(map(jnp.asarray, each)) for each in zip(*padded, strict=True))))
                 order += members.tolist()
-        return cls(buckets, [frames[i] for i in order], [digits[i] for i in order])
+        return cls(buckets, [frames[i] for i in order], [labels[i] for i in order])
 
     @property
     def without_path(self) -> int:
-        """Number of recordings with too few frames for their digits, which have no gradient by CTC."""
-        return sum(int(jnp.sum(~has_path(digits, counts, lengths))) for (_, digits), (lengths, counts) in self.buckets)
+        """Number of recordings with too few frames for their labels, which have no gradient by CTC."""
+        return sum(int(jnp.sum(~has_path(labels, counts, lengths))) for (_, labels), (lengths, counts) in self.buckets)
 
 
 class Problem(NamedTuple):
     """A question about one split of the recordings, and the network that is to answer it."""
 
     question: str
+    labels: tuple[str, ...]  # names of the labels
     network: fitting.Network
     seeds: int
     splits: dict[str, Split]
-    singles: dict[str, tuple[list[np.ndarray], np.ndarray]]  # frames and labels of single digits, by split
+    singles: dict[str, tuple[list[np.ndarray], np.ndarray]]  # frames and labels of recordings with one, by split
 
 
 def baseline(problem: Problem) -> Baseline:
-    """Returns the support vector machine fitted to single digits."""
-    read = {name: (split.frames, split.digits) for name, split in problem.splits.items()}
+    """Returns the support vector machine fitted to recordings with one label."""
+    read = {name: (split.frames, split.labels) for name, split in problem.splits.items()}
     cuts = problem.question == "joined"
     return support_vector_machine.baseline(f"{problem.network.name}, SVM", problem.singles, read, cuts)
 
@@ -76,7 +79,7 @@ def job(config: FitConfig, problem: Problem, key: jax.Array, records: Callable[.
     trainer = problem.network.trainer
 
     def transcripts(split: Split, params: Any) -> Transcripts:
-        return Transcripts(split.digits, predict(trainer.model, params, split.buckets))
+        return Transcripts(split.labels, predict(trainer.model, params, split.buckets))
 
     return fitting.fit_job(
         problem.network,
@@ -91,23 +94,23 @@ def job(config: FitConfig, problem: Problem, key: jax.Array, records: Callable[.
 
 
 def loss(model: Classifier | CTC, params: Any, batch: Examples, key: jax.Array) -> jax.Array:
-    """Returns the loss of a batch, for `training.fit`; digit d is CTC's label d + 1."""
-    (frames, digits), (lengths, counts) = batch
+    """Returns the loss of a batch, for `training.fit`; label d is CTC's d + 1."""
+    (frames, labels), (lengths, counts) = batch
     key_frames, key_model = jax.random.split(key)
     frames = spec_augment(frames, lengths, key_frames)
     if isinstance(model, Classifier):
-        return model.loss(params, frames, digits[0], lengths, key=key_model)
-    return model.loss(params, frames, lengths, digits + 1, counts, key=key_model)
+        return model.loss(params, frames, labels[0], lengths, key=key_model)
+    return model.loss(params, frames, lengths, labels + 1, counts, key=key_model)
 
 
 def predict(model: Classifier | CTC, params: Any, buckets: Sequence[Examples]) -> list[list[list[int]]]:
-    """Returns the predicted digits of each recording, for each seed."""
+    """Returns the predicted labels of each recording, for each seed."""
     outputs = [training.predict(model, _predict, params, examples, EVALUATED) for examples in buckets]
     seeds = range(len(outputs[0][1]))
     return [[d.tolist() for labels, counts in outputs for d in unpad(labels[s].T, counts[s])] for s in seeds]
 
 
 def _predict(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax.Array, jax.Array]:
-    """Returns the predicted digits of a batch [B, N], and their numbers [B]."""
+    """Returns the predicted labels of a batch [B, N], and their numbers [B]."""
     (frames, _), (lengths, _) = batch
     return recognize(model, params, frames, lengths)

@@ -1,47 +1,108 @@
-"""Spoken digits: splits by number or by speaker, and several joined to one recording."""
+"""What the questions ask: recordings by split, each with its labels."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from rnn_jax.data import SpokenDigit
+from experiments.common import splits
+from rnn_jax.data import LabelledSounds, SpokenDigit
+from rnn_jax.data.sound_folder import digest, split_sounds
+from rnn_jax.data.spoken_digits import join_spoken_digits, split_spoken_digits
 from rnn_jax.data.text import SPLITS
 
-TEST, VALIDATION = range(5), range(5, 10)  # numbers of a speaker's recordings of a digit; the dataset gives TEST
-DIGITS_JOINED = (3, 7)  # fewest and most digits of a joined recording
-PAUSE = 0.15  # seconds between two of them, at most
+SHARES = (0.7, 0.15, 0.15)  # of a folder of classes: training, validation, test
+HELD_OUT = 500  # joined recordings of the validation and of the test set, at most
+DIGITS = tuple("0123456789")
 
-Spoken = tuple[list[int], np.ndarray]  # digits and samples of a recording
+Recordings = dict[str, list[tuple[list[int], np.ndarray]]]  # labels and samples of each recording, by split
 
 
-def split(recordings: Sequence[SpokenDigit], speaker: str | None = None) -> dict[str, list[SpokenDigit]]:
-    """Returns recordings by split: those of the speaker, or numbers 0 to 4, test; 5 to 9 validate; the others train.
+class Task(NamedTuple):
+    """A question about recordings."""
+
+    question: str
+    name: str
+    labels: tuple[str, ...]  # names of the labels
+    singles: Recordings  # one label each; the baseline is fitted to them
+    asked: Recordings
+
+    @property
+    def note(self) -> str:
+        """Sentences about labels, sizes, the most frequent label and repetitions."""
+        sizes = ", ".join(f"{len(self.asked[name]):,} {name}" for name in SPLITS)
+        counts = Counter(label for labels, _ in self.asked["test"] for label in labels)
+        (label, most), repeated = counts.most_common(1)[0], splits.repeats(self.asked, lambda each: digest(each[1]))
+        return (
+            f"{self.name}: {len(self.labels)} labels ({', '.join(self.labels):.80}); {sizes}; {self.labels[label]!r} "
+            f"is {most / counts.total():.0%} of the test set. {splits.repeats_note(repeated, 'recordings')}"
+        )
+
+
+def digit_tasks(
+    every: Sequence[SpokenDigit], rate: int, questions: Sequence[str], joined: int, seed: int
+) -> list[Task]:
+    """Returns the tasks of spoken digits.
+
+    Args:
+      every: recordings.
+      rate: their sampling rate in hertz.
+      questions: names of questions; those that digits, or those of one speaker, cannot answer are left out.
+      joined: number of joined recordings of the training set.
+      seed: seed of the joined recordings.
 
     Raises:
-      ValueError: if a split is empty.
+      ValueError: if no question can be answered, a split is empty, or it has no recording of a speaker who is to be
+        identified.
     """
-    splits: dict[str, list[SpokenDigit]] = {name: [] for name in SPLITS}
-    for each in recordings:
-        tested = each.number in TEST if speaker is None else each.speaker == speaker
-        splits["test" if tested else "validation" if each.number in VALIDATION else "training"].append(each)
-    if empty := [name for name in SPLITS if not splits[name]]:
-        raise ValueError(f"no recording for the {empty[0]} set: numbers 0 to 4 test, 5 to 9 validate, others train")
-    return splits
+    speakers, tasks = sorted({each.speaker for each in every}), list[Task]()
+    possible = ("digits", "speakers", "joined", "speaker") if len(speakers) > 1 else ("digits", "joined")
+    for question in _answered(questions, possible):
+        for unknown in speakers if question == "speakers" else [None]:
+            parts = split_spoken_digits(every, unknown)
+            singles = asked = _labelled(parts, lambda each: each.digit)
+            if question == "joined":
+                rng, pairs = (
+                    np.random.default_rng(seed),
+                    zip(SPLITS, (joined, *[min(HELD_OUT, joined)] * 2), strict=True),
+                )
+                asked = {name: join_spoken_digits(parts[name], count, rate, rng) for name, count in pairs}
+            if question == "speaker":
+                _check_speakers(parts, speakers)
+                singles = asked = _labelled(parts, lambda each: speakers.index(each.speaker))
+            name, labels = f"speaker {unknown}" if unknown else question, speakers if question == "speaker" else DIGITS
+            tasks.append(Task(question, name, tuple(labels), singles, asked))
+    return tasks
 
 
-def join(recordings: Sequence[SpokenDigit], count: int, rate: int, rng: np.random.Generator) -> list[Spoken]:
-    """Returns `count` recordings of 3 to 7 digits by one speaker, with pauses up to 0.15 s and faint noise."""
-    speakers, longest, joined = sorted({each.speaker for each in recordings}), round(PAUSE * rate), []
-    for _ in range(count):
-        speaker = speakers[rng.integers(len(speakers))]
-        available = [each for each in recordings if each.speaker == speaker]
-        size = rng.integers(*DIGITS_JOINED, endpoint=True)
-        chosen = [available[index] for index in rng.integers(len(available), size=size)]
-        segments = [np.zeros(rng.integers(longest, endpoint=True), np.float32)]
-        for each in chosen:
-            segments += [each.samples, np.zeros(rng.integers(longest, endpoint=True), np.float32)]
-        silent = np.concatenate(segments)
-        # Real silence is noisy: without noise, exact zeros would mark the pauses.
-        noisy = silent + 1e-3 * rng.standard_normal(len(silent))
-        joined.append(([each.digit for each in chosen], noisy.astype(np.float32)))
-    return joined
+def class_tasks(sounds: LabelledSounds, questions: Sequence[str], seed: int) -> list[Task]:
+    """Returns the task of labelled recordings, split at random with the same share of each class.
+
+    Raises:
+      ValueError: if `questions` lack it, or a class has fewer than three different recordings.
+    """
+    _answered(questions, ("class",))
+    parts = split_sounds(sounds, SHARES, seed)
+    singles = {n: [([int(i)], x) for i, x in zip(s.labels, s.samples, strict=True)] for n, s in parts.items()}
+    return [Task("class", "class", sounds.classes, singles, singles)]
+
+
+def _answered(questions: Sequence[str], possible: Sequence[str]) -> list[str]:
+    """Returns those of the possible questions that are asked, in their order."""
+    if not (answered := [each for each in possible if each in questions]):
+        raise ValueError(f"these recordings answer --questions={','.join(possible)}, got {','.join(questions)}")
+    return answered
+
+
+def _labelled(parts: dict[str, list[SpokenDigit]], label: Callable[[SpokenDigit], int]) -> Recordings:
+    return {name: [([label(each)], each.samples) for each in part] for name, part in parts.items()}
+
+
+def _check_speakers(parts: dict[str, list[SpokenDigit]], speakers: Sequence[str]) -> None:
+    for name, part in parts.items():
+        if missing := sorted(set(speakers) - {each.speaker for each in part}):
+            raise ValueError(
+                f"speaker {missing[0]!r} must have recordings in each split, got none for the {name} set: numbers 0 to "
+                "4 test, 5 to 9 validate, others train"
+            )

@@ -18,20 +18,20 @@ DRAWN = 3  # recordings of digits in a row
 COLUMNS = [
     report.Column("model", lambda row: row.title, right=False),
     fitting.PARAMETERS,
-    report.Column("digits wrong, %", lambda row: report.percent(row.test.label_error_rate)),
+    report.Column("labels wrong, %", lambda row: report.percent(row.test.label_error_rate)),
     report.Column("recordings, %", lambda row: report.percent(row.test.wrong)),
     fitting.MINUTES,
 ]
 CAPTION = (
-    "Test set, median (range) over seeds: digits inserted, deleted or replaced, of those spoken; recordings not read "
-    "exactly. min: minutes of training for each seed. SVM: support vector machine on 16 frames of each digit; digits "
-    "in a row are cut at pauses."
+    "Test set, median (range) over seeds: labels (digits, speakers or classes) inserted, deleted or replaced, of the "
+    "true ones; recordings with such an error. min: minutes of training for each seed. SVM: support vector machine on "
+    "16 frames of each recording; digits in a row are cut at pauses."
 )
 
 
 def records(problem: Problem, row: Baseline | Outcome) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
-    sizes = {f"{name}/recordings": len(split.digits) for name, split in problem.splits.items()}
+    sizes = {f"{name}/recordings": len(split.labels) for name, split in problem.splits.items()}
     if problem.question == "joined":
         sizes["training/without_path"] = problem.splits["training"].without_path
     test = {"label_error_rate": row.test.label_error_rate, "wrong": row.test.wrong}
@@ -43,34 +43,35 @@ def summarize(
 ) -> Report:
     """Returns findings, table and figures."""
     top = max(1.0, *(110 * float(np.max(outcome.validation)) for outcome in outcomes))
-    label = "digits wrong, validation set (%)"
+    label = "labels wrong, validation set (%)"
     errors = functools.partial(
         figures.validation_figure, [], outcomes, label, lambda errors: 100 * errors, ylim=(0, top)
     )
     pngs = {"errors.png": ("Validation errors during training", errors)}
     sections: dict[str, list[Baseline | Outcome]] = {}
-    confusions: dict[str, np.ndarray] = {}
+    confusions: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
     for problem, baseline, outcome in zip(problems, baselines, outcomes, strict=True):
         title, test = QUESTIONS[problem.question], outcome.test
         sections[title] = [*sections.get(title, []), baseline, outcome]
         if problem.question == "joined":
             pngs["joined.png"] = ("Digits in a row", functools.partial(_joined_figure, problem, outcome))
         else:
-            counts = figures.confusion(np.array(test.labels)[:, 0], np.array(test.predicted)[..., 0], 10)
-            confusions[title] = counts + confusions.get(title, 0)
-    if confusions:
-        png = functools.partial(figures.confusion_figure, confusions, list("0123456789"), ylabel="spoken digit")
-        pngs["confusion.png"] = ("Which digit is taken for which", png)
+            true, predicted = np.array(test.labels)[:, 0], np.array(test.predicted)[..., 0]
+            panels = confusions.setdefault(problem.labels, {})
+            panels[title] = figures.confusion(true, predicted, len(problem.labels)) + panels.get(title, 0)
+    for (labels, panels), name in zip(confusions.items(), ("confusion.png", "speakers.png"), strict=False):
+        png = functools.partial(figures.confusion_figure, panels, labels, ylabel="true label")
+        pngs[name] = ("Which label is taken for which", png)
     findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
     findings += [sentence for problem in problems if (sentence := too_short(problem))]
-    return Report("Spoken digits", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)
+    return Report("Spoken digits and sounds", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)
 
 
 def _finding(title: str, rows: Sequence[Baseline | Outcome]) -> str:
     """Returns the networks beside their baselines; rows are a baseline and its network, one pair for each split."""
     svm, network = (100 - 100 * np.mean([np.median(row.test.wrong) for row in rows[i::2]]) for i in range(2))
     mean = f", mean of {len(rows) // 2}" if len(rows) > 2 else ""
-    return f"{title}{mean}: the network reads {network:.1f} % of the recordings exactly, the SVM {svm:.1f} %."
+    return f"{title}{mean}: the network labels {network:.1f} % of the recordings without error, the SVM {svm:.1f} %."
 
 
 def too_short(problem: Problem) -> str | None:
@@ -79,7 +80,7 @@ def too_short(problem: Problem) -> str | None:
     if problem.question != "joined" or not split.without_path:
         return None
     return (
-        f"{split.without_path:,} of {len(split.digits):,} training recordings have fewer frames than their digits "
+        f"{split.without_path:,} of {len(split.labels):,} training recordings have fewer frames than their digits "
         "need: CTC has no path for them, and does not train on them."
     )
 

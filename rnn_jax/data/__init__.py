@@ -1,6 +1,6 @@
 """Files to arrays: readers, vocabularies, padded and bucketed batches, and the encoders in front of a cell."""
 
-from rnn_jax.data.audio import LogMel, SpokenDigit, read_spoken_digits, read_wav, spec_augment
+from rnn_jax.data.audio import LogMel, read_wav, spec_augment
 from rnn_jax.data.babi import StoryQuestion, read_babi, read_babi_task
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths, bucketed
 from rnn_jax.data.calendar_dates import written_dates
@@ -30,7 +30,9 @@ from rnn_jax.data.piano_roll import read_piano_rolls
 from rnn_jax.data.pixels import read_pixels
 from rnn_jax.data.python_roles import source_code
 from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
+from rnn_jax.data.sound_folder import LabelledSounds, read_labelled_sounds
 from rnn_jax.data.spelling import spell
+from rnn_jax.data.spoken_digits import SpokenDigit, read_spoken_digits
 from rnn_jax.data.story_corpus import StoryCorpus, StorySplit, story_words
 from rnn_jax.data.story_world import babi_stories
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
@@ -50,6 +52,7 @@ __all__ = [
     "Examples",
     "Labelled",
     "LabelledSeries",
+    "LabelledSounds",
     "Level",
     "Log",
     "LogMel",
@@ -90,6 +93,7 @@ __all__ = [
     "read_conllu",
     "read_labelled",
     "read_labelled_series",
+    "read_labelled_sounds",
     "read_pairs",
     "read_piano_rolls",
     "read_pixels",

@@ -3,9 +3,8 @@
 import dataclasses
 import functools
 import io
-import re
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,6 @@ from rnn_jax import arrays, checks, files, integers
 from rnn_jax.static import Static
 
 FLOOR = 1e-6  # added to the energy of a band before the logarithm; silence is log(FLOOR)
-_SPOKEN_DIGIT = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
 
 
 def read_wav(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
@@ -90,42 +88,6 @@ def _check_whole(path: str | Path, content: bytes) -> None:
                 )
             return
         start += size + size % 2
-
-
-class SpokenDigit(NamedTuple):
-    """A recording of one digit."""
-
-    digit: int
-    speaker: str
-    number: int  # among the speaker's recordings of this digit
-    samples: np.ndarray  # float32 [n]
-
-
-def read_spoken_digits(folder: str | Path) -> tuple[list[SpokenDigit], int]:
-    """Reads the files {digit}_{speaker}_{number}.wav of a folder, such as those of the Free Spoken Digit Dataset.
-
-    Args:
-      folder: path of the folder.
-
-    Returns:
-      The recordings, and their sampling rate in hertz.
-
-    Raises:
-      ValueError: with the path, if there is no such folder or file, or a file has another name or another rate than the
-        first, or `read_wav` rejects it.
-    """
-    folder = files.expanded(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
-    recordings, rate = [], None
-    for path in sorted(folder.glob("*.wav")):
-        if (name := _SPOKEN_DIGIT.fullmatch(path.name)) is None:
-            raise ValueError(f"{path}: must be named {{digit}}_{{speaker}}_{{number}}.wav, as 7_theo_12.wav")
-        samples, rate = read_wav(path, rate)
-        recordings.append(SpokenDigit(int(name[1]), name[2], int(name[3]), samples))
-    if rate is None:
-        raise ValueError(f"{folder}: must hold files {{digit}}_{{speaker}}_{{number}}.wav, got none")
-    return recordings, rate
 
 
 @dataclasses.dataclass(frozen=True)

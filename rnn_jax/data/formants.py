@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rnn_jax.data.audio import SpokenDigit
+from rnn_jax.data.spoken_digits import SpokenDigit
 
 RATE = 8000  # samples per second
 SPEAKERS = ("ann", "ben", "cleo", "dan")
