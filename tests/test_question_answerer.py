@@ -35,7 +35,7 @@ def inputs():
     return story, question
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["attention", "none", pytest.param("forward", marks=pytest.mark.extended)])
 def test_logits_follow_from_the_equations(name):
     model, (story, question) = MODELS[name], inputs()
     params = model.init(jax.random.key(0))
@@ -60,7 +60,7 @@ def test_logits_follow_from_the_equations(name):
         assert weights is None
 
 
-@pytest.mark.parametrize("name", ["attention", "none"])
+@pytest.mark.parametrize("name", ["attention", pytest.param("none", marks=pytest.mark.extended)])
 def test_padded_sentences_and_words_reach_no_weight_no_logit_and_no_gradient(name):
     model, (story, question) = MODELS[name], inputs()
     params = model.init(jax.random.key(0))

@@ -3,8 +3,8 @@
 Many-to-one: a recurrent layer reads a story sentence by sentence, and a cell reads the question: with attention over
 the sentences, several times (hops), or beside the layer's last outputs alone. Each task has networks of its own, as is
 usual, trained on 10,000 questions; the supporting facts are not trained on, only compared with the attention weights.
-Baselines: the most frequent answer, and the answer that the story mentions last. An answer is one class, also a list
-as `apple,milk` in task 8 (Sukhbaatar et al. 2015, arXiv:1503.08895).
+Baselines: the most frequent answer, and the answer that the story mentions last. An answer is one class, a list such
+as `apple,milk` in task 8, too.
 
     python -m experiments.question_answering                 # stories by the rules of tasks 1, 2, 3, 6 and 15
     python -m experiments.question_answering --data=FOLDER   # files of bAbI: qa1_*train.txt, qa1_*test.txt, ...
