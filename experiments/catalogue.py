@@ -30,7 +30,7 @@ CATALOGUE = (
     Entry("captioning", "Image captions: is attention needed, and what does it attend to?", 15),
     Entry("video", "What does a recurrence recognise in a clip that no single frame shows?", 28),
     Entry("translation", "Does attention translate better than a final state alone?", 15),
-    Entry("question_answering", "Questions about stories: does attention find the facts that the answer needs?", 30),
+    Entry("question_answering", "Questions about stories: does attention find the facts that the answer needs?", 21),
     Entry("speech", "Which digit was spoken, who spoke, and which digits in a row, without alignment?", 5),
     Entry("series", "Which class is a time series of: a heartbeat, a movement, a speaker?", 5),
     Entry("forecasting", "Do networks forecast a series better than a linear autoregression?", 4),

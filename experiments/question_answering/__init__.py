@@ -9,6 +9,11 @@ as `apple,milk` in task 8, too.
     python -m experiments.question_answering                 # stories by the rules of tasks 1, 2, 3, 6 and 15
     python -m experiments.question_answering --data=FOLDER   # files of bAbI: qa1_*train.txt, qa1_*test.txt, ...
     python -m experiments.question_answering --quick         # task 1 in small, half a minute
+
+Expected for one seed, in percent of 1,000 test questions of each task, after 21 minutes of CPU time: with attention
+100.0 (task 1), 84.0 (2), 73.9 (3), 94.4 (6), 52.0 (15); without 99.8, 71.5, 58.1, 90.2, 50.6; the most frequent answer
+16.5, 32.2, 36.8, 48.7, 24.3; the last mentioned 47.7, 43.4, 12.1, 48.7, 29.6. With attention and `--dropout=0
+--epochs=25` task 15 reaches 65.5.
 """
 
 import functools

@@ -76,12 +76,7 @@ def _test(split: StorySplit, predicted: np.ndarray, weights: np.ndarray | None =
 
 
 def attended_facts(split: StorySplit, weights: np.ndarray) -> np.ndarray:
-    """Returns the share [seeds] of all supporting facts that have the largest weight at one hop or more.
-
-    Args:
-      split: N questions; the share is NaN if none has a supporting fact.
-      weights: attention weights [seeds, N, hops, S].
-    """
+    """Returns the share [seeds] of supporting facts with the largest weight [seeds, N, hops, S] at one hop or more."""
     largest = np.argmax(weights, axis=-1)
     attended = [np.any(largest[:, i] == fact, axis=-1) for i, q in enumerate(split.questions) for fact in q.support]
     return np.mean(attended, axis=0) if attended else np.full(len(weights), np.nan)
