@@ -1,5 +1,6 @@
 """Entities in the tagging experiment: files of the user's own split, scores, the dictionary, the CRF, refusals."""
 
+import importlib.util
 import json
 import random
 import re
@@ -219,7 +220,7 @@ def test_files_of_two_formats_are_rejected(files, tmp_path):
 
 
 def test_a_missing_seqeval_is_reported_with_the_command_to_install_it(files, monkeypatch):
-    monkeypatch.setattr(tag_scores.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=re.escape('F1 of entities needs seqeval: pip install "seqeval>=1.2.2"')):
         tagging.plan(config(files))
 

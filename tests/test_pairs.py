@@ -174,7 +174,7 @@ def test_references_are_all_targets_of_a_source_in_the_order_given():
 
 def test_a_corpus_has_the_vocabulary_of_its_training_set_and_every_pair_in_one_bucket():
     pairs = [(tuple(str(n)), tuple(str(2 * n))) for n in range(200)]
-    corpus = PairCorpus.of(pairs, 30, 20, np.random.default_rng(0), min_count=2)
+    corpus = PairCorpus.of(split_by_source(pairs, 30, 20, np.random.default_rng(0)), min_count=2)
     assert [len(split) for split in corpus.splits] == [150, 30, 20]
     assert corpus.longest == (3, 4)  # with END
     counts = Counter(token for source, _ in corpus.splits.training for token in source)
@@ -193,7 +193,8 @@ def test_a_corpus_has_the_vocabulary_of_its_training_set_and_every_pair_in_one_b
 
 
 def test_a_corpus_is_padded_as_far_as_asked():
-    corpus = PairCorpus.of([(tuple(str(n)), ("a",)) for n in range(20)], 2, 3, np.random.default_rng(0))
+    pairs = [(tuple(str(n)), ("a",)) for n in range(20)]
+    corpus = PairCorpus.of(split_by_source(pairs, 2, 3, np.random.default_rng(0)))
     steps, whole = corpus.examples([(("1",), ())], (4, 6))
     assert (steps["source"].shape, steps["target"].shape) == ((4, 1), (6, 1))
     assert (whole["source"].tolist(), whole["target"].tolist()) == ([1], [1])  # END alone

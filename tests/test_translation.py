@@ -1,4 +1,4 @@
-"""The translation experiment: what a run writes, its baselines and scores, what it refuses."""
+"""The translation experiment: what a run writes, its baselines and scores, summaries, given splits, refusals."""
 
 import collections
 import importlib.util
@@ -15,19 +15,20 @@ import pytest
 
 from experiments import translation
 from experiments.baselines import nearest_sentence
+from experiments.common import pair_texts, text_scores
 from experiments.common.flags import UserError
+from experiments.common.pair_texts import Corpus
 from experiments.common.settings import ModelSettings
 from experiments.translation import config as configs
-from experiments.translation import corpus as corpora
-from experiments.translation import measurement, scoring, summary
+from experiments.translation import measurement, summary
 from rnn_jax import models
-from rnn_jax.data import PairSplits, Referenced, with_references
+from rnn_jax.data import PairSplits, Referenced, sentence, with_references, words
 
 ROOT = Path(__file__).parents[1]
 TINY = {
     "pairs": 60,
-    "validation": 10,
-    "test": 12,
+    "validation_sources": 10,
+    "test_sources": 12,
     "embedding": 4,
     "hidden_size": 6,
     "readout": 5,
@@ -37,7 +38,10 @@ TINY = {
     "beam": 2,
     "cell": "gru",
 }
-needs_sacrebleu = pytest.mark.skipif(importlib.util.find_spec("sacrebleu") is None, reason="sacrebleu is not installed")
+needs_scores = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("sacrebleu", "rouge_score"))),
+    reason="sacrebleu and rouge-score are not installed",
+)
 
 
 def tiny(**fields):
@@ -78,11 +82,11 @@ def test_the_saved_model_is_the_trained_one(name, finished):
     corpus, _ = configs.plan(tiny(own_words=0.2))
     params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
     again = measurement.translate_test_set(corpus, loaded.definition, params)
-    assert float(again.nats[0]) == record["test/nats_per_token"]
+    assert again.fields[0]["test/nats_per_token"] == record["test/nats_per_token"]
     by_source = dict(zip(("".join(item.source) for item in corpus.tested), again.translations[0], strict=True))
     sources = list(by_source)
     assert loaded.predict(sources) == ["".join(by_source[source]) for source in sources]
-    assert scoring.score(corpus, corpus.tested, again.translations[0])["exact"] == record["test/exact"]
+    assert again.fields[0]["test/exact"] == record["test/exact"]
 
 
 @pytest.mark.extended
@@ -103,7 +107,7 @@ def test_the_records_describe_the_run(finished):
     for record in records.values():
         assert record["pairs/training"] == 38
         assert record["test/sources"] == record["test/sources_with_unseen_targets"] == 12
-        assert record["test/bleu"] is None
+        assert record["test/bleu"] is record["test/rougeL"] is None
         assert 0 <= record["test/exact"] <= 1
         assert sum(group["items"] for group in record["test/by_length"]) == 12
     for name in ("general", "none"):
@@ -119,7 +123,7 @@ def test_the_records_describe_the_run(finished):
 
 
 @pytest.mark.extended
-@needs_sacrebleu
+@needs_scores
 def test_a_corpus_of_sentences(file):
     corpus, _ = configs.plan(tiny(data=file, pairs=None, min_count=2, max_words=7))
     assert (corpus.read, corpus.kept) == (77, 76)
@@ -142,33 +146,51 @@ def test_a_corpus_of_sentences(file):
     assert "hund" in swapped.target.tokens
 
 
-@needs_sacrebleu
+@needs_scores
 def test_scores_equal_sacrebleu_with_all_references():
     import sacrebleu
 
-    corpus = corpora.Corpus(None, None, None, "x", True, 0, 0, 1)
     items = [
         Referenced(("a",), (("he", "is", "a", "big", "man", "."), ("he", "is", "tall", "."))),
         Referenced(("b",), (("she", "runs", "very", "fast", "today", "."),)),
     ]
     translations = [("he", "is", "tall", "."), ("she", "runs", "very", "slowly", "today", ".")]
-    score = scoring.score(corpus, items, translations)
+    score = text_scores.score(items, translations, sentence)
     expected = sacrebleu.corpus_bleu(
         ["he is tall.", "she runs very slowly today."],
         [["he is a big man.", "she runs very fast today."], ["he is tall.", None]],
         lowercase=True,
     )
-    assert score == {"bleu": pytest.approx(expected.score), "exact": 0.5}
-    assert scoring.bleu(corpus, items, translations)[1].startswith("nrefs:var|case:lc|")
-    assert scoring.score(corpus, items, [items[0].references[0], items[1].references[0]])["bleu"] == pytest.approx(100)
+    assert (score["bleu"], score["exact"]) == (pytest.approx(expected.score), 0.5)
+    references = [[sentence(each) for each in item.references] for item in items]
+    _, signature = text_scores.bleu([*map(sentence, translations)], references)
+    assert signature.startswith("nrefs:var|case:lc|")
+    perfect = text_scores.score(items, [items[0].references[0], items[1].references[0]], sentence)
+    assert perfect == {"bleu": pytest.approx(100), "rouge1": 1, "rouge2": 1, "rougeL": 1, "exact": 1}
+
+
+@needs_scores
+def test_rouge_is_that_of_lin_2004_for_every_script_with_the_best_reference():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    text, reference = "The cat, it ran on a mat.", "a cat sat on the mat"
+    expected = {name: score.fmeasure for name, score in RougeScorer(text_scores.ROUGE).score(reference, text).items()}
+    # 4 of 7 and 6 words are common, no two of them in a row; in order are cat, on, mat.
+    assert expected == pytest.approx({"rouge1": 10 / 13, "rouge2": 0, "rougeL": 6 / 13})
+    assert text_scores.rouge([text], [[reference]]) == pytest.approx(expected)
+    assert text_scores.rouge([text, "x"], [["y", reference], ["y"]])["rouge1"] == pytest.approx(5 / 13)
+    # All but a to z and 0 to 9 is dropped by the package's own tokenizer.
+    assert text_scores.rouge(["Die Tür läuft"], [["die Wör läuft!"]])["rouge1"] == pytest.approx(2 / 3)
+    assert text_scores.rouge(["кот бежит"], [["Кот спит"]])["rouge1"] == pytest.approx(1 / 2)
 
 
 def test_baselines():
     training = [(("guten", "tag"), ("hello",)), (("guten", "abend"), ("evening",)), (("hallo",), ("hello",))]
     test = [(("schönen", "abend"), ("evening",)), (("hallo", "du"), ("hi",)), (("x",), ("hello",)), (("x",), ("hi",))]
-    corpus = corpora.Corpus(PairSplits(training, [], test), None, None, "x", True, 3, 3, 1)
+    corpus = Corpus(PairSplits(training, [], test), None, None, "x", [], True, 3, 3, 1, {})
     made = nearest_sentence.translations(training, [item.source for item in corpus.tested][:2], by_words=True)
     assert made["copy"] == [("schönen", "abend"), ("hallo", "du")]
+    assert made["lead"] == [("schönen",), ("hallo",)]  # as many words as the mean of the training targets has
     assert made["most frequent"] == [("hello",), ("hello",)]
     assert made["nearest"] == [("evening",), ("hello",)]
     assert corpus.tested[2].references == (("hello",), ("hi",))
@@ -176,15 +198,115 @@ def test_baselines():
 
 
 def test_groups_by_length_hold_every_item():
-    corpus = corpora.Corpus(None, None, None, "x", False, 0, 0, 1)
     items = [Referenced(("a",) * n, (("b",) * n,)) for n in [1, 1, 1, 2, 3, 5, 8, 9, 9, 10]]
-    groups = scoring.by_length(corpus, items, [item.references[0] for item in items])
+    groups = text_scores.by_length(items, [item.references[0] for item in items], None)
     assert sum(group["items"] for group in groups) == 10
     assert [group["exact"] for group in groups] == [1.0] * len(groups)
     assert all(a["longest"] < b["shortest"] for a, b in itertools.pairwise(groups))
-    assert scoring.score(corpus, [], []) == {"bleu": None, "exact": None}
-    (whole,) = scoring.by_length(corpus, items[:3], [item.references[0] for item in items[:3]])
+    assert text_scores.score([], [], sentence) == dict.fromkeys(("bleu", "rouge1", "rouge2", "rougeL", "exact"))
+    (whole,) = text_scores.by_length(items[:3], [item.references[0] for item in items[:3]], None)
     assert (whole["shortest"], whole["longest"], whole["items"]) == (1, 1, 3)
+
+
+def news(count, words=24):
+    """Texts and headlines: the headline is the subject, verb and object of a text that begins with them."""
+    subjects, verbs, objects = ["Mayor", "Board", "Union", "Court"], ["backs", "blocks", "delays"], ["budget", "bridge"]
+    for n in range(count):
+        who, does, what = subjects[n % 4], verbs[n % 3], objects[n % 2]
+        yield f"{who} {does} the {what} {n}, " + "as was expected " * (words // 3), f"{who} {does} {what} {n}"
+
+
+@pytest.fixture(scope="module")
+def headlines(tmp_path_factory):
+    """A file for each split; the validation set has a text of the test set, the training set a long one."""
+    folder = tmp_path_factory.mktemp("news")
+    lines = [f"{text}\t{headline}" for text, headline in news(60)]
+    long = "\t".join(next(news(1, words=90)))
+    splits = {"train": [*lines[:40], lines[41].replace(",", "!"), long], "validation": [*lines[40:48], lines[50]]}
+    for name, split in {**splits, "test": [*lines[48:], long]}.items():
+        (folder / name).write_text("\n".join(split), encoding="utf-8")
+    return {name: str(folder / name) for name in ("train", "validation", "test")}
+
+
+def headline_corpus(**fields):
+    return pair_texts.load(tiny(columns=("1", "2"), max_words=40, pairs=None, min_count=1, **fields), None, "dates")
+
+
+@needs_scores
+def test_a_headline_is_scored_by_rouge_and_compared_with_the_lead(headlines):
+    corpus = headline_corpus(data=headlines["train"])
+    assert (corpus.name, corpus.read, corpus.kept) == (headlines["train"], 42, 41)
+    lead = next(row.test for row in measurement.baselines(corpus) if row.title == "lead")
+    assert {len(each) for each in lead.translations[0]} == {4}
+    # "Mayor backs the budget" for "Mayor backs budget 7": 3 of 4 words, 1 of 3 pairs, all 3 in order.
+    assert {name: lead.mean(f"test/{name}") for name in text_scores.ROUGE} == pytest.approx(
+        {"rouge1": 3 / 4, "rouge2": 1 / 3, "rougeL": 3 / 4}
+    )
+    assert 0 < lead.mean("test/bleu") < 75
+    assert corpus.lines == [
+        f"{headlines['train']}: UTF-8, tab-separated, source in column 1, target in column 2",
+        "Split at random; all pairs of a source are in one split, none twice",
+        "42 pairs read, 41 used: 19 training, 10 validation, 12 test",
+    ]
+
+
+def test_a_given_split_is_kept_and_its_repeated_sources_are_reported(headlines):
+    corpus = headline_corpus(**headlines)
+    texts = {
+        name: [line.split("\t") for line in Path(path).read_text(encoding="utf-8").split("\n")]
+        for name, path in headlines.items()
+    }
+    expected = [[(words(a), words(b)) for a, b in each] for each in texts.values()]
+    assert [corpus.splits.training, corpus.splits.validation] == [expected[0][:-1], expected[1]]
+    assert corpus.splits.test == expected[2]  # with the text of more than --max_words, which training leaves out
+    assert corpus.repeated == {"training": 1, "validation": 1}  # the first one but for punctuation
+    assert (corpus.read, corpus.kept) == (64, 63)
+    form = "UTF-8, tab-separated, source in column 1, target in column 2"
+    assert corpus.lines == [
+        f"training set: {headlines['train']}: {form}",
+        f"validation set: {headlines['validation']}: {form}",
+        f"test set: {headlines['test']}: {form}",
+        "By source without punctuation. In a later split, too, and kept as the files have them: 1 pairs of the "
+        "training set, 1 of the validation set.",
+        "64 pairs read, 63 used: 41 training, 9 validation, 13 test",
+    ]
+    fewer = pair_texts.load(tiny(**headlines, columns=("1", "2"), max_words=40, pairs=20), None, "dates")
+    assert [len(split) for split in fewer.splits] == [20, 9, 13]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"test": None}, "--train, --validation and --test must be three files, got no --test"),
+        ({"data": "x"}, "--train, --validation and --test replace --data"),
+        ({"test": "nowhere"}, "--test: nowhere: cannot be read: No such file or directory"),
+        ({"columns": ("1", "3")}, "--train: {train}, line 1: must have 3 tab-separated columns, got 2"),
+        ({"max_words": 3}, "--train: {train}: no pair has at most 3 words a side"),
+        ({"min_count": 10_000}, "--train: "),
+    ],
+)
+def test_a_bad_split_is_refused_before_anything_is_written(fields, message, headlines, tmp_path):
+    with pytest.raises(UserError, match=re.escape(message.format(**headlines))):
+        translation.run(tiny(**{**headlines, "columns": ("1", "2"), **fields}), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.extended
+@needs_scores
+def test_headlines_are_written_for_a_given_split(headlines, tmp_path, capsys):
+    config = tiny(**headlines, columns=("1", "2"), max_words=40, attention=("general",), min_count=1, beam=1)
+    translation.run(config, str(tmp_path))
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
+    assert [each["run"] for each in results] == ["copy", "lead", "most frequent", "nearest", "general"]
+    for record in results:
+        assert 0 <= record["test/rougeL"] <= record["test/rouge1"] <= 1
+        assert record["test/rougeL"] >= record["test/rouge2"]
+        assert (record["training/repeated"], record["validation/repeated"]) == (1, 1)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"test set: {headlines['test']}: UTF-8, tab-separated" in printed
+    assert "ROUGE-L on the test set: attention: general" in printed
+    strongest = max(results[:-1], key=lambda record: record["test/rougeL"])
+    assert f"strongest baseline: {strongest['run']} {100 * strongest['test/rougeL']:.1f}." in printed
 
 
 def test_sources_of_the_longest_quarter_are_aligned():
@@ -236,6 +358,14 @@ def test_a_missing_sacrebleu_is_reported_with_the_command_to_install_it(file, mo
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=re.escape('BLEU needs sacrebleu: pip install "sacrebleu>=2.4"')):
         configs.plan(tiny(data=file))
+
+
+@needs_scores
+def test_a_missing_rouge_score_is_reported_with_the_command_to_install_it(monkeypatch):
+    present = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "rouge_score" else present(name))
+    with pytest.raises(UserError, match=re.escape('ROUGE needs rouge-score: pip install "rouge-score>=0.1.2"')):
+        text_scores.check_installed()
 
 
 @pytest.mark.extended

@@ -1,4 +1,4 @@
-"""Translation without a network: the source itself, the most frequent target, the nearest sentence's target."""
+"""Translation without a network: the source or its first words, the most frequent target, the nearest one's."""
 
 import collections
 from collections.abc import Sequence
@@ -21,8 +21,9 @@ def translations(
       by_words: whether tokens are words; else they are characters.
 
     Returns:
-      "copy": the source itself; "most frequent": the most frequent training target; "nearest": the target of the
-      training source with the greatest cosine of TF-IDF vectors (of characters: of up to three in a row).
+      "copy": the source itself; "lead", of words: its first ones, as many as the mean of the training targets has;
+      "most frequent": the most frequent training target; "nearest": the target of the training source with the greatest
+      cosine of TF-IDF vectors (of characters: of up to three in a row).
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -38,4 +39,6 @@ def translations(
         queries = vectorizer.transform(sources[start : start + BATCH])
         # The first of equally similar ones is the shorter one in a sorted file.
         nearest += [targets[place] for place in np.asarray((queries @ vectors.T).argmax(axis=1)).ravel()]
-    return {"copy": list(sources), "most frequent": [commonest for _ in sources], "nearest": nearest}
+    lead = round(np.mean([len(target) for target in targets]))
+    leads = {"lead": [source[:lead] for source in sources]} if by_words else {}
+    return {"copy": list(sources), **leads, "most frequent": [commonest for _ in sources], "nearest": nearest}

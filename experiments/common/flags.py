@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import math
 import types
 import typing
@@ -24,6 +25,21 @@ def user_errors(source: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise UserError(f"{source}: {error}") from error
+
+
+def require(requirement: str, use: str) -> None:
+    """Checks that an optional package is installed.
+
+    Args:
+      requirement: package as pip takes it, such as "sacrebleu>=2.4".
+      use: what needs it.
+
+    Raises:
+      UserError: if it is not; the message has the command that installs it.
+    """
+    package = requirement.partition(">=")[0]
+    if importlib.util.find_spec(package.replace("-", "_")) is None:
+        raise UserError(f'{use} needs {package}: pip install "{requirement}"')
 
 
 def setting(

@@ -1,12 +1,10 @@
 """Scores of tagged sentences: of words by their tags, and of entities by seqeval."""
 
 import collections
-import importlib.util
 from typing import Any
 
 import numpy as np
 
-from experiments.common.flags import UserError
 from rnn_jax.data import TagCorpus, TagSplit, entities
 
 Scores = dict[str, np.ndarray]  # [seeds] by name
@@ -32,12 +30,6 @@ def of_words(corpus: TagCorpus, predicted: np.ndarray) -> Scores:
     labels = range(len(corpus.tags))
     f1 = np.array([f1_score(gold, tags, labels=labels, average=None, zero_division=np.nan) for tags in predicted])
     return accuracies | {f"f1/{tag}": f1[:, index] for index, tag in enumerate(corpus.tags)}
-
-
-def check_seqeval() -> None:
-    """Raises a UserError if seqeval is not installed."""
-    if importlib.util.find_spec("seqeval") is None:
-        raise UserError('F1 of entities needs seqeval: pip install "seqeval>=1.2.2"')
 
 
 def of_entities(corpus: TagCorpus, split: TagSplit, predicted: np.ndarray) -> Scores:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.common import flags, networks, tag_scores
+from experiments.common import flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
 from experiments.common.splits import SplitFiles
@@ -69,7 +69,7 @@ def plan(config: Config) -> tuple[Corpus, list[Network]]:
     flags.check(config)
     corpus = load(config)
     if corpus.source.entities:
-        tag_scores.check_seqeval()
+        flags.require("seqeval>=1.2.2", "F1 of entities")
     buckets = corpus.splits["training"].buckets
     trainers = {name: config.trainer(_model(config, name, corpus), buckets) for name in config.taggers}
     return corpus, [Network(name, trainer, LABELS[name]) for name, trainer in trainers.items()]

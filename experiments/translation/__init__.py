@@ -2,9 +2,12 @@
 
 Sequence to sequence: a bidirectional encoder reads a sentence, a decoder writes its translation, with attention over
 the encoder's outputs (Luong et al. 2015; Bahdanau et al. 2015) or from its final state alone (Sutskever et al. 2014).
-Split by source sentence, so that none is in two splits. The test set is translated once, by beam search.
+Split by source sentence, so that none is in two splits. The test set is translated once, by beam search. Summaries are
+pairs, too, such as a text and its headline: ROUGE beside BLEU; the lead, a text's first words, among the baselines.
 
     python -m experiments.translation --data=deu.txt       # German to English, pairs of manythings.org/anki (Tatoeba)
+    python -m experiments.translation --train=FILE --validation=FILE --test=FILE    # a given split, kept
+    python -m experiments.translation --data=headlines.tsv --columns=1,2 --max_words=60    # text, tab, headline
     python -m experiments.translation                      # dates to ISO 8601, by characters; nothing to download
     python -m experiments.translation --quick              # under 30 seconds
 
@@ -35,6 +38,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """
     corpus, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
+    for line in corpus.lines:
+        folder.print(line)
     baselines, status = measurement.baselines(corpus), Status()
     records = functools.partial(summary.records, corpus)
     jobs = [measurement.job(corpus, config, network, records, status) for network in networks]

@@ -12,8 +12,8 @@ import numpy as np
 from experiments.baselines import nearest_sentence
 from experiments.common import fitting
 from experiments.common.fitting import Network
+from experiments.common.pair_texts import Corpus
 from experiments.common.runner import Job, Status
-from experiments.translation.corpus import Corpus
 from rnn_jax import training
 from rnn_jax.applications import Translator
 from rnn_jax.data import Examples
@@ -27,9 +27,16 @@ class Test(NamedTuple):
     """Translations of the test set."""
 
     translations: list[list[Words]]  # [seeds][sources]
-    nats: np.ndarray | None = None  # per token of the test set, [seeds]; None for a baseline, like all below
-    weights: np.ndarray | None = None  # attention of the first seed [sources, T, S]
-    search_seconds: float | None = None
+    fields: list[
+        dict[str, Any]
+    ]  # of each seed's record: those of `Corpus.scored` and, of a network, test/nats_per_token
+    weights: np.ndarray | None = None  # attention of the first seed [sources, T, S]; None without attention
+    search_seconds: float | None = None  # None for a baseline
+
+    def mean(self, field: str) -> float | None:
+        """Returns the mean of a field over the seeds; None if there is no such field, or it has no value."""
+        values = [each[field] for each in self.fields if each.get(field) is not None]
+        return float(np.mean(values)) if values else None
 
 
 Outcome = fitting.Outcome[Test]
@@ -67,7 +74,8 @@ def baselines(corpus: Corpus) -> list[Baseline]:
     """Returns the baselines' translations of the test set."""
     sources = [item.source for item in corpus.tested]
     made = nearest_sentence.translations(corpus.splits.training, sources, corpus.by_words)
-    return [Baseline(name, np.array([np.nan]), Test([each])) for name, each in made.items()]
+    tests = {name: Test([each], [corpus.scored(each)]) for name, each in made.items()}
+    return [Baseline(name, np.array([np.nan]), test) for name, test in tests.items()]
 
 
 def job(
@@ -103,5 +111,9 @@ def translate_test_set(corpus: Corpus, application: Translator, params: Any) -> 
         [tuple(corpus.target.decode(row[:length])) for row, length in zip(*seed, strict=True)]
         for seed in zip(result.tokens, result.lengths, strict=True)
     ]
-    weights = result.weights[0] if application.model.decoder.attends else None
-    return Test(translations, nats, weights, time.perf_counter() - started)
+    weights, seconds = result.weights[0] if application.model.decoder.attends else None, time.perf_counter() - started
+    fields = [
+        {"test/nats_per_token": float(loss), **corpus.scored(each)}
+        for loss, each in zip(nats, translations, strict=True)
+    ]
+    return Test(translations, fields, weights, seconds)

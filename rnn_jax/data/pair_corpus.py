@@ -11,18 +11,19 @@ import numpy as np
 from rnn_jax.data.bucketing import Buckets, bucket_lengths
 from rnn_jax.data.examples import Examples
 from rnn_jax.data.padding import pad
-from rnn_jax.data.pairs import PairSplits, Referenced, Words, split_by_source, with_references
+from rnn_jax.data.pairs import PairSplits, Referenced, Words, with_references
 from rnn_jax.data.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairCorpus:
-    """Pairs of a source and a target, split by source, with the vocabularies of the training set.
+    """Pairs of a source and a target by split, with the vocabularies of the training set.
 
     >>> import numpy as np
     >>> from rnn_jax import data
     >>> pairs = [(tuple(str(n)), tuple(f"{2 * n}")) for n in range(20)]  # each number, and its double
-    >>> corpus = data.PairCorpus.of(pairs, validation=2, test=3, rng=np.random.default_rng(0))
+    >>> splits = data.split_by_source(pairs, validation=2, test=3, rng=np.random.default_rng(0))
+    >>> corpus = data.PairCorpus.of(splits)
     >>> [len(split) for split in corpus.splits], corpus.longest
     ([15, 2, 3], (2, 3))
     >>> (bucket,) = corpus.buckets(1)
@@ -40,29 +41,17 @@ class PairCorpus:
     target: Vocabulary
 
     @classmethod
-    def of(
-        cls,
-        pairs: Sequence[tuple[Words, Words]],
-        validation: int,
-        test: int,
-        rng: np.random.Generator,
-        min_count: int = 1,
-        **fields: Any,
-    ) -> Self:
-        """Splits pairs, and builds the vocabularies of the training set.
+    def of(cls, splits: PairSplits, min_count: int = 1, **fields: Any) -> Self:
+        """Builds the vocabularies of the training set.
 
         Args:
-          pairs: source and target of each pair, both tuples of tokens.
-          validation: number of sources in the validation set.
-          test: number of sources in the test set.
-          rng: generator that draws them.
+          splits: pairs of tokens by split.
           min_count: smallest number of occurrences of a token in the training set.
           **fields: further fields of a subclass.
 
         Raises:
-          ValueError: as `split_by_source` and `Vocabulary.of`.
+          ValueError: as `Vocabulary.of`.
         """
-        splits = split_by_source(pairs, validation, test, rng)
         source, target = (Vocabulary.of(side, min_count) for side in zip(*splits.training, strict=True))
         return cls(splits, source, target, **fields)
 

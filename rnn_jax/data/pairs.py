@@ -129,7 +129,7 @@ def split_by_source(
         checks.integer_at_least(1, count, f"split_by_source: {name}")
     groups: dict[Words, list[tuple[Words, Words]]] = {}
     for pair in dict.fromkeys(pairs):
-        groups.setdefault(_bare(pair[0]), []).append(pair)
+        groups.setdefault(bare(pair[0]), []).append(pair)
     if len(groups) <= validation + test:
         raise ValueError(
             f"split_by_source: {len(groups)} different sources leave none for training after {validation} for "
@@ -162,6 +162,6 @@ def with_references(pairs: Sequence[tuple[Words, Words]]) -> list[Referenced]:
     return [Referenced(source, tuple(references)) for source, references in targets.items()]
 
 
-def _bare(words: Words) -> Words:
+def bare(words: Words) -> Words:
     """Returns the words without punctuation, or all of them if there is nothing else."""
     return tuple(word for word in words if any(map(str.isalnum, word))) or words
