@@ -163,7 +163,7 @@ def finished(tmp_path_factory):
 
 @pytest.mark.extended
 @pytest.mark.parametrize("name", ["attention", "none"])
-def test_the_saved_model_is_the_trained_one(name, finished):
+def test_the_saved_model_is_the_trained_one(name, finished, tmp_path):
     folder, records = finished
     loaded = models.load(folder / "models" / f"task_6_{name}")
     record = next(r for r in records if (r["run"], r["seed"]) == (f"task_6_{name}", loaded.notes["seed"]))
@@ -174,8 +174,8 @@ def test_the_saved_model_is_the_trained_one(name, finished):
     assert float(np.mean(predicted == split.labels)) == record["test/accuracy"]
     assert loaded.predict(split.questions) == [task.corpus.answers[index] for index in predicted]
     application, text = loaded.definition, "Mary went to bed. / Is Mary in bed? / John left. / Is John in bed?"
-    (folder / "story.txt").write_text(text.replace(" / ", "\n"), encoding="utf-8")
-    read = application.read(folder / "story.txt")
+    (tmp_path / "story.txt").write_text(text.replace(" / ", "\n"), encoding="utf-8")
+    read = application.read(tmp_path / "story.txt")
     assert read == application.from_text(text)
     assert [len(question.story) for question in read] == [1, 2]
     first, _ = application.lines(read, loaded.predict(read))
