@@ -83,6 +83,7 @@ def test_padded_sentences_and_words_reach_no_weight_no_logit_and_no_gradient(nam
         assert np.all(np.moveaxis(np.asarray(got.weights), 1, 0)[:, beyond] == 0)
 
 
+@pytest.mark.extended
 def test_loss_is_the_mean_cross_entropy_and_noise_needs_a_key():
     model, (story, question) = MODELS["attention"], inputs()
     params, answers = model.init(jax.random.key(0)), np.array([0, 5, 2])

@@ -77,6 +77,7 @@ def _story_length(model, params, batch):
     return batch.whole["length"], np.ones((len(batch.whole["length"]), 1, len(batch.steps)))
 
 
+@pytest.mark.extended
 def test_answers_are_in_the_order_of_the_questions(task, monkeypatch):
     split = task.corpus.splits["test"]
     assert [len(bucket.steps) for bucket in split.buckets] == [1, 2]
@@ -87,6 +88,7 @@ def test_answers_are_in_the_order_of_the_questions(task, monkeypatch):
     assert weights[0, :, 0].tolist() == [[1, 1], [1, 1], [1, 0]]
 
 
+@pytest.mark.extended
 def test_networks_differ_in_their_attention_only():
     ((task, (attention, none)),) = question_answering.plan(config(hops=2, dropout=0.5))
     assert (task.name, attention.name, none.name) == ("task_6", "task_6_attention", "task_6_none")

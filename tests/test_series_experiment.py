@@ -209,6 +209,7 @@ def test_without_a_validation_file_it_is_drawn_from_the_training_file(data):
     assert sizes(validation=data["test"]) == [24, 9, 9]
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not VOWELS.is_dir(), reason="the Japanese vowels are not in ../shared/data/japanese_vowels")
 def test_the_japanese_vowels_have_their_official_split():
     read = [read_labelled_series(VOWELS / f"JapaneseVowels_{name}.ts") for name in ("TRAIN", "TEST")]
