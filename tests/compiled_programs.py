@@ -232,6 +232,16 @@ INFERENCE: dict[str, Program] = {
     **{f"greedy, {name}": _searched(model, models.greedy) for name, model in TRANSLATORS.items()},
     **{f"beam_search, {name}": _searched(model, models.beam_search, width=3) for name, model in TRANSLATORS.items()},
     "CTC.decode": _drawn(CTC, lambda p, k, xs, n: CTC.decode(p, xs, n), XS, LENGTHS),
+    "CRF": _drawn(
+        models.CRF(SIZE),
+        lambda p, k, xs, ids, n: (
+            jax.grad(lambda p: jnp.sum(models.CRF(SIZE).log_likelihood(p, xs, ids, n)))(p),
+            models.CRF(SIZE).decode(p, xs, n),
+        ),
+        XS,
+        IDS,
+        LENGTHS,
+    ),
     "Tagger.predict": _drawn(
         TAGGER,
         lambda p, k, ids, characters, n: TAGGER.predict(p, ids, characters, lengths=n),

@@ -29,10 +29,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 
 @with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
-    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html.
-
-    The figures are tags.png and accuracy.png, of entities f1.png.
-    """
+    """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     corpus, networks = plan(config)
     scoring = ENTITIES if corpus.source.entities else WORDS
     folder = RunFolder(config, workdir, settings)

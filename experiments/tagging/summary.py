@@ -36,10 +36,6 @@ def records(corpus: Corpus, scoring: Scoring, row: Baseline | Outcome) -> list[d
     return fitting.fit_records(row, {scoring.metric: 1 - row.validation}, row.test, **sizes)
 
 
-def _column(title: str, score: str) -> report.Column:
-    return report.Column(f"{title}, %", lambda row: mean_sd(100 * row.test[score]))
-
-
 def summarize(corpus: Corpus, scoring: Scoring, baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> Report:
     """Returns findings, table and figures."""
     title = f"{corpus.source.name}: {len(corpus.tags)} tags, {len(corpus.sentences['training']):,} training sentences"
@@ -52,8 +48,11 @@ def summarize(corpus: Corpus, scoring: Scoring, baselines: Sequence[Baseline], o
     curves = functools.partial(figures.validation_figure, baselines, outcomes, label, lambda e: 100 * (1 - e))
     tags = functools.partial(_tags_figure, corpus, [baselines[-1], *outcomes])
     pngs = {f"{scoring.metric}.png": ("Validation during training", curves), "tags.png": ("F1 of each tag", tags)}
-    columns = [*COLUMNS, *(_column(*each) for each in scoring.columns.items()), fitting.MINUTES]
-    table = Table(columns, {title: [*baselines, *outcomes]}, caption)
+    scores = [
+        report.Column(f"{heading}, %", functools.partial(lambda name, row: mean_sd(100 * row.test[name]), name))
+        for heading, name in scoring.columns.items()
+    ]
+    table = Table([*COLUMNS, *scores, fitting.MINUTES], {title: [*baselines, *outcomes]}, caption)
     return Report("A tag for every word", findings(scoring, baselines, outcomes), [table], pngs)
 
 
