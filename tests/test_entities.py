@@ -113,7 +113,7 @@ def test_scores_by_hand(files):
     right = ["O", "B-LOC", "I-LOC", "B-PER", "O", "B-PER", "I-PER", "O", "O", "O", "O"]  # all but Ada, ORG
     half = ["O", "B-LOC", "O", "B-PER", "O", "I-PER", "I-PER", "O", "O", "O", "B-PER"]  # only Ada in the first sentence
     none = ["O"] * 11
-    scores = tag_scores.of_entities(
+    scores = tag_scores.entity_scores(
         corpus, split, np.array([[ids[tag] for tag in tags] for tags in (right, half, none)])
     )
     np.testing.assert_allclose(scores["precision"], [1, 1 / 3, 0])

@@ -109,7 +109,7 @@ def test_scores_by_hand(data):
     corpus = load(with_(data, min_count=1, buckets=1))
     _, d, n, v = range(4)
     predicted = np.array([[d, n, v, d, n, n, v, v, v], [d, d, d, d, d, d, d, d, d]])
-    scores = tag_scores.of_words(corpus, predicted)
+    scores = tag_scores.word_scores(corpus, predicted)
     np.testing.assert_allclose(scores["accuracy"], [6 / 9, 2 / 9])
     # Unseen: both, dogs, cats, jump, very, high. Seen with several tags: run, can.
     np.testing.assert_allclose(scores["unseen_accuracy"], [4 / 6, 1 / 6])

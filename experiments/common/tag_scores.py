@@ -12,7 +12,7 @@ OUTSIDE = -1  # id of O if no word of the training set is outside of an entity
 NAMES = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # ours, and seqeval's
 
 
-def of_words(corpus: TagCorpus, predicted: np.ndarray) -> Scores:
+def word_scores(corpus: TagCorpus, predicted: np.ndarray) -> Scores:
     """Returns accuracies and the F1 of each tag, for predicted tags of the test set, ids [seeds, words].
 
     `unseen_accuracy` is that of words that are not in the training set, `ambiguous_accuracy` that of words with several
@@ -32,7 +32,7 @@ def of_words(corpus: TagCorpus, predicted: np.ndarray) -> Scores:
     return accuracies | {f"f1/{tag}": f1[:, index] for index, tag in enumerate(corpus.tags)}
 
 
-def of_entities(corpus: TagCorpus, split: TagSplit, predicted: np.ndarray) -> Scores:
+def entity_scores(corpus: TagCorpus, split: TagSplit, predicted: np.ndarray) -> Scores:
     """Returns F1, precision, recall, `unseen_recall` and the F1 of each type, for predicted tags, ids [seeds, words].
 
     An entity is right if its words and its type are, in strict IOB2: an I without its B is none. `unseen_recall` is

@@ -32,7 +32,7 @@ class Corpus(TagCorpus):
 
     @property
     def note(self) -> str:
-        """Sentence about what is in several splits."""
+        """Sentence about repeated sentences."""
         return (splits.repeats_note if self.source.given else splits.removed_note)(self.repeated, "sentences")
 
 

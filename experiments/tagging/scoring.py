@@ -34,7 +34,7 @@ def _most_frequent_tags(corpus: Corpus) -> list[Baseline]:
     training, validation, test = (split.sentences for split in corpus.splits.values())
     rows = []
     for title, tagger in most_frequent_tag.taggers(training, validation).items():
-        scores = tag_scores.of_words(corpus, _ids(corpus, tagger.tags, test))
+        scores = tag_scores.word_scores(corpus, _ids(corpus, tagger.tags, test))
         errors = np.array([1 - tagger.accuracy(validation)])
         rows.append(Baseline(title, errors, scores, {"longest_ending": tagger.longest}))
     return rows
@@ -44,9 +44,9 @@ def _dictionary(corpus: Corpus) -> list[Baseline]:
     """Returns the dictionary of seen entities, with the share that validation chooses."""
     training, validation, test = corpus.splits.values()
     fitted = [SeenEntities.fit(training.sentences, least) for least in LEAST_SHARES]
-    scores = [tag_scores.of_entities(corpus, validation, _ids(corpus, s.tags, validation.sentences)) for s in fitted]
+    scores = [tag_scores.entity_scores(corpus, validation, _ids(corpus, s.tags, validation.sentences)) for s in fitted]
     best = int(np.argmax([each["f1"][0] for each in scores]))
-    tested = tag_scores.of_entities(corpus, test, _ids(corpus, fitted[best].tags, test.sentences))
+    tested = tag_scores.entity_scores(corpus, test, _ids(corpus, fitted[best].tags, test.sentences))
     fields = {"least_share": fitted[best].least_share, "phrases": len(fitted[best].types)}
     return [Baseline("dictionary of seen entities", 1 - scores[best]["f1"], tested, fields)]
 
@@ -64,7 +64,7 @@ WORDS = Scoring(
     "Words with the correct tag: of the validation set; of the test set; of its words that the training set does not "
     "have; of those with several tags there.",
     lambda corpus, predicted: (predicted == corpus.splits["validation"].gold).mean(axis=1),
-    tag_scores.of_words,
+    tag_scores.word_scores,
     _most_frequent_tags,
 )
 ENTITIES = Scoring(
@@ -73,7 +73,7 @@ ENTITIES = Scoring(
     {"F1": "f1", "precision": "precision", "recall": "recall", "unseen": "unseen_recall"},
     "Entities by seqeval, strict IOB2: F1 on the validation set; F1, precision and recall on the test set; recall of "
     "those that are no entity of the training set.",
-    lambda corpus, predicted: tag_scores.of_entities(corpus, corpus.splits["validation"], predicted)["f1"],
-    lambda corpus, predicted: tag_scores.of_entities(corpus, corpus.splits["test"], predicted),
+    lambda corpus, predicted: tag_scores.entity_scores(corpus, corpus.splits["validation"], predicted)["f1"],
+    lambda corpus, predicted: tag_scores.entity_scores(corpus, corpus.splits["test"], predicted),
     _dictionary,
 )
