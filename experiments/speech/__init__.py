@@ -12,6 +12,7 @@ recording; digits in a row are cut at pauses.
 
 Expected for the Free Spoken Digit Dataset, medians of three seeds: 99.7 % of the single digits correct, 0.7 % of the
 digits wrong in rows of 3 to 7 (`--questions=digits,joined`, five minutes on two cores). Unknown speakers: 70 % correct.
+Who speaks (`--questions=speaker --epochs=5`): 100 %, the baseline 99.7 %.
 """
 
 import jax

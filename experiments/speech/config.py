@@ -74,7 +74,7 @@ def plan(config: Config) -> tuple[list[str], list[Problem]]:
     if config.data is not None and has_class_folders(config.data):
         with user_errors("--data"):
             sounds = read_labelled_sounds(config.data)
-        source, rate = f"{config.data}: {len(sounds.samples):,} recordings in folders", sounds.rate
+        source, rate = f"{config.data}: {len(sounds.samples):,} recordings in folders, split at random", sounds.rate
         with user_errors(config.data):
             tasks = recordings.class_tasks(sounds, config.questions, config.seed)
     else:

@@ -106,7 +106,7 @@ def split_sounds(sounds: LabelledSounds, shares: Sequence[float], seed: int) -> 
     """
     check_shares(shares, "split_sounds")
     keys = [digest(samples) for samples in sounds.samples]
-    parts = split_indices(keys, sounds.labels, sounds.classes, shares, seed, "split_sounds", "different recordings")
+    parts = split_indices(keys, sounds.labels, sounds.classes, shares, seed, "folders", "different recordings")
     return {name: sounds.take(indices) for name, indices in zip(SPLITS, parts, strict=True)}
 
 
