@@ -15,9 +15,8 @@ from experiments import speech
 from experiments.baselines import support_vector_machine
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
-from experiments.common.transcripts import Transcripts
+from experiments.common.transcripts import Split, Transcripts
 from experiments.speech import measurement, recordings, summary
-from experiments.speech.measurement import Split
 from rnn_jax import models
 from rnn_jax.data import Buckets, Examples, LogMel, SpokenDigit, formants, read_spoken_digits, synthetic_digits
 from rnn_jax.data.spoken_digits import join_spoken_digits, split_spoken_digits

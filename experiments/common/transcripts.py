@@ -1,10 +1,38 @@
-"""Predicted label sequences and their errors."""
+"""Recordings with label sequences as examples; predicted label sequences and their errors."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.models import label_error_rate
+from rnn_jax.data import Buckets, Examples, pad
+from rnn_jax.models import has_path, label_error_rate
+
+
+class Split(NamedTuple):
+    """Recordings, bucket after bucket; `frames` and `labels` are in this order."""
+
+    buckets: list[Examples]  # steps: frames [T, N, bands], labels [D, N]; whole: lengths [N], numbers of labels [N]
+    frames: list[np.ndarray]  # [T, bands] each
+    labels: list[list[int]]
+
+    @classmethod
+    def of(cls, frames: Sequence[np.ndarray], labels: Sequence[list[int]], lengths: Buckets) -> "Split":
+        """Pads recordings to the lengths of their buckets: splits with equal buckets share programs."""
+        ids, most = [np.array(each, np.int32) for each in labels], max(map(len, labels))
+        buckets, order = list[Examples](), list[int]()
+        for length, members in zip(lengths.lengths, lengths.members(list(map(len, frames))), strict=True):
+            if len(members):
+                padded = pad([frames[i] for i in members], length), pad([ids[i] for i in members], most)
+                buckets.append(Examples(*(tuple(map(jnp.asarray, each)) for each in zip(*padded, strict=True))))
+                order += members.tolist()
+        return cls(buckets, [frames[i] for i in order], [labels[i] for i in order])
+
+    @property
+    def without_path(self) -> int:
+        """Number of recordings with too few frames for their labels, which have no gradient by CTC."""
+        return sum(int(jnp.sum(~has_path(labels, counts, lengths))) for (_, labels), (lengths, counts) in self.buckets)
 
 
 class Transcripts(NamedTuple):

@@ -8,8 +8,9 @@ import numpy as np
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting, user_errors
+from experiments.common.transcripts import Split
 from experiments.speech import recordings
-from experiments.speech.measurement import QUESTIONS, Problem, Split, loss
+from experiments.speech.measurement import QUESTIONS, Problem, loss
 from experiments.speech.recordings import Task
 from rnn_jax import Bidirectional
 from rnn_jax.applications import SpeechRecognizer

@@ -1,22 +1,21 @@
-"""Recordings as examples, training, and the labels that a network predicts."""
+"""Problems, their training, and the labels that a network predicts."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.baselines import support_vector_machine
 from experiments.common import fitting
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job, init_state
-from experiments.common.transcripts import Transcripts
+from experiments.common.transcripts import Split, Transcripts
 from rnn_jax import training
 from rnn_jax.applications.speech_recognizer import recognize
-from rnn_jax.data import Buckets, Examples, pad, spec_augment, unpad
-from rnn_jax.models import CTC, Classifier, has_path
+from rnn_jax.data import Examples, spec_augment, unpad
+from rnn_jax.models import CTC, Classifier
 
 QUESTIONS = {
     "digits": "One digit, known speakers",
@@ -29,31 +28,6 @@ EVALUATED = 64  # recordings at a time
 
 Outcome = fitting.Outcome[Transcripts]
 Baseline = fitting.Baseline[Transcripts]
-
-
-class Split(NamedTuple):
-    """Recordings, bucket after bucket; `frames` and `labels` are in this order."""
-
-    buckets: list[Examples]  # steps: frames [T, N, bands], labels [D, N]; whole: lengths [N], numbers of labels [N]
-    frames: list[np.ndarray]  # [T, bands] each
-    labels: list[list[int]]
-
-    @classmethod
-    def of(cls, frames: Sequence[np.ndarray], labels: Sequence[list[int]], lengths: Buckets) -> "Split":
-        """Pads recordings to the lengths of their buckets: splits with equal buckets share programs."""
-        ids, most = [np.array(each, np.int32) for each in labels], max(map(len, labels))
-        buckets, order = list[Examples](), list[int]()
-        for length, members in zip(lengths.lengths, lengths.members(list(map(len, frames))), strict=True):
-            if len(members):
-                padded = pad([frames[i] for i in members], length), pad([ids[i] for i in members], most)
-                buckets.append(Examples(*(tuple(map(jnp.asarray, each)) for each in zip(*padded, strict=True))))
-                order += members.tolist()
-        return cls(buckets, [frames[i] for i in order], [labels[i] for i in order])
-
-    @property
-    def without_path(self) -> int:
-        """Number of recordings with too few frames for their labels, which have no gradient by CTC."""
-        return sum(int(jnp.sum(~has_path(labels, counts, lengths))) for (_, labels), (lengths, counts) in self.buckets)
 
 
 class Problem(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.common import splits
 from rnn_jax.data import LabelledSounds, SpokenDigit
 from rnn_jax.data.sound_folder import digest, split_sounds
-from rnn_jax.data.spoken_digits import join_spoken_digits, split_spoken_digits
+from rnn_jax.data.spoken_digits import check_speakers, join_spoken_digits, split_spoken_digits
 from rnn_jax.data.text import SPLITS
 
 SHARES = (0.7, 0.15, 0.15)  # of a folder of classes: training, validation, test
@@ -69,7 +69,7 @@ def digit_tasks(
                 )
                 asked = {name: join_spoken_digits(parts[name], count, rate, rng) for name, count in pairs}
             if question == "speaker":
-                _check_speakers(parts, speakers)
+                check_speakers(parts)
                 singles = asked = _labelled(parts, lambda each: speakers.index(each.speaker))
             name, labels = f"speaker {unknown}" if unknown else question, speakers if question == "speaker" else DIGITS
             tasks.append(Task(question, name, tuple(labels), singles, asked))
@@ -97,12 +97,3 @@ def _answered(questions: Sequence[str], possible: Sequence[str]) -> list[str]:
 
 def _labelled(parts: dict[str, list[SpokenDigit]], label: Callable[[SpokenDigit], int]) -> Recordings:
     return {name: [([label(each)], each.samples) for each in part] for name, part in parts.items()}
-
-
-def _check_speakers(parts: dict[str, list[SpokenDigit]], speakers: Sequence[str]) -> None:
-    for name, part in parts.items():
-        if missing := sorted(set(speakers) - {each.speaker for each in part}):
-            raise ValueError(
-                f"speaker {missing[0]!r} must have recordings in each split, got none for the {name} set: numbers 0 to "
-                "4 test, 5 to 9 validate, others train"
-            )

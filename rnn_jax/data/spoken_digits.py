@@ -1,7 +1,7 @@
 """Recordings of single digits: read from a folder, split by number or by speaker, joined to several digits in a row."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +73,17 @@ def split_spoken_digits(recordings: Sequence[SpokenDigit], speaker: str | None =
     if empty := [name for name in SPLITS if not splits[name]]:
         raise ValueError(f"no recording for the {empty[0]} set: numbers 0 to 4 test, 5 to 9 validate, others train")
     return splits
+
+
+def check_speakers(splits: Mapping[str, Sequence[SpokenDigit]]) -> None:
+    """Raises a ValueError if a split has no recording of a speaker of another one, who could not be identified."""
+    speakers = {name: {each.speaker for each in split} for name, split in splits.items()}
+    for name, present in speakers.items():
+        if missing := sorted(set.union(*speakers.values()) - present):
+            raise ValueError(
+                f"speaker {missing[0]!r} must have recordings in each split, got none for the {name} set: numbers 0 to "
+                "4 test, 5 to 9 validate, others train"
+            )
 
 
 def join_spoken_digits(
