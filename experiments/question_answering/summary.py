@@ -104,7 +104,7 @@ def _accuracy_figure(results: Sequence[Result]) -> bytes:
     axis = figure.subplots()
     bars = {title: [100 * each for each in tasks.values()] for title, tasks in _accuracies(results).items()}
     figures.grouped_bars(axis, [result.task.name for result in results], bars, ["0.75", "0.5", "C0", "C1"])
-    axis.axhline(100 * PASSED, color="0.35", ls=":", lw=1.2)
+    axis.axhline(100 * PASSED, color="0.35", ls=":", lw=1.2, label="passed")
     axis.set(ylabel="accuracy, test set (%)", ylim=(0, 101))
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return plotting.png(figure)

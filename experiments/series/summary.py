@@ -73,6 +73,7 @@ def _series_figure(data: Data, best: Outcome) -> bytes:
         axis.set_title(f"{data.classes[true]}; predicted {data.classes[predicted]}", **style)
         axis.grid(alpha=0.3)
     axes[-1].set_xlabel("step")
+    figure.supylabel("value (standard deviations)", fontsize=10)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=SHOWN, frameon=False, fontsize=8, title="channel")
     return plotting.png(figure)
