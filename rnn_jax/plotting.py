@@ -109,7 +109,8 @@ def attention_figure(
     Returns:
       The content of a PNG file.
     """
-    drawn = figure((4.6 * len(panels), 4.8))
+    width = max(4.6, 0.17 * max(len(attended) for _, attended, _ in panels))  # a token's label needs 0.17 inches
+    drawn = figure((width * len(panels), 4.8))
     image: Any = None
     for axis, (weights, *tokens) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         image = axis.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")

@@ -44,28 +44,28 @@ def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[
     return Report("Translation", findings(corpus, baselines, outcomes), tables, pngs)
 
 
-def _column(header: str, fields: Sequence[str], digits: int = 1, scale: float = 1.0) -> report.Column:
-    """Returns the column of the means of some fields, which is empty for a row without them."""
+def _column(header: str, field: str, digits: int = 1, scale: float = 1.0) -> report.Column:
+    """Returns the column of a field's means over the seeds, which is empty for a row without the field."""
 
     def text(row: Outcome | Baseline) -> str:
-        means = [row.test.mean(f"test/{field}") for field in fields]
-        return "/".join(f"{scale * mean:.{digits}f}" for mean in means if mean is not None)
+        mean = row.test.mean(f"test/{field}")
+        return "" if mean is None else f"{scale * mean:.{digits}f}"
 
     return report.Column(header, text)
 
 
 def _score_table(corpus: Corpus, rows: Rows) -> Table:
     by_words = [
-        _column("BLEU", ["bleu"]),
-        _column("BLEU, unseen", ["unseen_targets/bleu"]),
-        _column("ROUGE-1/2/L", ROUGE, scale=100),
+        _column("BLEU", "bleu"),
+        _column("BLEU, unseen", "unseen_targets/bleu"),
+        *(_column(f"ROUGE-{name.removeprefix('rouge')}", name, scale=100) for name in ROUGE),
     ]
     columns = [
         report.Column("model", lambda row: row.title, right=False),
         report.Column("valid. nats", lambda row: "" if row.minutes is None else f"{np.mean(row.validation):.3f}"),
-        _column("test nats", ["nats_per_token"], 3),
+        _column("test nats", "nats_per_token", 3),
         *(by_words if corpus.by_words else []),
-        _column("exact, %", ["exact"], scale=100),
+        _column("exact, %", "exact", scale=100),
         report.Column("search, s", lambda row: "" if row.minutes is None else f"{row.test.search_seconds:.0f}"),
     ]
     caption = (
