@@ -28,6 +28,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.extended
 def test_a_run_on_disk_is_read_as_it_was_written(finished):
     (seeds,) = evidence.read(str(finished)).values()
     assert list(seeds) == [0, 1]

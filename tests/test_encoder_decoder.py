@@ -55,9 +55,8 @@ def encoded(name, sharp=1.0):
     return model.decoder, start.params, start.state
 
 
-@pytest.mark.parametrize(
-    "name", ["luong", *(pytest.param(n, marks=pytest.mark.extended) for n in NETWORKS if n != "luong")]
-)
+@pytest.mark.extended
+@pytest.mark.parametrize("name", NETWORKS)
 def test_loss_equals_that_of_stepping_through_the_targets(name):
     model, params = ready(name)
     loss = model.loss(params, SOURCE, SOURCE_LENGTHS, TARGETS, TARGET_LENGTHS)

@@ -189,7 +189,8 @@ FRAME_LABELS = np.array([[-1, 0, 1, 2, -1], [0, 1, 2, 0, -1], [2, 2, 2, 2, -1]])
 CLIP_LABELS = (np.array([0, 3, 1, 2, 2]), np.array([0, 1, 1, 0, 1]))
 
 
-@pytest.mark.parametrize("cell", [pytest.param(None, marks=pytest.mark.extended), VanillaRNN(6, 4)])
+@pytest.mark.extended
+@pytest.mark.parametrize("cell", [None, VanillaRNN(6, 4)])
 def test_logits_and_loss_of_a_video_equal_numpys(cell):
     model = video(cell)
     params = with_biases(model.init(jax.random.key(5)))

@@ -88,6 +88,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(evidence.read("~/run")) == ["a"]
 
 
+@pytest.mark.extended
 def test_a_folder_in_use_by_another_process_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(_Config(), str(tmp_path))  # a folder of its own is open to a process more than once
     script = (

@@ -142,6 +142,7 @@ def test_with_a_crf_loss_and_prediction_are_those_of_the_sentence_as_a_whole():
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(run(params, 0 * LENGTHS)[:2]))
 
 
+@pytest.mark.extended
 @every_model
 def test_padding_and_other_sentences_have_no_effect(model):
     params, (words, characters, tags) = init(model), batch(model)
