@@ -85,7 +85,51 @@ def test_words():
 def test_the_vocabulary_holds_the_training_set_only(texts):
     training_words = {word for text in texts.splits["training"].labelled.texts for word in words(text)}
     assert set(texts.vocabulary.tokens) == training_words
-    assert texts.removed == 1
+    assert texts.changed == "1 duplicates removed."
+    assert texts.lines[0].endswith(
+        "texts.csv (UTF-8, columns label and text, separated by commas): 2 classes (bad, good); 36 training, "
+        "12 validation, 12 test texts"
+    )
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Files of a user's split; one text comes again in the test set."""
+    rows = {
+        "train": ["good,a b", "good,A  b", "bad,c d", "bad,c e", "good,e"],
+        "validation": ["bad,c d", "good,f"],
+        "test": ["bad,g h", "good,f"],
+    }
+    for name, lines in rows.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(["label,text", *lines]), encoding="utf-8")
+    return {name: str(tmp_path / f"{name}.csv") for name in rows}
+
+
+def test_files_of_a_split_are_kept_as_they_are(parts):
+    texts = load(with_(None, **parts), labelled, "", words)
+    read = {name: split.labelled.texts for name, split in texts.splits.items()}
+    assert read == {
+        "training": ("a b", "A b", "c d", "c e", "e"),
+        "validation": ("c d", "f"),
+        "test": ("g h", "f"),
+    }
+    assert [texts.classes[label] for label in texts.splits["test"].labels] == ["bad", "good"]
+    assert "1 texts of the training set, 1 of the validation set" in texts.changed
+
+
+def test_without_a_validation_file_texts_of_the_training_file_validate(parts):
+    del parts["validation"]
+    splits = load(with_(None, **parts), labelled, "", words).splits
+    both = [splits[name].labelled.texts for name in ("training", "validation")]
+    assert sorted(both[0] + both[1]) == ["A b", "a b", "c d", "c e", "e"]
+    assert len({"a b", "A b"} & set(both[0])) in (0, 2)  # the same text, so in one split
+    assert set(splits["validation"].labels) == {0, 1}
+
+
+def test_a_class_that_the_training_file_lacks_is_refused(parts):
+    Path(parts["test"]).write_text("label,text\nbad,a\nugly,b\n", encoding="utf-8")
+    with pytest.raises(UserError, match="--test: class 'ugly' must be in the training set, which has bad, good"):
+        load(with_(None, **parts), labelled, "", words)
 
 
 def test_buckets_hold_every_text_and_label_in_order(texts):

@@ -26,6 +26,12 @@ class SplitFiles:
     validation: str | None = setting(None, "File of the validation set, which chooses the epoch.")
     test: str | None = setting(None, "File of the test set.")
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Paths by flag, of those that are given."""
+        flags = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: path for name, path in flags.items() if path}
+
     def read_splits(self, read: Callable[[str], Read], drawn: Sequence[str] = ()) -> dict[str, Read] | None:
         """Returns what a reader makes of the file of each split, or None if no file is given.
 
@@ -36,20 +42,20 @@ class SplitFiles:
         Raises:
           UserError: if some of the files are given and others not, `--data` is given too, or a file cannot be read.
         """
-        given = {"train": self.train, "validation": self.validation, "test": self.test}
-        if not any(given.values()):
+        if not self.files:
             return None
-        *names, last = [f"--{name}" for name in given if name not in drawn]
-        if missing := [name for name, path in given.items() if not path and name not in drawn]:
+        flags = ("train", "validation", "test")
+        *names, last = [f"--{name}" for name in flags if name not in drawn]
+        if missing := [name for name in flags if name not in self.files and name not in drawn]:
             number = "three" if len(names) == 2 else "two"
             raise UserError(f"{', '.join(names)} and {last} must be {number} files, got no --{missing[0]}")
         if getattr(self, "data", None) is not None:
             raise UserError("--train, --validation and --test replace --data: give the three files or the folder")
         splits = {}
-        for split, (name, path) in zip(SPLITS, given.items(), strict=True):
-            if path:
+        for split, name in zip(SPLITS, flags, strict=True):
+            if name in self.files:
                 with user_errors(f"--{name}"):
-                    splits[split] = read(path)
+                    splits[split] = read(self.files[name])
         return splits
 
 

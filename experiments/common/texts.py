@@ -1,7 +1,11 @@
-"""Labelled texts as arrays: without duplicates, split, encoded by a vocabulary of the training set."""
+"""Labelled texts as arrays: split, encoded by a vocabulary of the training set.
+
+Duplicates are removed before a random split; files of a user's own split are used as they are.
+"""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -10,9 +14,12 @@ import numpy as np
 from experiments.common import splits
 from experiments.common.classification import ClassifierConfig
 from experiments.common.flags import UserError, setting, user_errors
+from experiments.common.splits import SplitFiles
 from rnn_jax.applications import TextClassifier
 from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
-from rnn_jax.data.text import SPLITS
+from rnn_jax.data.labelled import DELIMITERS
+from rnn_jax.data.stratified import same, split_indices
+from rnn_jax.data.text import SPLITS, check_shares
 from rnn_jax.models import Classifier
 
 BUCKETS = 3  # lengths that texts are padded to; each is compiled
@@ -21,13 +28,16 @@ Tokenizer = Callable[[str], Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class TextConfig(ClassifierConfig):
+class TextConfig(SplitFiles, ClassifierConfig):
     """Flags of every experiment that classifies texts."""
 
     data: str | None = setting(
         None,
         "Folder of CLASS.txt with one text per line (or of rt-polarity.neg and .pos), or a .csv or .tsv with columns "
         "label and text; by default texts made by a grammar.",
+    )
+    train: str | None = setting(
+        None, "Training set in one of these forms; with --test, and --validation if there is one, in place of --data."
     )
 
 
@@ -49,7 +59,7 @@ class Texts:
     """Data of a run."""
 
     source: str  # description
-    removed: int  # duplicates within a class
+    changed: str  # sentence on duplicates
     tokenizer: Tokenizer  # function that cuts a text into tokens
     vocabulary: Vocabulary  # tokens of the training set
     splits: dict[str, Split]
@@ -71,13 +81,19 @@ class Texts:
     @property
     def note(self) -> str:
         """End of a table's caption."""
-        return f"{len(self.vocabulary):,} tokens in the vocabulary; {self.removed:,} duplicates removed."
+        return f"{len(self.vocabulary):,} tokens in the vocabulary. {self.changed}"
+
+    @property
+    def lines(self) -> list[str]:
+        """First lines of output: what was read."""
+        sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in self.splits.items())
+        return [f"{self.source}: {len(self.classes)} classes ({', '.join(self.classes):.60}); {sizes} texts", self.note]
 
 
 def load(
     config: TextConfig, default: Callable[[], Labelled], source: str, tokenizer: Tokenizer, min_count: int = 1
 ) -> Texts:
-    """Reads labelled texts, removes duplicates, splits, and only then counts tokens.
+    """Reads labelled texts, removes duplicates and splits, or reads a user's splits, and only then counts tokens.
 
     Args:
       config: path, split and seed.
@@ -87,21 +103,62 @@ def load(
       min_count: occurrences in the training set from which a token is in the vocabulary.
 
     Raises:
-      UserError: if the file cannot be read or cannot be split, or no token is frequent enough.
+      UserError: if a file cannot be read or cannot be split, or no token is frequent enough.
     """
-    shares = splits.shares(config.split)
-    source = config.data or source
-    with user_errors("--data"):
-        everything = default() if config.data is None else read_labelled(config.data)
-    texts = distinct(everything)
-    with user_errors(f"--split={','.join(config.split)}, {source}"):
-        by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.seed), strict=True))
+    shares, given = splits.shares(config.split), config.read_splits(read_labelled, drawn=("validation",))
+    if given is not None:
+        source = "; ".join(f"--{name}: {_form(path)}" for name, path in config.files.items())
+        with user_errors(f"--split={','.join(config.split)}"):
+            by_split = _given(given, shares, config.seed)
+        repeated = splits.repeats({name: each.texts for name, each in by_split.items()}, same)
+        changed = splits.repeats_note(repeated, "texts")
+    else:
+        source = source if config.data is None else _form(config.data)
+        with user_errors("--data"):
+            everything = default() if config.data is None else read_labelled(config.data)
+        texts = distinct(everything)
+        with user_errors(f"--split={','.join(config.split)}, {source}"):
+            by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.seed), strict=True))
+        changed = f"{len(everything.texts) - len(texts.texts):,} duplicates removed."
     try:
         vocabulary = Vocabulary.of([tokenizer(text) for text in by_split["training"].texts], min_count)
     except ValueError as error:
         raise UserError(f"{source}: no token occurs --min_count={min_count} times in the training set") from error
     encoded = {name: encode(labelled, vocabulary, tokenizer) for name, labelled in by_split.items()}
-    return Texts(source, len(everything.texts) - len(texts.texts), tokenizer, vocabulary, encoded)
+    return Texts(source, changed, tokenizer, vocabulary, encoded)
+
+
+def _form(path: str) -> str:
+    """Returns a path with what is read there."""
+    if delimiter := DELIMITERS.get(Path(path).suffix.lower()):
+        return f"{path} (UTF-8, columns label and text, separated by {'commas' if delimiter == ',' else 'tabs'})"
+    return f"{path} (a file for each class)"
+
+
+def _given(read: Mapping[str, Labelled], shares: Sequence[float], seed: int) -> dict[str, Labelled]:
+    """Returns a user's splits with the classes of the training set, from which a missing validation set is drawn.
+
+    Raises:
+      UserError: if a split has a class that the training set lacks.
+      ValueError: if there is no validation set, and shares are not three positive numbers with the sum 1 or a class has
+        fewer than two texts.
+    """
+    training, classes = read["training"], read["training"].classes
+    made = dict(read)
+    if "validation" not in read:
+        check_shares(shares, "--split")
+        both = shares[0] + shares[1]
+        keys, parts = [same(text) for text in training.texts], [shares[0] / both, shares[1] / both]
+        drawn = split_indices(keys, training.labels, classes, parts, seed, "--split", "texts")
+        made |= dict(zip(SPLITS, map(training.take, drawn), strict=False))
+    for name, split in made.items():
+        if missing := [each for each in split.classes if each not in classes]:
+            raise UserError(
+                f"--{name}: class {missing[0]!r} must be in the training set, which has {', '.join(classes):.100}"
+            )
+        index = np.array([classes.index(each) for each in split.classes], np.int32)
+        made[name] = Labelled(split.texts, index[split.labels], classes)
+    return {name: made[name] for name in SPLITS}
 
 
 def encode(labelled: Labelled, vocabulary: Vocabulary, tokenizer: Tokenizer) -> Split:

@@ -42,6 +42,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, names.txt, figures and summary.html."""
     ready = plan(config)
     folder, texts = RunFolder(config, workdir, settings), ready.texts
+    for line in texts.lines:
+        folder.print(line)
     fields: dict[str, Any] = {"base_seed": config.seed, "finished": True}
     ceiling = best_possible(texts.splits["test"].labelled)
 

@@ -6,6 +6,7 @@ is counted; validation chooses the epoch and the baselines' smoothing; the test 
 
     python -m experiments.sentiment --data=FOLDER      # rt-polarity: 11 minutes on two busy cores
     python -m experiments.sentiment                    # reviews made by a grammar; less
+    python -m experiments.sentiment --train=train.tsv --validation=dev.tsv --test=test.tsv    # an official split
     python -m experiments.sentiment --quick            # a small version, under 30 seconds on two idle cores
 
 Expected on rt-polarity (Pang & Lee 2005; 10,662 sentences, 80/10/10), in percent of the 1,066 test sentences, mean of
@@ -35,6 +36,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
     texts, loss, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
+    for line in texts.lines:
+        folder.print(line)
     baselines, status = bag_of_words.baselines(texts, NGRAMS), Status()
 
     def records(row: Row) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ FEW_TEXTS = {"word_dropout": 0.3, "input_dropout": 0.5, "dropout": 0.5}
 
 
 def _rate(name: str, dropped: str) -> float | None:
-    return setting(None, f"Share of {dropped} in training; {FEW_TEXTS[name]} with --data, else 0.", share=True)
+    return setting(None, f"Share of {dropped} in training; {FEW_TEXTS[name]} with files, else 0.", share=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def plan(config: Config) -> tuple[Texts, WordDropout, list[Network]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    defaults = dict.fromkeys(FEW_TEXTS, 0.0) if config.data is None else FEW_TEXTS
+    defaults = FEW_TEXTS if config.data or config.files else dict.fromkeys(FEW_TEXTS, 0.0)
     given = {name: getattr(config, name) for name in FEW_TEXTS}
     rates: dict[str, float] = {name: defaults[name] if rate is None else rate for name, rate in given.items()}
     texts = load(config, reviews, "Reviews made by a grammar", folded_words, config.min_count)
