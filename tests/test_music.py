@@ -231,7 +231,7 @@ def finished(data, tmp_path_factory):
 
 @pytest.mark.extended
 @pytest.mark.parametrize("name", ["lstm", "rnn"])
-def test_the_saved_model_is_the_trained_one(name, finished, data):
+def test_the_saved_model_is_the_trained_one(name, finished, data, tmp_path):
     folder, records = finished
     loaded = models.load(folder / "models" / name)
     record = next(r for r in records if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
@@ -239,8 +239,8 @@ def test_the_saved_model_is_the_trained_one(name, finished, data):
     params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
     assert float(measurement.nats_per_step(loaded.model, params, examples)[0]) == record["test/nats_per_step"]
     application, text = loaded.definition, "60 64 67 / / 62 65"
-    (folder / "chords.txt").write_text(text.replace(" / ", "\n").replace("/ ", "\n"), encoding="utf-8")
-    piece = application.read(folder / "chords.txt")
+    (tmp_path / "chords.txt").write_text(text.replace(" / ", "\n").replace("/ ", "\n"), encoding="utf-8")
+    piece = application.read(tmp_path / "chords.txt")
     np.testing.assert_array_equal(piece, application.from_text(text))
     continued = loaded.predict(piece, seed=1)
     assert continued.shape == (3 + application.count, 88)

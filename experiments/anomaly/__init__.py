@@ -34,6 +34,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, two figures and summary.html."""
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
+    folder.print(ready.data.note)
     keys = jnp.repeat(jax.random.split(jax.random.key(config.seed), len(ready.models))[:, None], 2, axis=1)
     results, outcomes = measure(folder, config, ready.data, ready.models, keys, measurement.evaluation(config, ready))
     folder.arrays(fitting.training_arrays(outcomes, "loss"))

@@ -36,6 +36,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
+    folder.print(ready.note)
     baselines = measurement.baselines(ready)
     status = Status()
     status[NGRAM] = f"validation {baselines[NGRAM]['validation']:.4f} nats/character"

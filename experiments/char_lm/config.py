@@ -59,6 +59,12 @@ class Plan:
     steps: int
     prompt: str
 
+    @property
+    def note(self) -> str:
+        """First line of output: what was read."""
+        sizes = ", ".join(f"{len(getattr(self.corpus, name)):,} {name}" for name in ("training", *EVALUATED))
+        return f"{self.source}: UTF-8, {len(self.corpus.vocabulary)} different characters; in this order {sizes}"
+
 
 def plan(config: Config) -> Plan:
     """Returns everything that a config asks for.

@@ -123,6 +123,15 @@ class Data:
     validation_mae: float  # of the autoregression
 
     @property
+    def note(self) -> str:
+        """First line of output: what was read."""
+        training, validation, test = np.diff([0, *self.ends])
+        return (
+            f"{self.source}: column {self.series.name!r}, {np.sum(~self.series.observed):,} numbers interpolated; in "
+            f"time order {training:,} rows for training, {validation:,} for validation, {test:,} for the test"
+        )
+
+    @property
     def training(self) -> np.ndarray:
         """Values of the training set."""
         return self.series.values[: self.ends.training]

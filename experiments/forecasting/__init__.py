@@ -32,6 +32,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html."""
     data, models = plan(config)
     folder = RunFolder(config, workdir, settings)
+    folder.print(data.note)
     keys = jax.vmap(jax.random.split)(jax.random.split(jax.random.key(config.seed), len(models)))
     results, outcomes = measure(folder, config, data, models, keys, measurement.evaluation(config, data))
     folder.arrays(summary.arrays(data, results, outcomes))
