@@ -56,6 +56,11 @@ def params(plan):
     return training.init(trainer, jax.random.split(jax.random.key(0), 2)).params
 
 
+def test_the_first_line_states_what_was_read(plan, data):
+    sizes = "150 rows for training, 60 for validation, 90 for the test"
+    assert plan.data.note == f"{data}: column 'x', 0 numbers interpolated; in time order {sizes}"
+
+
 def test_each_kind_is_what_its_name_says():
     values, span = np.array([3.0, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]), slice(4, 8)
     mean = moving_mean(values, 3)

@@ -127,7 +127,6 @@ class Simulation:
     """Reads the text of a story, and answers from what it says alone."""
 
     def __init__(self, story):
-        self.said = []  # for each sentence, whether it tells where an actor is, who carries a thing, or neither
         self.place, self.holder, self.kinds, self.fears = {}, {}, {}, {}  # each value with its sentence
         self.history = {}  # thing -> [(place, sentences)]
         for index, sentence in enumerate(story):
@@ -155,7 +154,7 @@ class Simulation:
                     stays.append((place, {taken, gone}))
 
     def check_present(self, actor, thing):
-        """A thing is taken only where it was left, as far as that is known."""
+        """A thing is taken only at the place of its last drop, as far as that is known."""
         if actor in self.place and thing in self.history:
             assert self.place[actor][0] == self.history[thing][-1][0]
 

@@ -270,3 +270,12 @@ def test_a_binary_file_ends_the_program_without_a_traceback(tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip().startswith(f"error: --data: {path}, line 1: must be a UTF-8 text, got byte 0xf6 at 2")
     assert "Traceback" not in done.stderr
+
+
+def test_the_first_line_states_what_was_read(data):
+    first, second = round(0.7 * len(TEXT)), round(0.85 * len(TEXT))
+    sizes = f"in this order {first:,} training, {second - first:,} validation, {len(TEXT) - second:,} test"
+    assert (
+        configs.plan(with_(data)).note
+        == f"{data}: UTF-8, {len(set(TEXT[:first]))} characters in the vocabulary; {sizes}"
+    )

@@ -1,4 +1,4 @@
-"""Column files of tagged entities: read in every usual form, told apart from CoNLL-U, refused with file and line."""
+"""Column files of tagged entities: read in every usual form, distinguished from CoNLL-U, refused with file and line."""
 
 import re
 

@@ -51,7 +51,7 @@ def enumerated(params, logits):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_likelihood_and_decoding_equal_an_enumeration_of_all_paths(steps):
+def test_likelihood_and_decoding_equal_an_enumeration_mapped_leaf_paths(steps):
     params, logits, tags = problem(steps, steps)
     lengths = np.minimum(LENGTHS, steps)
     likelihood, log_z, decoded = map(np.asarray, solve(params, logits, tags, lengths))
@@ -65,7 +65,7 @@ def test_likelihood_and_decoding_equal_an_enumeration_of_all_paths(steps):
         assert np.all(decoded[length:, column] == -1)
 
 
-def test_probabilities_of_all_paths_have_the_sum_1():
+def test_probabilities_mapped_leaf_paths_have_the_sum_1():
     params, logits, _ = problem()
     paths = np.array(list(itertools.product(range(K), repeat=T))).T  # [T, paths]
     likelihoods = jax.jit(jax.vmap(lambda path: MODEL.log_likelihood(params, logits[:, 0], path)))(paths.T)
@@ -138,8 +138,8 @@ def test_seeds_are_mapped_as_if_each_were_alone():
     _, logits, tags = problems[0]
     mapped = jax.vmap(solve, in_axes=(0, None, None, None))(params, logits, tags, LENGTHS)
     for seed, (alone, _, _) in enumerate(problems):
-        for of_all, of_one in zip(mapped, solve(alone, logits, tags, LENGTHS), strict=True):
-            np.testing.assert_allclose(of_all[seed], of_one, rtol=1e-5, atol=1e-6)
+        for mapped_leaf, leaf in zip(mapped, solve(alone, logits, tags, LENGTHS), strict=True):
+            np.testing.assert_allclose(mapped_leaf[seed], leaf, rtol=1e-5, atol=1e-6)
 
 
 def test_scores_of_long_sequences_and_forbidden_transitions_stay_finite():

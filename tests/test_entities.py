@@ -64,8 +64,8 @@ def test_a_users_own_split_is_kept_and_repeats_are_counted(files):
     assert corpus.repeated == {"training": 1, "validation": 0}
     assert corpus.note.startswith("In a later split, too, and kept as the files have them: 1 sentences of the training")
     assert corpus.source.lines == [
-        f"{name} set: {path}: CoNLL, UTF-8, tabs between 2 columns: token 1, IOB2 tag 2; {count} sentences"
-        for (name, count), path in zip({"training": 3, "validation": 2, "test": 3}.items(), files.values(), strict=True)
+        f"--{name}={files[name]}: CoNLL, UTF-8, tabs between 2 columns: token 1, IOB2 tag 2; {count} sentences"
+        for name, count in {"train": 3, "validation": 2, "test": 3}.items()
     ]
     assert corpus.tags == ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
 
@@ -215,7 +215,7 @@ def test_bad_files_are_rejected_before_anything_is_written(fields, other, messag
 def test_files_of_two_formats_are_rejected(files, tmp_path):
     path = tmp_path / "a.conllu"
     path.write_text("1\ta\t_\tX" + "\t_" * 6, encoding="utf-8")
-    with pytest.raises(UserError, match="--train, --validation and --test must be of one format, got training set: "):
+    with pytest.raises(UserError, match="--train, --validation and --test must be of one format, got --train="):
         load(config({**files, "test": str(path)}))
 
 

@@ -76,15 +76,15 @@ def recipes_of(**fields: Any) -> dict[str, Any]:
 
 def test_a_user_defined_cell_takes_a_presets_recipe(users: None) -> None:
     own = "preset_users:Cell(bias=3.0)"
-    of_gru, of_rnn = (
+    default, by_rnn = (
         recipes_of(preset="adding", cells=(own, "gru"), lengths=("200",), recipe=recipe) for recipe in (None, "rnn")
     )
-    assert list(of_gru) == ["adding/200/gru", f"adding/200/{own}"]
+    assert list(default) == ["adding/200/gru", f"adding/200/{own}"]
     (gru,) = (recipe for recipe in PRESETS["adding"] if (recipe.length, recipe.cell) == (200, "gru"))
     (rnn,) = (recipe for recipe in PRESETS["adding"] if (recipe.length, recipe.cell) == (200, "rnn"))
     assert rnn.published is not None
-    assert of_gru[f"adding/200/{own}"] == dataclasses.replace(gru, cell=own)
-    assert of_rnn[f"adding/200/{own}"] == dataclasses.replace(rnn, cell=own, published=None)
+    assert default[f"adding/200/{own}"] == dataclasses.replace(gru, cell=own)
+    assert by_rnn[f"adding/200/{own}"] == dataclasses.replace(rnn, cell=own, published=None)
     both = recipes_of(preset="bai", cells=(own,), lengths=("1000",), share=0.5)
     assert [(name, recipe.steps, recipe.hidden_size) for name, recipe in both.items()] == [
         (f"copying/1000/{own}", 1500, 50)

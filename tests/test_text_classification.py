@@ -86,17 +86,16 @@ def test_the_vocabulary_holds_the_training_set_only(texts):
     training_words = {word for text in texts.splits["training"].labelled.texts for word in words(text)}
     assert set(texts.vocabulary.tokens) == training_words
     assert texts.changed == "1 duplicates removed."
-    assert texts.lines[0].endswith(
-        "texts.csv (UTF-8, columns label and text, separated by commas): 2 classes (bad, good); 36 training, "
-        "12 validation, 12 test texts"
-    )
+    assert texts.lines[0].endswith("texts.csv: UTF-8, columns label and text, separated by commas")
+    assert texts.lines[1].startswith("2 classes (bad, good); 36 training, 12 validation, 12 test texts. ")
+    assert texts.fields == {}
 
 
 @pytest.fixture
 def parts(tmp_path):
     """Files of a user's split; one text comes again in the test set."""
     rows = {
-        "train": ["good,a b", "good,A  b", "bad,c d", "bad,c e", "good,e"],
+        "train": ["good,a b", "good,A  b", "bad,c d", "bad,c e", "good,e", "awful,h", "awful,i"],
         "validation": ["bad,c d", "good,f"],
         "test": ["bad,g h", "good,f"],
     }
@@ -109,26 +108,28 @@ def test_files_of_a_split_are_kept_as_they_are(parts):
     texts = load(with_(None, **parts), labelled, "", words)
     read = {name: split.labelled.texts for name, split in texts.splits.items()}
     assert read == {
-        "training": ("a b", "A b", "c d", "c e", "e"),
+        "training": ("a b", "A b", "c d", "c e", "e", "h", "i"),
         "validation": ("c d", "f"),
         "test": ("g h", "f"),
     }
     assert [texts.classes[label] for label in texts.splits["test"].labels] == ["bad", "good"]
+    assert texts.fields == {"training/repeated": 1, "validation/repeated": 1}
     assert "1 texts of the training set, 1 of the validation set" in texts.changed
+    assert texts.lines[2] == f"--test={parts['test']}: UTF-8, columns label and text, separated by commas"
 
 
 def test_without_a_validation_file_texts_of_the_training_file_validate(parts):
     del parts["validation"]
     splits = load(with_(None, **parts), labelled, "", words).splits
     both = [splits[name].labelled.texts for name in ("training", "validation")]
-    assert sorted(both[0] + both[1]) == ["A b", "a b", "c d", "c e", "e"]
+    assert sorted(both[0] + both[1]) == ["A b", "a b", "c d", "c e", "e", "h", "i"]
     assert len({"a b", "A b"} & set(both[0])) in (0, 2)  # the same text, so in one split
-    assert set(splits["validation"].labels) == {0, 1}
+    assert set(splits["validation"].labels) == {0, 1, 2}
 
 
 def test_a_class_that_the_training_file_lacks_is_refused(parts):
     Path(parts["test"]).write_text("label,text\nbad,a\nugly,b\n", encoding="utf-8")
-    with pytest.raises(UserError, match="--test: class 'ugly' must be in the training set, which has bad, good"):
+    with pytest.raises(UserError, match="--test: class 'ugly' must be in the training set, which has awful, bad, good"):
         load(with_(None, **parts), labelled, "", words)
 
 

@@ -263,9 +263,9 @@ def test_a_given_split_is_kept_and_its_repeated_sources_are_reported(headlines):
     assert (corpus.read, corpus.kept) == (64, 63)
     form = "UTF-8, tab-separated, source in column 1, target in column 2"
     assert corpus.lines == [
-        f"training set: {headlines['train']}: {form}",
-        f"validation set: {headlines['validation']}: {form}",
-        f"test set: {headlines['test']}: {form}",
+        f"--train={headlines['train']}: {form}",
+        f"--validation={headlines['validation']}: {form}",
+        f"--test={headlines['test']}: {form}",
         "By source without punctuation. In a later split, too, and kept as the files have them: 1 pairs of the "
         "training set, 1 of the validation set.",
         "64 pairs read, 63 used: 41 training, 9 validation, 13 test",
@@ -303,7 +303,7 @@ def test_headlines_are_written_for_a_given_split(headlines, tmp_path, capsys):
         assert record["test/rougeL"] >= record["test/rouge2"]
         assert (record["training/repeated"], record["validation/repeated"]) == (1, 1)
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"test set: {headlines['test']}: UTF-8, tab-separated" in printed
+    assert f"--test={headlines['test']}: UTF-8, tab-separated" in printed
     assert "ROUGE-L on the test set: attention: general" in printed
     strongest = max(results[:-1], key=lambda record: record["test/rougeL"])
     assert f"strongest baseline: {strongest['run']} {100 * strongest['test/rougeL']:.1f}." in printed

@@ -1,4 +1,4 @@
-"""A recogniser of entities that looks them up: those of the training set, and no others."""
+"""A recogniser of entities that knows those of the training set, and no others."""
 
 import collections
 import dataclasses

@@ -63,7 +63,8 @@ class Plan:
     def note(self) -> str:
         """First line of output: what was read."""
         sizes = ", ".join(f"{len(getattr(self.corpus, name)):,} {name}" for name in ("training", *EVALUATED))
-        return f"{self.source}: UTF-8, {len(self.corpus.vocabulary)} different characters; in this order {sizes}"
+        different = len(self.corpus.vocabulary.tokens)
+        return f"{self.source}: UTF-8, {different} characters in the vocabulary; in this order {sizes}"
 
 
 def plan(config: Config) -> Plan:

@@ -35,8 +35,8 @@ class PairConfig(SplitFiles, FitConfig):
         None, "Number of pairs drawn, of given splits for training; by default all (of dates, 24,000)."
     )
     min_count: int = setting(5, "Occurrences in the training set from which a word has an id.")
-    validation_sources: int = setting(1000, "Different sources drawn into the validation set.")
-    test_sources: int = setting(2000, "Different sources drawn into the test set.")
+    validation_sources: int = setting(1000, "Different sources drawn into the validation set from --data.")
+    test_sources: int = setting(2000, "Different sources drawn into the test set from --data.")
     buckets: int = setting(3, "Lengths that the training pairs are padded to.")
 
 
@@ -144,8 +144,7 @@ def load(config: PairConfig, default: Callable[[np.random.Generator], WordPairs]
             made = data.PairSplits(_used(given["training"], config, name, rng), given["validation"], given["test"])
             pairs = [pair for each in made for pair in each]
             repeated = splits.repeats(made._asdict(), lambda pair: bare(pair[0]))
-            paths = zip(given, (config.train, config.validation, config.test), strict=True)
-            lines = [f"{split} set: {path}: {form}" for split, path in paths]
+            lines = [f"--{name}={path}: {form}" for name, path in config.files.items()]
             lines.append(f"By source without punctuation. {splits.repeats_note(repeated, 'pairs')}")
         else:
             read = default(rng) if config.data is None else _sentences(name, columns)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from experiments.common.flags import UserError, setting, user_errors
-from rnn_jax.data.text import SPLITS
+from rnn_jax.data.text import SPLITS, check_shares
 
 Example = TypeVar("Example")
 Read = TypeVar("Read")
@@ -69,6 +69,17 @@ def shares(percents: Sequence[str]) -> list[float]:
         return [float(percent) / 100 for percent in percents]
     except ValueError as error:
         raise UserError(f"--split must be three numbers, got {','.join(percents)!r}") from error
+
+
+def shares_of_training(three: Sequence[float]) -> list[float]:
+    """Returns the shares of training and validation set in a file of both, from those of all three splits.
+
+    Raises:
+      ValueError: if shares are not three positive numbers with the sum 1.
+    """
+    check_shares(three, "--split")
+    both = three[0] + three[1]
+    return [three[0] / both, three[1] / both]
 
 
 def without_repeats(

@@ -19,7 +19,7 @@ from rnn_jax.applications import TextClassifier
 from rnn_jax.data import Buckets, Examples, Labelled, Vocabulary, distinct, pad, read_labelled, split_labelled
 from rnn_jax.data.labelled import DELIMITERS
 from rnn_jax.data.stratified import same, split_indices
-from rnn_jax.data.text import SPLITS, check_shares
+from rnn_jax.data.text import SPLITS
 from rnn_jax.models import Classifier
 
 BUCKETS = 3  # lengths that texts are padded to; each is compiled
@@ -58,8 +58,10 @@ class Split(NamedTuple):
 class Texts:
     """Data of a run."""
 
-    source: str  # description
+    source: str  # file of the texts, or of the training set; description of generated ones
+    forms: Sequence[str]  # the files and how they are read
     changed: str  # sentence on duplicates
+    repeated: Mapping[str, int]  # texts that a later split has, too, by split; empty if the split is drawn
     tokenizer: Tokenizer  # function that cuts a text into tokens
     vocabulary: Vocabulary  # tokens of the training set
     splits: dict[str, Split]
@@ -87,7 +89,12 @@ class Texts:
     def lines(self) -> list[str]:
         """First lines of output: what was read."""
         sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in self.splits.items())
-        return [f"{self.source}: {len(self.classes)} classes ({', '.join(self.classes):.60}); {sizes} texts", self.note]
+        return [*self.forms, f"{len(self.classes)} classes ({', '.join(self.classes):.60}); {sizes} texts. {self.note}"]
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """Fields that every record has."""
+        return {f"{name}/repeated": count for name, count in self.repeated.items()}
 
 
 def load(
@@ -106,14 +113,16 @@ def load(
       UserError: if a file cannot be read or cannot be split, or no token is frequent enough.
     """
     shares, given = splits.shares(config.split), config.read_splits(read_labelled, drawn=("validation",))
+    repeated: dict[str, int] = {}
+    source = config.train or config.data or source
     if given is not None:
-        source = "; ".join(f"--{name}: {_form(path)}" for name, path in config.files.items())
+        forms = [f"--{name}={path}: {_form(path)}" for name, path in config.files.items()]
         with user_errors(f"--split={','.join(config.split)}"):
             by_split = _given(given, shares, config.seed)
         repeated = splits.repeats({name: each.texts for name, each in by_split.items()}, same)
         changed = splits.repeats_note(repeated, "texts")
     else:
-        source = source if config.data is None else _form(config.data)
+        forms = [source if config.data is None else f"{source}: {_form(source)}"]
         with user_errors("--data"):
             everything = default() if config.data is None else read_labelled(config.data)
         texts = distinct(everything)
@@ -125,14 +134,14 @@ def load(
     except ValueError as error:
         raise UserError(f"{source}: no token occurs --min_count={min_count} times in the training set") from error
     encoded = {name: encode(labelled, vocabulary, tokenizer) for name, labelled in by_split.items()}
-    return Texts(source, changed, tokenizer, vocabulary, encoded)
+    return Texts(source, forms, changed, repeated, tokenizer, vocabulary, encoded)
 
 
 def _form(path: str) -> str:
-    """Returns a path with what is read there."""
+    """Returns how a path is read."""
     if delimiter := DELIMITERS.get(Path(path).suffix.lower()):
-        return f"{path} (UTF-8, columns label and text, separated by {'commas' if delimiter == ',' else 'tabs'})"
-    return f"{path} (a file for each class)"
+        return f"UTF-8, columns label and text, separated by {'commas' if delimiter == ',' else 'tabs'}"
+    return "a file for each class, a text on each line"
 
 
 def _given(read: Mapping[str, Labelled], shares: Sequence[float], seed: int) -> dict[str, Labelled]:
@@ -146,9 +155,7 @@ def _given(read: Mapping[str, Labelled], shares: Sequence[float], seed: int) -> 
     training, classes = read["training"], read["training"].classes
     made = dict(read)
     if "validation" not in read:
-        check_shares(shares, "--split")
-        both = shares[0] + shares[1]
-        keys, parts = [same(text) for text in training.texts], [shares[0] / both, shares[1] / both]
+        keys, parts = [same(text) for text in training.texts], splits.shares_of_training(shares)
         drawn = split_indices(keys, training.labels, classes, parts, seed, "--split", "texts")
         made |= dict(zip(SPLITS, map(training.take, drawn), strict=False))
     for name, split in made.items():

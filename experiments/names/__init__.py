@@ -44,7 +44,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder, texts = RunFolder(config, workdir, settings), ready.texts
     for line in texts.lines:
         folder.print(line)
-    fields: dict[str, Any] = {"base_seed": config.seed, "finished": True}
+    fields: dict[str, Any] = {"base_seed": config.seed, "finished": True} | texts.fields
     ceiling = best_possible(texts.splits["test"].labelled)
 
     def records(row: Row) -> list[dict[str, Any]]:

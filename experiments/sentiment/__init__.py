@@ -41,7 +41,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     baselines, status = bag_of_words.baselines(texts, NGRAMS), Status()
 
     def records(row: Row) -> list[dict[str, Any]]:
-        return classification.records(row, base_seed=config.seed, finished=True)
+        return classification.records(row, base_seed=config.seed, finished=True, **texts.fields)
 
     jobs = [classification.job(config, texts, network, loss, records, status) for network in networks]
     outcomes = run_jobs(folder, jobs, [r for row in baselines for r in records(row)], below=status)

@@ -84,9 +84,7 @@ def with_validation(given: Mapping[str, LabelledSeries], shares: list[float], se
     """
     if "validation" in given:
         return dict(given)
-    check_shares(shares, "--split")
-    both = shares[0] + shares[1]
-    training, validation = _parts(given["training"], [shares[0] / both, shares[1] / both], seed)
+    training, validation = _parts(given["training"], splits.shares_of_training(shares), seed)
     return {"training": training, "validation": validation, "test": given["test"]}
 
 

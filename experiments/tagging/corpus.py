@@ -59,8 +59,8 @@ def _read(config: Any) -> tuple[Source, dict[str, list[Sentence]]]:
     """Returns the sentences of each split."""
     files = config.read_splits(read_tagged)
     if files is not None:
-        paths = dict(zip(files, (config.train, config.validation, config.test), strict=True))
-        lines = [f"{name} set: {paths[name]}: {f.form}; {len(f.sentences):,} sentences" for name, f in files.items()]
+        read_files = zip(config.files.items(), files.values(), strict=True)
+        lines = [f"--{name}={path}: {f.form}; {len(f.sentences):,} sentences" for (name, path), f in read_files]
         if len({file.entities for file in files.values()}) > 1:
             raise UserError(f"--train, --validation and --test must be of one format, got {'; '.join(lines)}")
         source = Source(config.train, lines, files["training"].entities, given=True)

@@ -22,7 +22,7 @@ class TaggedFile(NamedTuple):
 
 
 def read_tagged(path: str | Path) -> TaggedFile:
-    r"""Reads a file of tagged sentences in CoNLL columns or in CoNLL-U, told apart by content.
+    r"""Reads a file of tagged sentences in CoNLL columns or in CoNLL-U, distinguished by content.
 
     - CoNLL: a token and a tag on each line, with tabs or blanks between columns and blank lines between sentences; of
       more columns the first and the last, as in CoNLL-2003. `-DOCSTART-` lines are skipped. Tags are BIO (IOB2): a
@@ -82,15 +82,15 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     >>> data.entities(["B-person", "I-person", "O", "I-person", "B-place"])
     [Entity(start=0, end=2, type='person'), Entity(start=4, end=5, type='place')]
     """
-    found: list[Entity] = []
+    spans: list[Entity] = []
     begin: int | None = None
     for place, tag in enumerate([*tags, "O"]):
         if begin is not None and tag != f"I{tags[begin][1:]}":
-            found.append(Entity(begin, place, tags[begin][2:]))
+            spans.append(Entity(begin, place, tags[begin][2:]))
             begin = None
         if tag[0] == "B":
             begin = place
-    return found
+    return spans
 
 
 def _is_conllu(lines: Sequence[str]) -> bool:
