@@ -113,15 +113,16 @@ def test_scores_by_hand(files):
     right = ["O", "B-LOC", "I-LOC", "B-PER", "O", "B-PER", "I-PER", "O", "O", "O", "O"]  # all but Ada, ORG
     half = ["O", "B-LOC", "O", "B-PER", "O", "I-PER", "I-PER", "O", "O", "O", "B-PER"]  # only Ada in the first sentence
     none = ["O"] * 11
-    scores = tag_scores.entity_scores(
-        corpus, split, np.array([[ids[tag] for tag in tags] for tags in (right, half, none)])
-    )
+    predicted = np.array([[ids[tag] for tag in tags] for tags in (right, half, none)])
+    scores, scored = tag_scores.entity_scores(corpus, split, predicted)
     np.testing.assert_allclose(scores["precision"], [1, 1 / 3, 0])
     np.testing.assert_allclose(scores["recall"], [3 / 4, 1 / 4, 0])
     np.testing.assert_allclose(scores["f1"], [6 / 7, 2 / 7, 0])
     # Unseen: Grace Hopper. Ada is an entity of the training set, though of another type.
     np.testing.assert_allclose(scores["unseen_recall"], [1, 0, 0])
     np.testing.assert_allclose(scores["f1/PER"], [1, 2 / 4, 0])
+    np.testing.assert_allclose(scored.values, scores["f1"])
+    np.testing.assert_allclose(scored.score(np.array([0, 0, 2])), [8 / 9, 4 / 10, 0])  # the first sentence twice
     assert set(scores) == {"precision", "recall", "f1", "unseen_recall", "f1/LOC", "f1/PER"}
 
 
@@ -133,7 +134,7 @@ def test_the_baseline_is_the_dictionary_that_validation_chooses(files):
     assert row.fields == {"least_share": 0.0, "phrases": 4}
     assert row.validation == 0.0
     # New York and Ada of the first sentence; Ada of the third has another type.
-    np.testing.assert_allclose(row.test["f1"], 2 * 2 / (3 + 4))
+    np.testing.assert_allclose(row.test.values["f1"], 2 * 2 / (3 + 4))
 
 
 def test_a_tag_outside_without_a_word_outside_in_training():
@@ -145,7 +146,7 @@ def test_a_tag_outside_without_a_word_outside_in_training():
     }
     corpus = TagCorpus.of(parts)
     (row,) = scoring.ENTITIES.baselines(corpus)
-    assert (row.validation, row.test["f1"]) == (0, 1)
+    assert (row.validation, row.test.values["f1"]) == (0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_the_saved_crf_predicts_the_tags_of_the_run(finished, files):
     corpus, _ = tagging.plan(config(files))
     params, split = jax.tree.map(lambda leaf: leaf[None], loaded.params), corpus.splits["test"]
     predicted = measurement.predictions(loaded.model, params, split)
-    scores = scoring.ENTITIES.test(corpus, predicted)
+    scores = scoring.ENTITIES.test(corpus, predicted).values
     assert [float(scores[name][0]) for name in ("f1", "recall")] == [record["test/f1"], record["test/recall"]]
     tags = loaded.predict([" ".join(sentence.words) for sentence in split.sentences])
     assert [tag for each in tags for tag in each] == [corpus.tags[index] for index in predicted[0]]

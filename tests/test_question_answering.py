@@ -58,6 +58,8 @@ def test_baselines_by_hand(task):
     # The last answer that is mentioned; the most frequent one if there is none.
     assert last_mentioned.test.predicted.tolist() == [1, 1, 0]
     np.testing.assert_allclose(last_mentioned.test.accuracy, [1 / 3])
+    assert last_mentioned.test.scored.items == 2  # stories
+    np.testing.assert_allclose(last_mentioned.test.scored.score(np.array([0, 0, 1])), [2 / 5])
     assert np.isnan(last_mentioned.test.facts)
     assert task.repeated == {"training": 4, "validation": 0}
 
@@ -193,7 +195,9 @@ def test_writes_its_files(finished):
     names = {"config.json", "results.json", "arrays.npz", "accuracy.png", "attention.png", "summary.html"}
     assert {p.name for p in folder.iterdir() if p.is_file()} == names
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("accuracy.png", "attention.png"))
-    assert "last mentioned answer" in (folder / "summary.html").read_text(encoding="utf-8")
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert "last mentioned answer" in page
+    assert re.search(r"Points that attention gains, with 95 % intervals: task_6 [+-]\d", page)
 
 
 @pytest.mark.extended

@@ -109,8 +109,10 @@ def test_scores_by_hand(data):
     corpus = load(with_(data, min_count=1, buckets=1))
     _, d, n, v = range(4)
     predicted = np.array([[d, n, v, d, n, n, v, v, v], [d, d, d, d, d, d, d, d, d]])
-    scores = tag_scores.word_scores(corpus, predicted)
+    scores, scored = tag_scores.word_scores(corpus, predicted)
     np.testing.assert_allclose(scores["accuracy"], [6 / 9, 2 / 9])
+    np.testing.assert_allclose(scored.values, scores["accuracy"])
+    assert scored.items == len(corpus.splits["test"].sentences)
     # Unseen: both, dogs, cats, jump, very, high. Seen with several tags: run, can.
     np.testing.assert_allclose(scores["unseen_accuracy"], [4 / 6, 1 / 6])
     np.testing.assert_allclose(scores["ambiguous_accuracy"], [1 / 2, 0])

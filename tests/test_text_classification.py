@@ -271,6 +271,24 @@ def test_writes_its_files(finished):
 
 
 @pytest.mark.extended
+def test_margins_over_the_best_baseline_have_intervals(finished):
+    folder, written = finished
+    baselines = [r for r in written["results"] if "settings" in r]
+    best = max(baselines, key=lambda record: record["validation/accuracy"])
+    assert "test/margin" not in best
+    networks = [r for r in written["results"] if r["run"] == "bi_gru"]
+    margin = 100 * (np.mean([r["test/accuracy"] for r in networks]) - best["test/accuracy"])
+    for record in networks:
+        assert record["reference"] == best["run"]
+        assert record["test/margin"] == pytest.approx(margin)
+        assert record["test/margin_low"] <= margin <= record["test/margin_high"]
+    text = f"{margin:+.1f} ({networks[0]['test/margin_low']:.1f} to {networks[0]['test/margin_high']:.1f})"
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert f"points beside {best['run']}" in page
+    assert f">{text}</td>" in page
+
+
+@pytest.mark.extended
 def test_records_describe_the_run(finished):
     folder, written = finished
     assert set(written) == {"config", "environment", "results"}

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import figures, fitting, networks
+from experiments.common import figures, fitting, margins, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Table
 from experiments.common.runner import Job, Status
-from rnn_jax import Bidirectional, Cell, Dropout, plotting, report, training
+from rnn_jax import Bidirectional, Cell, Dropout, plotting, report, significance, training
 from rnn_jax.applications import Application
 from rnn_jax.data import Encoder, Examples
 from rnn_jax.models import Classifier, LastStep, MaxPool, MeanPool, Pooling
@@ -78,6 +78,11 @@ class Predictions(NamedTuple):
     def accuracy(self) -> np.ndarray:
         """Share of correct predictions, [seeds]."""
         return np.mean(self.predicted == self.labels, axis=1)
+
+    @property
+    def scored(self) -> significance.Scored:
+        """Accuracy, as the main score of a sequence."""
+        return significance.means(self.predicted == self.labels)
 
     @property
     def macro_f1(self) -> np.ndarray:
@@ -195,8 +200,9 @@ def best_baseline(title: str, candidates: Mapping[str, Any], inputs: Mapping[str
     return Baseline(title, np.array([errors[best]]), Predictions(labels["test"], predicted), {"settings": best})
 
 
-def records(row: Row, **fields: Any) -> list[dict[str, Any]]:
+def records(baselines: Sequence[Baseline], row: Row, **fields: Any) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
+    fields |= margins.fields(row, margins.reference(baselines))
     test = {"accuracy": row.test.accuracy, "macro_f1": row.test.macro_f1}
     return fitting.fit_records(row, {"accuracy": accuracy(row.validation)}, test, **fields)
 
@@ -220,33 +226,35 @@ COLUMNS = [
 ]
 
 
-def table(data: Data, rows: Sequence[Row], source: str, nouns: str, note: str) -> Table:
+def table(
+    data: Data, baselines: Sequence[Baseline], outcomes: Sequence[Outcome], source: str, nouns: str, note: str
+) -> Table:
     """Returns the table of baselines and networks.
 
     Args:
       data: data.
-      rows: baselines and networks.
+      baselines: baselines.
+      outcomes: networks.
       source: description of the data.
       nouns: name of the sequences.
       note: end of its caption.
     """
+    rows = [*baselines, *outcomes]
     counts = ", ".join(f"{len(split.order):,} {name}" for name, split in data.splits.items())
     caption = (
         f"Accuracy, and macro-F1 on the test set{seeds_note(max(len(row.validation) for row in rows))}; best: epoch or "
-        f"setting that validation chose. {note}"
+        f"setting that validation chose. {margins.NOTE} {note}"
     )
-    return Table(COLUMNS, {f"{source}: {len(data.classes)} classes; {counts} {nouns}": rows}, caption)
+    columns = [*COLUMNS, margins.column((rows, margins.reference(baselines)))]
+    return Table(columns, {f"{source}: {len(data.classes)} classes; {counts} {nouns}": rows}, caption)
 
 
 def finding(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> str:
     """Returns the network and the baseline that validation chooses, compared on the test set."""
-    best, baseline = fitting.best_outcome(outcomes), min(baselines, key=lambda row: float(row.validation[0]))
-    reference = float(baseline.test.accuracy[0])
-    error = 100 * np.sqrt(reference * (1 - reference) / len(baseline.test.labels))
+    best, baseline = fitting.best_outcome(outcomes), margins.reference(baselines)
     return (
         f"Validation chooses {best.title}: {mean_sd(100 * best.test.accuracy, 1)} % of the test set, "
-        f"{100 * (best.test.accuracy.mean() - reference):+.1f} points against {baseline.title} ({100 * reference:.1f} "
-        f"%), whose standard error is {error:.1f}."
+        f"{margins.words(best, baseline)} ({100 * baseline.test.accuracy[0]:.1f} %)."
     )
 
 

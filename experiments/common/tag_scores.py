@@ -1,13 +1,22 @@
 """Scores of tagged sentences: of words by their tags, and of entities by seqeval."""
 
 import collections
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnn_jax.data import TagCorpus, TagSplit, entities
+from rnn_jax import significance
+from rnn_jax.data import Sentence, TagCorpus, TagSplit, entities
 
-Scores = dict[str, np.ndarray]  # [seeds] by name
+
+class Scores(NamedTuple):
+    """Scores of predicted tags."""
+
+    values: dict[str, np.ndarray]  # [seeds] by name
+    scored: significance.Scored  # the main one of them; items are sentences
+
+
 OUTSIDE = -1  # id of O if no word of the training set is outside of an entity
 NAMES = {"f1": "f1-score", "precision": "precision", "recall": "recall"}  # ours, and seqeval's
 
@@ -29,7 +38,10 @@ def word_scores(corpus: TagCorpus, predicted: np.ndarray) -> Scores:
         accuracies = {name: np.sum((predicted == gold) & group, axis=1) / group.sum() for name, group in groups.items()}
     labels = range(len(corpus.tags))
     f1 = np.array([f1_score(gold, tags, labels=labels, average=None, zero_division=np.nan) for tags in predicted])
-    return accuracies | {f"f1/{tag}": f1[:, index] for index, tag in enumerate(corpus.tags)}
+    by_tag = {f"f1/{tag}": f1[:, index] for index, tag in enumerate(corpus.tags)}
+    sentences = corpus.splits["test"].sentences
+    of_sentence = np.repeat(np.arange(len(sentences)), [len(sentence.words) for sentence in sentences])
+    return Scores(accuracies | by_tag, significance.means(predicted == gold, of_sentence))
 
 
 def entity_scores(corpus: TagCorpus, split: TagSplit, predicted: np.ndarray) -> Scores:
@@ -41,8 +53,23 @@ def entity_scores(corpus: TagCorpus, split: TagSplit, predicted: np.ndarray) -> 
     """
     ends = np.cumsum([len(sentence.words) for sentence in split.sentences])[:-1]
     names = np.array([*corpus.tags, "O"])
-    rows = [_of_seed(corpus, split, [part.tolist() for part in np.split(names[tags], ends)]) for tags in predicted]
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    by_seed = [[part.tolist() for part in np.split(names[tags], ends)] for tags in predicted]
+    rows = [_of_seed(corpus, split, tags) for tags in by_seed]
+    counts = np.array([[_counts(*pair) for pair in zip(split.sentences, tags, strict=True)] for tags in by_seed])
+
+    def f1(sentences: np.ndarray) -> np.ndarray:
+        right, both = np.moveaxis(counts[:, sentences].sum(axis=1), -1, 0)
+        return 2 * right / np.maximum(both, 1)
+
+    return Scores(
+        {name: np.array([row[name] for row in rows]) for name in rows[0]}, significance.Scored(f1, len(split.sentences))
+    )
+
+
+def _counts(sentence: Sentence, predicted: Sequence[str]) -> tuple[int, int]:
+    """Returns the number of right entities of a sentence, and of all that are predicted or gold."""
+    recognised, gold = set(entities(predicted)), set(entities(sentence.tags))
+    return len(recognised & gold), len(recognised) + len(gold)
 
 
 def _of_seed(corpus: TagCorpus, split: TagSplit, predicted: list[list[str]]) -> dict[str, float]:

@@ -48,7 +48,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     ceiling = best_possible(texts.splits["test"].labelled)
 
     def records(row: Row) -> list[dict[str, Any]]:
-        return classification.records(row, ceiling=ceiling, **fields)
+        return classification.records(baselines, row, ceiling=ceiling, **fields)
 
     baselines, status = bag_of_words.baselines(texts, NGRAMS), Status()
     jobs = [classification.job(config, texts, network, ready.loss, records, status) for network in ready.networks]

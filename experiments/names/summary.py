@@ -52,7 +52,7 @@ def summarize(
     labelled = texts.splits["test"].labelled
     ceiling = f" At most {100 * best_possible(labelled):.1f} % are possible: names of several languages are ambiguous."
     tables = [
-        classification.table(texts, [*baselines, *outcomes], texts.source, "texts", f"{texts.note}{ceiling}"),
+        classification.table(texts, baselines, outcomes, texts.source, "texts", f"{texts.note}{ceiling}"),
         _generated_table(texts, judge, generator),
     ]
     findings = [

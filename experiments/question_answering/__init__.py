@@ -35,15 +35,16 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     plans = plan(config)
     folder = RunFolder(config, workdir, settings)
     baselines = [measurement.baselines(task.corpus) for task, _ in plans]
-    known = [r for (task, _), rows in zip(plans, baselines, strict=True) for row in rows for r in records(task, row)]
+    recorders = [functools.partial(records, task, rows) for (task, _), rows in zip(plans, baselines, strict=True)]
+    known = [r for record, rows in zip(recorders, baselines, strict=True) for row in rows for r in record(row)]
     jobs = [
-        measurement.job(task.corpus, config, network, functools.partial(records, task))
-        for task, networks in plans
+        measurement.job(task.corpus, config, network, record)
+        for (task, networks), record in zip(plans, recorders, strict=True)
         for network in networks
     ]
     outcomes = run_jobs(folder, jobs, known)
     folder.arrays(fitting.training_arrays(outcomes, "accuracy", lambda errors: 1 - errors))
     size = len(config.models)
     by_task = [outcomes[start : start + size] for start in range(0, len(outcomes), size)]
-    results = [Result(task, [*b, *o]) for (task, _), b, o in zip(plans, baselines, by_task, strict=True)]
+    results = [Result(task, b, o) for (task, _), b, o in zip(plans, baselines, by_task, strict=True)]
     folder.show(summarize(results, config.sentences))

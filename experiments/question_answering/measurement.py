@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from experiments.common import fitting
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
-from rnn_jax import training
+from rnn_jax import significance, training
 from rnn_jax.data import Examples, StoryCorpus, StorySplit
 from rnn_jax.models import QuestionAnswerer
 
@@ -24,10 +25,15 @@ EVALUATED = 100  # questions at a time
 class Test(NamedTuple):
     """Answers to the questions of the test set."""
 
-    accuracy: np.ndarray  # [seeds]
+    scored: significance.Scored  # accuracy; items are stories, whose questions depend on each other
     facts: np.ndarray  # share of the supporting facts with the largest attention weight at one hop [seeds], or NaN
     predicted: np.ndarray  # classes of the first seed [N]
     weights: np.ndarray | None  # attention weights of the first seed [N, hops, S]; None without attention
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Share of correct answers [seeds]."""
+        return self.scored.values
 
 
 Outcome = fitting.Outcome[Test]
@@ -69,10 +75,11 @@ def answers(model: QuestionAnswerer, params: Any, split: StorySplit) -> tuple[np
 
 
 def _test(split: StorySplit, predicted: np.ndarray, weights: np.ndarray | None = None) -> Test:
-    accuracy = np.mean(predicted == split.labels, axis=1)
+    new = [q.story[: len(before.story)] != before.story for before, q in itertools.pairwise(split.questions)]
+    scored = significance.means(predicted == split.labels, np.cumsum([0, *new]))
     if weights is None:
-        return Test(accuracy, np.full(len(predicted), np.nan), predicted[0], None)
-    return Test(accuracy, attended_facts(split, weights), predicted[0], weights[0])
+        return Test(scored, np.full(len(predicted), np.nan), predicted[0], None)
+    return Test(scored, attended_facts(split, weights), predicted[0], weights[0])
 
 
 def attended_facts(split: StorySplit, weights: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.common import figures, fitting, splits
+from experiments.common import figures, fitting, margins, splits
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Report, Table
 from experiments.question_answering.measurement import Baseline, Outcome
@@ -20,24 +20,23 @@ class Result(NamedTuple):
     """A task, and the baselines and trained networks that answered its questions."""
 
     task: TaskQuestions
-    rows: list[Baseline | Outcome]
+    baselines: list[Baseline]
+    outcomes: list[Outcome]
 
     @property
-    def outcomes(self) -> list[Outcome]:
-        """Trained networks."""
-        return [row for row in self.rows if isinstance(row, fitting.Outcome)]
+    def rows(self) -> list[Baseline | Outcome]:
+        """Baselines, then networks."""
+        return [*self.baselines, *self.outcomes]
 
 
-def records(task: TaskQuestions, row: Baseline | Outcome) -> list[dict[str, Any]]:
+def records(task: TaskQuestions, baselines: Sequence[Baseline], row: Baseline | Outcome) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
-    corpus = task.corpus
-    questions = {name: split.questions for name, split in corpus.splits.items()}
+    questions = {name: split.questions for name, split in task.corpus.splits.items()}
     fields: dict[str, Any] = {
-        "task": task.name,
-        "source": task.source,
-        "answers": len(corpus.answers),
-        "vocabulary": len(corpus.words),
+        **{"task": task.name, "source": task.source},
+        **{"answers": len(task.corpus.answers), "vocabulary": len(task.corpus.words)},
         **splits.sizes(questions, task.repeated, "questions", "repeated"),
+        **margins.fields(row, margins.reference(baselines)),
     }
     if isinstance(row, fitting.Baseline):
         fields["run"] = f"{task.name}: {row.title}"
@@ -60,17 +59,20 @@ COLUMNS = [
 def summarize(results: Sequence[Result], sentences: int) -> Report:
     """Returns findings, table and figures."""
     sections, repeats = {}, []
-    for task, rows in results:
+    for result in results:
+        task = result.task
         counts = ", ".join(f"{len(split.questions):,} {name}" for name, split in task.corpus.splits.items())
-        sections[f"{task.name}, {task.source}: {len(task.corpus.answers)} answers; {counts} questions"] = rows
+        sections[f"{task.name}, {task.source}: {len(task.corpus.answers)} answers; {counts} questions"] = result.rows
         repeats.append(f"{task.name} {sum(task.repeated.values()):,}")
     caption = (
         f"Questions answered correctly{seeds_note(len(results[0].outcomes[0].validation))}. epoch: the one that "
         "validation chose. facts: supporting facts of the test questions that have the largest attention weight at one "
-        f"hop or more. min: minutes of training for each seed. The last {sentences} sentences of a story are read. "
+        f"hop or more. min: minutes of training for each seed. {margins.NOTE} Items are stories. The last {sentences} "
+        "sentences of a story are read. "
         f"Questions that a later split has with the same story, and that are kept: {', '.join(repeats)}."
     )
-    table = Table(COLUMNS, sections, caption)
+    margin = margins.column(*((result.rows, margins.reference(result.baselines)) for result in results))
+    table = Table([*COLUMNS, margin], sections, caption)
     pngs: dict[str, tuple[str, plotting.Drawing]] = {
         "accuracy.png": ("Test accuracy of each task", lambda: _accuracy_figure(results))
     }
@@ -80,29 +82,27 @@ def summarize(results: Sequence[Result], sentences: int) -> Report:
 
 
 def findings(results: Sequence[Result]) -> list[str]:
-    """Returns the test accuracy of every model, best first, the tasks that it passes, and divergence."""
-    sentences = []
-    for title, accuracies in sorted(_accuracies(results).items(), key=lambda item: -sum(item[1].values())):
-        passed = [task for task, accuracy in accuracies.items() if accuracy >= PASSED]
-        shares = ", ".join(f"{100 * accuracy:.1f} % of {task}" for task, accuracy in accuracies.items())
-        sentences.append(f"{title}: {shares}; passed (at least {100 * PASSED:.0f} %): {', '.join(passed) or 'none'}.")
+    """Returns the tasks that each model passes, what attention gains, and divergence."""
+    tasks = _accuracies(results).items()
+    counts = ", ".join(f"{title} {sum(share >= PASSED for share in shares)}" for title, shares in tasks)
+    sentences = [f"Tasks passed (at least {100 * PASSED:.0f} %), of {len(results)}: {counts}."]
+    pairs = {result.task.name: sorted(result.outcomes, key=lambda row: row.test.weights is None) for result in results}
+    if gains := [f"{task} {margins.margin(*pair)}" for task, pair in pairs.items() if len(pair) == 2]:
+        sentences.append(f"Points that attention gains, with 95 % intervals: {'; '.join(gains)}.")
     return sentences + fitting.diverged([outcome for result in results for outcome in result.outcomes])
 
 
-def _accuracies(results: Sequence[Result]) -> dict[str, dict[str, float]]:
-    """Returns the mean test accuracy over seeds by model and task."""
-    accuracies: dict[str, dict[str, float]] = {}
-    for result in results:
-        for row in result.rows:
-            accuracies.setdefault(row.title, {})[result.task.name] = float(np.mean(row.test.accuracy))
-    return accuracies
+def _accuracies(results: Sequence[Result]) -> dict[str, list[float]]:
+    """Returns the test accuracy on each task, mean over seeds, by model."""
+    rows = zip(*(result.rows for result in results), strict=True)
+    return {model[0].title: [float(np.mean(row.test.accuracy)) for row in model] for model in rows}
 
 
 def _accuracy_figure(results: Sequence[Result]) -> bytes:
     """Draws the test accuracy of every model on each task, means over seeds."""
     figure = plotting.figure((3 + 1.4 * len(results), 4.2))
     axis = figure.subplots()
-    bars = {title: [100 * each for each in tasks.values()] for title, tasks in _accuracies(results).items()}
+    bars = {title: [100 * share for share in shares] for title, shares in _accuracies(results).items()}
     figures.grouped_bars(axis, [result.task.name for result in results], bars, ["0.75", "0.5", "C0", "C1"])
     axis.axhline(100 * PASSED, color="0.35", ls=":", lw=1.2, label="passed")
     axis.set(ylabel="accuracy, test set (%)", ylim=(0, 101))

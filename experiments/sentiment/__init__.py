@@ -41,12 +41,12 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     baselines, status = bag_of_words.baselines(texts, NGRAMS), Status()
 
     def records(row: Row) -> list[dict[str, Any]]:
-        return classification.records(row, base_seed=config.seed, finished=True, **texts.fields)
+        return classification.records(baselines, row, base_seed=config.seed, finished=True, **texts.fields)
 
     jobs = [classification.job(config, texts, network, loss, records, status) for network in networks]
     outcomes = run_jobs(folder, jobs, [r for row in baselines for r in records(row)], below=status)
     folder.arrays(fitting.training_arrays(outcomes, "accuracy", classification.accuracy))
     findings = [classification.finding(baselines, outcomes), *fitting.diverged(outcomes)]
-    table = classification.table(texts, [*baselines, *outcomes], texts.source, "texts", texts.note)
+    table = classification.table(texts, baselines, outcomes, texts.source, "texts", texts.note)
     figures = classification.accuracy_figures(baselines, outcomes, "texts")
     folder.show(Report("Sentiment of a sentence", findings, [table], figures))

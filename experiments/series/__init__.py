@@ -37,8 +37,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     data, networks = plan(config)
     folder, status = RunFolder(config, workdir, settings), Status()
     folder.print(f"{data.source}. {data.note}")
-    records = functools.partial(summary.records, config, data)
     baselines = summary.baselines(config, data)
+    records = functools.partial(summary.records, config, data, baselines)
     jobs = [classification.job(config, data, network, loss, records, status) for network in networks]
     outcomes = run_jobs(folder, jobs, [record for row in baselines for record in records(row)], below=status)
     folder.arrays(fitting.training_arrays(outcomes, "accuracy", classification.accuracy))

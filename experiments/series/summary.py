@@ -32,11 +32,11 @@ def baselines(config: Config, data: Data) -> list[Baseline]:
     ]
 
 
-def records(config: Config, data: Data, row: Row) -> list[dict[str, Any]]:
+def records(config: Config, data: Data, baselines: Sequence[Baseline], row: Row) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
     counts = {name: split.labelled.values for name, split in data.splits.items()}
     sizes = splits.sizes(counts, data.repeated, "series", "repeated")
-    return classification.records(row, base_seed=config.seed, **sizes)
+    return classification.records(baselines, row, base_seed=config.seed, **sizes)
 
 
 def summarize(config: Config, data: Data, rows: Sequence[Baseline], outcomes: Sequence[Outcome]) -> Report:
@@ -55,7 +55,7 @@ def summarize(config: Config, data: Data, rows: Sequence[Baseline], outcomes: Se
         "confusion.png": (f"Classes predicted by {best.title}", confusion),
         **classification.accuracy_figures(rows, outcomes, "series"),
     }
-    table = classification.table(data, [*rows, *outcomes], data.source, "series", note)
+    table = classification.table(data, rows, outcomes, data.source, "series", note)
     findings = [classification.finding(rows, outcomes), *fitting.diverged(outcomes)]
     return Report("The class of a series", findings, [table], pngs)
 

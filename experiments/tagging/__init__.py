@@ -36,7 +36,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     for line in [*corpus.source.lines, corpus.note]:
         folder.print(line)
     baselines = scoring.baselines(corpus)
-    records = functools.partial(summary.records, corpus, scoring)
+    records = functools.partial(summary.records, corpus, scoring, baselines)
     jobs = [measurement.job(corpus, scoring, config, network, records) for network in networks]
     outcomes = run_jobs(folder, jobs, [record for baseline in baselines for record in records(baseline)])
     folder.arrays(fitting.training_arrays(outcomes, scoring.metric, lambda errors: 1 - errors))

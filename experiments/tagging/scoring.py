@@ -45,10 +45,10 @@ def _dictionary(corpus: Corpus) -> list[Baseline]:
     training, validation, test = corpus.splits.values()
     fitted = [SeenEntities.fit(training.sentences, least) for least in LEAST_SHARES]
     scores = [tag_scores.entity_scores(corpus, validation, _ids(corpus, s.tags, validation.sentences)) for s in fitted]
-    best = int(np.argmax([each["f1"][0] for each in scores]))
+    best = int(np.argmax([each.values["f1"][0] for each in scores]))
     tested = tag_scores.entity_scores(corpus, test, _ids(corpus, fitted[best].tags, test.sentences))
     fields = {"least_share": fitted[best].least_share, "phrases": len(fitted[best].types)}
-    return [Baseline("dictionary of seen entities", 1 - scores[best]["f1"], tested, fields)]
+    return [Baseline("dictionary of seen entities", 1 - scores[best].values["f1"], tested, fields)]
 
 
 def _ids(corpus: Corpus, tagger: Callable[[Sequence[str]], Sequence[str]], sentences: Sequence[Sentence]) -> np.ndarray:
@@ -73,7 +73,7 @@ ENTITIES = Scoring(
     {"F1": "f1", "precision": "precision", "recall": "recall", "unseen": "unseen_recall"},
     "Entities by seqeval, strict IOB2: F1 on the validation set; F1, precision and recall on the test set; recall of "
     "those that are no entity of the training set.",
-    lambda corpus, predicted: tag_scores.entity_scores(corpus, corpus.splits["validation"], predicted)["f1"],
+    lambda corpus, predicted: tag_scores.entity_scores(corpus, corpus.splits["validation"], predicted).values["f1"],
     lambda corpus, predicted: tag_scores.entity_scores(corpus, corpus.splits["test"], predicted),
     _dictionary,
 )

@@ -1,0 +1,136 @@
+"""Whether one model is better than another on a test set: a paired difference with its 95 % interval.
+
+Each interval stands alone: of twenty comparisons of equal models one is expected not to be a tie.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+LEVEL = 0.95
+
+
+class Difference(NamedTuple):
+    """Score of a model less that of another one, and the 95 % interval of this difference."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f} ({self.low:.1f} to {self.high:.1f})"
+
+    def verdict(self, lower_is_better: bool = False) -> str:
+        """Returns `better`, `worse`, or `a tie` if the interval holds 0 or is unknown."""
+        if self.low > 0 or self.high < 0:
+            return "better" if (self.value < 0) == lower_is_better else "worse"
+        return "a tie"
+
+    def scaled(self, factor: float) -> "Difference":
+        """Returns the difference in another unit, such as percent."""
+        return Difference(*(factor * number for number in self))
+
+
+class Scored(NamedTuple):
+    """Score of a model on any choice of test items.
+
+    Args:
+      score: function from indices of items, with repetitions, to the score of each seed.
+      items: number of items; predictions that depend on each other, as those of a sentence's words do, are one item.
+    """
+
+    score: Callable[[np.ndarray], np.ndarray]
+    items: int
+
+    @property
+    def values(self) -> np.ndarray:
+        """Score of each seed on all items."""
+        return self.score(np.arange(self.items))
+
+
+def means(values: np.ndarray, groups: np.ndarray | None = None) -> Scored:
+    """Returns the mean of values [seeds, N], such as whether each prediction is correct, as a score of items.
+
+    Args:
+      values: value of each prediction.
+      groups: number of the item that each prediction belongs to [N], from 0 and without gaps; None: each is an item.
+    """
+    if groups is None:
+        return Scored(lambda items: np.mean(values[:, items], axis=1), values.shape[1])
+    sums, counts = np.array([np.bincount(groups, each) for each in values]), np.bincount(groups)
+    return Scored(lambda items: sums[:, items].sum(axis=1) / counts[items].sum(), len(counts))
+
+
+def bootstrap(first: Scored, second: Scored, samples: int = 2000) -> Difference:
+    """Returns the difference of two mean scores over seeds, with the spread of test items and of seeds.
+
+    Test items are resampled, the same for both models, so that what is hard for both cancels (paired bootstrap, Efron
+    & Tibshirani 1993). To each sample a model with S > 1 seeds adds s / √S times a number drawn from Student's t with
+    S - 1 degrees of freedom, s being the standard deviation over its seeds. Three seeds tell little about other seeds,
+    so their part of the interval is wide: 4.3 standard errors. A model with one seed stands for that seed only.
+    The interval is that of percentiles, and the same in each call.
+
+    >>> first, second = np.array([[True] * 80 + [False] * 20]), np.array([[True] * 70 + [False] * 30])  # [seeds, items]
+    >>> difference = bootstrap(means(first), means(second)).scaled(100)
+    >>> print(difference, difference.verdict())
+    +10.0 (5.0 to 16.0) better
+
+    Args:
+      first: scores of a model.
+      second: scores of another model on the same items.
+      samples: number of samples.
+
+    Raises:
+      ValueError: if there is no item, or the models are scored on different numbers of them.
+    """
+    if not first.items == second.items > 0:
+        raise ValueError(
+            f"both models must be scored on the same items, at least 1, got {first.items} and {second.items}; give "
+            "both the whole test set"
+        )
+    generator = np.random.default_rng(0)
+    draws = (generator.integers(first.items, size=first.items) for _ in range(samples))
+    resampled = np.array([np.mean(first.score(items)) - np.mean(second.score(items)) for items in draws])
+    for values in (first.values, second.values):
+        if (seeds := len(values)) > 1:
+            resampled += generator.standard_t(seeds - 1, samples) * np.std(values, ddof=1) / np.sqrt(seeds)
+    tail = 50 * (1 - LEVEL)
+    value = float(np.mean(first.values) - np.mean(second.values))
+    return Difference(value, *map(float, np.percentile(resampled, [tail, 100 - tail])))
+
+
+def diebold_mariano(first: np.ndarray, second: np.ndarray, horizon: int) -> Difference:
+    """Returns the difference of two mean losses of forecasts (Diebold & Mariano 1995; Harvey et al. 1997).
+
+        d_t = first_t - second_t,    D = mean of d,    g_k = 1/n sum_t (d_t - D) (d_{t-k} - D)
+        V = (g_0 + 2 sum_{k=1}^{h-1} g_k) / n
+        c² = (n + 1 - 2h + h (h - 1) / n) / n
+        interval: D ± q √V / c, q the quantile of Student's t with n - 1 degrees of freedom
+
+    Errors of forecasts h steps ahead overlap for h - 1 steps, so the losses of neighbouring origins are correlated, and
+    a test that takes them as independent is too sure. Should V not be positive, autocovariances are weighted by
+    1 - k/h (Bartlett), with which it is. With no more than h origins the interval is unbounded.
+
+    Args:
+      first: loss at each origin [T], in order of time, such as the absolute error; NaN where there is none.
+      second: likewise, of the other model.
+      horizon: steps ahead h.
+    """
+    from scipy import stats
+
+    difference = first - second
+    known = np.isfinite(difference)
+    n = int(known.sum())
+    mean = float(difference[known].mean()) if n else np.nan
+    if n <= horizon:
+        return Difference(mean, -np.inf, np.inf)
+    correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
+    centred = np.where(known, difference - mean, 0)
+    covariances = np.array([centred[k:] @ centred[: len(centred) - k] for k in range(horizon)]) / n
+    factors = np.where(np.arange(horizon) > 0, 2.0, 1.0)
+    variance = factors @ covariances
+    if variance <= 0:
+        variance = factors * (1 - np.arange(horizon) / horizon) @ covariances
+    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.sqrt(max(variance, 0) / n / correction)
+    return Difference(mean, mean - half, mean + half)
