@@ -132,5 +132,5 @@ def diebold_mariano(first: np.ndarray, second: np.ndarray, horizon: int) -> Diff
     variance = factors @ covariances
     if variance <= 0:
         variance = factors * (1 - np.arange(horizon) / horizon) @ covariances
-    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.sqrt(max(variance, 0) / n / correction)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.sqrt(np.maximum(variance, 0) / n / correction))
     return Difference(mean, mean - half, mean + half)

@@ -239,7 +239,7 @@ def table(
       nouns: name of the sequences.
       note: end of its caption.
     """
-    rows = [*baselines, *outcomes]
+    rows: list[Row] = [*baselines, *outcomes]
     counts = ", ".join(f"{len(split.order):,} {name}" for name, split in data.splits.items())
     caption = (
         f"Accuracy, and macro-F1 on the test set{seeds_note(max(len(row.validation) for row in rows))}; best: epoch or "

@@ -58,7 +58,7 @@ def summarize(corpus: Corpus, scoring: Scoring, baselines: Sequence[Baseline], o
         report.Column(f"{heading}, %", functools.partial(lambda name, row: mean_sd(100 * row.test.values[name]), name))
         for heading, name in scoring.columns.items()
     ]
-    rows = [*baselines, *outcomes]
+    rows: list[Baseline | Outcome] = [*baselines, *outcomes]
     table = Table([*COLUMNS, *scores, margins.column((rows, baselines[-1])), fitting.MINUTES], {title: rows}, caption)
     return Report("A tag for every word", findings(scoring, baselines, outcomes), [table], pngs)
 
