@@ -1,6 +1,7 @@
 """The benchmark: a tiny run end to end, the order of rounds, refused comparisons, refused flags."""
 
 import dataclasses
+import functools
 import json
 import re
 import sys
@@ -11,6 +12,7 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 import rnn_jax
 from experiments import throughput
@@ -18,11 +20,11 @@ from experiments.common import timing
 from experiments.common.flags import UserError
 from experiments.common.tables import select
 from experiments.peers.programs import differences
-from experiments.throughput import compilation, contestants, floor, layers, loop, memory, seeds, trainings
+from experiments.throughput import compilation, contestants, floor, growth, layers, loop, memory, trainings
 from experiments.throughput.config import PARTS
 from experiments.throughput.contestants import DEFAULT, ENGINES, unroll_programs
 from experiments.throughput.problem import Problem
-from rnn_jax import targets
+from rnn_jax import mesh, targets
 
 TINY = throughput.Config(cells=("gru",), shapes=("2x5x3x4",), repeats=2, seconds=0.0)
 SMALL = Problem("lstm", 2, 5, 3, 4)
@@ -42,6 +44,14 @@ def names(request, monkeypatch):
     return set(request.param)
 
 
+@pytest.fixture(autouse=True)
+def cache_afterwards():
+    """A run switches the cache of compiled programs off, for its process."""
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+    compilation_cache.reset_cache()
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setattr(layers, "STEPS", (7, 20_000))  # the second is longer than --longest
@@ -50,18 +60,20 @@ def tiny(monkeypatch):
     # Three seeds cannot be spread over two devices by programs that run in parallel.
     monkeypatch.setattr(trainings, "RECIPE", trainings.RECIPE._replace(seeds=(3,), steps=2, timed_steps=2))
     monkeypatch.setattr(memory, "STEPS", (100,))
-    monkeypatch.setattr(compilation, "STEPS", (5, 10))
-    monkeypatch.setattr(compilation, "LAYERS", (1, 2))
-    monkeypatch.setattr(seeds, "COUNTS", (1, 2))
+    monkeypatch.setattr(compilation, "STEPS", 5)
+    monkeypatch.setattr(growth, "COMPILATIONS", 1)
+    monkeypatch.setattr(growth, "OVER", {"H": "H", "seeds by vmap": "seeds"})
+    monkeypatch.setattr(growth, "MULTIPLES", (1, 2, 5000))  # the last is longer than --longest
+    monkeypatch.setattr(growth.Sizes.__init__, "__defaults__", (5, 2, 4, 1, 1))
     monkeypatch.setattr(loop, "LOG_EVERY", 2)
     monkeypatch.setattr(loop, "LOG_POINTS", 2)
 
 
 @pytest.mark.extended
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("names", [pytest.param(("torch", "linen", "haiku"), marks=pytest.mark.peers)], indirect=True)
 def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
-    # The other parts compare with no other library.
-    parts = ("layers", "lengths", "training", "recipes") if "torch" in names else tuple(PARTS)
+    parts = tuple(PARTS)
     with jax.numpy_rank_promotion("allow"):  # Flax and Haiku promote ranks
         throughput.run(dataclasses.replace(TINY, parts=parts), str(tmp_path))
 
@@ -73,23 +85,26 @@ def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
     assert not content["missing"]
     records = {name: select(content["results"], part=name) for name in parts}
 
-    assert len(records["layers"]) == 2 * (2 + len(names))
+    assert len(records["layers"]) == 2 * 2 * (2 + len(names))
+    assert {r["parts"] for r in select(records["layers"], cores=layers.ALL)} == {2}
     assert {r["contestant"] for r in records["layers"]} == {DEFAULT, "Scan"} | names
     assert {r["rounds"] for r in records["layers"]} == {2}
     others = {(r["contestant"], r["cell"], r["function"]) for r in records["layers"] if not r["same_function"]}
-    assert others == ({("haiku", "gru", "GRUResetBefore")} if "haiku" in names else set())
+    assert others == {("haiku", "gru", "GRUResetBefore")}
     for record in records["layers"]:
         assert record["lower_quartile_ms"] <= record["median_ms"] <= record["upper_quartile_ms"]
         assert record["outputs_difference"] < 1e-5
     assert {r["steps"] for r in records["lengths"]} == {7}
     assert [r["seeds"] for r in select(records["training"], contestant=DEFAULT)] == [1, 2]
-    assert [r["contestant"] for r in records["recipes"]] == [DEFAULT, *names & {"torch"}]
+    assert [r["contestant"] for r in records["recipes"]] == [DEFAULT, "torch"]
     for record in records["recipes"]:
         # One cell, 3 seeds, 2 steps of 20 sequences.
         assert record["sequences_per_second"] * record["median_ms"] == pytest.approx(120 * 1e3)
-    assert len(PARTS["recipes"].findings(records["recipes"])) == len(names & {"torch"})
-    if "memory" in parts:
-        check_other_parts(records)
+    assert len(PARTS["recipes"].findings(records["recipes"])) == 1
+    stages = {name: [r["stage"] for r in select(records["compilation"], contestant=name)] for name in {DEFAULT} | names}
+    assert stages.pop("torch") == ["total"]
+    assert set(map(tuple, stages.values())) == {("lower", "compile", "total")}
+    check_other_parts(records)
 
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
@@ -105,7 +120,6 @@ def test_a_tiny_run_end_to_end(names, tmp_path, capsys):
 def check_other_parts(records):
     """Checks the records of the parts in which no other library takes part."""
     assert [r["way"] for r in records["memory"]] == list(memory.WAYS)
-    assert len(records["compilation"]) == (2 + 2) * 2
     assert [r["way"] for r in records["loop"]] == ["bare", "logged", "saved"]
     median = {r["way"]: r["median_ms"] for r in records["loop"]}
     checkpoint = max(0, median["saved"] - median["logged"])  # one of two is saved before the end
@@ -113,14 +127,22 @@ def check_other_parts(records):
         assert record["ms_a_step"] == pytest.approx(record["median_ms"] / 4)
         assert record["ms_a_checkpoint"] == pytest.approx(checkpoint)
         assert record["overhead"] == pytest.approx(median["logged"] / median["bare"] - 1 + checkpoint / 30_000)
-    ways = [("vmap", 1), ("over_seeds", 1), ("vmap", 2), ("over_seeds", 2)]
-    assert [(r["way"], r["seeds"]) for r in records["seeds"]] == ways
+    sizes = [(r["over"], r["size"]) for r in select(records["growth"], quantity=growth.TIME)]
+    assert sizes == [("H", 4), ("H", 8), ("seeds by vmap", 1), ("seeds by vmap", 2)]
+    assert len(records["growth"]) == 3 * len(sizes)
     assert len(records["floor"]) == 2
 
 
 def layer_records(**medians):
     """Returns records of `layers` with the given times of the contestants, all equal functions."""
-    fields = {"mode": "forward", "cell": "lstm", "shape": "2x5x3x4", "same_function": True, "rounds": 2}
+    fields = {
+        "cores": layers.ONE,
+        "mode": "forward",
+        "cell": "lstm",
+        "shape": "2x5x3x4",
+        "same_function": True,
+        "rounds": 2,
+    }
     fields |= {"outputs_difference": 0.0, "input_gradients_difference": 0.0}
     return [{**fields, "contestant": name, "median_ms": ms} for name, ms in medians.items()]
 
@@ -148,7 +170,7 @@ def test_findings_compare_with_torch_and_with_the_fastest_other_jax_library():
         layer_records(rnn_jax=1.0, Scan=4.0, torch=2.0, linen=0.8, nnx=5.0)
     )
     assert against_torch.startswith(
-        "forward, rnn_jax against torch: 0.5 times its time (geometric mean of 1), faster in 1"
+        "forward, one device, rnn_jax against torch: 0.5 times its time (geometric mean of 1), faster in 1"
     )
     assert against_best.endswith("slower in 1, at worst 1.25 (lstm 2x5x3x4).")
 
@@ -180,6 +202,41 @@ def test_every_library_computes_the_same_function(cell, names):
         assert (programs.other is None) == ((name, cell) not in {("haiku", "rnn"), ("haiku", "gru")})
         expected = unroll_programs(computed, data._replace(params=params), engine=rnn_jax.Scan()).outputs()
         np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "name", [DEFAULT, "linen", "nnx", *(pytest.param(name, marks=pytest.mark.peers) for name in ("haiku", "keras"))]
+)
+def test_a_split_batch_has_the_gradients_of_the_whole(name):
+    if name not in (libraries := {**ENGINES, **contestants.find([name] if name != DEFAULT else [])[0]}):
+        pytest.skip(f"{name} is not installed")
+    with jax.numpy_rank_promotion("allow"):
+        whole = libraries[name](SMALL.cell, SMALL.draw(0))
+        with jax.set_mesh(mesh.MeshShape(data=2).build()):
+            split = libraries[name](SMALL.cell, SMALL.draw(0))
+            gradients = split.forward_backward()
+            outputs = split.forward()
+        assert len(outputs.sharding.device_set) == 2
+        expected = whole.forward(), whole.forward_backward()
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(near, (outputs, gradients), expected)
+
+
+def test_the_cache_of_compiled_programs_is_off_before_anything_is_compiled(monkeypatch):
+    """JAX looks once, at the first program, whether there is a cache; it would give times of reading files."""
+
+    def check(config):
+        raise UserError(f"enabled: {jax.config.jax_enable_compilation_cache}")
+
+    monkeypatch.setattr(throughput.Config, "check", check)
+    with pytest.raises(UserError, match="enabled: False"):
+        throughput.run(TINY, "nowhere")
+
+
+def test_a_slope_is_the_power_of_a_growth():
+    records = [{"multiple": n, "value": 3 * n**2} for n in (1, 2, 16)]
+    assert growth.slope(records) == pytest.approx(2)
+    assert np.isnan(growth.slope(records[:1]))
 
 
 def test_every_call_runs_in_every_round():
@@ -245,14 +302,14 @@ def test_a_missing_library_is_reported_and_a_stopped_run_keeps_its_records(tmp_p
     def measure(options, libraries, case):
         if case == 2:
             raise KeyboardInterrupt
-        return [{"seeds": case}]
+        return [{"size": case}]
 
-    stopped = dataclasses.replace(PARTS["seeds"], cases=lambda _: {"first": 1, "second": 2}, measure=measure)
-    monkeypatch.setitem(PARTS, "seeds", stopped)
+    stopped = dataclasses.replace(PARTS["growth"], cases=lambda _: {"first": 1, "second": 2}, measure=measure)
+    monkeypatch.setitem(PARTS, "growth", stopped)
     with pytest.raises(KeyboardInterrupt):
-        throughput.run(throughput.Config(parts=("seeds",)), str(tmp_path))
+        throughput.run(throughput.Config(parts=("growth",)), str(tmp_path))
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert content["results"] == [{"part": "seeds", "seeds": 1}]
+    assert content["results"] == [{"part": "growth", "size": 1}]
     assert "pip install torch" in content["missing"]["torch"]
     assert "torch does not take part: import of torch halted" in " ".join(capsys.readouterr().out.split())
 

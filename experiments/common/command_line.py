@@ -51,7 +51,8 @@ def main(experiment: ModuleType, settings_class: type | None = Settings) -> None
     name = experiment.__name__.rpartition(".")[2]
 
     def run(config: Any, workdir: str, *settings: Any) -> None:
-        console = Console(quiet=not distributed.is_writer())
+        # Without settings it is one process, whose run may still say how many devices JAX has.
+        console = Console(quiet=bool(settings) and not distributed.is_writer())
         cache = settings[0].compilation_cache if settings else compilation.FOLDER
         if settings and isinstance(settings[0], ModelSettings) and settings[0].load is not None:
             with compilation.cached(cache):

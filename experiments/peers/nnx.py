@@ -27,6 +27,8 @@ def programs(cell: Cell, data: Data) -> Programs:
     graph, variables, rest = split
 
     def apply(variables: Any, xs: jax.Array) -> Any:
-        return nnx.merge(graph, variables, rest, copy=True)(xs)
+        # Traced, as NNX counts its random draws by an indexing that JAX refuses for an array from outside a shard_map.
+        traced = jax.tree.map(jax.lax.optimization_barrier, rest)
+        return nnx.merge(graph, variables, traced, copy=True)(xs)
 
     return jax_programs(apply, variables, data, batch_first=True)

@@ -1,5 +1,6 @@
 """A layer with given weights, inputs and loss as calls that can be compared and timed: forward, and with gradients."""
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
-from rnn_jax import Cell
+from rnn_jax import Cell, mesh
 
 
 class Data(NamedTuple):
@@ -34,6 +36,18 @@ class Layer(NamedTuple):
             return jax.tree.reduce(operator.add, jax.tree.map(lambda y, w: jnp.sum(y * w), outputs, loss_weights))
 
         return jax.value_and_grad(loss, argnums=(0, 1))(params, xs)
+
+    def arguments(self, batch: int, steps: int, input_size: int, dtype: str) -> tuple[Any, Any, Any]:
+        """Returns shapes of the arguments of `loss_and_gradients`, to compile it."""
+        leading = (batch, steps) if self.batch_first else (steps, batch)
+        xs = jax.ShapeDtypeStruct((*leading, input_size), dtype)
+        return self.params, xs, jax.eval_shape(self.apply, self.params, xs)
+
+    def summed_gradients(self, params: Any, xs: jax.Array, loss_weights: Any) -> Any:
+        """Returns the same from a device's part of the batch: loss and gradients of the parameters are summed."""
+        loss, (of_params, of_xs) = self.loss_and_gradients(params, xs, loss_weights)
+        loss, of_params = jax.lax.psum((loss, of_params), "data")
+        return loss, (of_params, of_xs)
 
 
 class Programs(NamedTuple):
@@ -67,14 +81,28 @@ def differences(programs: Programs, reference: Programs) -> dict[str, float]:
 def jax_programs(
     apply: Callable[[Any, jax.Array], Any], params: Any, data: Data, batch_first: bool = False
 ) -> Programs:
-    """Returns the programs of a pure function from (params, xs) to outputs; transposing to batch first is not timed."""
+    """Returns the programs of a pure function from (params, xs) to outputs; transposing to batch first is not timed.
+
+    On a mesh they split the batch over its devices.
+    """
 
     def transpose(a: jax.Array) -> jax.Array:
         return jnp.swapaxes(a, 0, 1) if batch_first else a
 
     layer = Layer(apply, params, batch_first)
     xs, loss_weights = transpose(data.xs), transpose(data.loss_weights)
-    forward, gradient = jax.jit(apply), jax.jit(layer.loss_and_gradients)
+    gradients: Callable[..., Any] = layer.loss_and_gradients
+    if mesh.size("data") > 1:
+        axis = 0 if batch_first else 1
+        part, whole = PartitionSpec(*[None] * axis, "data"), PartitionSpec()
+        split = functools.partial(jax.shard_map, mesh=jax.sharding.get_mesh(), check_vma=False)
+        apply = split(apply, in_specs=(whole, part), out_specs=part)
+        gradients = split(layer.summed_gradients, in_specs=(whole, part, part), out_specs=(whole, (whole, part)))
+        params, (xs, loss_weights) = (
+            mesh.place_whole(params),
+            (mesh.place_batch(np.asarray(a), axis) for a in (xs, loss_weights)),
+        )
+    forward, gradient = jax.jit(apply), jax.jit(gradients)
     return Programs(
         lambda: jax.block_until_ready(forward(params, xs)),
         lambda: jax.block_until_ready(gradient(params, xs, loss_weights))[1],

@@ -13,12 +13,12 @@ that is compared runs interleaved, on the same weights and inputs; outputs and g
 
 Parts: `layers` (forward, forward and backward, of each cell and shape, in each library), `lengths` (the same over T),
 `training` (a whole optimization step, 1 and 8 seeds), `recipes` (the long-dependency benchmark's trainings beside the
-same in a plain PyTorch loop), `memory` (of each engine over T, and of truncated backpropagation), `compilation` (over
-T, over layers), `seeds` (time per seed in one program), `loop` (what logging and checkpoints add to the steps),
-`floor` (the matrix products alone).
+same in a plain PyTorch loop), `memory` (of each engine over T, and of truncated backpropagation), `compilation` (time
+until the first gradient, in each library), `growth` (time, memory and compile time over T, B, H, layers and seeds),
+`loop` (what logging and checkpoints add to the steps), `floor` (the matrix products alone).
 
 Expected when T grows 16 times: 16 times the memory with `Scan`, 3.9 times with `Checkpointed`, the same with truncated
-backpropagation; and the same time to compile for 100 steps as for 10,000, within 5 %.
+backpropagation; and the same time to compile.
 """
 
 import functools
@@ -33,7 +33,7 @@ from experiments.common.settings import Settings, with_precision
 from experiments.common.tables import Record, select
 from experiments.throughput import compiled, contestants
 from experiments.throughput.config import PARTS, QUICK, Config
-from rnn_jax import plotting
+from rnn_jax import machine, mesh, plotting
 
 __all__ = ["QUICK", "Config", "run"]
 
@@ -48,10 +48,11 @@ def run(config: Config, workdir: str) -> None:
       UserError: if the config cannot be run or `workdir` cannot be written.
       RuntimeError: if a library computes something else than `Scan`.
     """
+    jax.config.update("jax_enable_compilation_cache", False)  # before JAX compiles anything: it looks only once
+    mesh.make_cpu_devices(machine.cores())
     config.check()
     # PyTorch uses the same GPU, so JAX must not allocate most of its memory at the start.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    jax.config.update("jax_enable_compilation_cache", False)  # compile time is measured
     folder = RunFolder(config, workdir, Settings(resume=False))
     libraries, missing = contestants.find(compiled.PEERS if config.compile_for else None)
     for name, reason in missing.items():

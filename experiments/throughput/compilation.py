@@ -1,62 +1,64 @@
-"""Time to compile forward and backward over T, and over layers: traced and lowered by JAX, then compiled by XLA."""
+"""Time from a layer to its first gradient in every library: JAX traces, lowers and compiles; PyTorch runs at once."""
 
 import collections
 import time
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-import rnn_jax
-from experiments.common import figures, timing
-from experiments.common.tables import Records
+from experiments.common import timing
+from experiments.common.tables import Records, digits, select
+from experiments.peers.programs import Prepare
 from experiments.throughput import part
+from experiments.throughput.contestants import DEFAULT, ENGINES, REFERENCE
+from experiments.throughput.problem import Problem
 
-STEPS, LAYERS = (100, 1000, 10_000), (1, 2, 4, 8)
-BATCH, SIZE = 32, 64
-MAX_REPEATS = 3
+BATCH, STEPS, SIZE = 32, 100, 64
+LINEN = "linen"  # the others' times are multiples of its time
 
 
-def _measure(options: part.Options, _: part.Contestants, over: str) -> Records:
-    sizes = [(n, 1) for n in options.lengths(STEPS)] if over == "steps" else [(STEPS[0], n) for n in LAYERS]
-    times: dict[tuple[int, int, str], list[float]] = collections.defaultdict(list)
-    for repeat in range(min(MAX_REPEATS, options.repeats)):
-        for steps, layers in timing.round_order(sizes, repeat):
-            for stage, duration in seconds(steps, layers).items():
-                times[steps, layers, stage].append(duration)
-    shared = {"over": over, "batch": BATCH, "size": SIZE}
+def _measure(options: part.Options, libraries: part.Contestants, problem: Problem) -> Records:
+    compared = {**ENGINES, **libraries}
+    times: dict[tuple[str, str], list[float]] = collections.defaultdict(list)
+    for repeat in range(options.repeats):
+        for name in timing.round_order(list(compared), repeat):
+            for stage, duration in seconds(compared[name], problem, options.seed).items():
+                times[name, stage].append(duration)
     return [
-        {**shared, "steps": steps, "layers": layers, "stage": stage, **timing.statistics(each)}
-        for (steps, layers, stage), each in times.items()
+        {**problem.record(), "contestant": name, "stage": stage, **timing.statistics(each)}
+        for (name, stage), each in times.items()
     ]
 
 
-def seconds(steps: int, layers: int) -> dict[str, float]:
-    """Returns the time to trace and lower, and the time to compile, without anything cached."""
+def seconds(prepare: Prepare, problem: Problem, seed: int) -> dict[str, float]:
+    """Returns the time of each stage, with nothing cached, and their sum: to the first gradient but for running it."""
+    data = problem.draw(seed)
+    programs = prepare(problem.cell, data)
+    if programs.layer is None:  # nothing is compiled
+        start = time.perf_counter()
+        programs.forward_backward()
+        return {"total": time.perf_counter() - start}
+    arguments = programs.layer.arguments(problem.batch, problem.steps, problem.input_size, problem.dtype)
     jax.clear_caches()
-    cell = rnn_jax.Stack((rnn_jax.LSTM(SIZE, SIZE),) * layers)
-    params = jax.eval_shape(cell.init, jax.random.key(0))
-    xs = jax.ShapeDtypeStruct((steps, BATCH, SIZE), jnp.float32)
-
-    def loss(params: Any, xs: jax.Array) -> jax.Array:
-        return jnp.sum(rnn_jax.unroll(cell, params, xs)[1])
-
-    gradient = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
     start = time.perf_counter()
-    lowered = gradient.lower(params, xs)
+    lowered = jax.jit(programs.layer.loss_and_gradients).lower(*arguments)
     middle = time.perf_counter()
     lowered.compile()
-    return {"lower": middle - start, "compile": time.perf_counter() - middle}
+    end = time.perf_counter()
+    return {"lower": middle - start, "compile": end - middle, "total": end - start}
+
+
+def _ratio(record: dict, records: Records) -> str:
+    return digits(part.ratio(record, records, "cell", "stage", contestant=LINEN))
 
 
 COMPILATION = part.Part(
-    lambda _: {"over T": "steps", "over layers": "layers"},
+    lambda options: {f"{cell}": Problem(cell, BATCH, STEPS, SIZE, SIZE) for cell in options.cells},
     _measure,
-    "time to compile over {over}: LSTM, B = {batch}, D = H = {size}, forward and backward",
-    {"T": "steps", "layers": "layers", "{}, s": ("median_ms", 1e-3)},
-    "lower: trace and lower. Caches are cleared before each compilation.",
+    "time to compile forward and backward: B x T x D x H = {shape}",
+    {"cell": "cell", "library": "contestant", "{}, s": ("median_ms", 1e-3), f"total / {LINEN}'s": _ratio},
+    f"lower: trace and lower. Nothing is cached. {REFERENCE} compiles nothing: its first call.",
     by="stage",
-    figure=figures.curves(
-        "stage", ["steps", "layers"], "median_ms", "Time to compile an LSTM", "median time (s)", 1e-3, log=False
+    findings=lambda records: part.finding(
+        f"compilation, {DEFAULT} against {LINEN}", select(records, stage="total"), [LINEN], "cell"
     ),
 )

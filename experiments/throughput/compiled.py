@@ -54,10 +54,8 @@ def _unrolled(engine: str, cell: rnn_jax.Cell) -> Layer:
 
 
 def _compile(layer: Layer, problem: Problem, steps: int, target: str) -> jax.stages.Compiled:
-    leading = (problem.batch, steps) if layer.batch_first else (steps, problem.batch)
-    xs = jax.ShapeDtypeStruct((*leading, problem.input_size), problem.dtype)
-    loss_weights = jax.eval_shape(layer.apply, layer.params, xs)
-    return targets.compile_for(layer.loss_and_gradients, layer.params, xs, loss_weights, target=target)
+    arguments = layer.arguments(problem.batch, steps, problem.input_size, problem.dtype)
+    return targets.compile_for(layer.loss_and_gradients, *arguments, target=target)
 
 
 def _measure(_: part.Options, libraries: part.Contestants, case: tuple[str, Problem, str]) -> Records:

@@ -7,7 +7,7 @@ import jax
 
 from experiments.common import networks
 from experiments.common.flags import UserError, setting
-from experiments.throughput import compilation, floor, layers, loop, memory, part, seeds, trainings
+from experiments.throughput import compilation, floor, growth, layers, loop, memory, part, trainings
 from experiments.throughput.problem import CELLS
 from rnn_jax import targets
 
@@ -18,7 +18,7 @@ PARTS = {
     "recipes": trainings.RECIPES,
     "memory": memory.MEMORY,
     "compilation": compilation.COMPILATION,
-    "seeds": seeds.SEEDS,
+    "growth": growth.GROWTH,
     "loop": loop.LOOP,
     "floor": floor.FLOOR,
 }

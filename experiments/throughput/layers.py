@@ -1,12 +1,16 @@
 """One layer, forward and forward and backward, in every library, with the same weights and inputs; and the same over T.
 
+A recurrence in JAX keeps one core of a CPU busy. With all cores its batch is split over as many devices as divide it.
+
 Outputs and gradients with respect to the inputs are first compared with those of `Scan`: only equal functions are
 timed.
 """
 
 import functools
+import itertools
 from collections.abc import Sequence
 
+import jax
 from matplotlib.figure import Figure
 
 from experiments.common import timing
@@ -16,9 +20,10 @@ from experiments.peers.programs import Programs, differences
 from experiments.throughput import contestants, part
 from experiments.throughput.contestants import DEFAULT, ENGINES, JAX_LIBRARIES, REFERENCE, SCAN
 from experiments.throughput.problem import Problem
-from rnn_jax import Cell, Checkpointed, Scan
+from rnn_jax import Cell, Checkpointed, Scan, mesh
 
 MODES = ("forward", "forward_backward")
+ONE, ALL = "one device", "all cores"
 # Largest difference, over the largest value, that rounding explains; in float32 the differences are about 1e-6.
 TOLERANCES = {"float32": 2e-5, "bfloat16": 0.1}
 STEPS = (100, 316, 1000, 3162, 10_000)  # T of `lengths`
@@ -52,8 +57,20 @@ def compare(modes: Sequence[str], options: part.Options, compared: part.Contesta
     for mode in modes:
         calls = {name: getattr(each, mode) for name, each in programs.items()}
         for name, statistics in timing.compare(calls, options.repeats, options.seconds).items():
-            records.append({**problem.record(), "mode": mode, "contestant": name, **checks[name], **statistics})
+            cores = {"cores": ONE, "mode": mode, "contestant": name}
+            records.append({**problem.record(), **cores, **checks[name], **statistics})
     return records
+
+
+def _measure(options: part.Options, libraries: part.Contestants, problem: Problem) -> Records:
+    compared = {**ENGINES, **libraries}
+    records = compare(MODES, options, compared, problem)
+    if jax.local_device_count() == 1:
+        return records
+    parts = max(n for n in range(1, jax.local_device_count() + 1) if problem.batch % n == 0)
+    with jax.set_mesh(mesh.MeshShape(data=parts).build()):
+        split = compare(MODES, options, compared, problem)
+    return records + [record | {"cores": ALL, "parts": parts} for record in split]
 
 
 def _measure_length(options: part.Options, libraries: part.Contestants, problem: Problem) -> Records:
@@ -68,7 +85,7 @@ def _reference(records: Records) -> str:
 
 
 def _ratio(record: Record, records: Records) -> float:
-    return part.ratio(record, records, "mode", "cell", "shape", contestant=_reference(records))
+    return part.ratio(record, records, "mode", "cores", "cell", "shape", contestant=_reference(records))
 
 
 def _text(record: Record, records: Records) -> str:
@@ -79,10 +96,10 @@ def _text(record: Record, records: Records) -> str:
 
 def _findings(records: Records) -> list[str]:
     sentences, reference = [], _reference(records)
-    for mode in values(records, "mode"):
+    for mode, cores in itertools.product(values(records, "mode"), values(records, "cores")):
         for title, others in {reference: [reference], "the fastest other JAX library": JAX_LIBRARIES}.items():
-            subject = f"{mode}, {DEFAULT} against {title}"
-            sentences += part.finding(subject, select(records, mode=mode), others, "cell", "shape")
+            subject = f"{mode}, {cores}, {DEFAULT} against {title}"
+            sentences += part.finding(subject, select(records, mode=mode, cores=cores), others, "cell", "shape")
     return sentences
 
 
@@ -91,11 +108,12 @@ def _figure(records: Records) -> Figure:
     reference = _reference(records)
     figure = bar_panels(
         [r for r in select(records, mode="forward_backward") if r["contestant"] != reference],
-        lambda record: (record["cell"], f"time / {reference}'s"),
+        lambda record: ("{cell}, {cores}".format_map(record), f"time / {reference}'s"),
         "{shape}",
         "contestant",
         lambda record: _ratio(record, records),
         f"Forward and backward: median time as a multiple of {reference}'s (line), less is faster",
+        columns=len(values(records, "cores")),
     )
     for axis in figure.axes:
         axis.axhline(1, color="black", lw=1)
@@ -105,13 +123,13 @@ def _figure(records: Records) -> Figure:
 
 LAYERS = part.Part(
     lambda options: options.problems(options.dtype),
-    lambda options, libraries, problem: compare(MODES, options, {**ENGINES, **libraries}, problem),
-    "{mode}",
+    _measure,
+    "{mode}, {cores}",
     {"cell": "cell", "BxTxDxH": "shape", "{}": _text},
     f"One time in ms, the others as multiples of it: less is faster. {DEFAULT}: unroll with its default engine; "
     "Scan: the plain one. Same weights, inputs and loss; outputs equal within {outputs_difference:.0e} of the largest, "
     "gradients of the inputs within {input_gradients_difference:.0e}. * another function (haiku: ReLU for tanh, the "
-    "GRU's reset before the product), checked against that function.",
+    "GRU's reset before the product), checked against that function. all cores: JAX's batch is split over devices.",
     by="contestant",
     figure=_figure,
     findings=_findings,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.common import tables
 from experiments.common.flags import ComputeConfig, UserError, setting
 from experiments.common.run_folder import Table
-from experiments.common.tables import Record, Records, digits, select, values
+from experiments.common.tables import Record, Records, digits, select
 from experiments.peers.programs import Prepare
 from experiments.throughput.contestants import DEFAULT
 from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Problem
@@ -26,11 +26,16 @@ class Options(ComputeConfig):
     """Flags that parts read."""
 
     cells: tuple[str, ...] = setting(
-        CELLS, f"Comma list of {', '.join(CELLS)}; for layers, recipes and floor. With --compile_for, any cell."
+        CELLS,
+        f"Comma list of {', '.join(CELLS)}; for those in layers, compilation, recipes, floor; any for --compile_for.",
     )
     shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
     tasks: tuple[str, ...] = setting(tuple(TASKS), f"Comma list of {', '.join(TASKS)}; for recipes.", choices=[*TASKS])
-    longest: int = setting(10_000, "Steps of the longest sequence in a sweep over T; sweeps start with 100.", least=100)
+    longest: int = setting(
+        10_000,
+        "Steps of the longest sequence, where T varies: from 100.",
+        least=100,
+    )
     dtype: str = setting("float32", f"One of {', '.join(DTYPES)}; for layers and lengths.", choices=DTYPES)
     repeats: int = setting(5, "Rounds of a comparison, at least.")
     seconds: float = setting(8.0, "Time in which a comparison may make more rounds.", least=0)
@@ -82,8 +87,8 @@ class Part:
         given = {field for record in records for field, value in record.items() if value is not None}
         most = {field: max(r[field] for r in records if r.get(field) is not None) for field in given}
         caption = self.caption.format(**most)
-        if "rounds" in most:
-            counts = dict.fromkeys([min(values(records, "rounds")), most["rounds"]])
+        if rounds := [record["rounds"] for record in records if "rounds" in record]:
+            counts = dict.fromkeys([min(rounds), max(rounds)])
             caption += f" Medians of {' to '.join(map(str, counts))} rounds."
         rows = [spec for spec in self.columns.values() if isinstance(spec, str)]
         return tables.pivot(records, self.title.format_map, rows, self.columns, caption, self.by)
