@@ -48,11 +48,10 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
         last, best = evaluations.validation[-1], min(evaluations.validation)
         status[config.cell] = f"step {evaluations.steps[-1]:,}: validation {last:.4f}, best {best:.4f} nats/character"
 
-    measure = functools.partial(measurement.measure, ready, config, on_evaluation)
-
     def records(outcome: Outcome) -> list[dict[str, Any]]:
         return [summary.record(ready, config, baselines, outcome.evaluations, outcome)]
 
+    measure = functools.partial(measurement.measure, ready, config, on_evaluation)
     trained = functools.partial(measurement.trained, ready)
     job = Job(config.cell, ready.steps, measure, records, model=ready.model, trained=trained)
     (outcome,) = run_jobs(folder, [job], below=status)

@@ -120,8 +120,8 @@ def _model(config: Config, size: int) -> LanguageModel:
         return LanguageModel(OneHot(size), networks.make_stack(config.cell, *shape, wrap, config.dropout))
 
     def use(key: jax.Array) -> Any:
-        model = make()
-        params, ids = model.init(key), jnp.zeros((2, 1), int)
+        model, ids = make(), jnp.zeros((2, 1), int)
+        params = model.init(key)
         gradient = jax.grad(lambda p: model.loss(p, ids, ids, engine=config.estimator.engine, key=key)[1])(params)
         return gradient, model.step(params, model.network.cell.initial_state(params.cell, (1,)), ids[0])
 

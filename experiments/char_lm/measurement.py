@@ -41,6 +41,10 @@ class Evaluations:
     def best_index(self) -> int:
         return int(np.argmin(self.validation))
 
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.validation).any())
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -52,6 +56,7 @@ class Outcome:
     sample: str  # the prompt and its continuation; empty if no evaluation was finite
     seconds: float  # of training, including compilation and evaluations
     diverged: str | None  # message
+    characters_per_second: float
 
 
 def baselines(plan: Plan) -> dict[str, dict[str, float]]:
@@ -93,19 +98,13 @@ def measure(
     if progress is None:
         return None
     evaluations = Evaluations.of(progress)
-    return Outcome(
-        evaluations,
-        progress.history,
-        float(training.evaluate(trainer.model, streams["test"], evaluations.best)["loss"][0]),
-        _sample(plan, evaluations.best, key_sample) if np.isfinite(evaluations.validation).any() else "",
-        progress.seconds,
-        training.divergence(progress.history, 0),
-    )
-
-
-def _sample(plan: Plan, params: Any, key: jax.Array) -> str:
-    (text,) = application(plan).write(split_seeds(params)[0], [plan.prompt], key)
-    return text
+    test = float(training.evaluate(trainer.model, streams["test"], evaluations.best)["loss"][0])
+    sample = ""
+    if evaluations.finite:
+        (sample,) = application(plan).write(split_seeds(evaluations.best)[0], [plan.prompt], key_sample)
+    diverged = training.divergence(progress.history, 0)
+    read = (len(plan.corpus.training) - 1) * evaluations.steps[-1] / streams["training"].segments
+    return Outcome(evaluations, progress.history, test, sample, progress.seconds, diverged, read / progress.seconds)
 
 
 def application(plan: Plan) -> TextGenerator:
@@ -115,7 +114,6 @@ def application(plan: Plan) -> TextGenerator:
 
 def trained(plan: Plan, outcome: Outcome) -> models.Trained | None:
     """Returns the model with its best parameters; None if no evaluation was finite."""
-    best, losses = outcome.evaluations.best, outcome.evaluations.validation
-    if not np.isfinite(losses).any():
-        return None
-    return models.Trained(application(plan), split_seeds(best)[0], {"seed": 0, "validation": min(losses)})
+    found = outcome.evaluations
+    fields = {"seed": 0, "validation": min(found.validation)}
+    return models.Trained(application(plan), split_seeds(found.best)[0], fields) if found.finite else None

@@ -13,7 +13,6 @@ from experiments.common.run_folder import Table
 from rnn_jax import plotting, report
 
 WINDOWS = 200  # of the training loss, whose means are drawn
-
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # in nats
 
 Losses = dict[str, dict[str, float]]  # nats per character by model and split
@@ -47,7 +46,7 @@ def record(
         fields |= {
             "after/loss": outcome.test,
             "seconds": outcome.seconds,
-            "characters_per_second": _characters_per_second(plan, outcome),
+            "characters_per_second": outcome.characters_per_second,
             **records.divergence_fields(outcome.history, 0),
             "prompt": plan.prompt,
             "sample": outcome.sample,
@@ -55,18 +54,11 @@ def record(
     return fields | {f"{key}/{unit}_per_character": loss / n for key, loss in nats.items() for unit, n in UNITS.items()}
 
 
-def _characters_per_second(plan: Plan, outcome: Outcome) -> float:
-    epochs = outcome.evaluations.steps[-1] / plan.streams["training"].segments
-    return (len(plan.corpus.training) - 1) * epochs / outcome.seconds
-
-
 def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
     """Returns the training curves and NAME/validation/... [evaluations]."""
-    return {
-        **records.training_arrays(config.cell, outcome.history),
-        f"{config.cell}/validation/step": np.array(outcome.evaluations.steps),
-        f"{config.cell}/validation/loss": np.array(outcome.evaluations.validation),
-    }
+    curve = {"step": outcome.evaluations.steps, "loss": outcome.evaluations.validation}
+    named = {f"{config.cell}/validation/{name}": np.array(values) for name, values in curve.items()}
+    return records.training_arrays(config.cell, outcome.history) | named
 
 
 def table(plan: Plan, config: Config, baselines: Losses, outcome: Outcome) -> Table:
@@ -81,13 +73,8 @@ def table(plan: Plan, config: Config, baselines: Losses, outcome: Outcome) -> Ta
         (f"{NGRAM} (interpolated Kneser-Ney)", *baselines[NGRAM].values()),
         ("unigram", *baselines["unigram"].values()),
     ]
-    columns = [
-        report.Column("model", lambda row: row[0], right=False),
-        column("validation: nats", 1, "nats"),
-        column("bits", 1, "bits"),
-        column("test: nats", 2, "nats"),
-        column("bits", 2, "bits"),
-    ]
+    shown = [("validation: nats", 1, "nats"), ("bits", 1, "bits"), ("test: nats", 2, "nats"), ("bits", 2, "bits")]
+    columns = [report.Column("model", lambda row: row[0], right=False), *(column(*each) for each in shown)]
     caption = (
         f"Nats and bits per character. {len(plan.corpus.vocabulary)} tokens from the training set; unknown are "
         f"{unknown['validation']} characters of the validation set and {unknown['test']} of the test set."
@@ -104,7 +91,7 @@ def findings(plan: Plan, outcome: Outcome) -> list[str]:
         f"Lowest validation loss at step {step:,} of {plan.steps:,}, epoch {step / epoch:.1f}; "
         f"{evaluations.validation[-1]:.4f} nats at the last evaluation, after a training loss of "
         f"{np.mean(outcome.history.loss[0, -epoch:]):.4f} over the last epoch.",
-        f"{_characters_per_second(plan, outcome):,.0f} characters a second over {outcome.seconds / 60:.1f} minutes.",
+        f"{outcome.characters_per_second:,.0f} characters a second over {outcome.seconds / 60:.1f} minutes.",
     ]
     return sentences if outcome.diverged is None else [*sentences, f"{outcome.diverged}."]
 
@@ -127,7 +114,7 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
-    bit = np.log(2)
+    bit = UNITS["bits"]
     bits = axis.secondary_yaxis("right", functions=(lambda n: np.divide(n, bit), lambda n: np.multiply(n, bit)))
     bits.set_ylabel("bits/character")
     epochs = axis.secondary_xaxis("top", functions=(lambda n: np.divide(n, epoch), lambda n: np.multiply(n, epoch)))
