@@ -30,7 +30,7 @@ class Config:
     size: int = setting(3, "A size.")
     rate: float = setting(0.5, "A rate.")
     steps: int | None = setting(None, "Steps, or none.")
-    chunks: int | None = setting(None, "Chunks.", replaces="rate")
+    chunks: int | None = setting(None, "Chunks.", replaces=("rate",))
 
 def run(config, workdir):
     if config.size == 13:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -58,3 +60,18 @@ BAD = [
 def test_a_split_of_some_files_is_refused(fields, message):
     with pytest.raises(UserError, match=re.escape(message)):
         Config(**fields).read_splits(read_text)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("sentiment", ["--validation=b", "--split=80,10,10"], "--validation replaces --split"),
+        ("translation", ["--test=c", "--test_sources=9"], "--test replaces --test_sources"),
+    ],
+)
+def test_flags_that_given_files_replace_are_refused_with_them(name, flags, message):
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *flags], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (2, f"error: {message}: give one of them")

@@ -32,7 +32,7 @@ class Config(EngineConfig):
     segment: int = setting(64, "Steps through which the gradient is propagated; the state is carried on.")
     batch_size: int = setting(32, "Streams that the training set is cut into.")
     epochs: float = setting(10.0, "Epochs, rounded up to the next multiple of --checkpoints in steps.")
-    steps: int | None = setting(None, "Optimization steps, one for each segment; replaces --epochs.", replaces="epochs")
+    steps: int | None = setting(None, "Optimization steps, one a segment; replaces --epochs.", replaces=("epochs",))
     checkpoints: int = setting(20, "Number of evaluations on the validation set over the training.")
     learning_rate: float = setting(5e-3, "Adam's initial learning rate; it falls to 0 along a cosine.")
     clip_norm: float = setting(1.0, "Global gradient norm to which gradients are clipped.")

@@ -14,7 +14,6 @@ from rnn_jax import plotting, report
 
 WINDOWS = 200  # of the training loss, whose means are drawn
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # in nats
-
 Losses = dict[str, dict[str, float]]  # nats per character by model and split
 
 

@@ -169,9 +169,9 @@ def _with_given_flags(config: Any) -> Any:
     fields = dataclasses.fields(config)
     values = {f.name: absl_flags.FLAGS[f.name].value for f in fields if absl_flags.FLAGS[f.name].present}
     for field in fields:
-        if (replaced := field.metadata.get("replaces")) in values:
+        if replaced := [name for name in field.metadata.get("replaces", ()) if name in values]:
             if field.name in values:
-                raise UserError(f"--{field.name} replaces --{replaced}: give one of them")
+                raise UserError(f"--{field.name} replaces --{replaced[0]}: give one of them")
             values[field.name] = None  # what --quick sets
     return dataclasses.replace(config, **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 

@@ -51,7 +51,7 @@ def setting(
     most: int | None = None,
     choices: Sequence[str] | None = None,
     checked: bool = True,
-    replaces: str | None = None,
+    replaces: Sequence[str] = (),
 ) -> Any:
     """Returns a dataclass field that is also a flag.
 
@@ -65,7 +65,7 @@ def setting(
       most: largest allowed number, beside `least`.
       choices: names that a string or a comma list may hold; None allows any.
       checked: False leaves the value to the experiment (lists that may be empty).
-      replaces: name of the field that has no effect if this one is not None; only one of both flags may be given.
+      replaces: names of fields that have no effect if this one is not None; they and this one may not both be given.
     """
     numbers = {"share": share, "least": least, "most": most}
     metadata = {"help": help_text, "choices": choices, "checked": checked, "replaces": replaces, **numbers}

@@ -23,8 +23,10 @@ class SplitFiles:
     """
 
     train: str | None = setting(None, "File of the training set; with --validation and --test in place of --data.")
-    validation: str | None = setting(None, "File of the validation set, which chooses the epoch.")
-    test: str | None = setting(None, "File of the test set.")
+    validation: str | None = setting(
+        None, "File of the validation set, which chooses the epoch.", replaces=("split", "validation_sources")
+    )
+    test: str | None = setting(None, "File of the test set.", replaces=("test_sources",))
 
     @property
     def files(self) -> dict[str, str]:

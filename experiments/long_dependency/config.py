@@ -34,7 +34,7 @@ class Config(EngineConfig):
     steps: int | None = setting(None, "Optimization steps at most; 5000 by default.")
     evaluate_every: int | None = setting(None, "Optimization steps between two evaluations; 100 by default.")
     learning_rate: float | None = setting(None, "Adam's learning rate; 0.002 by default.")
-    optimizer: str | None = setting(None, optimizers.HELP, replaces="learning_rate")
+    optimizer: str | None = setting(None, optimizers.HELP, replaces=("learning_rate",))
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
     share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")

@@ -43,7 +43,7 @@ class Options(ComputeConfig):
         None,
         f"Comma list of {', '.join(targets.TARGETS)}: compiles for devices that are not here; times nothing.",
         choices=tuple(targets.TARGETS),
-        replaces="parts",
+        replaces=("parts",),
     )
     engines: tuple[str, ...] | None = setting(
         None,
