@@ -66,10 +66,10 @@ def bootstrap(first: Scored, second: Scored, samples: int = 2000) -> Difference:
     """Returns the difference of two mean scores over seeds, with the spread of test items and of seeds.
 
     Test items are resampled, the same for both models, so that items that are hard for both cancel (paired bootstrap,
-    Efron & Tibshirani 1993). To each sample a model with S > 1 seeds adds s / √S times a number drawn from Student's t with
-    S - 1 degrees of freedom, s being the standard deviation over its seeds. Three seeds are few, so their
-    part of the interval is wide: 4.3 standard errors. A model with one seed stands for that seed only.
-    The interval is that of percentiles, and the same in each call.
+    Efron & Tibshirani 1993). To each sample a model with S > 1 seeds adds s / √S times a number drawn from Student's t
+    with S - 1 degrees of freedom, s being the standard deviation over its seeds. Three seeds are few, so their part of
+    the interval is wide: 4.3 standard errors. A model with one seed stands for that seed only. The interval is that of
+    percentiles, and the same in each call.
 
     >>> first, second = np.array([[True] * 80 + [False] * 20]), np.array([[True] * 70 + [False] * 30])  # [seeds, items]
     >>> difference = bootstrap(means(first), means(second)).scaled(100)
