@@ -19,7 +19,11 @@ class Difference(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:+.1f} ({self.low:.1f} to {self.high:.1f})"
+        return self.text(".1f")
+
+    def text(self, form: str) -> str:
+        """Returns the difference and its interval in a number format, as in `+0.9 (-0.5 to 2.3)`."""
+        return f"{self.value:+{form}} ({self.low:{form}} to {self.high:{form}})"
 
     def verdict(self, lower_is_better: bool = False) -> str:
         """Returns `better`, `worse`, or `a tie` if the interval holds 0 or is unknown."""

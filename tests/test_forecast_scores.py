@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.baselines import naive_series
 from experiments.baselines.autoregression import Autoregression
@@ -29,15 +30,17 @@ def test_origins_and_scores_by_hand():
     forecasts = Forecasts(
         np.array([[9.0, 0, 0], [0, 30, 0]]), np.array([[[8.5] * 3, [0] * 3]] * 2), np.array([[[9.5] * 3, [31] * 3]] * 2)
     )
-    got = score(forecasts, origins, 4.0)
+    got = score(forecasts, origins, 4.0, Forecasts(np.array([[4.0, 8, 16]] * 2)))
     np.testing.assert_allclose(got.mae, [1, 2])
     np.testing.assert_allclose(got.rmse, [1, 2])
     np.testing.assert_allclose(got.mase, [0.25, 0.5])
     np.testing.assert_allclose(got.coverage, [[0, 0]] * 2)
     np.testing.assert_allclose(got.width, [[1, 31]] * 2)
+    np.testing.assert_array_equal(got.margins, [[1 - 4, -np.inf, np.inf], [2 - 24, -np.inf, np.inf]])  # one origin each
     one_step = Origins.between(make_series(values, np.ones(7, bool)), 4, 7, 1)
-    got = score(Forecasts(np.array([[8.0, 13, 36]])), one_step, 1.0)
+    got = score(Forecasts(np.array([[8.0, 13, 36]])), one_step, 1.0, Forecasts(np.array([[4.0, 8, 16]])))
     assert got.mae[0] == pytest.approx(7 / 3)
+    np.testing.assert_allclose(got.margins, [[-7, *stats.ttest_rel([0, 3, 4], [4, 8, 16]).confidence_interval()]] * 2)
     assert got.rmse[0] == pytest.approx(math.sqrt(25 / 3))
     assert np.isnan(got.coverage).all()
 

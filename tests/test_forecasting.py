@@ -236,6 +236,22 @@ def test_writes_its_files(finished):
 
 
 @pytest.mark.extended
+def test_margins_over_the_autoregression_have_intervals(finished):
+    folder, records, _ = finished
+    by_run = {record["run"]: record for record in records}  # of a network with seeds: its ensemble, or its last seed
+    linear = by_run["autoregression"]
+    assert linear["test/mae_margin/last_step"] == 0
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert "MAE less the autoregression" in page
+    for record in by_run.values():
+        for step in ("first_step", "last_step"):
+            margin, low, high = (record[f"test/mae_{name}/{step}"] for name in ("margin", "margin_low", "margin_high"))
+            assert margin == pytest.approx(record[f"test/mae/{step}"] - linear[f"test/mae/{step}"])
+            assert low <= margin <= high
+    assert f"{by_run['persistence']['test/mae_margin/first_step']:+.3g} (" in page
+
+
+@pytest.mark.extended
 def test_the_doctor_tells_networks_from_baselines(finished):
     runs = evidence.read(str(finished[0]))
     assert [name for name, seeds in runs.items() if seeds[0].has_measurements] == ["rnn", "direct rnn"]

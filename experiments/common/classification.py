@@ -220,9 +220,9 @@ COLUMNS = [
     report.Column("classifier", lambda row: row.title, right=False),
     fitting.PARAMETERS,
     report.Column("best", _chosen),
-    report.Column("validation, %", lambda row: mean_sd(100 * accuracy(row.validation), 1)),
-    report.Column("test, %", lambda row: mean_sd(100 * row.test.accuracy, 1)),
-    report.Column("macro-F1, %", lambda row: mean_sd(100 * row.test.macro_f1, 1)),
+    report.Column("validation", lambda row: mean_sd(100 * accuracy(row.validation), 1)),
+    report.Column("test", lambda row: mean_sd(100 * row.test.accuracy, 1)),
+    report.Column("macro-F1", lambda row: mean_sd(100 * row.test.macro_f1, 1)),
 ]
 
 
@@ -242,8 +242,9 @@ def table(
     rows: list[Row] = [*baselines, *outcomes]
     counts = ", ".join(f"{len(split.order):,} {name}" for name, split in data.splits.items())
     caption = (
-        f"Accuracy, and macro-F1 on the test set{seeds_note(max(len(row.validation) for row in rows))}; best: epoch or "
-        f"setting that validation chose. {margins.NOTE} {note}"
+        "Accuracy, and macro-F1 on the test set, in percent"
+        f"{seeds_note(max(len(row.validation) for row in rows))}; best: epoch or setting that validation chose. "
+        f"{margins.NOTE} {note}"
     )
     columns = [*COLUMNS, margins.column((rows, margins.reference(baselines)))]
     return Table(columns, {f"{source}: {len(data.classes)} classes; {counts} {nouns}": rows}, caption)

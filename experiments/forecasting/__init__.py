@@ -38,5 +38,5 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     folder.arrays(summary.arrays(data, results, outcomes))
     title = f"{data.series.name} of {data.source}: 1 to {data.horizon} steps ahead"
     table = Table(summary.columns(data), {title: rows(results)}, summary.caption(data))
-    findings = summary.findings(results, outcomes)
-    folder.show(Report("Forecasting a series", findings, [table], summary.figures(data, results, outcomes)))
+    tables, findings = [table, summary.margins(data, results)], summary.findings(results, outcomes)
+    folder.show(Report("Forecasting a series", findings, tables, summary.figures(data, results, outcomes)))

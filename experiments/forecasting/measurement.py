@@ -13,6 +13,7 @@ from experiments.forecasting.config import Config
 from rnn_jax.applications import Forecasts, SeriesForecaster
 from rnn_jax.applications.series_forecaster import INTERVALS
 from rnn_jax.models import Forecaster
+from rnn_jax.significance import diebold_mariano
 
 
 class Scores(NamedTuple):
@@ -23,13 +24,21 @@ class Scores(NamedTuple):
     mase: np.ndarray  # [H], MAE divided by that of seasonal naive forecasts within the training set
     coverage: np.ndarray  # [INTERVALS, H], share of the observations inside
     width: np.ndarray  # [INTERVALS, H], mean width in the units of the series
+    margins: np.ndarray  # [2, 3], MAE less the autoregression's at the first and last step: a `Difference` each
 
 
 Results = Mapping[str, Result[Scores]]  # by model
 
 
-def score(forecasts: Forecasts, origins: Origins, unit: float) -> Scores:
-    """Returns means over the origins; MASE is in units of `unit` (Hyndman & Koehler 2006)."""
+def score(forecasts: Forecasts, origins: Origins, unit: float, reference: Forecasts) -> Scores:
+    """Returns means over the origins.
+
+    Args:
+      forecasts: forecasts.
+      origins: origins and observed values.
+      unit: unit of the MASE (Hyndman & Koehler 2006).
+      reference: forecasts of the autoregression.
+    """
 
     def mean(values: np.ndarray) -> np.ndarray:
         counts = origins.scored.sum(axis=1)
@@ -38,22 +47,34 @@ def score(forecasts: Forecasts, origins: Origins, unit: float) -> Scores:
 
     errors = forecasts.center - origins.actual
     mae, rmse = mean(np.abs(errors)), np.sqrt(mean(errors**2))
+    losses, others = (
+        np.where(origins.scored, np.abs(each.center - origins.actual), np.nan) for each in (forecasts, reference)
+    )
+    margins = np.array([diebold_mariano(losses[h - 1], others[h - 1], h) for h in (1, len(mae))])
     if forecasts.lower is None or forecasts.upper is None:
         unknown = np.full((len(INTERVALS), len(mae)), np.nan)
-        return Scores(mae, rmse, mae / unit, unknown, unknown)
+        return Scores(mae, rmse, mae / unit, unknown, unknown, margins)
     inside = (forecasts.lower <= origins.actual) & (origins.actual <= forecasts.upper)
     coverage = np.stack([mean(each) for each in inside])
     width = np.stack([mean(each) for each in forecasts.upper - forecasts.lower])
-    return Scores(mae, rmse, mae / unit, coverage, width)
+    return Scores(mae, rmse, mae / unit, coverage, width, margins)
 
 
 def flat(scores: Scores) -> dict[str, float]:
-    """Returns each score at the first step, at the last step, and its mean over all, by the name of its field."""
+    """Returns each score at the first step, at the last step, and its mean over all, by the name of its field.
+
+    The margin over the autoregression is at the first and last step, with its interval.
+    """
     curves = {"mae": scores.mae, "rmse": scores.rmse, "mase": scores.mase}
     for i, probability in enumerate(INTERVALS):
         curves[f"coverage_{100 * probability:.0f}"] = scores.coverage[i]
         curves[f"width_{100 * probability:.0f}"] = scores.width[i]
-    return {
+    margins = {
+        f"test/mae_{field}/{step}": float(value)
+        for step, margin in zip(("first_step", "last_step"), scores.margins, strict=True)
+        for field, value in zip(("margin", "margin_low", "margin_high"), margin, strict=True)
+    }
+    return margins | {
         f"test/{name}/{step}": float(value)
         for name, curve in curves.items()
         for step, value in (("first_step", curve[0]), ("last_step", curve[-1]), ("mean", np.mean(curve)))
@@ -71,7 +92,9 @@ def evaluation(config: Config, data: Data) -> Evaluation[Scores]:
     def application(model: Forecaster, _: Scores) -> SeriesForecaster:
         return SeriesForecaster(**file_fields(config, data, model), horizon=data.horizon, paths=config.paths)
 
-    return Evaluation(baselines(config, data), predict, lambda each: score(each, origins, unit), flat, {}, application)
+    known = baselines(config, data)
+    reference = known[AUTOREGRESSION]
+    return Evaluation(known, predict, lambda each: score(each, origins, unit, reference), flat, {}, application)
 
 
 def baselines(config: Config, data: Data) -> dict[str, Forecasts]:

@@ -8,10 +8,12 @@ import numpy as np
 
 from experiments.common import fitting
 from experiments.common.forecasters import Result, Row
+from experiments.common.run_folder import Table
 from experiments.common.series import AUTOREGRESSION, Data
 from experiments.forecasting.measurement import Results, Scores
 from rnn_jax import plotting, report
 from rnn_jax.applications.series_forecaster import INTERVALS
+from rnn_jax.significance import Difference
 
 MAX_POINTS = 240  # points of the test set that are drawn
 SHADES = (0.35, 0.18)  # opacity of each interval
@@ -70,6 +72,23 @@ def caption(data: Data) -> str:
         f"{data.transform.name}; order of the autoregression: {data.autoregression.order}.{data.layout()} "
         "A network's first row is the mean over its seeds.\n"
     )
+
+
+def margins(data: Data, results: Results) -> Table:
+    """Returns the table of each model's MAE less that of the autoregression; of a network, that of its ensemble."""
+
+    def text(place: int, row: Row) -> str:
+        margin = Difference(*row.scores.margins[place])
+        return f"{margin.text('.3g')}, {margin.verdict(lower_is_better=True)}"
+
+    steps = [report.Column(f"{h} ahead", functools.partial(text, i)) for i, h in enumerate((1, data.horizon))]
+    others = [Row(name, result.scores) for name, result in results.items() if name != AUTOREGRESSION]
+    caption = (
+        "In brackets: 95 % interval by Diebold and Mariano's test, corrected as in Harvey et al. (1997), of each "
+        "comparison alone; if it holds 0, it is a tie.\n"
+    )
+    model = report.Column("model", lambda row: row.name, right=False)
+    return Table([model, *steps], {"MAE less the autoregression's": others}, caption)
 
 
 def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list[str]:
