@@ -165,6 +165,12 @@ def test_scores_equal_sacrebleu_with_all_references():
     references = [[sentence(each) for each in item.references] for item in items]
     _, signature = text_scores.bleu([*map(sentence, translations)], references)
     assert signature.startswith("nrefs:var|case:lc|")
+    scored = text_scores.scored(items, [translations, translations[::-1]], sentence)
+    assert scored.values[0] == pytest.approx(expected.score / 100)
+    drawn = [0, 1, 1]  # as if the second source stood twice in the test set
+    again = text_scores.score([items[i] for i in drawn], [translations[i] for i in drawn], sentence)
+    assert scored.score(np.array(drawn))[0] == pytest.approx(again["bleu"] / 100)
+    np.testing.assert_allclose(text_scores.scored(items, [translations] * 2, None).values, [0.5, 0.5])
     perfect = text_scores.score(items, [items[0].references[0], items[1].references[0]], sentence)
     assert perfect == {"bleu": pytest.approx(100), "rouge1": 1, "rouge2": 1, "rougeL": 1, "exact": 1}
 
@@ -307,6 +313,7 @@ def test_headlines_are_written_for_a_given_split(headlines, tmp_path, capsys):
     assert "ROUGE-L on the test set: attention: general" in printed
     strongest = max(results[:-1], key=lambda record: record["test/rougeL"])
     assert f"strongest baseline: {strongest['run']} {100 * strongest['test/rougeL']:.1f}." in printed
+    assert re.search(r"BLEU: attention: general [+-][\d.]+ points \(95 % interval .* to .*\) beside \w+: ", printed)
 
 
 def test_sources_of_the_longest_quarter_are_aligned():

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.common import splits, text_scores
 from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from experiments.common.splits import SplitFiles
-from rnn_jax import data
+from rnn_jax import data, significance
 from rnn_jax.data.pairs import Words, bare
 
 EXAMPLES = 10  # test sources whose texts are shown
@@ -99,6 +99,10 @@ class Corpus(data.PairCorpus):
             **{f"test/unknown_{name}_words": float(np.mean(words)) for name, words in unknown.items()},
             "bleu_signature": signature,
         }
+
+    def main_score(self, written: Sequence[Sequence[Words]]) -> significance.Scored:
+        """Returns the main score of the texts that each seed of a model wrote for the test set."""
+        return text_scores.scored(self.tested, written, self.join)
 
     def scored(self, written: Sequence[Words]) -> dict[str, Any]:
         """Returns the fields of a record about texts that a model wrote for the test set: scores and examples."""

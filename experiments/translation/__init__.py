@@ -41,7 +41,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     for line in corpus.lines:
         folder.print(line)
     baselines, status = measurement.baselines(corpus), Status()
-    records = functools.partial(summary.records, corpus)
+    records = functools.partial(summary.records, corpus, baselines)
     jobs = [measurement.job(corpus, config, network, records, status) for network in networks]
     outcomes = run_jobs(folder, jobs, [r for row in baselines for r in records(row)], below=status)
     folder.arrays(fitting.training_arrays(outcomes, "nats_per_token"))

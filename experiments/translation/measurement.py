@@ -14,7 +14,7 @@ from experiments.common import fitting
 from experiments.common.fitting import Network
 from experiments.common.pair_texts import Corpus
 from experiments.common.runner import Job, Status
-from rnn_jax import training
+from rnn_jax import significance, training
 from rnn_jax.applications import Translator
 from rnn_jax.data import Examples
 from rnn_jax.data.pairs import Words
@@ -30,6 +30,7 @@ class Test(NamedTuple):
     fields: list[
         dict[str, Any]
     ]  # of each seed's record: those of `Corpus.scored` and, of a network, test/nats_per_token
+    scored: significance.Scored  # BLEU / 100, of dates the share of exact ones
     weights: np.ndarray | None = None  # attention of the first seed [sources, T, S]; None without attention
     search_seconds: float | None = None  # None for a baseline
 
@@ -74,7 +75,7 @@ def baselines(corpus: Corpus) -> list[Baseline]:
     """Returns the baselines' translations of the test set."""
     sources = [item.source for item in corpus.tested]
     made = nearest_sentence.translations(corpus.splits.training, sources, corpus.by_words)
-    tests = {name: Test([each], [corpus.scored(each)]) for name, each in made.items()}
+    tests = {name: Test([each], [corpus.scored(each)], corpus.main_score([each])) for name, each in made.items()}
     return [Baseline(name, np.array([np.nan]), test) for name, test in tests.items()]
 
 
@@ -116,4 +117,4 @@ def translate_test_set(corpus: Corpus, application: Translator, params: Any) -> 
         {"test/nats_per_token": float(loss), **corpus.scored(each)}
         for loss, each in zip(nats, translations, strict=True)
     ]
-    return Test(translations, fields, weights, seconds)
+    return Test(translations, fields, corpus.main_score(translations), weights, seconds)

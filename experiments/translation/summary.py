@@ -1,11 +1,12 @@
 """Records, tables, figures and findings."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.common import fitting
+from experiments.common import fitting, margins
 from experiments.common.figures import validation_figure
 from experiments.common.pair_texts import Corpus
 from experiments.common.run_folder import Report, Table
@@ -21,9 +22,9 @@ ALIGNED = 3  # test sources whose attention is drawn
 Rows = Sequence[Outcome | Baseline]
 
 
-def records(corpus: Corpus, row: Outcome | Baseline) -> list[dict[str, Any]]:
+def records(corpus: Corpus, baselines: Sequence[Baseline], row: Outcome | Baseline) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
-    validation, fields = {}, dict(corpus.fields)
+    validation, fields = {}, corpus.fields | margins.fields(row, strongest(baselines))
     if isinstance(row, fitting.Outcome):
         validation["nats_per_token"] = row.validation
         fields |= {"steps": row.fit.history.loss.shape[1], "search_seconds": row.test.search_seconds}
@@ -40,7 +41,7 @@ def summarize(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[
     }
     if attending := [outcome for outcome in outcomes if outcome.test.weights is not None]:
         pngs["alignment.png"] = ("Attention weights", lambda: _alignment_figure(corpus.tested, attending[0]))
-    tables = [_score_table(corpus, [*baselines, *outcomes]), _example_table(outcomes)]
+    tables = [_score_table(corpus, baselines, outcomes), _example_table(outcomes)]
     return Report("Translation", findings(corpus, baselines, outcomes), tables, pngs)
 
 
@@ -54,7 +55,13 @@ def _column(header: str, field: str, digits: int = 1, scale: float = 1.0) -> rep
     return report.Column(header, text)
 
 
-def _score_table(corpus: Corpus, rows: Rows) -> Table:
+def strongest(baselines: Sequence[Baseline]) -> Baseline:
+    """Returns the baseline with the best main score on the test set; validation does not score baselines."""
+    return max(baselines, key=lambda row: float(row.test.scored.values[0]))
+
+
+def _score_table(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> Table:
+    rows: Rows = [*baselines, *outcomes]
     by_words = [
         _column("BLEU", "bleu"),
         _column("BLEU, unseen", "unseen_targets/bleu"),
@@ -66,10 +73,12 @@ def _score_table(corpus: Corpus, rows: Rows) -> Table:
         _column("test nats", "nats_per_token", 3),
         *(by_words if corpus.by_words else []),
         _column("exact, %", "exact", scale=100),
+        margins.column((rows, strongest(baselines))),
         report.Column("search, s", lambda row: "" if row.minutes is None else f"{row.test.search_seconds:.0f}"),
     ]
     caption = (
-        f"Nats per {corpus.token}; exact: equal to a reference. {corpus.kept:,} of {corpus.read:,} pairs are used."
+        f"Nats per {corpus.token}; exact: equal to a reference. Points of {corpus.scores[0][1]}. {margins.NOTE} "
+        f"{corpus.kept:,} of {corpus.read:,} pairs are used."
     )
     if corpus.repeated:
         caption += f" {repeats_note(corpus.repeated, 'pairs')}"
@@ -99,12 +108,15 @@ def findings(corpus: Corpus, baselines: Sequence[Baseline], outcomes: Sequence[O
     sentences = []
     for field, unit, scale in corpus.scores:
         means = {row.title: scale * (row.test.mean(f"test/{field}") or 0) for row in rows}
-        strongest = max((row.title for row in baselines), key=means.__getitem__)
+        best = max((row.title for row in baselines), key=means.__getitem__)
         sentences.append(
             f"{unit} on the test set: {', '.join(f'{o.title} {means[o.title]:.1f}' for o in outcomes)}; strongest "
-            f"baseline: {strongest} {means[strongest]:.1f}."
+            f"baseline: {best} {means[best]:.1f}."
         )
+    pairs = [(outcome, strongest(baselines)) for outcome in outcomes] + list(itertools.combinations(outcomes, 2))
+    compared = "; ".join(f"{first.title} {margins.words(first, second)}" for first, second in pairs)
     field, unit, scale = corpus.scores[0]
+    sentences.append(f"{unit}: {compared}.")
     groups = {o.title: [each["test/by_length"][-1] for each in o.test.fields] for o in outcomes}
     ends = ", ".join(f"{title} {scale * np.mean([g[field] for g in each]):.1f}" for title, each in groups.items())
     span = "{shortest} to {longest}".format_map(groups[outcomes[0].title][0])
