@@ -188,6 +188,9 @@ def test_a_run_writes_files_and_records(data, tmp_path, capsys):
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert written == {"config.json", "results.json", "arrays.npz", "validation.png", "attention.png", "summary.html"}
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
+    nearest, *attending = (100 * record["test/exact"] for record in results[:3])
+    margin = f">{np.mean(attending) - nearest:+.1f} ("
+    assert margin in (tmp_path / "summary.html").read_text(encoding="utf-8")
     assert [(record["run"], record["seed"]) for record in results] == [
         ("the nearest scene's sentence", 0),
         ("attention", 0),

@@ -153,6 +153,7 @@ def test_errors_are_counted_for_each_seed() -> None:
     transcripts = Transcripts([[1, 1], [2, 2]], [[[1], [2, 2]], [[1, 1], [2, 2]]])
     np.testing.assert_allclose(transcripts.label_error_rate, [1 / 4, 0])
     np.testing.assert_allclose(transcripts.wrong, [1 / 2, 0])
+    np.testing.assert_allclose(transcripts.scored.values, [1 / 2, 1])
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +271,10 @@ def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.
     assert all(0 <= r["test/wrong"] <= 1 and r["validation/label_error_rate"] >= 0 for r in content["results"])
     for name in ("config.json", "arrays.npz", "errors.png", "confusion.png", "joined.png", "summary.html"):
         assert (tmp_path / name).stat().st_size > 100
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    right = {record["run"]: 100 - 100 * record["test/wrong"] for record in content["results"]}
+    for run in ("digits", "joined"):
+        assert f">{right[run] - right[f'{run}, SVM']:+.1f} (" in page  # points beside the support vector machine
     with np.load(tmp_path / "arrays.npz") as arrays:
         curves = {run: arrays[f"{run}/validation/label_error_rate"] for run in ("digits", "joined")}
     for record in content["results"][2:]:

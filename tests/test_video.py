@@ -148,6 +148,8 @@ def test_a_run_writes_files_and_records(data, tmp_path, capsys):
     assert written == {"config.json", "results.json", "arrays.npz", *pngs, "summary.html"}
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert [(record["run"], record["seed"]) for record in results] == [("none", 0), ("none", 1), ("gru", 0), ("gru", 1)]
+    alone, gru = (100 * np.mean([r["test/clips"] for r in results if r["run"] == run]) for run in ("none", "gru"))
+    assert f">{gru - alone:+.1f} (" in (tmp_path / "summary.html").read_text(encoding="utf-8")
     curves = np.load(tmp_path / "arrays.npz")
     runs = evidence.read(str(tmp_path))
     assert all(seed.has_measurements for run in runs.values() for seed in run.values())

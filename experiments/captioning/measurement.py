@@ -14,7 +14,7 @@ from experiments.common import fitting
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
-from rnn_jax import training
+from rnn_jax import significance, training
 from rnn_jax.applications import ImageCaptioner
 from rnn_jax.data import Examples, Vocabulary
 from rnn_jax.models import Captioner
@@ -28,6 +28,7 @@ class Test(NamedTuple):
     scores: dict[str, np.ndarray]  # [seeds] by name, see `scores`
     captions: list[Sentence]  # of the first seed, like the weights
     weights: np.ndarray  # attention weights [N, T, h * w]; h * w is 0 without attention
+    scored: significance.Scored  # share of exact captions
 
 
 Outcome = fitting.Outcome[Test]
@@ -55,7 +56,12 @@ def evaluate(model: Captioner, params: Any, split: Split) -> Test:
         [tuple(split.words.decode(row[:length])) for row, length in zip(tokens, lengths, strict=True)]
         for tokens, lengths in zip(results.tokens, results.lengths, strict=True)
     ]
-    return Test(scores(split, per_seed), per_seed[0], results.weights[0])
+    return Test(scores(split, per_seed), per_seed[0], results.weights[0], significance.means(_exact(split, per_seed)))
+
+
+def _exact(split: Split, per_seed: list[list[Sentence]]) -> np.ndarray:
+    """Returns whether each caption is the scene's sentence, word for word [seeds, N]."""
+    return np.array([[a == b for a, b in zip(each, split.sentences, strict=True)] for each in per_seed])
 
 
 def scores(split: Split, per_seed: list[list[Sentence]]) -> dict[str, np.ndarray]:
@@ -64,9 +70,8 @@ def scores(split: Split, per_seed: list[list[Sentence]]) -> dict[str, np.ndarray
     `exact`: the scene's sentence, word for word; `exact/KIND`: likewise among the scenes of a kind, NaN if there are
     none; `form`: exact apart from articles and numbers.
     """
-    pairs = [list(zip(each, split.sentences, strict=True)) for each in per_seed]
-    exact = np.array([[caption == sentence for caption, sentence in each] for each in pairs])
-    form = [[scenes.form(caption) == scenes.form(sentence) for caption, sentence in each] for each in pairs]
+    exact, forms = _exact(split, per_seed), [scenes.form(sentence) for sentence in split.sentences]
+    form = [[scenes.form(a) == b for a, b in zip(each, forms, strict=True)] for each in per_seed]
     members = {f"exact/{name}": split.kinds == kind for kind, name in enumerate(KINDS)}
     with np.errstate(invalid="ignore"):  # 0 / 0 if no scene is of this kind
         by_kind = {name: (exact & group).sum(axis=1) / group.sum() for name, group in members.items()}
@@ -80,7 +85,8 @@ def baseline(data: Data, seed: int) -> Baseline:
     def test(split: Split) -> Test:
         places = nearest(composed, np.asarray(split.examples.whole["scene"]))
         sentences = [data.training.sentences[place] for place in places]
-        return Test(scores(split, [sentences]), sentences, np.zeros((len(sentences), 0, 0)))
+        scored, weights = significance.means(_exact(split, [sentences])), np.zeros((len(sentences), 0, 0))
+        return Test(scores(split, [sentences]), sentences, weights, scored)
 
     return Baseline("the nearest scene's sentence", 1 - test(data.validation).scores["exact"], test(data.test))
 

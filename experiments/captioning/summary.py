@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.captioning.measurement import Baseline, Outcome
 from experiments.captioning.scenes import KINDS, Data
-from experiments.common import figures, fitting
+from experiments.common import figures, fitting, margins
 from experiments.common.run_folder import Report, Table
 from rnn_jax import plotting, report
 
@@ -55,7 +55,8 @@ def summarize(data: Data, baseline: Baseline, outcomes: Sequence[Outcome]) -> Re
                 "Attention weights of each word",
                 functools.partial(_attention_figure, data, outcome),
             )
-    table = Table(COLUMNS, {title: [baseline, *outcomes]}, CAPTION)
+    columns = [*COLUMNS, margins.column((outcomes, baseline))]
+    table = Table(columns, {title: [baseline, *outcomes]}, f"{CAPTION} {margins.NOTE}")
     return Report("Captions of scenes", findings(baseline, outcomes), [table], pngs)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import significance
 from rnn_jax.data import Buckets, Examples, pad
 from rnn_jax.models import has_path, label_error_rate
 
@@ -49,4 +50,14 @@ class Transcripts(NamedTuple):
     @property
     def wrong(self) -> np.ndarray:
         """Share of the examples that are not predicted exactly [seeds]."""
-        return np.array([np.mean([a != b for a, b in zip(each, self.labels, strict=True)]) for each in self.predicted])
+        return np.mean(~self._right, axis=1)
+
+    @property
+    def scored(self) -> significance.Scored:
+        """Share of the examples that are predicted exactly, as the main score."""
+        return significance.means(self._right)
+
+    @property
+    def _right(self) -> np.ndarray:
+        pairs = [zip(each, self.labels, strict=True) for each in self.predicted]
+        return np.array([[predicted == true for predicted, true in each] for each in pairs])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import figures, fitting
+from experiments.common import figures, fitting, margins
 from experiments.common.run_folder import Report, Table
 from experiments.speech.measurement import QUESTIONS, Baseline, Outcome, Problem
 from rnn_jax import plotting, report
@@ -64,7 +64,9 @@ def summarize(
         pngs[name] = ("Which label is taken for which", png)
     findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
     findings += [sentence for problem in problems if (sentence := too_short(problem))]
-    return Report("Spoken digits and sounds", findings, [Table(COLUMNS, sections, f"{source}. {CAPTION}")], pngs)
+    beside = margins.column(*(([outcome], svm) for outcome, svm in zip(outcomes, baselines, strict=True)))
+    table = Table([*COLUMNS, beside], sections, f"{source}. {CAPTION} {margins.NOTE} Items are recordings.")
+    return Report("Spoken digits and sounds", findings, [table], pngs)
 
 
 def _finding(title: str, rows: Sequence[Baseline | Outcome]) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.common import figures, fitting
+from experiments.common import figures, fitting, margins
 from experiments.common.run_folder import Report, Table
 from experiments.video import clips
 from experiments.video.clips import Data
 from experiments.video.config import ALONE
 from experiments.video.measurement import Outcome
-from rnn_jax import plotting, report
+from rnn_jax import plotting, report, significance
 
 ARROWS = ("\u2191", "\u2192", "\u2193", "\u2190")  # of clips.DIRECTIONS
 
@@ -61,7 +61,23 @@ def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
         ),
         "validation.png": ("Errors during training", wrong),
     }
-    return Report("Video", findings(outcomes), [Table(COLUMNS, {title: outcomes}, CAPTION)], pngs)
+    table = Table([*COLUMNS, *_margins(true, outcomes)], {title: outcomes}, f"{CAPTION} {margins.NOTE}")
+    return Report("Video", findings(outcomes), [table], pngs)
+
+
+def _margins(true: clips.Classes, outcomes: Sequence[Outcome]) -> list[report.Column]:
+    """Returns the column of the clips' margins over convolutions alone, if these are among the networks."""
+
+    def right(outcome: Outcome) -> significance.Scored:
+        digits, paths = outcome.test.predicted.digits, outcome.test.predicted.paths
+        return significance.means((digits == true.digits) & (paths == true.paths))
+
+    alone = next((outcome for outcome in outcomes if outcome.network.name == ALONE), None)
+    if alone is None:
+        return []
+    others = [outcome for outcome in outcomes if outcome is not alone]
+    texts = {each.title: str(significance.bootstrap(right(each), right(alone)).scaled(100)) for each in others}
+    return [report.Column("clips, points beside CNN alone", lambda row: texts.get(row.title, ""))]
 
 
 def findings(outcomes: Sequence[Outcome]) -> list[str]:
