@@ -26,10 +26,12 @@ class Difference(NamedTuple):
         return f"{self.value:+{form}} ({self.low:{form}} to {self.high:{form}})"
 
     def verdict(self, lower_is_better: bool = False) -> str:
-        """Returns `better`, `worse`, or `a tie` if the interval holds 0 or is unknown."""
-        if self.low > 0 or self.high < 0:
-            return "better" if (self.value < 0) == lower_is_better else "worse"
-        return "a tie"
+        """Returns `better`, `worse`, `a tie` if the interval holds 0, or `unknown` if it has no bounds."""
+        if not np.isfinite(self).all():
+            return "unknown"
+        if self.low <= 0 <= self.high:
+            return "a tie"
+        return "better" if (self.value < 0) == lower_is_better else "worse"
 
     def scaled(self, factor: float) -> "Difference":
         """Returns the difference in another unit, such as percent."""

@@ -53,7 +53,7 @@ def test_verdicts_and_text():
     assert [Difference(1, 0.2, 2).verdict(), Difference(-1, -2, -0.2).verdict()] == ["better", "worse"]
     assert [Difference(1, 0.2, 2).verdict(True), Difference(-1, -2, -0.2).verdict(True)] == ["worse", "better"]
     assert [Difference(1, -0.2, 2).verdict(), Difference(0, 0, 0).verdict()] == ["a tie"] * 2
-    assert Difference(np.nan, np.nan, np.nan).verdict() == "a tie"
+    assert Difference(np.nan, np.nan, np.nan).verdict() == Difference(3, -np.inf, np.inf).verdict() == "unknown"
     assert str(Difference(0.009, -0.005, 0.023).scaled(100)) == "+0.9 (-0.5 to 2.3)"
 
 
@@ -101,7 +101,7 @@ def test_diebold_mariano_skips_origins_without_a_loss_and_needs_more_than_the_ho
     first, second = np.array([1.0, np.nan, 3, 2, np.nan, 6]), np.zeros(6)
     np.testing.assert_allclose(diebold_mariano(first, second, 1), diebold_mariano(first[[0, 2, 3, 5]], np.zeros(4), 1))
     assert diebold_mariano(first, second, 4) == (3, -np.inf, np.inf)
-    assert diebold_mariano(first, second, 4).verdict(True) == "a tie"
+    assert diebold_mariano(first, second, 4).verdict(True) == "unknown"
     assert np.isnan(diebold_mariano(first + np.nan, second, 1).value)
 
 

@@ -85,7 +85,7 @@ def margins(data: Data, results: Results) -> Table:
     others = [Row(name, result.scores) for name, result in results.items() if name != AUTOREGRESSION]
     caption = (
         "In brackets: 95 % interval by Diebold and Mariano's test, corrected as in Harvey et al. (1997), of each "
-        "comparison alone; if it holds 0, it is a tie.\n"
+        "comparison alone; if it holds 0, it is a tie. It has no bounds if there are no more points than steps ahead.\n"
     )
     model = report.Column("model", lambda row: row.name, right=False)
     return Table([model, *steps], {"MAE less the autoregression's": others}, caption)
