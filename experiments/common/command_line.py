@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 import experiments
-from experiments.common import compilation, flags, saved_models, terminal
+from experiments.common import compilation, flags, terminal
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings, Settings
 from rnn_jax import distributed
@@ -55,6 +55,8 @@ def main(experiment: ModuleType, settings_class: type | None = Settings) -> None
         console = Console(quiet=bool(settings) and not distributed.is_writer())
         cache = settings[0].compilation_cache if settings else compilation.FOLDER
         if settings and isinstance(settings[0], ModelSettings) and settings[0].load is not None:
+            from experiments.common import saved_models  # imports every application, which --help need not wait for
+
             with compilation.cached(cache):
                 saved_models.apply(experiment, config, settings[0])
             return
