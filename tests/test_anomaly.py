@@ -58,7 +58,10 @@ def params(plan):
 
 def test_the_first_line_states_what_was_read(plan, data):
     sizes = "150 rows for training, 60 for validation, 90 for the test"
-    assert plan.data.note == f"{data}: column 'x', 0 numbers interpolated; in time order {sizes}"
+    assert (
+        plan.data.note
+        == f"{data} (UTF-8, delimiter comma, decimal point): column 'x', 0 numbers interpolated; in time order {sizes}"
+    )
 
 
 def test_each_kind_is_what_its_name_says():
@@ -158,7 +161,7 @@ def test_baselines_by_their_formulas(plan):
     np.testing.assert_allclose(scores["z-score"], np.abs(x - known.mean()) / known.std())
     np.testing.assert_allclose(scores["seasonal naive"][250], np.abs(x[250] - x[250 - SEASON]))
     z, model, t = data.transformed(x), data.autoregression, 251
-    expected = model.constant + sum(a * z[t - k] for k, a in enumerate(model.weights, 1))
+    expected = model.constant + sum(a * z[t - k] for k, a in enumerate(model.weights[0, ::-1], 1))
     residual = np.abs(z[t] - expected) / model.deviation
     single = -(np.log(2) + scipy.stats.norm.logsf(residual))
     np.testing.assert_allclose(scores["autoregression"][t], single, rtol=1e-6)

@@ -60,16 +60,17 @@ def test_autoregression_recovers_the_process_and_is_iterated():
     rng, values = np.random.default_rng(0), np.zeros(3000)
     for t in range(2, 3000):
         values[t] = 1 + 0.5 * values[t - 1] - 0.3 * values[t - 2] + 0.2 * rng.normal()
-    model = Autoregression.fit(values, np.ones(3000, bool), 2)
-    np.testing.assert_allclose([*model.weights, model.constant, model.deviation], [0.5, -0.3, 1, 0.2], atol=0.06)
-    history = Origins.between(make_series(values, np.ones(3000, bool)), 2990, 3000, 3).histories(values, 2)
-    one = model.constant + model.weights @ values[[2989, 2988]]
-    two = model.constant + model.weights @ [one, values[2989]]
-    np.testing.assert_allclose(model.forecast(history, 3)[:2, 0], [one, two])
-    np.testing.assert_allclose(model.one_step(values)[2990], one)
-    noise = model.deviation * np.random.default_rng(1).standard_normal((3, 4000, 10))
-    forecasts = Forecasts.from_paths(np.moveaxis(model.extrapolate(history, noise), 1, 0))
-    half = 1.2816 * model.deviation
+    model = Autoregression.fit(values[:, None], np.ones(3000, bool), 2, np.zeros((3000, 0)))
+    fitted = [*model.weights[0], *model.constant, *model.deviation]
+    np.testing.assert_allclose(fitted, [-0.3, 0.5, 1, 0.2], atol=0.06)
+    history = Origins.between(make_series(values, np.ones(3000, bool)), 2990, 3000, 3).histories(values, 2)[:, None]
+    ((one,), known) = model.constant + model.weights @ values[[2988, 2989]], np.zeros((3, 0, 10))
+    (two,) = model.constant + model.weights @ [values[2989], one]
+    np.testing.assert_allclose(model.forecast(history, known)[:2, 0], [one, two])
+    np.testing.assert_allclose(model.one_step(values[:, None, None], np.zeros((3000, 0)))[2990, 0, 0], one)
+    noise = model.deviation * np.random.default_rng(1).standard_normal((3, 1, 4000, 10))
+    forecasts = Forecasts.from_paths(np.moveaxis(model.extrapolate(history, noise, known)[:, 0], 1, 0))
+    half = 1.2816 * model.deviation[0]
     np.testing.assert_allclose(
         [forecasts.lower[0, 0, 0], forecasts.upper[0, 0, 0]], [one - half, one + half], atol=0.03
     )
@@ -81,7 +82,7 @@ def test_autoregression_is_not_fitted_to_gaps():
     usable = np.ones(60, bool)
     spoilt = values.copy()
     spoilt[20], usable[20] = 99.0, False
-    got = Autoregression.fit(spoilt, usable, 2)
-    assert got.deviation < 1e-6
+    got = Autoregression.fit(spoilt[:, None], usable, 2, np.zeros((60, 0)))
+    assert got.deviation[0] < 1e-6
     with pytest.raises(ValueError, match="order 2 needs at least 6 points"):
-        Autoregression.fit(values[:7], usable[:7], 2)
+        Autoregression.fit(values[:7, None], usable[:7], 2, np.zeros((7, 0)))

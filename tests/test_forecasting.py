@@ -155,8 +155,9 @@ def test_networks_are_initialised_as_the_autoregression(data):
     series, models = forecasting.plan(config)
     assert isinstance(models["rnn"].cell, DelayLine)
     origins = series.origins()
-    linear = Autoregression.fit(series.z[:105], series.usable[:105], 5)
-    sums = series.transform.accumulate(linear.forecast(origins.histories(series.z, 5), 4))
+    linear = Autoregression.fit(series.x[:105], series.usable[:105], 5, np.zeros((105, 0)))
+    future = origins.future(series.known, 4)
+    sums = series.transform.accumulate(linear.forecast(origins.histories(series.z, 5)[:, None], future))
     expected = series.transform.inverse(sums, origins.base(series.series.values, series.transform))
     ensembles = []
     for model in models.values():
@@ -318,7 +319,7 @@ BAD = [
     ({"data": "nowhere.csv"}, "--data: nowhere.csv: cannot be read: No such file or directory"),
     ({"fill": 0}, f"line 42: {COLUMN!r} is missing in 1 row; gaps of up to 0 rows are filled"),
     ({"fill": 0}, "--fill=N fills gaps of up to N rows"),
-    ({"column": "y"}, f"must have one column called 'y', got 0; its columns are 'day', {COLUMN!r}"),
+    ({"target": "y"}, f"must have one column called 'y', got 0; its columns are 'day', {COLUMN!r}"),
     ({"split": ("70", "30")}, "shares must be 3 numbers"),
     ({"split": ("70", "15", "x")}, "--split must be three numbers, got '70,15,x'"),
     ({"horizon": 30}, "too short: --horizon=30 needs as many points in its validation set, which has 23"),
@@ -343,7 +344,7 @@ def test_bad_settings_are_refused_before_anything_is_written(fields, message, da
 
 
 def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
-    for field, value in (("column", "x"), ("delimiter", "tab"), ("decimal", "comma")):
+    for field, value in (("target", "x"), ("delimiter", "tab"), ("decimal", "comma")):
         with pytest.raises(UserError, match=f"--{field}={value} needs a file"):
             forecasting.plan(dataclasses.replace(TINY, **{field: value}))
     path = tmp_path / "zero.csv"

@@ -1,10 +1,11 @@
 """Do networks that forecast a series detect anomalies in it better than simpler detectors?
 
-One column of a CSV file, split in time order. Networks and a linear autoregression forecast the next value, trained on
-the training set, which is assumed clean. The score of a point is -log p of its residual, which may be too large, or of
-the last few jointly, which may be too small, as with a stuck sensor. Other baselines: z-score of the value, residuals
-of seasonal naive forecasts, isolation forest on windows. Anomalies of six kinds are injected into copies of the
-validation and the test set. Each detector's threshold leaves the same share of normal validation points above it.
+One column of a CSV file (`--target`), split in time order; all forecasters also read further ones (`--covariates`) up
+to the present, and the calendar (`--calendar`). Networks and a linear autoregression forecast the next value, trained
+on the training set, which is assumed clean. The score of a point is -log p of its residual, which may be too large, or
+of the last few jointly, which may be too small, as with a stuck sensor. Other baselines: z-score of the value,
+residuals of seasonal naive forecasts, isolation forest on windows. Anomalies of six kinds are injected into copies of
+the validation and the test set. Each detector's threshold leaves the same share of normal validation points above it.
 
     python -m experiments.anomaly                                # Mackey-Glass; 4 minutes on two cores
     python -m experiments.anomaly --quick                        # under 30 seconds

@@ -100,12 +100,14 @@ def evaluation(config: Config, plan: Plan) -> Evaluation[Scores]:
 def baseline_scores(data: Data, copies: Copies, width: int, seed: int) -> dict[str, np.ndarray]:
     """Returns the anomaly scores [N, copies + 1] of each baseline; `seed` is the isolation forest's."""
     linear, z = data.autoregression, data.transformed(copies.values)
-    clean = data.z[data.transform.lost : data.ends.training]
+    x = _in_place(z, data.x)
+    clean = data.x[data.transform.lost : data.ends.training]
+    residuals = (x - linear.one_step(x, data.known[: len(x)]))[..., 0] / linear.deviation[0]
     return {
         "z-score": naive_series.z_score(copies.values, data.training),
         "seasonal naive": naive_series.seasonal_residual(copies.values, data.season),
-        AUTOREGRESSION: surprise((z - linear.one_step(z)) / linear.deviation, width),
-        "isolation forest": isolation_scores(clean, z, copies.start, copies.stop, data.season, seed),
+        AUTOREGRESSION: surprise(residuals, width),
+        "isolation forest": isolation_scores(clean, x, copies.start, copies.stop, data.season, seed),
     }
 
 
@@ -115,7 +117,14 @@ def network_scores(data: Data, model: Forecaster, params: Any, copies: Copies, w
     The network reads the split once, from a window before it on, and carries its state.
     """
     start = max(data.transform.lost, copies.start - data.window)
-    residuals = standardised_residuals(model, params, data.transformed(copies.values)[start : copies.stop])
+    read = _in_place(data.transformed(copies.values), data.inputs)
+    residuals = standardised_residuals(model, params, read[start : copies.stop])
     aligned = np.zeros((len(residuals), *copies.values.shape))
     aligned[:, start + 1 : copies.stop] = residuals
     return [surprise(each, width) for each in aligned]
+
+
+def _in_place(z: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Returns columns [N, C] with each of the copies z [N, copies + 1] in place of the first: [N, copies + 1, C]."""
+    others = np.broadcast_to(columns[:, None, 1:], (*z.shape, columns.shape[1] - 1))
+    return np.concatenate([z[..., None], others], axis=2)

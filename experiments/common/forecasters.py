@@ -30,21 +30,27 @@ Scores = TypeVar("Scores")
 def make_forecaster(config: SeriesConfig, data: Data, name: str, horizon: int = 1) -> Forecaster:
     """Returns the network called `name`; with a horizon above 1 one that forecasts all steps at once.
 
+    It forecasts the series alone, unless it feeds back its forecasts: then the covariates, too.
+
     Raises:
       UserError: if it cannot be made or used.
     """
-    cell = networks.make_stack(name, 1, config.hidden_size, data.window, config.layers)
+    features, covariates = data.inputs.shape[1], len(data.columns.covariates)
+    predicted = 1 + covariates if horizon == 1 < data.horizon else 1
+    cell = networks.make_stack(name, features, config.hidden_size, data.window, config.layers)
     # Losses are taken over the second half of a window: by then the delay line is full.
     most = data.window // 2 + 1
     taps = min(data.autoregression.order, most) if config.taps is None else config.taps
     if taps > most:
         raise UserError(f"--taps must be at most half of the window of {data.window}, and 1 more, got {taps}")
-    model = Forecaster(DelayLine(cell, taps) if taps else cell, DIRECT if horizon > 1 else Gaussian(), horizon)
+    line = DelayLine(cell, taps) if taps else cell
+    model = Forecaster(line, DIRECT if horizon > 1 else Gaussian(), horizon, features - predicted)
 
     def use(key: jax.Array) -> Any:
-        params, xs = model.init(key), jnp.zeros((2, 1, 1))
-        loss = jax.value_and_grad(lambda p: model.loss(p, xs, jnp.zeros((2, 1, horizon, 1)), key=key)[1])(params)
-        return loss, model.sample(params, xs, 2, key, 2) if horizon == 1 else ()
+        params, xs, targets = model.init(key), jnp.zeros((2, 1, features)), jnp.zeros((2, 1, horizon, predicted))
+        loss = jax.value_and_grad(lambda p: model.loss(p, xs, targets, key=key)[1])(params)
+        known = jnp.zeros((2, 1, model.known)) if model.known else None
+        return loss, model.sample(params, xs, 2, key, 2, known) if horizon == 1 else ()
 
     networks.probe(f"cell {name!r}", use)
     return model
@@ -62,11 +68,18 @@ def examples(data: Data, model: Forecaster, start: int, stop: int, stride: int) 
     scored = (start <= targets) & (targets < stop) & data.usable[inside] & data.usable[points][:, :, None]
     scored &= (np.arange(data.window) >= data.window // 2)[:, None, None]
     steps = {
-        "inputs": data.z[points][..., None],
-        "targets": accumulated(data, data.z[inside])[..., None],
+        "inputs": data.inputs[points],
+        "targets": targets_of(data, model, inside),
         "weights": scored,
     }
     return Examples(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), steps), ())
+
+
+def targets_of(data: Data, model: Forecaster, ahead: np.ndarray) -> np.ndarray:
+    """Returns what a model is to predict for the steps `ahead` [..., H]: [..., H, features]."""
+    if model.features > 1:
+        return data.x[ahead]
+    return accumulated(data, data.z[ahead])[..., None]
 
 
 def accumulated(data: Data, z: np.ndarray) -> np.ndarray:
@@ -140,7 +153,8 @@ def measure(
     results = {name: evaluation.result([output]) for name, output in evaluation.baselines.items()}
     fields = data.record() | evaluation.fields
     order = data.autoregression.order
-    linear: dict[str, Any] = {"order": order, "parameters": order + 1, "validation/mae": data.validation_mae}
+    parameters = data.autoregression.parameters
+    linear: dict[str, Any] = {"order": order, "parameters": parameters, "validation/mae": data.validation_mae}
     own = {AUTOREGRESSION: linear}
     records = [
         fitting.baseline_record(name, **fields, **own.get(name, {}), **evaluation.flat(result.scores))
@@ -220,22 +234,29 @@ def _init(data: Data, trainer: training.Trainer[Forecaster], keys: jax.Array) ->
 
 
 def _regression(data: Data, model: Forecaster, line: DelayLine) -> tuple[np.ndarray, np.ndarray]:
-    """Returns kernel [features, H * outputs] and bias of a readout: for each step a regression on the delay line."""
-    taps, horizon = line.taps, model.horizon
+    """Returns kernel [features, H * F * outputs] and bias of a readout: for each step a regression on the delay line.
+
+    Of the calendar features only those of the next step enter.
+    """
+    taps, horizon, inputs = line.taps, model.horizon, data.inputs
     points = np.arange(data.transform.lost + taps - 1, data.ends.training - horizon)
     lagged = points[:, None] - np.arange(taps)
     ahead = points[:, None] + np.arange(1, horizon + 1)
     complete = data.usable[lagged].all(axis=1) & data.usable[ahead].all(axis=1)
-    design = np.column_stack([data.z[lagged], np.ones(len(points))])[complete]
-    targets = accumulated(data, data.z[ahead])[complete]
+    enters = np.ones((taps, inputs.shape[1]), bool)
+    enters[1:, data.x.shape[1] :] = False
+    read = inputs[lagged].reshape(len(points), -1)[:, enters.ravel()]
+    design = np.column_stack([read, np.ones(len(points))])[complete]
+    targets = targets_of(data, model, ahead)[complete].reshape(len(design), -1)
     solution, *_ = np.linalg.lstsq(design, targets, rcond=None)
     residuals = jnp.asarray(targets - design @ solution)
-    kernel = np.zeros((line.output_size, horizon, model.head.outputs))
-    bias = np.zeros((horizon, model.head.outputs))
-    for step, weights in enumerate(solution.T):
-        follows, added = map(np.asarray, model.head.regression_readout(residuals[:, step]))
-        kernel[-taps:, step] = weights[:-1, None] * follows
-        bias[step] = weights[-1] * follows + added
+    kernel = np.zeros((line.output_size, targets.shape[1], model.head.outputs))
+    bias = np.zeros((targets.shape[1], model.head.outputs))
+    rows = len(kernel) - enters.size + np.flatnonzero(enters)
+    for output, weights in enumerate(solution.T):
+        follows, added = map(np.asarray, model.head.regression_readout(residuals[:, output]))
+        kernel[rows, output] = weights[:-1, None] * follows
+        bias[output] = weights[-1] * follows + added
     return kernel.reshape(len(kernel), -1), bias.ravel()
 
 

@@ -13,6 +13,7 @@ from experiments.baselines.autoregression import Autoregression, candidate_order
 from experiments.common import networks, splits
 from experiments.common.flags import FitConfig, UserError, setting, user_errors
 from rnn_jax import training
+from rnn_jax.applications.columns import Columns, known_features
 from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
 from rnn_jax.data.number_table import DECIMALS, DELIMITERS
 
@@ -32,12 +33,27 @@ class SeriesConfig(FitConfig):
         f"CSV file; by default {DEFAULT_LENGTH:,} points of the Mackey-Glass equation, {DEFAULT_SPACING:g} time units "
         "apart.",
     )
-    column: str | None = setting(None, "Name of its column; by default the last that holds numbers.")
+    target: str | None = setting(None, "Name of the column to forecast; by default the last that holds numbers.")
+    covariates: tuple[str, ...] = setting(
+        (),
+        "Comma list of further columns that the models read. Only values up to the present enter a forecast; those of "
+        "the future are forecast with the target, or not used.",
+        checked=False,
+    )
+    calendar: bool = setting(
+        False,
+        "The models also read hour of day, day of week and month of the step that they forecast, as sine and cosine: "
+        "those that the dates resolve and span twice.",
+    )
     delimiter: str | None = setting(
         None, "What separates its columns: semicolon, tab or comma; by default found.", choices=tuple(DELIMITERS)
     )
     decimal: str | None = setting(None, "Its decimal sign, point or comma; by default found.", choices=tuple(DECIMALS))
-    fill: int = setting(0, "Longest gap, in rows, that is filled by interpolation; a longer one is refused.", least=0)
+    fill: int = setting(
+        0,
+        "Longest gap, in rows, missing dates included, that is filled by interpolation; a longer one is refused.",
+        least=0,
+    )
     split: tuple[str, ...] = setting(
         ("70", "15", "15"), "Comma list of percents: training, validation and test set, in time order.", checked=False
     )
@@ -101,6 +117,11 @@ class Origins:
         """Returns the `length` values up to each origin, [length, O]."""
         return values[self.points + np.arange(1 - length, 1)[:, None]]
 
+    def future(self, known: np.ndarray, horizon: int, first: int = 1) -> np.ndarray:
+        """Returns the known features of the steps `first`, first + 1, ... ahead, [horizon, K, O]."""
+        steps = np.arange(first, first + horizon)[:, None]
+        return known[self.points + steps].transpose(0, 2, 1)
+
     def base(self, values: np.ndarray, transform: Transform) -> np.ndarray:
         """Returns `transform.base` after each origin, [H, O]."""
         return transform.base(self.histories(values, transform.lost + 1), len(self.actual))
@@ -119,6 +140,8 @@ class Data:
     transform: Transform
     z: np.ndarray  # transformed [N]; 0 for the first `transform.lost` points
     usable: np.ndarray  # booleans [N]: z exists and depends on observed points only
+    columns: Columns
+    known: np.ndarray  # calendar features [N + horizon + 1, K]; those of a step are known before it
     autoregression: Autoregression
     validation_mae: float  # of the autoregression
 
@@ -126,10 +149,26 @@ class Data:
     def note(self) -> str:
         """First line of output: what was read."""
         training, validation, test = np.diff([0, *self.ends])
+        series = self.series
+        layout = f" (UTF-8, delimiter {series.delimiter or 'none'}, decimal {series.decimal})" if series.decimal else ""
+        others = f", covariates {', '.join(map(repr, series.covariates))}" if series.covariates else ""
+        calendar = f", calendar {', '.join(self.columns.cycles)}" if self.columns.cycles else ""
+        dates = f", {series.labels[0]} to {series.labels[-1]} at steps of {series.step}" if series.step else ""
         return (
-            f"{self.source}: column {self.series.name!r}, {np.sum(~self.series.observed):,} numbers interpolated; in "
-            f"time order {training:,} rows for training, {validation:,} for validation, {test:,} for the test"
+            f"{self.source}{layout}: column {series.name!r}{others}{calendar}{dates}, {np.sum(~series.observed):,} "
+            f"numbers interpolated; in time order {training:,} rows for training, {validation:,} for validation, "
+            f"{test:,} for the test"
         )
+
+    @property
+    def x(self) -> np.ndarray:
+        """The transformed series and covariates, [N, 1 + C]."""
+        return np.column_stack([self.z, self.columns.forward(self.series)])
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """What networks read, [N, 1 + C + K]: with x_t the calendar features of t + 1."""
+        return np.column_stack([self.x, self.known[1 : len(self.z) + 1]])
 
     @property
     def training(self) -> np.ndarray:
@@ -152,6 +191,8 @@ class Data:
         return {
             "source": self.source,
             "column": self.series.name,
+            **({"covariates": ",".join(self.series.covariates)} if self.series.covariates else {}),
+            **({"calendar": ",".join(self.columns.cycles)} if self.columns.cycles else {}),
             "delimiter": self.series.delimiter,
             "decimal": self.series.decimal,
             "season": self.season,
@@ -200,21 +241,24 @@ def load(config: SeriesConfig, horizon: int | None) -> Data:
             f"--horizon={horizon} need more; a smaller --window, --season or --horizon needs less"
         )
     # OpenBLAS's threads spin while they wait: if cores are shared, this takes twenty times as long with them.
+    cycles = _cycles(config, source, series, ends)
+    known = known_features(series, cycles, horizon + 1)
     with threadpoolctl.threadpool_limits(1):
-        choices = _fits(series, candidates, ends, season, horizon)
+        choices = _fits(series, candidates, ends, season, horizon, known)
     if not choices:
         raise UserError(f"{source}: no autoregression could be fitted to the training set; it is too short")
     mae, transform, autoregression = min(choices, key=lambda choice: choice[0])
     if config.window is None:  # so that the readout can see as far back as the autoregression
         window = max(window, min(2 * autoregression.order, ends.training - horizon - transform.lost))
     aligned = align(transform, series)
-    return Data(source, series, ends, season, horizon, window, transform, *aligned, autoregression, mae)
+    columns = Columns.fitted(series, transform, ends.training, cycles)
+    return Data(source, series, ends, season, horizon, window, transform, *aligned, columns, known, autoregression, mae)
 
 
 def file_fields(config: SeriesConfig, data: Data, model: Any) -> dict[str, Any]:
     """Returns the fields of an application that reads such a series, `ReadsSeries`."""
-    layout = {"column": config.column, "fill": config.fill, "delimiter": config.delimiter, "decimal": config.decimal}
-    return {"model": model, "transform": data.transform, "window": data.window, **layout}
+    layout = {"column": config.target, "fill": config.fill, "delimiter": config.delimiter, "decimal": config.decimal}
+    return {"model": model, "transform": data.transform, "window": data.window, "columns": data.columns, **layout}
 
 
 def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]:
@@ -229,18 +273,38 @@ def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]
 def _read(config: SeriesConfig) -> tuple[str, Series]:
     if config.data is not None:
         try:
-            series = read_series(config.data, config.column, config.fill, config.delimiter, config.decimal)
+            layout = config.target, config.fill, config.delimiter, config.decimal
+            series = read_series(config.data, *layout, config.covariates)
             return config.data, series
         except ValueError as error:
-            hints = {"is missing": "--fill=N fills gaps of up to N rows", "choose ": "as flags --delimiter, --decimal"}
+            hints = {
+                "rows are filled": "--fill=N fills gaps of up to N rows",
+                "choose ": "as flags --delimiter, --decimal",
+            }
             hint = "".join(f"; {hint}" for words, hint in hints.items() if words in str(error))
             raise UserError(f"--data: {error}{hint}") from error
-    for name in ("column", "delimiter", "decimal"):
-        if (value := getattr(config, name)) is not None:
-            raise UserError(f"--{name}={value} needs a file: --data=FILE")
+    for name in ("target", "covariates", "calendar", "delimiter", "decimal"):
+        if value := getattr(config, name):
+            text = ",".join(value) if isinstance(value, tuple) else value
+            raise UserError(f"--{name}={text} needs a file: --data=FILE")
     labels = tuple(f"{i * DEFAULT_SPACING:g}" for i in range(DEFAULT_LENGTH))
     values = mackey_glass(DEFAULT_LENGTH, spacing=DEFAULT_SPACING)
     return "Mackey-Glass, tau 17", Series("x", labels, values, np.ones(DEFAULT_LENGTH, bool))
+
+
+def _cycles(config: SeriesConfig, source: str, series: Series, ends: SplitEnds) -> tuple[str, ...]:
+    """Returns the calendar features that the config asks for and the training set can teach."""
+    if not config.calendar:
+        return ()
+    if series.times is None or series.step is None:
+        raise UserError(f"--calendar needs dates as 2024-01-31 or 2024-01-31 13:00, {source} has {series.labels[0]!r}")
+    cycles = series.step.cycles(series.times[: ends.training])
+    if not cycles:
+        raise UserError(
+            f"--calendar: {source} has steps of {series.step} and a training set up to "
+            f"{series.labels[ends.training - 1]}, which resolve and span no hour of day, day of week or month twice"
+        )
+    return cycles
 
 
 def _split(config: SeriesConfig, source: str, length: int, season: int, horizon: int) -> SplitEnds:
@@ -287,24 +351,26 @@ def _transforms(name: str, season: int, values: np.ndarray, end: int) -> list[Tr
 
 
 def _fits(
-    series: Series, transforms: list[Transform], ends: SplitEnds, season: int, horizon: int
+    series: Series, transforms: list[Transform], ends: SplitEnds, season: int, horizon: int, known: np.ndarray
 ) -> list[tuple[float, Transform, Autoregression]]:
     """Returns autoregressions fitted to the training set, with their mean absolute error on the validation set."""
     validation = Origins.between(series, *ends[:2], horizon)
     fits = []
     for transform in transforms:
         z, usable = align(transform, series)
+        x = np.column_stack([z, Columns.fitted(series, transform, ends.training).forward(series)])
         base = validation.base(series.values, transform)
-        for order in candidate_orders(season, int(usable[: ends.training].sum())):
+        future = validation.future(known, horizon)
+        for order in candidate_orders(season, int(usable[: ends.training].sum()), x.shape[1]):
             if validation.points[0] - order - transform.lost < 0:  # the first origin has too short a history
                 continue
             try:
-                model = Autoregression.fit(z[: ends.training], usable[: ends.training], order)
+                model = Autoregression.fit(x[: ends.training], usable[: ends.training], order, known[: ends.training])
             except ValueError:  # too few points
                 continue
             with np.errstate(over="ignore", invalid="ignore"):  # some are unstable
-                future = model.forecast(validation.histories(z, order), horizon)
-                errors = np.abs(transform.inverse(transform.accumulate(future), base) - validation.actual)
+                ahead = model.forecast(validation.histories(x, order).transpose(0, 2, 1), future)
+                errors = np.abs(transform.inverse(transform.accumulate(ahead), base) - validation.actual)
             mae = float(np.mean(errors[validation.scored]))
             if np.isfinite(mae):
                 fits.append((mae, transform, model))

@@ -1,8 +1,10 @@
 """Do networks forecast a series better than its last value, its last season, and a linear autoregression?
 
-One column of a CSV file, split in time order. A network outputs a normal distribution of the next value, and forecasts
-further by drawing from it and reading what it drew; or it outputs quantiles of all steps at once (`--direct`). Its
-readout also sees the last values (`--taps`) and is initialised as the linear autoregression, the strongest baseline.
+One column of a CSV file (`--target`), split in time order. Further columns (`--covariates`) enter with their values up
+to the present, as none of the future is known; the calendar (`--calendar`) enters for the step to forecast. A network
+outputs a normal distribution of the next value, and forecasts further by drawing from it, and the covariates, and
+reading what it drew; or it outputs quantiles of all steps at once (`--direct`). Its readout also sees the last values
+(`--taps`) and is initialised as the linear autoregression, the strongest baseline, which reads the same columns.
 Transform, order of the autoregression and epoch are chosen on the validation set. Then the next steps are forecast
 from every point of the test set; the seeds of a network form an ensemble.
 
@@ -11,6 +13,7 @@ from every point of the test set; the seeds of a network form an ensemble.
     python -m experiments.forecasting --data=sunspots.csv --season=132 --horizon=12 --epochs=40
     python -m experiments.forecasting --data=co2.csv --season=52 --horizon=26 --fill=20 --epochs=40
     python -m experiments.forecasting --data=passengers.csv --season=12
+    python -m experiments.forecasting --data=load.csv --target=load --covariates=temperature,wind --calendar --season=24
 
 Expected on Mackey-Glass, up to 14 steps of 6 time units ahead: at most a third of the autoregression's mean absolute
 error. Real series are short, noisy and nearly linear: there the difference is a few percent (experiments/README.md).

@@ -100,17 +100,17 @@ def evaluation(config: Config, data: Data) -> Evaluation[Scores]:
 def baselines(config: Config, data: Data) -> dict[str, Forecasts]:
     """Returns the forecasts of persistence, of the last season, and of the autoregression with as many paths."""
     origins, values, horizon, model = data.origins(), data.series.values, data.horizon, data.autoregression
-    history = origins.histories(data.z, model.order)
+    history, future = origins.histories(data.x, model.order).transpose(0, 2, 1), origins.future(data.known, horizon)
     noise = np.random.default_rng(config.seed).standard_normal(
-        (horizon, config.paths * config.seeds, len(origins.points))
+        (horizon, history.shape[1], config.paths * config.seeds, len(origins.points))
     )
 
     def from_z(z: np.ndarray) -> np.ndarray:
         base = origins.base(values, data.transform)
         return data.transform.inverse(data.transform.accumulate(z), base[:, None])
 
-    paths = from_z(model.extrapolate(history, model.deviation * noise))
-    center = from_z(model.forecast(history, horizon)[:, None])[:, 0]
+    paths = from_z(model.extrapolate(history, model.deviation[:, None, None] * noise, future)[:, 0])
+    center = from_z(model.forecast(history, future)[:, None])[:, 0]
     return {
         "persistence": Forecasts(naive_series.persistence(values, origins.points, horizon)),
         "seasonal naive": Forecasts(naive_series.seasonal_naive(values, origins.points, horizon, data.season)),
@@ -123,5 +123,6 @@ def forecast(
 ) -> list[Forecasts]:
     """Returns the forecasts of the ensemble, followed by those of each seed of params [seeds, ...]."""
     application = SeriesForecaster(model, data.transform, data.window, horizon=data.horizon, paths=paths)
-    histories, base = origins.histories(data.z, data.window), origins.base(data.series.values, data.transform)
-    return application.forecasts(params, histories, base, key)
+    histories, base = origins.histories(data.inputs, data.window), origins.base(data.series.values, data.transform)
+    known = origins.future(data.known, data.horizon, first=2).transpose(0, 2, 1)
+    return application.forecasts(params, histories, base, key, known)

@@ -37,12 +37,11 @@ class AnomalyDetector(ReadsSeries):
         return self.transform.lost + self.window
 
     def predict(self, params: Any, inputs: Any, seed: int = 0) -> Anomalies:
-        """Returns the scores of a `Series` or an array [N]."""
-        values = self.values(inputs)
+        """Returns the scores of a `Series`, or of an array [N] if no further column is read."""
         per_seed = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
-        z = self.transform.forward(values)[:, None]
-        residuals = standardised_residuals(self.model, per_seed, z)[1, :, 0]  # of the points from the second z on
-        scores = np.full(len(values), np.nan)
+        read, _ = self.inputs(inputs)
+        residuals = standardised_residuals(self.model, per_seed, read[:, None])[1, :, 0]  # from the second z on
+        scores = np.full(len(read) + self.transform.lost, np.nan)
         scores[self.warm_up :] = surprise(residuals, self.width)[self.window - 1 :]
         return Anomalies(scores, scores > self.threshold)
 

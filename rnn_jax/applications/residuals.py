@@ -22,9 +22,9 @@ def standardised_residuals(model: Forecaster, params: Any, z: np.ndarray) -> np.
     Args:
       model: network of one step ahead.
       params: parameters [seeds, ...].
-      z: transformed series [N, B], read from the first step on.
+      z: transformed series, and what else the model reads, [N, B, features]; read from the first step on.
     """
-    inputs = jnp.asarray(z[..., None], jnp.result_type(float))
+    inputs = jnp.asarray(z, jnp.result_type(float))
     residuals = np.asarray(_residuals(model, place(params), inputs), float)
     # Those of a diverged network overflow: they are as improbable as can be.
     residuals = np.nan_to_num(residuals, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)

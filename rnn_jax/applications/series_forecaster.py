@@ -10,6 +10,7 @@ import numpy as np
 
 from rnn_jax import training
 from rnn_jax.applications.application import Application
+from rnn_jax.applications.columns import NO_COLUMNS, Columns
 from rnn_jax.data import Examples, Series, Transform, read_series
 from rnn_jax.models import Forecaster, Quantiles
 
@@ -44,6 +45,7 @@ class ReadsSeries(Application):
       fill: longest gap, in rows, that is filled by interpolation.
       delimiter: semicolon, tab or comma; None finds it.
       decimal: point or comma; None finds it.
+      columns: what the model reads beside that column.
     """
 
     model: Forecaster
@@ -53,10 +55,11 @@ class ReadsSeries(Application):
     fill: int = 0
     delimiter: str | None = None
     decimal: str | None = None
+    columns: Columns = NO_COLUMNS
 
     def read(self, path: Any) -> Series:
         """Returns the series in a CSV file."""
-        return read_series(path, self.column, self.fill, self.delimiter, self.decimal)
+        return read_series(path, self.column, self.fill, self.delimiter, self.decimal, self.columns.covariates)
 
     def values(self, inputs: Any) -> np.ndarray:
         """Returns the values [N] of a series, or of an array, after a check that they suffice.
@@ -71,6 +74,13 @@ class ReadsSeries(Application):
         if not self.transform.scale.accepts(values):
             raise ValueError(f"a series forecast as {self.transform.name} must not hold {values.min():g}")
         return values
+
+    def inputs(self, inputs: Any, horizon: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what the model reads, [N - lost, features], and the features known of the steps after it."""
+        values, lost = self.values(inputs), self.transform.lost
+        z = np.concatenate([np.zeros(lost), self.transform.forward(values)])
+        read, known = self.columns.inputs(z, inputs if isinstance(inputs, Series) else None, horizon)
+        return read[lost:], known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,26 +97,30 @@ class SeriesForecaster(ReadsSeries):
 
     def predict(self, params: Any, inputs: Any, seed: int = 0) -> Forecasts:
         """Returns the forecasts after the last value of a `Series` or an array [N]: [H], intervals [INTERVALS, H]."""
-        values = self.values(inputs)
-        histories = self.transform.forward(values)[-self.window :, None]
-        base = self.transform.base(values, self.horizon)[:, None]
+        read, known = self.inputs(inputs, self.horizon)
+        histories = read[-self.window :, None]
+        base = self.transform.base(self.values(inputs), self.horizon)[:, None]
         per_seed = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
-        first, *_ = self.forecasts(per_seed, histories, base, jax.random.key(seed))
+        first, *_ = self.forecasts(per_seed, histories, base, jax.random.key(seed), known[:, None])
         return Forecasts(*jax.tree.map(lambda each: each[..., 0], first))
 
-    def forecasts(self, params: Any, histories: np.ndarray, base: np.ndarray, key: jax.Array) -> list[Forecasts]:
+    def forecasts(
+        self, params: Any, histories: np.ndarray, base: np.ndarray, key: jax.Array, known: np.ndarray
+    ) -> list[Forecasts]:
         """Returns the forecasts of the ensemble, followed by those of each seed.
 
         The ensemble pools the paths of all seeds; of direct models it averages the quantiles (Vincent averaging).
 
         Args:
           params: parameters [seeds, ...].
-          histories: transformed values [window, O] up to each of O points.
+          histories: what the model reads up to each of O points, [window, O, features].
           base: `transform.base` after each of them [H, O].
           key: random key of the paths.
+          known: known features of the steps from the second ahead on, [H, O, K].
         """
-        steps = jnp.asarray(histories[..., None], jnp.result_type(float))
-        inputs = Examples(steps, jax.random.split(key, histories.shape[1]))
+        steps = jnp.asarray(histories, jnp.result_type(float))
+        whole = jax.random.split(key, histories.shape[1]), jnp.asarray(np.moveaxis(known, 1, 0), steps.dtype)
+        inputs = Examples(steps, whole)
         if self.model.horizon > 1:
             outputs = training.predict(
                 self, SeriesForecaster.direct_outputs, params, inputs, BATCH
@@ -123,8 +137,10 @@ class SeriesForecaster(ReadsSeries):
     def drawn(self, params: Any, batch: Examples) -> jax.Array:
         """Returns paths [B, P, H] after each history of a batch, drawn with a key for each history."""
 
-        def draw(history: jax.Array, key: jax.Array) -> jax.Array:
-            return self.model.sample(params, history, self.horizon, key, self.paths)[..., 0].T
+        def draw(history: jax.Array, whole: Any) -> jax.Array:
+            key, known = whole
+            given = known if self.model.known else None
+            return self.model.sample(params, history, self.horizon, key, self.paths, given)[..., 0].T
 
         return jax.vmap(draw, in_axes=(1, 0))(batch.steps, batch.whole)
 

@@ -124,7 +124,7 @@ def _table(path: str | Path, text: str, delimiter: str, decimal: str, column: st
     if not rows:
         raise ValueError(f"{path}: must hold a row of numbers below its header, got the header only")
     if column is not None:
-        indices: Sequence[int] = [_index(path, names, unicodedata.normalize("NFC", column))]
+        indices: Sequence[int] = [index_of(path, names, column)]
     else:
         indices = range(len(names) - 1, -1, -1)
     for index in indices:
@@ -168,7 +168,9 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(reprlib.repr, names[:40]))
 
 
-def _index(path: str | Path, names: list[str], column: str) -> int:
+def index_of(path: str | Path, names: list[str], column: str) -> int:
+    """Returns the index of the one column called `column`."""
+    column = unicodedata.normalize("NFC", column)
     if names.count(column) != 1:
         raise ValueError(
             f"{path}: must have one column called {column!r}, got {names.count(column)}; its columns are "

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_jax import checks
-from rnn_jax.data.number_table import MISSING, not_finite, read_table
+from rnn_jax.data.number_table import MISSING, Table, index_of, not_finite, number, read_table
 from rnn_jax.data.text import SPLITS, check_shares
+from rnn_jax.data.time_axis import Step, is_date, read_times, regular_places
 
 
 class Series(NamedTuple):
@@ -19,9 +20,13 @@ class Series(NamedTuple):
       name: name of the column.
       labels: labels of the time axis as written in the file, such as dates, or else the numbers 1 to N.
       values: numbers, float64 [N].
-      observed: booleans [N], False for the numbers that are interpolated.
+      observed: booleans [N], False if the number, or that of a covariate, is interpolated.
       delimiter: semicolon, tab or comma between the columns of the file; None if there is one column, or no file.
       decimal: decimal sign of the file, point or comma; None if there is no file.
+      covariates: names of the further columns.
+      extra: their numbers, float64 [N, covariates]; None if there are none.
+      times: dates of the labels, datetime64[s] [N]; None if they are no dates.
+      step: distance between two dates.
     """
 
     name: str
@@ -30,6 +35,10 @@ class Series(NamedTuple):
     observed: np.ndarray
     delimiter: str | None = None
     decimal: str | None = None
+    covariates: tuple[str, ...] = ()
+    extra: np.ndarray | None = None
+    times: np.ndarray | None = None
+    step: Step | None = None
 
 
 class SplitEnds(NamedTuple):
@@ -46,14 +55,17 @@ def read_series(
     longest_gap: int = 0,
     delimiter: str | None = None,
     decimal: str | None = None,
+    covariates: Sequence[str] = (),
 ) -> Series:
-    r"""Reads one column of a CSV file, with or without a header.
+    r"""Reads one column of a CSV file, with or without a header, and further ones as covariates.
 
     Semicolons, tabs or commas delimit cells, and the decimal sign is a point or a comma. Both are found together; a
     file that can be read in two ways is refused. Thousands separators are not allowed.
 
     The first row is a header if none of its cells is a number; otherwise the columns are named 1, 2, ... The first
-    other column gives the labels. Empty cells, NA, NaN and the like are missing numbers.
+    other column of dates in ISO 8601 (2024-01, 2024-01-31, 2024-01-31 13:00), or the first other column, gives the
+    labels. Dates must be in order and at equal steps: seconds, days, business days, months. Empty cells, NA, NaN and
+    the like are missing numbers, and so are those of missing dates.
 
     A missing number is interpolated between the numbers before and *after* its gap. Do not forecast from inside a gap:
     the interpolation has seen the future. `observed` marks the gaps.
@@ -63,8 +75,8 @@ def read_series(
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "sales.csv"
     >>> _ = path.write_text("month,sales\n2024-01,10\n2024-02,NA\n2024-03,14\n")
     >>> series = data.read_series(path, longest_gap=1)
-    >>> series.values.tolist(), series.observed.tolist()
-    ([10.0, 12.0, 14.0], [True, False, True])
+    >>> series.values.tolist(), series.observed.tolist(), str(series.step)
+    ([10.0, 12.0, 14.0], [True, False, True], '1 month')
 
     Args:
       path: file in UTF-8.
@@ -73,31 +85,105 @@ def read_series(
         must not be missing.
       delimiter: semicolon, tab or comma; None finds it.
       decimal: decimal sign, point or comma; None finds it.
+      covariates: names of further columns of numbers.
 
     Raises:
       ValueError: with the path, and the line if there is one, if the file cannot be read, is not UTF-8, holds no
-        numbers, can be read in two ways, a row has more or fewer cells than the first, the column is missing or not
-        unique, a cell is not a finite number, a gap is longer, or the labels only decrease because the latest row is
-        first.
+        numbers, can be read in two ways, a row has more or fewer cells than the first, a column is missing or not
+        unique, a cell is not a finite number, a gap is longer, or the dates are of different forms, repeat or are not
+        in order.
     """
+    (series,) = read_series_by_group(path, column, longest_gap, delimiter, decimal, covariates).values()
+    return series
+
+
+def read_series_by_group(
+    path: str | Path,
+    column: str | None = None,
+    longest_gap: int = 0,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    covariates: Sequence[str] = (),
+    group: str | None = None,
+) -> dict[str, Series]:
+    """Reads the series of a file by their name in the column `group`; the rest as `read_series`."""
     checks.integer_at_least(0, longest_gap, "read_series: longest_gap")
     table = read_table(path, column, delimiter, decimal)
-    names, index, values = table.names, table.index, table.numbers
-    for line, row, value in zip(table.lines, table.rows, values, strict=True):
-        if not np.isfinite(value) and row[index].strip().lower() not in MISSING:
-            raise not_finite(path, line, names[index], row[index])
-    observed = ~np.isnan(values)
-    _check_gaps(path, table.lines, names[index], observed, longest_gap)
-    steps = np.arange(len(values))
-    others = [i for i in range(len(names)) if i != index]
-    labels = [row[others[0]].strip() for row in table.rows] if others else [str(i + 1) for i in steps]
-    if others and len(labels) > 2 and all(later < earlier for earlier, later in itertools.pairwise(labels)):
-        raise ValueError(
-            f"{path}: rows must be in the order of time, the earliest first, got {names[others[0]]!r} from "
-            f"{labels[0]!r} down to {labels[-1]!r}"
-        )
-    filled = np.interp(steps, steps[observed], values[observed])
-    return Series(names[index], tuple(labels), filled, observed, table.delimiter if others else None, table.decimal)
+    columns = [table.index, *(index_of(path, table.names, name) for name in covariates)]
+    place = None if group is None else index_of(path, table.names, group)
+    if len({*columns, place}) < len(columns) + 1:
+        names = ", ".join(table.names[i] for i in columns)
+        raise ValueError(f"{path}: column, covariates and group must be different columns, got {names}, {group}")
+    others = [i for i in range(len(table.names)) if i not in (*columns, place)]
+    label = next((i for i in others if is_date(table.rows[0][i])), others[0] if others else None)
+    rows: dict[str, list[int]] = {}
+    for row, cells in enumerate(table.rows):
+        rows.setdefault("" if place is None else cells[place].strip(), []).append(row)
+    return {name: _series(path, table, columns, label, chosen, longest_gap) for name, chosen in rows.items()}
+
+
+def _series(
+    path: str | Path, table: Table, columns: list[int], label: int | None, chosen: list[int], longest_gap: int
+) -> Series:
+    """Returns the series in the chosen rows; the first of its columns is the target."""
+    names, rows, lines = table.names, [table.rows[i] for i in chosen], [table.lines[i] for i in chosen]
+    values = np.array([[number(row[i], table.decimal) for i in columns] for row in rows])
+    for row, column in np.argwhere(~np.isfinite(values)):
+        if (cell := rows[row][columns[column]]).strip().lower() not in MISSING:
+            raise not_finite(path, lines[row], names[columns[column]], cell)
+    labels = [str(i + 1) if label is None else row[label].strip() for i, row in enumerate(rows)]
+    axis = _TimeAxis(labels, lines)
+    if label is not None:
+        axis, values = _time_axis(path, names[label], axis, values, longest_gap)
+    observed, steps = ~np.isnan(values), np.arange(len(values))
+    for column, present in zip(columns, observed.T, strict=True):
+        _check_gaps(path, axis.lines, names[column], present, longest_gap)
+    filled = [np.interp(steps, steps[some], each[some]) for some, each in zip(observed.T, values.T, strict=True)]
+    return Series(
+        names[columns[0]],
+        tuple(axis.labels),
+        filled[0],
+        observed.all(axis=1),
+        table.delimiter if len(names) > 1 else None,
+        table.decimal,
+        tuple(names[i] for i in columns[1:]),
+        np.stack(filled[1:], axis=1) if filled[1:] else None,
+        axis.times,
+        axis.step,
+    )
+
+
+class _TimeAxis(NamedTuple):
+    labels: list[str]
+    lines: list[int]
+    times: np.ndarray | None = None
+    step: Step | None = None
+
+
+def _time_axis(
+    path: str | Path, name: str, axis: _TimeAxis, values: np.ndarray, longest_gap: int
+) -> tuple[_TimeAxis, np.ndarray]:
+    """Returns labels and values [N, columns] with rows of NaN for missing dates, checked."""
+    labels, lines, *_ = axis
+    times = read_times(path, name, lines, labels)
+    if times is None:
+        if len(labels) > 2 and all(later < earlier for earlier, later in itertools.pairwise(labels)):
+            raise ValueError(
+                f"{path}: rows must be in the order of time, the earliest first, got {name!r} from {labels[0]!r} down "
+                f"to {labels[-1]!r}"
+            )
+        return axis, values
+    step, places = regular_places(path, name, lines, labels, times, longest_gap)
+    if len(places) == places[-1] + 1:
+        return _TimeAxis(labels, lines, times, step), values
+    times = np.concatenate([times[:1], step.after(times[0], places[-1])])
+    every = list(map(str, times))
+    for place, label in zip(places, labels, strict=True):
+        every[place] = label
+    with_gaps = np.full((len(times), values.shape[1]), np.nan)
+    with_gaps[places] = values
+    following = np.searchsorted(places, np.arange(len(times)))
+    return _TimeAxis(every, [lines[i] for i in following], times, step), with_gaps
 
 
 def split_ends(length: int, shares: Sequence[float], least: int = 1) -> SplitEnds:

@@ -33,6 +33,9 @@ class Forecaster(Static):
     al. 2020, arXiv:1704.04110). With H > 1 all H steps are predicted at once and independently ("direct"; Wen et al.
     2017, arXiv:1711.11053). The features of x are predicted independently given the past.
 
+    The last `known` features of an input are not predicted: with x_t the cell reads what is known then, such as the
+    calendar features of step t+1.
+
     >>> import jax, jax.numpy as jnp
     >>> from rnn_jax import GRU
     >>> from rnn_jax.models import Forecaster, Gaussian
@@ -44,28 +47,41 @@ class Forecaster(Static):
     ((5, 1, 1), (1, 5, 1, 1))
 
     Args:
-      cell: cell that reads the F features of the series; to feed back, it must be one that can be stepped.
+      cell: cell that reads the F features of the series, and then the known ones; to feed back, it must be one that
+        can be stepped.
       head: distribution of each predicted number.
       horizon: H, number of steps predicted at once.
+      known: number of known features.
 
     Raises:
       TypeError: if `head` is not a head.
-      ValueError: if horizon is not a positive integer.
+      ValueError: if horizon is not a positive integer, or `known` not a smaller number than the cell's features.
     """
 
     cell: Cell
     head: Head
     horizon: int = 1
+    known: int = 0
 
     def __post_init__(self) -> None:
         checks.integer_at_least(1, self.horizon, "Forecaster: horizon")
+        checks.integer_at_least(0, self.known, "Forecaster: known")
+        if self.known >= self.cell.input_size:
+            raise ValueError(
+                f"Forecaster: known must be less than the cell's {self.cell.input_size} features, got {self.known}"
+            )
         if not isinstance(self.head, Head):
             raise TypeError(f"Forecaster: head must be a Gaussian or Quantiles, got {self.head!r}")
 
     @property
+    def features(self) -> int:
+        """F, the number of predicted features."""
+        return self.cell.input_size - self.known
+
+    @property
     def network(self) -> ReadoutModel:
         """The cell and its readout."""
-        return ReadoutModel(self.cell, self.horizon * self.cell.input_size * self.head.outputs)
+        return ReadoutModel(self.cell, self.horizon * self.features * self.head.outputs)
 
     def init(self, key: jax.Array) -> ReadoutParams:
         return self.network.init(key)
@@ -105,7 +121,7 @@ class Forecaster(Static):
 
         Args:
           params: parameters from `init`.
-          xs: inputs [T, *batch, F].
+          xs: inputs [T, *batch, F + known].
           targets: the H steps after each input [T, *batch, H, F], from `forecast_targets(series, H)`.
           state: state before the first step, as in `rnn_jax.unroll`.
           lengths: lengths, as in `rnn_jax.unroll`.
@@ -139,17 +155,20 @@ class Forecaster(Static):
         *,
         intervals: tuple[float, ...] = (0.8, 0.95),
         paths: int = 200,
+        known: Any = None,
     ) -> Forecast:
         """Predicts the steps after a history, with intervals, in one compiled program.
 
         Args:
           params: parameters from `init`.
-          history: series [T, *batch, F], T at least 1.
+          history: series [T, *batch, F + known], T at least 1.
           horizon: number of steps to predict; for a direct model at most H.
           key: random key of the paths. None: the model feeds back its mean; from the second step on the intervals are
             then too narrow, since they ignore the uncertainty of the steps before. A direct model draws nothing.
           intervals: probabilities of the intervals, in (0, 1).
           paths: number of paths to draw, from which mean and intervals are computed.
+          known: known features that a model with some reads with each predicted step, [horizon, *batch, known]; those
+            of the last are not used. A direct model reads none.
 
         Returns:
           The mean and the bounds of each interval.
@@ -164,18 +183,21 @@ class Forecaster(Static):
             if interval >= 1:
                 raise ValueError(f"Forecaster.forecast: an interval must be in (0, 1), got {interval}")
         if self.horizon == 1 and key is not None:
-            drawn = self.sample(params, history, horizon, key, paths)
+            drawn = self.sample(params, history, horizon, key, paths, known)
             levels = jnp.asarray([level for p in intervals for level in (0.5 - p / 2, 0.5 + p / 2)])
             bounds = jnp.quantile(drawn, levels, axis=1)
             return Forecast(jnp.mean(drawn, axis=1), bounds[::2], bounds[1::2])
         self._check_horizon(horizon, history)
-        outputs = _outputs(self, params, history, horizon)
+        self._check_known(known, horizon, history)
+        outputs = _outputs(self, params, history, horizon, known)
         sides = [[self.head.quantile(outputs, jnp.array(0.5 + s * p / 2)) for p in intervals] for s in (-1, 1)]
         empty = jnp.zeros((0, *outputs.shape[:-1]))
         return Forecast(self.head.center(outputs), *(jnp.stack(side) if side else empty for side in sides))
 
-    def sample(self, params: ReadoutParams, history: Any, horizon: int, key: jax.Array, paths: int) -> jax.Array:
-        """Draws paths [horizon, paths, *batch, F] after a history [T, *batch, F], each fed back as input.
+    def sample(
+        self, params: ReadoutParams, history: Any, horizon: int, key: jax.Array, paths: int, known: Any = None
+    ) -> jax.Array:
+        """Draws paths [horizon, paths, *batch, F] after a history, each fed back as input; arguments as `forecast`.
 
         Raises:
           TypeError, ValueError: as `forecast`; if the model is a direct one.
@@ -184,15 +206,20 @@ class Forecaster(Static):
         if self.horizon > 1:
             raise ValueError(f"Forecaster.sample: a model of {self.horizon} steps at once draws no paths")
         self._check_horizon(horizon, history)
-        return _sample(self, params, history, horizon, key, paths)
+        self._check_known(known, horizon, history)
+        return _sample(self, params, history, horizon, key, paths, known)
 
-    def step(self, params: ReadoutParams, state: State, x: jax.Array) -> tuple[State, jax.Array]:
-        """Reads x [*batch, F]; returns the state after it, and the outputs [*batch, H, F, head.outputs]."""
+    def step(
+        self, params: ReadoutParams, state: State, x: jax.Array, known: jax.Array | None = None
+    ) -> tuple[State, jax.Array]:
+        """Reads x [*batch, F] and known features; returns the state, and the outputs [*batch, H, F, head.outputs]."""
+        if known is not None:
+            x = jnp.concatenate([x, jnp.broadcast_to(known, (*x.shape[:-1], self.known)).astype(x.dtype)], axis=-1)
         state = self.cell.step(params.cell, state, self.cell.project(params.cell, x))
         return state, self._shaped(self.network.read(params, self.cell.output(params.cell, state, x)))
 
     def _shaped(self, ys: jax.Array) -> jax.Array:
-        return ys.reshape(*ys.shape[:-1], self.horizon, self.cell.input_size, self.head.outputs)
+        return ys.reshape(*ys.shape[:-1], self.horizon, self.features, self.head.outputs)
 
     def _check_horizon(self, horizon: int, history: Any) -> None:
         checks.integer_at_least(1, horizon, "Forecaster: horizon")
@@ -200,6 +227,13 @@ class Forecaster(Static):
             raise ValueError(f"Forecaster: horizon must be at most the model's {self.horizon}, got {horizon}")
         if not len(history):
             raise ValueError("Forecaster: history must hold at least one step, got none")
+
+    def _check_known(self, known: Any, horizon: int, history: Any) -> None:
+        if self.horizon == 1 and (self.known or known is not None):
+            expected = (horizon, *jnp.shape(history)[1:-1], self.known)
+            if known is None or jnp.shape(known) != expected:
+                got = "none" if known is None else f"shape {list(jnp.shape(known))}"
+                raise ValueError(f"Forecaster: known must be [horizon, *batch, known] = {list(expected)}, got {got}")
 
 
 def forecast_targets(series: Any, horizon: int) -> jax.Array:
@@ -229,30 +263,30 @@ def _after_history(model: Forecaster, params: ReadoutParams, history: Any) -> tu
 
 
 @functools.partial(jax.jit, static_argnames=("model", "horizon"))
-def _outputs(model: Forecaster, params: ReadoutParams, history: Any, horizon: int) -> jax.Array:
+def _outputs(model: Forecaster, params: ReadoutParams, history: Any, horizon: int, known: Any) -> jax.Array:
     """Returns outputs [horizon, *batch, F, head.outputs]: all at once, or with the model's mean fed back."""
     state, outputs = _after_history(model, params, history)
     if model.horizon > 1:
         return jnp.moveaxis(outputs, -3, 0)[:horizon]
 
-    def step(carry: tuple[State, jax.Array], _: None) -> tuple[tuple[State, jax.Array], jax.Array]:
+    def step(carry: tuple[State, jax.Array], known: Any) -> tuple[tuple[State, jax.Array], jax.Array]:
         state, outputs = carry
         outputs = outputs[..., 0, :, :]
-        return model.step(params, state, model.head.center(outputs)), outputs
+        return model.step(params, state, model.head.center(outputs), known), outputs
 
-    return jax.lax.scan(step, (state, outputs), length=horizon)[1]
+    return jax.lax.scan(step, (state, outputs), known, length=horizon)[1]
 
 
 @functools.partial(jax.jit, static_argnames=("model", "horizon", "paths"))
 def _sample(
-    model: Forecaster, params: ReadoutParams, history: Any, horizon: int, key: jax.Array, paths: int
+    model: Forecaster, params: ReadoutParams, history: Any, horizon: int, key: jax.Array, paths: int, known: Any
 ) -> jax.Array:
     after = _after_history(model, params, history)
     start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (paths, *leaf.shape)), after)
 
-    def step(carry: tuple[State, jax.Array], key: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
-        state, outputs = carry
+    def step(carry: tuple[State, jax.Array], given: Any) -> tuple[tuple[State, jax.Array], jax.Array]:
+        (state, outputs), (key, known) = carry, given
         x = model.head.sample(outputs[..., 0, :, :], key)
-        return model.step(params, state, x), x
+        return model.step(params, state, x, known), x
 
-    return jax.lax.scan(step, start, jax.random.split(key, horizon))[1]
+    return jax.lax.scan(step, start, (jax.random.split(key, horizon), known))[1]
