@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from experiments.common import splits
+from experiments.common.flags import UserError
 from rnn_jax.data import LabelledSounds, read_labelled_sounds
-from rnn_jax.data.sound_folder import has_class_folders, split_sounds
+from rnn_jax.data.sound_folder import has_class_folders
 
 
 def write(folder: Path, name: str, size: int = 20, rate: int = 8000, channels: int | None = None) -> Path:
@@ -79,25 +81,29 @@ def test_a_folder_without_two_classes_is_refused(tmp_path: Path) -> None:
         read_labelled_sounds(tmp_path)
 
 
+def split(sounds: LabelledSounds) -> dict[str, LabelledSounds]:
+    return splits.read_folder(splits.SplitFiles(), "sounds", lambda _: sounds, "recordings", seed=0)[0]
+
+
 def test_equal_recordings_are_in_one_split_and_classes_in_all() -> None:
     rng = np.random.default_rng(0)
     samples = [rng.normal(size=rng.integers(5, 9)).astype(np.float32) for _ in range(40)]
     samples += samples[:10]  # copies
     labels = np.array([i % 2 for i in range(40)] + [i % 2 for i in range(10)], np.int32)
-    sounds = LabelledSounds(tuple(samples), labels, ("a", "b"), 8000)
-    splits = split_sounds(sounds, (0.7, 0.15, 0.15), seed=0)
-    keys = [{samples.tobytes() for samples in part.samples} for part in splits.values()]
+    sounds = LabelledSounds(tuple(samples), labels, ("a", "b"), 8000, ("",) * 50)
+    parts = split(sounds)
+    keys = [{samples.tobytes() for samples in part.samples} for part in parts.values()]
     assert not keys[0] & keys[1]
     assert not (keys[0] | keys[1]) & keys[2]
     assert sum(map(len, keys)) == 40
-    assert sum(len(part.samples) for part in splits.values()) == 50
-    assert all(set(part.labels.tolist()) == {0, 1} for part in splits.values())
-    again = split_sounds(sounds, (0.7, 0.15, 0.15), seed=0)
-    assert all(np.array_equal(a.labels, b.labels) for a, b in zip(splits.values(), again.values(), strict=True))
+    assert sum(len(part.samples) for part in parts.values()) == 50
+    assert all(set(part.labels.tolist()) == {0, 1} for part in parts.values())
+    again = split(sounds)
+    assert all(np.array_equal(a.labels, b.labels) for a, b in zip(parts.values(), again.values(), strict=True))
 
 
 def test_a_class_with_fewer_than_three_recordings_is_refused(folder: Path) -> None:
     for name in ("angry/b.wav", "angry/c.wav"):
         (folder / name).write_bytes((folder / "angry" / "a.wav").read_bytes())  # copies
-    with pytest.raises(ValueError, match="class 'angry' must have at least 3 different recordings, got 1"):
-        split_sounds(read_labelled_sounds(folder), (0.7, 0.15, 0.15), seed=0)
+    with pytest.raises(UserError, match="class 'angry' must have at least 3 different recordings, got 1"):
+        split(read_labelled_sounds(folder))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from scipy.io import wavfile
 
 from experiments import speech
 from experiments.baselines import support_vector_machine
+from experiments.common import transcripts
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from experiments.common.transcripts import Split, Transcripts
@@ -113,6 +115,33 @@ def test_folders_of_sounds_are_classified_and_their_model_is_applied(
         assert answer.stdout.splitlines() == [name], answer.stderr
 
 
+def test_folders_of_a_given_split_are_kept(folder: Path, tmp_path: Path) -> None:
+    parts = {name: tmp_path / name for name in ("train", "validation", "test")}
+    for flag, numbers in zip(parts, (range(6), range(6, 9), range(8, 12)), strict=True):
+        for path in [path for path in sorted(folder.glob("*/*.wav")) if int(path.stem) in numbers]:
+            (parts[flag] / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, parts[flag] / path.parent.name)
+    given = dataclasses.replace(TINY, **{name: str(path) for name, path in parts.items()})
+    notes, (problem,) = speech.plan(given)
+    assert notes[0] == f"{parts['train']}: 26 recordings in folders, split as given, 8,000 Hz"
+    assert "12 training, 6 validation, 8 test" in notes[1]
+    assert "kept as the files have them: 0 recordings of the training set, 2 of the validation set" in notes[1]
+    assert {name: len(split.labels) for name, split in problem.splits.items()} == {
+        "training": 12,
+        "validation": 6,
+        "test": 8,
+    }
+    notes, _ = speech.plan(dataclasses.replace(given, validation=None))
+    assert "split as given, validation drawn from training" in notes[0]
+    assert "10 training, 2 validation, 8 test" in notes[1]
+    (parts["test"] / "low tone").rename(parts["test"] / "deep tone")
+    message = r"deep tone.*\.wav: class 'deep tone' must be in the training set: high tone, low tone"
+    with pytest.raises(UserError, match=message):
+        speech.plan(given)
+    with pytest.raises(UserError, match="replace --data"):
+        speech.plan(dataclasses.replace(given, data=str(folder)))
+
+
 @pytest.mark.extended
 def test_speakers_are_identified_and_the_model_is_applied(tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, questions=("digits", "speaker"), hidden_size=16, epochs=20, learning_rate=0.02)
@@ -150,10 +179,10 @@ def test_the_dataset_has_its_prescribed_test_set() -> None:
 
 
 def test_errors_are_counted_for_each_seed() -> None:
-    transcripts = Transcripts([[1, 1], [2, 2]], [[[1], [2, 2]], [[1, 1], [2, 2]]])
-    np.testing.assert_allclose(transcripts.label_error_rate, [1 / 4, 0])
-    np.testing.assert_allclose(transcripts.wrong, [1 / 2, 0])
-    np.testing.assert_allclose(transcripts.scored.values, [1 / 2, 1])
+    given = Transcripts([[1, 1], [2, 2]], [[[1], [2, 2]], [[1, 1], [2, 2]]])
+    np.testing.assert_allclose(given.label_error_rate, [1 / 4, 0])
+    np.testing.assert_allclose(given.wrong, [1 / 2, 0])
+    np.testing.assert_allclose(given.scored.values, [1 / 2, 1])
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +210,8 @@ def test_predictions_are_in_the_order_of_the_split(
     bucketed: tuple[list, list, Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *_, split = bucketed
-    monkeypatch.setattr(measurement, "_predict", _labels)
-    assert measurement.predict(None, np.zeros((2, 1)), split.buckets) == [split.labels, split.labels]
+    monkeypatch.setattr(transcripts, "_predict", _labels)
+    assert transcripts.predict(None, np.zeros((2, 1)), split.buckets) == [split.labels, split.labels]
 
 
 def test_recordings_too_short_for_their_digits_are_counted_and_reported(bucketed: tuple[list, list, Split]) -> None:
@@ -248,8 +277,8 @@ def _compare_saved_model(problem: measurement.Problem, folder: Path, results: li
     loaded, split = models.load(folder / "models" / problem.network.name), problem.splits["test"]
     (record,) = (record for record in results if record["run"] == problem.network.name)
     params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
-    transcripts = Transcripts(split.labels, measurement.predict(loaded.model, params, split.buckets))
-    assert float(transcripts.label_error_rate[0]) == record["test/label_error_rate"]
+    again = Transcripts(split.labels, transcripts.predict(loaded.model, params, split.buckets))
+    assert float(again.label_error_rate[0]) == record["test/label_error_rate"]
     every, rate = synthetic_digits(TINY.recordings, np.random.default_rng(TINY.seed))
     tested = split_spoken_digits(every)["test"]
     wavfile.write(folder / "digit.wav", rate, tested[0].samples)
@@ -257,7 +286,7 @@ def _compare_saved_model(problem: measurement.Problem, folder: Path, results: li
     assert loaded.predict(read) == loaded.predict([tested[0].samples])
     if problem.question == "digits":
         predicted = loaded.predict([each.samples for each in tested])
-        assert sorted(int(digit) for (digit,) in predicted) == sorted(digit for (digit,) in transcripts.predicted[0])
+        assert sorted(int(digit) for (digit,) in predicted) == sorted(digit for (digit,) in again.predicted[0])
         for frames, each in zip(problem.singles["test"][0], tested, strict=True):
             np.testing.assert_array_equal(frames, loaded.definition.frames(each.samples))
 

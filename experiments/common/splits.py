@@ -2,13 +2,43 @@
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
 
 from experiments.common.flags import UserError, setting, user_errors
+from rnn_jax.data.stratified import split_indices
 from rnn_jax.data.text import SPLITS, check_shares
 
 Example = TypeVar("Example")
 Read = TypeVar("Read")
+SHARES = (0.7, 0.15, 0.15)  # of a folder without a split: training, validation, test
+
+
+class Folder(Protocol):
+    """Examples of a user's folder; `read_folder` splits them."""
+
+    @property
+    def keys(self) -> Sequence[Hashable]:
+        """Key of each example; those with equal keys are in one drawn split."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Class of each example; each drawn split has the same share of each."""
+
+    @property
+    def parts(self) -> Sequence[str] | None:
+        """Split of each example, if the folder states it."""
+
+    @property
+    def places(self) -> Sequence[str]:
+        """File of each example, and line if there is one, for messages."""
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """Returns the examples at `indices`."""
+
+
+Listed = TypeVar("Listed", bound=Folder)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +89,56 @@ class SplitFiles:
                 with user_errors(f"--{name}"):
                     splits[split] = read(self.files[name])
         return splits
+
+
+def read_folder(
+    config: SplitFiles, data: str, read: Callable[[str], Listed], nouns: str, seed: int
+) -> tuple[dict[str, Listed], str]:
+    """Returns the examples of a user's folder by split, and how they are split.
+
+    Given folders are used as they are, and so is a stated split of one folder; a missing validation set is drawn from
+    the training set.
+
+    Args:
+      config: paths of given splits.
+      data: path of the folder if there are none.
+      read: reader of a path that raises a ValueError if the folder cannot be read.
+      nouns: name of the examples.
+      seed: seed of a random split.
+
+    Raises:
+      UserError: if a folder cannot be read or split, training or test set are missing, or another split has a class
+        that the training set lacks.
+    """
+    given, how = config.read_splits(read, drawn=("validation",)), "split as given"
+    source, flag = (data, "--data") if given is None else (config.train, "--train")
+    with user_errors(flag):
+        if given is None:
+            everything = read(data)
+            if everything.parts is None:
+                return _drawn(everything, SPLITS, SHARES, source, nouns, seed), "split at random"
+            members = {name: [i for i, part in enumerate(everything.parts) if part == name] for name in SPLITS}
+            given, how = {name: everything.take(each) for name, each in members.items() if each}, "split by its column"
+            if missing := [name for name in ("training", "test") if name not in given]:
+                raise ValueError(f"{data}: column split must name a {missing[0]} set, got none")
+        if "validation" not in given:
+            both = _drawn(given["training"], SPLITS[:2], shares_of_training(SHARES), source, nouns, seed)
+            given, how = {**given, **both}, f"{how}, validation drawn from training"
+        known = sorted(set(given["training"].names))
+        for split in given.values():
+            for name, place in zip(split.names, split.places, strict=True):
+                if name not in known:
+                    raise ValueError(f"{place}: class {name!r} must be in the training set: {', '.join(known):.100}")
+    return {name: given[name] for name in SPLITS}, how
+
+
+def _drawn(
+    read: Listed, parts: Sequence[str], shares: Sequence[float], source: Any, nouns: str, seed: int
+) -> dict[str, Listed]:
+    """Returns examples drawn at random, with the same share of each class in each split."""
+    classes, labels = np.unique(np.array(read.names), return_inverse=True)
+    drawn = split_indices(read.keys, labels, classes.tolist(), shares, seed, str(source), f"different {nouns}")
+    return {name: read.take(indices) for name, indices in zip(parts, drawn, strict=True)}
 
 
 def shares(percents: Sequence[str]) -> list[float]:

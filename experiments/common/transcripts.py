@@ -1,14 +1,18 @@
 """Recordings with label sequences as examples; predicted label sequences and their errors."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import significance
-from rnn_jax.data import Buckets, Examples, pad
-from rnn_jax.models import has_path, label_error_rate
+from rnn_jax import significance, training
+from rnn_jax.applications.speech_recognizer import recognize
+from rnn_jax.data import Buckets, Examples, pad, unpad
+from rnn_jax.models import CTC, Classifier, has_path, label_error_rate
+
+EVALUATED = 64  # recordings at a time
 
 
 class Split(NamedTuple):
@@ -61,3 +65,16 @@ class Transcripts(NamedTuple):
     def _right(self) -> np.ndarray:
         pairs = [zip(each, self.labels, strict=True) for each in self.predicted]
         return np.array([[predicted == true for predicted, true in each] for each in pairs])
+
+
+def predict(model: Classifier | CTC, params: Any, buckets: Sequence[Examples]) -> list[list[list[int]]]:
+    """Returns the predicted labels of each recording, for each seed."""
+    outputs = [training.predict(model, _predict, params, examples, EVALUATED) for examples in buckets]
+    seeds = range(len(outputs[0][1]))
+    return [[d.tolist() for labels, counts in outputs for d in unpad(labels[s].T, counts[s])] for s in seeds]
+
+
+def _predict(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax.Array, jax.Array]:
+    """Returns the predicted labels of a batch [B, N], and their numbers [B]."""
+    (frames, _), (lengths, _) = batch
+    return recognize(model, params, frames, lengths)

@@ -34,6 +34,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, loss.png, rolls.png and summary.html."""
     data, networks = plan(config)
     folder = RunFolder(config, workdir, settings)
+    folder.print(data.note)
     baselines = chords.baselines(data.pieces)
     records = functools.partial(summary.records, data, baselines)
     jobs = [measurement.job(data, config, network, records) for network in networks]

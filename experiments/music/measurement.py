@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.common import fitting
+from experiments.common import fitting, splits
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
 from rnn_jax import masking, training
 from rnn_jax.applications.improviser import Improviser, improvise
 from rnn_jax.data import Examples
+from rnn_jax.data.piano_roll import KEYS
 from rnn_jax.models import ReadoutModel
 from rnn_jax.tasks.task import weighted_mean
 
@@ -37,6 +38,16 @@ class Data:
     pieces: dict[str, list[np.ndarray]]  # [T, 88] each, by split
     removed: dict[str, int]  # pieces removed because a later split repeats them, by split
     examples: dict[str, list[Examples]]  # by split; steps: roll [T, N, 88]; whole: lengths [N]
+
+    @property
+    def note(self) -> str:
+        """First line of output: what was read."""
+        sizes = ", ".join(f"{len(pieces):,} {name}" for name, pieces in self.pieces.items())
+        steps = sum(len(piece) for pieces in self.pieces.values() for piece in pieces)
+        return (
+            f"{self.source}: piano rolls of {KEYS} keys; {sizes} pieces, {steps:,} steps. "
+            f"{splits.removed_note(self.removed, 'pieces')}"
+        )
 
 
 def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:

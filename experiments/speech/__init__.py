@@ -6,7 +6,7 @@ recording; digits in a row are cut at pauses.
 
     python -m experiments.speech --data=FOLDER     # files {digit}_{speaker}_{number}.wav; numbers 0 to 4 are tested
     python -m experiments.speech --data=FOLDER --questions=speaker   # who speaks, in recordings not trained on
-    python -m experiments.speech --data=FOLDER     # FOLDER/CLASS/*.wav, such as commands or emotions; 15 % are tested
+    python -m experiments.speech --data=FOLDER     # FOLDER/CLASS/*.wav, such as commands; or --train, --test FOLDERs
     python -m experiments.speech                   # synthetic digits of two gliding formants: all but the last
     python -m experiments.speech --quick           # a small version, under a minute; too short for CTC to learn
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.common import flags, networks
+from experiments.common import flags, networks, splits
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting, user_errors
+from experiments.common.splits import SplitFiles
 from experiments.common.transcripts import Split
 from experiments.speech import recordings
 from experiments.speech.measurement import QUESTIONS, Problem, loss
@@ -22,12 +23,13 @@ LAG = 40  # frames of a digit, about, for chrono initialisation
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(FitConfig):
+class Config(SplitFiles, FitConfig):
     """Config of a run; every field is a flag."""
 
     data: str | None = setting(
         None, "Folder of {digit}_{speaker}_{number}.wav, or of folders CLASS of WAV files; by default synthetic digits."
     )
+    train: str | None = setting(None, "Folder of folders CLASS of the training set; with --test, in place of --data.")
     questions: tuple[str, ...] = setting(
         tuple(QUESTIONS),
         "Comma list of digits, speakers (digits of unknown speakers), joined (digits in a row), speaker (who speaks), "
@@ -72,28 +74,30 @@ def plan(config: Config) -> tuple[list[str], list[Problem]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    if config.data is not None and has_class_folders(config.data):
-        with user_errors("--data"):
-            sounds = read_labelled_sounds(config.data)
-        source, rate = f"{config.data}: {len(sounds.samples):,} recordings in folders, split at random", sounds.rate
-        with user_errors(config.data):
-            tasks = recordings.class_tasks(sounds, config.questions, config.seed)
-    else:
-        if config.data is None:
-            rng = np.random.default_rng(config.seed)
-            origin, (every, rate) = "Two gliding formants", synthetic_digits(config.recordings, rng)
-        else:
-            with user_errors("--data"):
-                origin, (every, rate) = config.data, read_spoken_digits(config.data)
-        source = f"{origin}: {len(every):,} recordings of spoken digits"
-        with user_errors(origin):
-            tasks = recordings.digit_tasks(every, rate, config.questions, config.joined, config.seed)
+    source, rate, tasks = _read(config)
     with user_errors(f"--bands={config.bands}"):
         mel = LogMel(rate, config.bands)
     notes = [f"{source}, {rate:,} Hz", *(task.note for task in tasks)]
     if skipped := [each for each in config.questions if each not in {task.question for task in tasks}]:
         notes.append(f"Not for these recordings: {', '.join(skipped)}")
     return notes, [_problem(config, task, mel) for task in tasks]
+
+
+def _read(config: Config) -> tuple[str, int, list[Task]]:
+    """Returns a description of the recordings, their rate, and the tasks."""
+    path = config.train or config.data
+    if path and (config.files or has_class_folders(path)):
+        parts, how = splits.read_folder(config, path, read_labelled_sounds, "recordings", config.seed)
+        count, rate = sum(len(each.samples) for each in parts.values()), parts["training"].rate
+        with user_errors(path):
+            tasks = recordings.class_tasks(parts, config.questions)
+        return f"{path}: {count:,} recordings in folders, {how}", rate, tasks
+    origin, rng = config.data or "Two gliding formants", np.random.default_rng(config.seed)
+    with user_errors("--data"):
+        every, rate = read_spoken_digits(config.data) if config.data else synthetic_digits(config.recordings, rng)
+    with user_errors(origin):
+        tasks = recordings.digit_tasks(every, rate, config.questions, config.joined, config.seed)
+    return f"{origin}: {len(every):,} recordings of spoken digits", rate, tasks
 
 
 def _problem(config: Config, task: Task, mel: LogMel) -> Problem:
@@ -110,11 +114,10 @@ def _problem(config: Config, task: Task, mel: LogMel) -> Problem:
     singles = {n: (scaled(mel(x) for _, x in p), np.array([i for (i,), _ in p])) for n, p in task.singles.items()}
     model = _model(config, task)
     networks.probe_loss(f"--cell={config.cell}", model, loss, splits["training"].buckets)
-    kind = "CTC" if task.question == "joined" else "classifier"
+    title = f"{task.name.removeprefix('speaker ')}, {'CTC' if task.question == 'joined' else 'classifier'}"
     scale = {"mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}
     application = SpeechRecognizer(model, mel, **scale, labels=task.labels)
-    trainer = config.trainer(model, splits["training"].buckets)
-    network = Network(task.name, trainer, f"{task.name.removeprefix('speaker ')}, {kind}", application)
+    network = Network(task.name, config.trainer(model, splits["training"].buckets), title, application)
     seeds = 1 if task.question == "speakers" else config.seeds
     return Problem(task.question, task.labels, network, seeds, splits, singles)
 

@@ -1,7 +1,7 @@
 """Problems, their training, and the labels that a network predicts."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,10 +11,8 @@ from experiments.baselines import support_vector_machine
 from experiments.common import fitting
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job, init_state
-from experiments.common.transcripts import Split, Transcripts
-from rnn_jax import training
-from rnn_jax.applications.speech_recognizer import recognize
-from rnn_jax.data import Examples, spec_augment, unpad
+from experiments.common.transcripts import Split, Transcripts, predict
+from rnn_jax.data import Examples, spec_augment
 from rnn_jax.models import CTC, Classifier
 
 QUESTIONS = {
@@ -24,7 +22,6 @@ QUESTIONS = {
     "speaker": "Who speaks, of known speakers",
     "class": "Class of a recording",
 }
-EVALUATED = 64  # recordings at a time
 
 Outcome = fitting.Outcome[Transcripts]
 Baseline = fitting.Baseline[Transcripts]
@@ -75,16 +72,3 @@ def loss(model: Classifier | CTC, params: Any, batch: Examples, key: jax.Array) 
     if isinstance(model, Classifier):
         return model.loss(params, frames, labels[0], lengths, key=key_model)
     return model.loss(params, frames, lengths, labels + 1, counts, key=key_model)
-
-
-def predict(model: Classifier | CTC, params: Any, buckets: Sequence[Examples]) -> list[list[list[int]]]:
-    """Returns the predicted labels of each recording, for each seed."""
-    outputs = [training.predict(model, _predict, params, examples, EVALUATED) for examples in buckets]
-    seeds = range(len(outputs[0][1]))
-    return [[d.tolist() for labels, counts in outputs for d in unpad(labels[s].T, counts[s])] for s in seeds]
-
-
-def _predict(model: Classifier | CTC, params: Any, batch: Examples) -> tuple[jax.Array, jax.Array]:
-    """Returns the predicted labels of a batch [B, N], and their numbers [B]."""
-    (frames, _), (lengths, _) = batch
-    return recognize(model, params, frames, lengths)

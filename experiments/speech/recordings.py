@@ -8,11 +8,10 @@ import numpy as np
 
 from experiments.common import splits
 from rnn_jax.data import LabelledSounds, SpokenDigit
-from rnn_jax.data.sound_folder import digest, split_sounds
+from rnn_jax.data.sound_folder import digest
 from rnn_jax.data.spoken_digits import check_speakers, join_spoken_digits, split_spoken_digits
 from rnn_jax.data.text import SPLITS
 
-SHARES = (0.7, 0.15, 0.15)  # of a folder of classes: training, validation, test
 HELD_OUT = 500  # joined recordings of the validation and of the test set, at most
 DIGITS = tuple("0123456789")
 
@@ -43,14 +42,7 @@ class Task(NamedTuple):
 def digit_tasks(
     every: Sequence[SpokenDigit], rate: int, questions: Sequence[str], joined: int, seed: int
 ) -> list[Task]:
-    """Returns the tasks of spoken digits.
-
-    Args:
-      every: recordings.
-      rate: their sampling rate in hertz.
-      questions: names of questions; those that digits, or those of one speaker, cannot answer are left out.
-      joined: number of joined recordings of the training set.
-      seed: seed of the joined recordings.
+    """Returns the tasks of spoken digits, `joined` joined recordings to train; what they cannot answer is left out.
 
     Raises:
       ValueError: if no question can be answered, a split is empty, or it has no recording of a speaker who is to be
@@ -63,11 +55,9 @@ def digit_tasks(
             parts = split_spoken_digits(every, unknown)
             singles = asked = _labelled(parts, lambda each: each.digit)
             if question == "joined":
-                rng, pairs = (
-                    np.random.default_rng(seed),
-                    zip(SPLITS, (joined, *[min(HELD_OUT, joined)] * 2), strict=True),
-                )
-                asked = {name: join_spoken_digits(parts[name], count, rate, rng) for name, count in pairs}
+                rng, held_out = np.random.default_rng(seed), min(HELD_OUT, joined)
+                counts = dict(zip(SPLITS, (joined, held_out, held_out), strict=True))
+                asked = {name: join_spoken_digits(parts[name], count, rate, rng) for name, count in counts.items()}
             if question == "speaker":
                 check_speakers(parts)
                 singles = asked = _labelled(parts, lambda each: speakers.index(each.speaker))
@@ -76,16 +66,20 @@ def digit_tasks(
     return tasks
 
 
-def class_tasks(sounds: LabelledSounds, questions: Sequence[str], seed: int) -> list[Task]:
-    """Returns the task of labelled recordings, split at random with the same share of each class.
+def class_tasks(parts: dict[str, LabelledSounds], questions: Sequence[str]) -> list[Task]:
+    """Returns the task of labelled recordings.
 
     Raises:
-      ValueError: if `questions` lack it, or a class has fewer than three different recordings.
+      ValueError: if `questions` lack it, or recordings have another rate than the first of the training set.
     """
     _answered(questions, ("class",))
-    parts = split_sounds(sounds, SHARES, seed)
-    singles = {n: [([int(i)], x) for i, x in zip(s.labels, s.samples, strict=True)] for n, s in parts.items()}
-    return [Task("class", "class", sounds.classes, singles, singles)]
+    training, asked = parts["training"], Recordings()
+    for name, sounds in parts.items():
+        if sounds.rate != training.rate:
+            raise ValueError(f"{sounds.places[0]}: must have {training.rate} samples a second, got {sounds.rate}")
+        labels = map(training.classes.index, sounds.names)
+        asked[name] = [([label], samples) for label, samples in zip(labels, sounds.samples, strict=True)]
+    return [Task("class", "class", training.classes, asked, asked)]
 
 
 def _answered(questions: Sequence[str], possible: Sequence[str]) -> list[str]:

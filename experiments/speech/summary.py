@@ -43,10 +43,8 @@ def summarize(
 ) -> Report:
     """Returns findings, table and figures."""
     top = max(1.0, *(110 * float(np.max(outcome.validation)) for outcome in outcomes))
-    label = "labels wrong, validation set (%)"
-    errors = functools.partial(
-        figures.validation_figure, [], outcomes, label, lambda errors: 100 * errors, ylim=(0, top)
-    )
+    label, axis = "labels wrong, validation set (%)", {"ylim": (0, top)}
+    errors = functools.partial(figures.validation_figure, [], outcomes, label, lambda e: 100 * e, **axis)
     pngs = {"errors.png": ("Validation errors during training", errors)}
     sections: dict[str, list[Baseline | Outcome]] = {}
     confusions: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
@@ -62,8 +60,8 @@ def summarize(
     for (labels, panels), name in zip(confusions.items(), ("confusion.png", "speakers.png"), strict=False):
         png = functools.partial(figures.confusion_figure, panels, labels, ylabel="true label")
         pngs[name] = ("Which label is taken for which", png)
-    findings = [_finding(title, rows) for title, rows in sections.items()] + fitting.diverged(outcomes)
-    findings += [sentence for problem in problems if (sentence := too_short(problem))]
+    short = [sentence for problem in problems if (sentence := too_short(problem))]
+    findings = [*(_finding(title, rows) for title, rows in sections.items()), *fitting.diverged(outcomes), *short]
     beside = margins.column(*(([outcome], svm) for outcome, svm in zip(outcomes, baselines, strict=True)))
     table = Table([*COLUMNS, beside], sections, f"{source}. {CAPTION} {margins.NOTE} Items are recordings.")
     return Report("Spoken digits and sounds", findings, [table], pngs)

@@ -10,8 +10,6 @@ import numpy as np
 from rnn_jax import files
 from rnn_jax.data.audio import read_wav
 from rnn_jax.data.labelled import tidy
-from rnn_jax.data.stratified import split_indices
-from rnn_jax.data.text import SPLITS, check_shares
 
 
 class LabelledSounds(NamedTuple):
@@ -22,17 +20,33 @@ class LabelledSounds(NamedTuple):
       labels: index into `classes` of each recording, int32 [N].
       classes: names of the classes, sorted.
       rate: sampling rate in hertz.
+      places: file of each recording, for messages.
     """
 
     samples: tuple[np.ndarray, ...]
     labels: np.ndarray
     classes: tuple[str, ...]
     rate: int
+    places: tuple[str, ...]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Key of each recording, equal for equal samples."""
+        return [digest(samples) for samples in self.samples]
+
+    @property
+    def names(self) -> list[str]:
+        """Class of each recording."""
+        return [self.classes[label] for label in self.labels]
+
+    @property
+    def parts(self) -> None:
+        """Split of each recording, which folders of sounds do not state."""
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "LabelledSounds":
         """Returns the recordings at `indices`, with the same classes."""
-        indices = np.asarray(indices, int)
-        return self._replace(samples=tuple(self.samples[i] for i in indices), labels=self.labels[indices])
+        samples, places = tuple(self.samples[i] for i in indices), tuple(self.places[i] for i in indices)
+        return self._replace(samples=samples, labels=self.labels[np.asarray(indices, int)], places=places)
 
 
 def has_class_folders(folder: str | Path) -> bool:
@@ -68,7 +82,7 @@ def read_labelled_sounds(folder: str | Path) -> LabelledSounds:
     folder = files.expanded(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    samples, labels, rate = list[np.ndarray](), list[int](), 0
+    samples, places, labels, rate = list[np.ndarray](), list[str](), list[int](), 0
     folders = [path for path in _visible(folder) if path.is_dir()]
     classes = sorted({tidy(each.name) for each in folders})
     if len(classes) < 2:
@@ -82,32 +96,11 @@ def read_labelled_sounds(folder: str | Path) -> LabelledSounds:
                 raise ValueError(f"{path}: a folder of class {tidy(each.name)!r} must hold WAV files only")
             read, rate = read_wav(path, rate or None)
             samples.append(read)
+            places.append(str(path))
         if not paths:
             raise ValueError(f"{each}: must hold WAV files of class {tidy(each.name)!r}, got none")
         labels += [classes.index(tidy(each.name))] * len(paths)
-    return LabelledSounds(tuple(samples), np.array(labels, np.int32), tuple(classes), rate)
-
-
-def split_sounds(sounds: LabelledSounds, shares: Sequence[float], seed: int) -> dict[str, LabelledSounds]:
-    """Splits recordings at random into training, validation and test set, with the same share of each class.
-
-    Recordings with equal samples, such as a file and its copy, go to the same split.
-
-    Args:
-      sounds: recordings.
-      shares: fractions of training, validation and test, with the sum 1.
-      seed: seed of the random split.
-
-    Returns:
-      The recordings by split.
-
-    Raises:
-      ValueError: if shares are not three positive numbers with the sum 1, or a class has fewer than three recordings.
-    """
-    check_shares(shares, "split_sounds")
-    keys = [digest(samples) for samples in sounds.samples]
-    parts = split_indices(keys, sounds.labels, sounds.classes, shares, seed, "folders", "different recordings")
-    return {name: sounds.take(indices) for name, indices in zip(SPLITS, parts, strict=True)}
+    return LabelledSounds(tuple(samples), np.array(labels, np.int32), tuple(classes), rate, tuple(places))
 
 
 def digest(samples: np.ndarray) -> bytes:
