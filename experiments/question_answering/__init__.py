@@ -3,8 +3,7 @@
 Many-to-one: a recurrent layer reads a story sentence by sentence, and a cell reads the question: with attention over
 the sentences, several times (hops), or beside the layer's last outputs alone. Each task has networks of its own, as is
 usual, trained on 10,000 questions; the supporting facts are not trained on, only compared with the attention weights.
-Baselines: the most frequent answer, and the answer that the story mentions last. An answer is one class, a list such
-as `apple,milk` in task 8, too.
+Baselines: the most frequent answer, and the answer that the story mentions last. A list of answers is one class.
 
     python -m experiments.question_answering                 # stories by the rules of tasks 1, 2, 3, 6 and 15
     python -m experiments.question_answering --data=FOLDER   # files of bAbI: qa1_*train.txt, qa1_*test.txt, ...
@@ -37,11 +36,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     baselines = [measurement.baselines(task.corpus) for task, _ in plans]
     recorders = [functools.partial(records, task, rows) for (task, _), rows in zip(plans, baselines, strict=True)]
     known = [r for record, rows in zip(recorders, baselines, strict=True) for row in rows for r in record(row)]
-    jobs = [
-        measurement.job(task.corpus, config, network, record)
-        for (task, networks), record in zip(plans, recorders, strict=True)
-        for network in networks
-    ]
+    pairs = zip(plans, recorders, strict=True)
+    jobs = [measurement.job(task.corpus, config, each, r) for (task, networks), r in pairs for each in networks]
     outcomes = run_jobs(folder, jobs, known)
     folder.arrays(fitting.training_arrays(outcomes, "accuracy", lambda errors: 1 - errors))
     size = len(config.models)

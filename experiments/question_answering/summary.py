@@ -1,5 +1,6 @@
 """Records, table, figures and findings."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,16 +33,13 @@ class Result(NamedTuple):
 def records(task: TaskQuestions, baselines: Sequence[Baseline], row: Baseline | Outcome) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
     questions = {name: split.questions for name, split in task.corpus.splits.items()}
-    fields: dict[str, Any] = {
-        **{"task": task.name, "source": task.source},
-        **{"answers": len(task.corpus.answers), "vocabulary": len(task.corpus.words)},
-        **splits.sizes(questions, task.repeated, "questions", "repeated"),
-        **margins.fields(row, margins.reference(baselines)),
-    }
+    fields: dict[str, Any] = {"task": task.name, "source": task.source}
+    fields |= {"answers": len(task.corpus.answers), "vocabulary": len(task.corpus.words)}
+    fields |= splits.sizes(questions, task.repeated, "questions", "repeated")
+    fields |= margins.fields(row, margins.reference(baselines))
     if isinstance(row, fitting.Baseline):
         fields["run"] = f"{task.name}: {row.title}"
-    test = {"accuracy": row.test.accuracy}
-    test |= {} if row.test.weights is None else {"attended_facts": row.test.facts}
+    test = {"accuracy": row.test.accuracy, **({} if row.test.weights is None else {"attended_facts": row.test.facts})}
     return fitting.fit_records(row, {"accuracy": 1 - row.validation}, test, **fields)
 
 
@@ -68,16 +66,14 @@ def summarize(results: Sequence[Result], sentences: int) -> Report:
         f"Questions answered correctly{seeds_note(len(results[0].outcomes[0].validation))}. epoch: the one that "
         "validation chose. facts: supporting facts of the test questions that have the largest attention weight at one "
         f"hop or more. min: minutes of training for each seed. {margins.NOTE} Items are stories. The last {sentences} "
-        "sentences of a story are read. "
-        f"Questions that a later split has with the same story, and that are kept: {', '.join(repeats)}."
+        f"sentences of a story are read. Questions that a later split has again (kept): {', '.join(repeats)}."
     )
     margin = margins.column(*((result.rows, margins.reference(result.baselines)) for result in results))
     table = Table([*COLUMNS, margin], sections, caption)
-    pngs: dict[str, tuple[str, plotting.Drawing]] = {
-        "accuracy.png": ("Test accuracy of each task", lambda: _accuracy_figure(results))
-    }
+    pngs = {"accuracy.png": ("Test accuracy of each task", functools.partial(_accuracy_figure, results))}
     if any(outcome.test.weights is not None for result in results for outcome in result.outcomes):
-        pngs["attention.png"] = ("Attention weights and supporting facts", lambda: _attention_figure(results))
+        attention = functools.partial(_attention_figure, results)
+        pngs["attention.png"] = ("Attention weights and supporting facts", attention)
     return Report("Questions about stories", findings(results), [table], pngs)
 
 
@@ -87,15 +83,15 @@ def findings(results: Sequence[Result]) -> list[str]:
     counts = ", ".join(f"{title} {sum(share >= PASSED for share in shares)}" for title, shares in tasks)
     sentences = [f"Tasks passed (at least {100 * PASSED:.0f} %), of {len(results)}: {counts}."]
     pairs = {result.task.name: sorted(result.outcomes, key=lambda row: row.test.weights is None) for result in results}
-    if gains := [f"{task} {margins.margin(*pair)}" for task, pair in pairs.items() if len(pair) == 2]:
-        sentences.append(f"Points that attention gains, with 95 % intervals: {'; '.join(gains)}.")
+    gains = "; ".join(f"{task} {margins.margin(*pair)}" for task, pair in pairs.items() if len(pair) == 2)
+    sentences += [f"Points that attention gains, with 95 % intervals: {gains}."] * bool(gains)
     return sentences + fitting.diverged([outcome for result in results for outcome in result.outcomes])
 
 
 def _accuracies(results: Sequence[Result]) -> dict[str, list[float]]:
     """Returns the test accuracy on each task, mean over seeds, by model."""
-    rows = zip(*(result.rows for result in results), strict=True)
-    return {model[0].title: [float(np.mean(row.test.accuracy)) for row in model] for model in rows}
+    models = zip(*(result.rows for result in results), strict=True)
+    return {rows[0].title: [float(np.mean(row.test.accuracy)) for row in rows] for rows in models}
 
 
 def _accuracy_figure(results: Sequence[Result]) -> bytes:

@@ -14,6 +14,7 @@ from rnn_jax.data import Sentence
 
 Outcome = fitting.Outcome[Scores]
 Baseline = fitting.Baseline[Scores]
+Row = Baseline | Outcome
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from experiments.common import figures, fitting, margins, splits
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Report, Table
 from experiments.tagging.corpus import Corpus
-from experiments.tagging.scoring import Baseline, Outcome, Scoring
+from experiments.tagging.scoring import Baseline, Outcome, Row, Scoring
 from rnn_jax import plotting, report
 from rnn_jax.data.tag_corpus import CHARACTERS
 
@@ -27,16 +27,10 @@ COLUMNS = [
 ]
 
 
-def records(
-    corpus: Corpus, scoring: Scoring, baselines: Sequence[Baseline], row: Baseline | Outcome
-) -> list[dict[str, Any]]:
+def records(corpus: Corpus, scoring: Scoring, baselines: Sequence[Baseline], row: Row) -> list[dict[str, Any]]:
     """Returns one flat record for each seed of a network, or the one of a baseline."""
-    sizes: dict[str, Any] = {
-        "vocabulary": len(corpus.words),
-        "characters": len(corpus.characters),
-        "tags": len(corpus.tags),
-    }
-    sizes |= {f"{name}/words": len(split.gold) for name, split in corpus.splits.items()}
+    sizes: dict[str, Any] = {f"{name}/words": len(split.gold) for name, split in corpus.splits.items()}
+    sizes |= {"vocabulary": len(corpus.words), "characters": len(corpus.characters), "tags": len(corpus.tags)}
     counted = "repeated" if corpus.source.given else "removed"
     sizes |= splits.sizes(corpus.sentences, corpus.repeated, "sentences", counted) | margins.fields(row, baselines[-1])
     return fitting.fit_records(row, {scoring.metric: 1 - row.validation}, row.test.values, **sizes)
@@ -58,7 +52,7 @@ def summarize(corpus: Corpus, scoring: Scoring, baselines: Sequence[Baseline], o
         report.Column(f"{heading}, %", functools.partial(lambda name, row: mean_sd(100 * row.test.values[name]), name))
         for heading, name in scoring.columns.items()
     ]
-    rows: list[Baseline | Outcome] = [*baselines, *outcomes]
+    rows: list[Row] = [*baselines, *outcomes]
     table = Table([*COLUMNS, *scores, margins.column((rows, baselines[-1])), fitting.MINUTES], {title: rows}, caption)
     return Report("A tag for every word", findings(scoring, baselines, outcomes), [table], pngs)
 
@@ -75,7 +69,7 @@ def findings(scoring: Scoring, baselines: Sequence[Baseline], outcomes: Sequence
     return sentences + fitting.diverged(outcomes)
 
 
-def _tags_figure(corpus: Corpus, rows: Sequence[Baseline | Outcome]) -> bytes:
+def _tags_figure(corpus: Corpus, rows: Sequence[Row]) -> bytes:
     """Draws F1 of every tag or type of entities on the test set, means over seeds, the most frequent one first."""
     every = collections.Counter(tag for sentence in corpus.splits["test"].sentences for tag in sentence.tags)
     names = [name.removeprefix("f1/") for name in rows[0].test.values if name.startswith("f1/")]
