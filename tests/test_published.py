@@ -59,9 +59,9 @@ PUBLISHED = [
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_numbers_and_verdicts_are_those_of_the_records(path):
-    fields = json.loads(path.read_text(encoding="utf-8"))["result"]
-    paper, result, row = fields["published"], Result.read(fields, None), RECORDS[path]
-    _, published, ours, verdict, _ = row
+    assert path in RECORDS, f"add a row for this record to {PAGE.relative_to(ROOT)}, and count it"
+    fields, row = json.loads(path.read_text(encoding="utf-8"))["result"], RECORDS[path]
+    paper, result, (_, published, ours, verdict, _) = fields["published"], Result.read(fields, None), row
     assert paper["source"].removesuffix(", theorem 1") in row[0].replace("H&S", "Hochreiter & Schmidhuber 1997")
     if "left" in paper:
         assert (verdict == "reproduced") == (result.beyond_baseline == paper["left"])
