@@ -14,6 +14,7 @@ from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from experiments.video import clips, measurement, summary
 from rnn_jax import models
+from rnn_jax.data import moving_images
 from rnn_jax.models.video import NO_LABEL
 
 TINY = {"features": 4, "hidden_size": 4, "clips": 64, "tested": 20, "batch_size": 32, "epochs": 2, "seeds": 2}
@@ -32,9 +33,9 @@ def data():
 def drawn():
     """Directions [N, T], paths [N] and (top, left) positions [N, T, 2] of 1,200 clips of a filled square."""
     square = np.ones((6, 6), np.float32)
-    drawn = jax.jit(jax.vmap(clips.clip, in_axes=(0, None)))(jax.random.split(jax.random.key(0), 1200), square)
+    drawn = jax.jit(jax.vmap(moving_images.clip, in_axes=(0, None)))(jax.random.split(jax.random.key(0), 1200), square)
     frames = np.asarray(drawn.frames)[..., 0]
-    assert frames.shape == (1200, clips.FRAMES, clips.edge(6), clips.edge(6))
+    assert frames.shape == (1200, moving_images.FRAMES, moving_images.edge(6), moving_images.edge(6))
     assert np.all(frames.sum(axis=(2, 3)) == 36), "the square is cut"
     positions = np.stack([frames.any(axis=3).argmax(axis=2), frames.any(axis=2).argmax(axis=2)], axis=-1)
     return np.asarray(drawn.directions), np.asarray(drawn.path), positions
@@ -50,7 +51,7 @@ def test_class_of_a_frame_is_the_direction_of_the_last_move(drawn):
     assert np.all(speeds == speeds[:, :1])
     names = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
     for clip, labels in zip((moves / speeds[..., None]).astype(int).tolist(), directions, strict=True):
-        assert [names[tuple(move)] for move in clip] == [clips.DIRECTIONS[label] for label in labels[1:]]
+        assert [names[tuple(move)] for move in clip] == [moving_images.DIRECTIONS[label] for label in labels[1:]]
 
 
 @pytest.mark.extended
@@ -67,7 +68,7 @@ def test_path_of_a_clip_follows_from_its_directions(drawn):
         "clockwise": right & ~reverse & ~left,
         "anticlockwise": left & ~reverse & ~right,
     }
-    assert tuple(expected) == clips.PATHS
+    assert tuple(expected) == moving_images.PATHS
     for path, members in enumerate(expected.values()):
         np.testing.assert_array_equal(paths == path, members)
         assert 150 < members.sum() < 250  # expected 200; a standard deviation is 13
@@ -79,7 +80,7 @@ def test_one_move_does_not_show_the_path_and_one_position_not_the_move(drawn):
     for path in (4, 5):
         for step in directions[paths == path, 1:].T:  # as a path starts anywhere in its cycle
             np.testing.assert_allclose(np.bincount(step, minlength=4) / len(step), 0.25, atol=0.12)  # 4 sd
-    middle = (clips.edge(6) - 6) / 2
+    middle = (moving_images.edge(6) - 6) / 2
     for direction in range(4):
         after = positions[:, 1:][(directions == direction)[:, 1:] & (paths >= 4)[:, None]]
         assert np.abs(after.mean(axis=0) - middle).max() < 1.5
@@ -89,7 +90,7 @@ def test_one_move_does_not_show_the_path_and_one_position_not_the_move(drawn):
 def test_scores_compare_with_the_classes_of_the_clips(data):
     true, whole = clips.classes(data.test), data.test.whole
     for place in (0, 7):
-        clip = clips.clip(whole["key"][place], whole["image"][place])
+        clip = moving_images.clip(whole["key"][place], whole["image"][place])
         assert int(clip.path) == true.paths[place]
         np.testing.assert_array_equal(clip.directions[1:], true.directions[place])
     predicted = clips.Classes(
@@ -117,7 +118,7 @@ def test_every_epoch_draws_new_paths():
 
 def _compare_saved_models(data, folder, results):
     """Checks that the saved models are the trained ones, and classify clips from a file."""
-    frames = clips.batch(data.test.whole["key"], data.test.whole["image"]).frames
+    frames = moving_images.batch(data.test.whole["key"], data.test.whole["image"]).frames
     np.save(folder / "clips.npy", np.swapaxes(frames, 0, 1)[..., 0])
     for name in ("none", "gru"):
         loaded = models.load(folder / "models" / name)
@@ -127,11 +128,11 @@ def _compare_saved_models(data, folder, results):
         read = loaded.definition.read(folder / "clips.npy")
         predicted = loaded.predict(read)
         assert [clip for _, clip in predicted] == [
-            (str(digit), clips.PATHS[path])
+            (str(digit), moving_images.PATHS[path])
             for digit, path in zip(again.predicted.digits[0], again.predicted.paths[0], strict=True)
         ]
         assert [moves for moves, _ in predicted] == [
-            [clips.DIRECTIONS[move] for move in row] for row in again.predicted.directions[0]
+            [moving_images.DIRECTIONS[move] for move in row] for row in again.predicted.directions[0]
         ]
         assert loaded.definition.lines(read, predicted)[0].count("\t") == 2
         with pytest.raises(
@@ -162,6 +163,11 @@ def test_a_run_writes_files_and_records(data, tmp_path, capsys):
     assert "CNN alone" in printed
     assert re.search(r"Validation chooses CNN .* of the clips are correct", printed)
     _compare_saved_models(data, tmp_path, results)
+
+
+def test_the_first_line_states_what_was_read(data):
+    expected = "clips of moving digits, 8 x 8 pixels each; 64 training clips in an epoch, 20 validation, 20 test"
+    assert clips.note(data) == f"scikit-learn's digits: {expected}, of other images"
 
 
 def test_findings_compare_with_convolutions_alone(data):

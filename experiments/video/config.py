@@ -5,9 +5,11 @@ import dataclasses
 from experiments.common import digit_images, flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
+from experiments.common.splits import SplitFiles
 from experiments.video import clips
 from experiments.video.clips import Data
 from experiments.video.measurement import loss
+from rnn_jax.data import moving_images
 from rnn_jax.models import ImageEncoder, VideoClassifier
 
 ALONE = "none"  # name among the cells of convolutions without a recurrence
@@ -15,10 +17,14 @@ WIDTHS = (16, 32, 64)  # features of the convolutions
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(FitConfig):
+class Config(SplitFiles, FitConfig):
     """Config of a run; every field is a flag."""
 
-    data: str | None = setting(None, digit_images.FOLDER_HELP)
+    data: str | None = setting(
+        None, f"{digit_images.FOLDER_HELP[:-1]}; or labels.csv (clip, label, maybe frame, split) and folders of images."
+    )
+    train: str | None = setting(None, "Clips of the training set; with --test, in place of --data.")
+    size: int = setting(32, "Height and width that images of clips are resized to.")
     cells: tuple[str, ...] = setting((ALONE, "gru"), f"{networks.CELLS_HELP[:-1]}; {ALONE}: convolutions alone.")
     features: int = setting(96, "Features of a frame, which the cell reads.")
     hidden_size: int = setting(96, "Units of the cell.")
@@ -45,9 +51,11 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
 
 
 def _model(config: Config, name: str, data: Data) -> VideoClassifier:
-    size = clips.edge(data.training.whole["image"].shape[-1])
-    cell = None if name == ALONE else networks.make_cell(name, config.features, config.hidden_size, clips.FRAMES)
+    size = moving_images.edge(data.training.whole["image"].shape[-1])
+    units, steps = config.hidden_size, moving_images.FRAMES
+    cell = None if name == ALONE else networks.make_cell(name, config.features, units, steps)
     images = ImageEncoder((size, size, 1), WIDTHS)
-    model = VideoClassifier(images, config.features, cell, len(clips.DIRECTIONS), (10, len(clips.PATHS)))
+    classes = len(moving_images.DIRECTIONS), (10, len(moving_images.PATHS))
+    model = VideoClassifier(images, config.features, cell, *classes)
     networks.probe_loss(f"--cells={name}", model, loss, [data.training])
     return model

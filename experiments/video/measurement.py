@@ -15,7 +15,7 @@ from experiments.video import clips
 from experiments.video.clips import Classes, Data
 from rnn_jax import training
 from rnn_jax.applications.clip_classifier import ClipClassifier, most_probable
-from rnn_jax.data import Examples
+from rnn_jax.data import Examples, moving_images
 from rnn_jax.models import VideoClassifier
 
 EVALUATED = 100  # clips at a time
@@ -36,13 +36,13 @@ def loss(model: VideoClassifier, params: Any, batch: Examples, key: jax.Array) -
     """Returns the loss of a batch; paths are drawn here, so every epoch sees new ones."""
     key_paths, key_noise = jax.random.split(key)
     labels = batch.whole["label"]
-    drawn = clips.batch(jax.random.split(key_paths, len(labels)), batch.whole["image"])
+    drawn = moving_images.batch(jax.random.split(key_paths, len(labels)), batch.whole["image"])
     return model.loss(params, drawn.frames, drawn.directions, (labels, drawn.path), key=key_noise)
 
 
 def _predict(model: VideoClassifier, params: Any, batch: Examples) -> list[jax.Array]:
     """Returns the predicted `Classes` of a batch [B, ...]."""
-    return most_probable(model, params, clips.batch(batch.whole["key"], batch.whole["image"]).frames)
+    return most_probable(model, params, moving_images.batch(batch.whole["key"], batch.whole["image"]).frames)
 
 
 def evaluate(model: VideoClassifier, params: Any, split: Examples) -> Test:
@@ -70,7 +70,7 @@ def errors(test: Test) -> np.ndarray:
 def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and classifies the test set."""
     model = network.trainer.model
-    application = ClipClassifier(model, clips.DIRECTIONS, (DIGITS, clips.PATHS))
+    application = ClipClassifier(model, moving_images.DIRECTIONS, (DIGITS, moving_images.PATHS))
     return fitting.fit_job(
         dataclasses.replace(network, application=application),
         config,

@@ -14,8 +14,9 @@ from experiments.video.clips import Data
 from experiments.video.config import ALONE
 from experiments.video.measurement import Outcome
 from rnn_jax import plotting, report, significance
+from rnn_jax.data import moving_images
 
-ARROWS = ("\u2191", "\u2192", "\u2193", "\u2190")  # of clips.DIRECTIONS
+ARROWS = ("\u2191", "\u2192", "\u2193", "\u2190")  # of moving_images.DIRECTIONS
 
 
 def records(outcome: Outcome) -> list[dict[str, Any]]:
@@ -44,7 +45,7 @@ def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
     """Returns findings, table and figures."""
     train, test, true = data.training.size, data.test.size, clips.classes(data.test)
     title = f"{data.source}: {train:,} training clips in an epoch, {test:,} test clips of other images"
-    paths = {o.title: figures.confusion(true.paths, o.test.predicted.paths, len(clips.PATHS)) for o in outcomes}
+    paths = {o.title: figures.confusion(true.paths, o.test.predicted.paths, len(moving_images.PATHS)) for o in outcomes}
     wrong = functools.partial(
         figures.validation_figure,
         [],
@@ -57,7 +58,7 @@ def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
         "clips.png": ("Predicted direction of each move", functools.partial(_clips_figure, data, outcomes)),
         "paths.png": (
             "Confusions of paths, test set, all seeds",
-            functools.partial(figures.confusion_figure, paths, clips.PATHS, ylabel="path"),
+            functools.partial(figures.confusion_figure, paths, moving_images.PATHS, ylabel="path"),
         ),
         "validation.png": ("Errors during training", wrong),
     }
@@ -96,11 +97,11 @@ def _clips_figure(data: Data, outcomes: Sequence[Outcome]) -> bytes:
     true = clips.classes(data.test)
     places = np.unique(true.paths, return_index=True)[1]
     whole = data.test.take(places).whole
-    frames = np.asarray(jax.vmap(clips.clip)(whole["key"], whole["image"]).frames)[..., 0]
+    frames = np.asarray(jax.vmap(moving_images.clip)(whole["key"], whole["image"]).frames)[..., 0]
     figure = plotting.figure((13.5, 1.35 * len(places) + 0.6))
-    axes = figure.subplots(len(places), clips.FRAMES, squeeze=False, subplot_kw={"xticks": (), "yticks": ()})
+    axes = figure.subplots(len(places), moving_images.FRAMES, squeeze=False, subplot_kw={"xticks": (), "yticks": ()})
     for line, place, clip in zip(axes, places, frames, strict=True):
-        path = clips.PATHS[true.paths[place]].replace(", ", ",\n")
+        path = moving_images.PATHS[true.paths[place]].replace(", ", ",\n")
         line[0].set_ylabel(f"{true.digits[place]}\n{path}", fontsize=8)
         for axis, frame in zip(line, clip, strict=True):
             axis.imshow(frame, cmap="gray_r", vmin=0, vmax=1)

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import files
 from rnn_jax.applications.application import Application, evaluate
-from rnn_jax.data import Examples, read_pixels
+from rnn_jax.data import Examples, pad, read_image, read_pixels
+from rnn_jax.data.pixels import image_paths, natural
 from rnn_jax.models import VideoClassifier
 
 BATCH = 100  # clips at a time
@@ -67,3 +69,54 @@ def most_probable(model: VideoClassifier, params: Any, frames: jax.Array) -> lis
     """Returns the most probable classes of all frames but the first [B, T - 1], and of the clips [B] by question."""
     logits = model.apply(params, frames, key=None)
     return [jnp.argmax(each, axis=-1) for each in (jnp.swapaxes(logits.frames[1:], 0, 1), *logits.clip)]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameFolderClassifier(Application):
+    """Returns the class of each frame of a clip, or that of the clip.
+
+    Args:
+      model: classifier of frames with three channels that are square; with classes of frames, or one question.
+      labels: names of the classes.
+    """
+
+    model: VideoClassifier
+    labels: tuple[str, ...]
+
+    def predict(self, params: Any, inputs: Any, seed: int = 0) -> list[list[str]]:
+        """Returns the classes of clips, each uint8 [T, size, size, 3]: one, or one for each frame."""
+        padded = pad(inputs)
+        examples = Examples({"frames": jnp.asarray(padded.values)}, {"length": jnp.asarray(padded.lengths)})
+        predicted = evaluate(self, FrameFolderClassifier.classes, params, examples, BATCH)
+        return [[self.labels[i] for i in row[: len(clip)]] for row, clip in zip(predicted, inputs, strict=True)]
+
+    def classes(self, params: Any, batch: Examples) -> jax.Array:
+        """Returns the classes of the frames [B, T], or of the clips [B, 1]."""
+        return frame_or_clip_classes(self.model, params, batch)
+
+    def read(self, path: Any) -> list[np.ndarray]:
+        """Returns the clip in a folder of images, or the clips in its folders, in the natural order of their names."""
+        folder = files.expanded(path)
+        if not folder.is_dir():
+            raise ValueError(f"{path}: must be a folder of PNG or JPEG images, got no folder")
+        folders = sorted((p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."), key=natural)
+        clips = [images for each in [folder, *folders] if (images := image_paths(each))]
+        if not clips:
+            raise ValueError(f"{path}: must hold PNG or JPEG images, or folders of them, got none")
+        return [np.stack([read_image(image, self.model.images.shape[0]) for image in images]) for images in clips]
+
+    def lines(self, inputs: Any, answers: Any) -> Sequence[str]:
+        return [" ".join(labels) if self.model.frame_classes else labels[0] for labels in answers]
+
+
+def frame_or_clip_classes(model: VideoClassifier, params: Any, batch: Examples) -> jax.Array:
+    """Returns the most probable classes of the frames [B, T], or else of the clips [B, 1].
+
+    Args:
+      model: classifier with classes of frames, or one question about clips.
+      params: its parameters.
+      batch: steps: frames, uint8 [T, B, size, size, 3]; whole: length [B].
+    """
+    logits = model.apply(params, batch.steps["frames"] / jnp.float32(255), batch.whole["length"], key=None)
+    by_clip = logits.clip[0][None] if logits.frames is None else logits.frames
+    return jnp.argmax(by_clip, axis=-1).T

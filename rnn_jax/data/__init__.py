@@ -4,6 +4,7 @@ from rnn_jax.data.audio import LogMel, read_wav, spec_augment
 from rnn_jax.data.babi import StoryQuestion, read_babi, read_babi_task
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths, bucketed
 from rnn_jax.data.calendar_dates import written_dates
+from rnn_jax.data.clip_folder import LabelledClips, read_labelled_clips
 from rnn_jax.data.conll import Entity, TaggedFile, entities, read_tagged
 from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
 from rnn_jax.data.csv_series import read_labelled_series
@@ -27,7 +28,7 @@ from rnn_jax.data.pairs import (
     words,
 )
 from rnn_jax.data.piano_roll import read_piano_rolls
-from rnn_jax.data.pixels import read_pixels
+from rnn_jax.data.pixels import read_image, read_pixels
 from rnn_jax.data.python_roles import source_code
 from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
 from rnn_jax.data.sound_folder import LabelledSounds, read_labelled_sounds
@@ -51,6 +52,7 @@ __all__ = [
     "Entity",
     "Examples",
     "Labelled",
+    "LabelledClips",
     "LabelledSeries",
     "LabelledSounds",
     "Level",
@@ -91,7 +93,9 @@ __all__ = [
     "read_babi",
     "read_babi_task",
     "read_conllu",
+    "read_image",
     "read_labelled",
+    "read_labelled_clips",
     "read_labelled_series",
     "read_labelled_sounds",
     "read_pairs",

@@ -168,12 +168,13 @@ def _table(path: Path) -> tuple[list[str], list[str]]:
     return texts, names
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Reads named columns of a .csv or .tsv file with a header.
+def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, list[str]]]:
+    """Reads named columns of a file with a header, separated by tabs if its name ends in .tsv, by commas otherwise.
 
     Args:
       path: file in UTF-8.
       columns: names of the columns.
+      optional: names of columns that the file may lack; their cells are then "".
 
     Yields:
       The last line of each row in the file, and its cells in these columns.
@@ -183,15 +184,16 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list
         fields.
     """
     # A stream, not a list of lines: line ends inside quotes belong to a text, and U+0085 and its like end no line.
-    reader = csv.reader(io.StringIO(read_text(path)), delimiter=DELIMITERS[path.suffix.lower()], strict=True)
+    reader = csv.reader(io.StringIO(read_text(path)), delimiter=DELIMITERS.get(path.suffix.lower(), ","), strict=True)
     try:
         header = [tidy(name).casefold() for name in next(reader, [])]
-        if missing := [name for name in columns if header.count(name) != 1]:
+        present = [name for name in optional if name in header]
+        if missing := [name for name in (*columns, *present) if header.count(name) != 1]:
             raise ValueError(
                 f"{path}, line 1: must name the columns {' and '.join(columns)} once each, "
                 f"got {', '.join(header) or 'none':.200}: {missing[0]!r} comes {header.count(missing[0])} times"
             )
-        indices = [header.index(name) for name in columns]
+        indices = [header.index(name) if name in header else None for name in (*columns, *optional)]
         for row in reader:
             if not row:
                 continue
@@ -199,6 +201,6 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list
                 raise ValueError(
                     f"{path}, line {reader.line_num}: must have {len(header)} fields, as line 1, got {len(row)}"
                 )
-            yield reader.line_num, [row[index] for index in indices]
+            yield reader.line_num, ["" if index is None else row[index] for index in indices]
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error

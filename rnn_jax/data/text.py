@@ -16,6 +16,7 @@ from rnn_jax import checks, files
 from rnn_jax.data.vocabulary import Vocabulary
 
 SPLITS = ("training", "validation", "test")
+_SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation", "dev": "validation"}
 
 
 def read_text(path: str | Path) -> str:
@@ -56,6 +57,19 @@ def read_text(path: str | Path) -> str:
     if not text:
         raise ValueError(f"{path}: must hold a text, got an empty file")
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def split_name(text: str, place: str) -> str:
+    """Returns the split that a cell names, by one of the usual names; "" if the cell is empty.
+
+    Raises:
+      ValueError: with `place`, if it names none.
+    """
+    name = text.strip().casefold()
+    split = _SPLIT_NAMES.get(name, name)
+    if split not in ("", *SPLITS):
+        raise ValueError(f"{place}: split must be training, validation or test, got {text!r:.80}")
+    return split
 
 
 def _line(content: bytes, position: int) -> int:

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnn_jax import checks, integers, noise, parameters
+from rnn_jax import checks, integers, masking, noise, parameters
 from rnn_jax.cell import Cell, Params
 from rnn_jax.engines import Engine, Hoisted
 from rnn_jax.models import dense
@@ -33,7 +33,7 @@ class VideoClassifierParams(NamedTuple):
 class VideoLogits(NamedTuple):
     """Logits of each frame and of each clip."""
 
-    frames: jax.Array  # [T, B, frame_classes]
+    frames: Any  # [T, B, frame_classes]; None if frames have no classes
     clip: tuple[jax.Array, ...]  # [B, classes] for each question
 
 
@@ -53,7 +53,7 @@ class VideoClassifier(Static):
       images: encoder of a frame.
       features: number of features of f_t.
       cell: cell or layer that reads f_t; None: no recurrence.
-      frame_classes: number of classes of a frame.
+      frame_classes: number of classes of a frame; 0 if frames have none.
       clip_classes: number of classes of a clip, for each question.
 
     Raises:
@@ -73,7 +73,7 @@ class VideoClassifier(Static):
         if not isinstance(self.cell, Cell | None):
             raise TypeError(f"VideoClassifier: cell must be a cell, a layer or None, got {self.cell!r}")
         checks.integer_at_least(1, self.features, "VideoClassifier: features")
-        checks.integer_at_least(1, self.frame_classes, "VideoClassifier: frame_classes")
+        checks.integer_at_least(0, self.frame_classes, "VideoClassifier: frame_classes")
         if not isinstance(self.clip_classes, tuple):
             raise TypeError(f"VideoClassifier: clip_classes must be a tuple of integers, got {self.clip_classes!r}")
         for classes in self.clip_classes:
@@ -93,7 +93,7 @@ class VideoClassifier(Static):
             self.images.init(key_images),
             dense.init(key_features, self.features, jnp.zeros((height * width + 1) * maps)),
             () if self.cell is None else self.cell.init(key_cell),
-            dense.init(key_frames, self.frame_classes, outputs),
+            dense.init(key_frames, self.frame_classes, outputs) if self.frame_classes else (),
             tuple(dense.init(key, classes, outputs) for classes, key in zip(self.clip_classes, keys, strict=True)),
         )
 
@@ -101,6 +101,7 @@ class VideoClassifier(Static):
         self,
         params: VideoClassifierParams,
         frames: Any,
+        lengths: Any = None,
         *,
         engine: Engine = Hoisted(),
         key: noise.Key = noise.NOT_GIVEN,
@@ -110,6 +111,7 @@ class VideoClassifier(Static):
         Args:
           params: parameters from `init`.
           frames: floats [T, B, height, width, channels], T at least 1.
+          lengths: number of frames of each clip, integers [B] from 1 to T; None means T.
           engine: solver of the recurrence.
           key: random key of the cell's noise, required if there is some; None means evaluation.
 
@@ -130,11 +132,16 @@ class VideoClassifier(Static):
         flat = jnp.concatenate([maps.reshape(*maps.shape[:2], -1), jnp.max(maps, axis=(2, 3))], axis=-1)
         ys = features = nn.relu(dense.apply(params.features, self.features, flat))
         if self.cell is not None:
-            _, ys = unroll(self.cell, params.cell, features, engine=engine, key=key)
-        mean = jnp.mean(ys, axis=0)
+            _, ys = unroll(self.cell, params.cell, features, lengths=lengths, engine=engine, key=key)
+        if lengths is None:
+            mean = jnp.mean(ys, axis=0)
+        else:
+            lengths = jnp.asarray(integers.int32(lengths, "VideoClassifier: lengths"))
+            valid = masking.before_end(lengths, len(ys))[..., None]  # without a cell, features of padding are not zero
+            mean = jnp.sum(jnp.where(valid, ys, 0), axis=0) / lengths.astype(ys.dtype)[:, None]
         questions = zip(params.clip, self.clip_classes, strict=True)
         return VideoLogits(
-            dense.apply(params.frames, self.frame_classes, ys),
+            dense.apply(params.frames, self.frame_classes, ys) if self.frame_classes else None,
             tuple(dense.apply(readout, classes, mean) for readout, classes in questions),
         )
 
@@ -144,6 +151,7 @@ class VideoClassifier(Static):
         frames: Any,
         frame_labels: Any,
         clip_labels: Sequence[Any],
+        lengths: Any = None,
         *,
         engine: Engine = Hoisted(),
         key: noise.Key = noise.NOT_GIVEN,
@@ -153,8 +161,10 @@ class VideoClassifier(Static):
         Args:
           params: parameters from `init`.
           frames: clips, as in `apply`.
-          frame_labels: integers [T, B] in [0, frame_classes), or -1 for a frame without a class, which is ignored.
+          frame_labels: integers [T, B] in [0, frame_classes), or -1 for a frame without a class, which is ignored;
+            None if no frame has one.
           clip_labels: for each question, integers [B] in [0, its number of classes).
+          lengths: number of frames of each clip, as in `apply`; frames beyond it must have the label -1.
           engine: solver of the recurrence.
           key: random key, as in `apply`.
 
@@ -162,14 +172,18 @@ class VideoClassifier(Static):
           TypeError, ValueError: as `apply`; if labels are not integers, have another shape, or are out of range. Traced
             labels out of range make the loss NaN.
         """
-        logits = self.apply(params, frames, engine=engine, key=key)
-        frame_nats = cross_entropy("VideoClassifier: frame_labels", logits.frames, frame_labels, NO_LABEL)
+        logits = self.apply(params, frames, lengths, engine=engine, key=key)
         if len(clip_labels) != len(self.clip_classes):
             raise ValueError(
                 f"VideoClassifier: clip_labels must answer {len(self.clip_classes)} questions, got {len(clip_labels)}"
             )
-        labelled = jnp.sum(integers.int32(frame_labels, "VideoClassifier: frame_labels") != NO_LABEL)
-        loss = jnp.sum(frame_nats) / jnp.maximum(labelled, 1)
+        if (logits.frames is None) != (frame_labels is None):
+            raise ValueError("VideoClassifier: frame_labels must be None if, and only if, frame_classes is 0")
+        loss = jnp.zeros(())
+        if logits.frames is not None:
+            frame_nats = cross_entropy("VideoClassifier: frame_labels", logits.frames, frame_labels, NO_LABEL)
+            labelled = jnp.sum(integers.int32(frame_labels, "VideoClassifier: frame_labels") != NO_LABEL)
+            loss = jnp.sum(frame_nats) / jnp.maximum(labelled, 1)
         for clip_logits, labels in zip(logits.clip, clip_labels, strict=True):
             loss += jnp.mean(cross_entropy("VideoClassifier: clip_labels", clip_logits, labels))
         return loss
