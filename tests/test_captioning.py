@@ -20,7 +20,7 @@ from experiments.common import digit_images, evidence
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from rnn_jax import models
-from rnn_jax.data import Examples
+from rnn_jax.data import Examples, digit_scenes
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -53,7 +53,7 @@ def tiny(**fields):
     ],
 )
 def test_sentence_names_digits_and_their_relation(kind, digits, words):
-    assert " ".join(scenes.sentence(scenes.KINDS.index(kind), digits)) == words
+    assert " ".join(digit_scenes.sentence(digit_scenes.KINDS.index(kind), digits)) == words
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def drawn():
     shades = np.array([0.3, 0.6, 0.9], np.float32)
     images = np.broadcast_to(shades[:, None, None], (3, side, side))
     keys = jax.random.split(jax.random.key(0), 400)
-    compose = jax.jit(jax.vmap(scenes.compose, in_axes=(0, None, None)))
-    return np.stack([np.asarray(compose(keys, images, kind))[..., 0] for kind in range(len(scenes.KINDS))])
+    compose = jax.jit(jax.vmap(digit_scenes.compose, in_axes=(0, None, None)))
+    return np.stack([np.asarray(compose(keys, images, kind))[..., 0] for kind in range(len(digit_scenes.KINDS))])
 
 
 def boxes(scene):
@@ -86,8 +86,8 @@ def boxes(scene):
 
 def test_positions_agree_with_the_relation_and_no_digit_covers_another(drawn):
     for kind, composed in enumerate(drawn):
-        name, places = scenes.KINDS[kind], np.array([boxes(scene) for scene in composed])
-        assert places.shape == (400, scenes.COUNTS[kind], 2)
+        name, places = digit_scenes.KINDS[kind], np.array([boxes(scene) for scene in composed])
+        assert places.shape == (400, digit_scenes.COUNTS[kind], 2)
         down, right = np.diff(places, axis=1).min(axis=1).T if places.shape[1] > 1 else (None, None)
         if name in ("beside", "row"):
             assert right.min() >= 8
@@ -114,7 +114,7 @@ def test_a_split_uses_all_images_equally_often():
     counts = np.bincount(places, minlength=len(digits.labels))
     assert set(counts.tolist()) <= {300 // len(counts), 300 // len(counts) + 1}
     labels = digits.labels[places.reshape(100, 3)]
-    assert split.sentences == [scenes.sentence(k, tuple(row)) for k, row in zip(split.kinds, labels, strict=True)]
+    assert split.sentences == [digit_scenes.sentence(k, tuple(row)) for k, row in zip(split.kinds, labels, strict=True)]
     np.testing.assert_array_equal(split.examples.whole["images"], digits.images[places.reshape(100, 3)])
 
 
@@ -143,7 +143,7 @@ def test_every_epoch_composes_new_training_scenes_and_the_others_are_fixed():
 def test_scores_count_exact_captions_by_kind_and_by_form(data):
     truth = data.test.sentences
     assert set(measurement.scores(data.test, [truth])["exact"]) == {1}
-    row = data.test.kinds == scenes.KINDS.index("row")
+    row = data.test.kinds == digit_scenes.KINDS.index("row")
     wrong = [("a", "zero", *caption[2:]) if there else caption for caption, there in zip(truth, row, strict=True)]
     scores = measurement.scores(data.test, [wrong, truth])
     zeros = np.mean([caption[1] == "zero" for caption, there in zip(truth, row, strict=True) if there])
@@ -157,7 +157,7 @@ def test_scores_count_exact_captions_by_kind_and_by_form(data):
 def test_a_training_scene_is_nearest_to_itself(data):
     whole = data.training.examples.whole
     keys = jax.random.split(jax.random.key(7), len(whole["kind"]))
-    composed = jax.vmap(scenes.compose)(keys, whole["images"], whole["kind"])
+    composed = jax.vmap(digit_scenes.compose)(keys, whole["images"], whole["kind"])
     test = dataclasses.replace(data.training, examples=Examples({}, {"scene": composed}))
     baseline = measurement.baseline(dataclasses.replace(data, test=test), 7)
     assert baseline.test.captions == data.training.sentences

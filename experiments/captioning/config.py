@@ -11,7 +11,7 @@ from experiments.common import digit_images, flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
 from rnn_jax import Dropout
-from rnn_jax.data import Embedding
+from rnn_jax.data import Embedding, digit_scenes
 from rnn_jax.models import Additive, BahdanauCell, Captioner, Decoder, ImageEncoder
 
 LABELS = {"attention": "attention", "none": "no attention"}
@@ -64,7 +64,7 @@ def _model(config: Config, name: str, data: Data) -> Captioner:
     scene = data.test.examples.take(np.arange(1))
     images = ImageEncoder(scene.whole["scene"].shape[1:], WIDTHS, STRIDES)
     units, context = config.hidden_size, WIDTHS[-1] if name == "attention" else 0
-    cell = networks.make_cell(config.cell, config.embedding + context, units, scenes.MAX_TOKENS)
+    cell = networks.make_cell(config.cell, config.embedding + context, units, digit_scenes.MAX_TOKENS)
     cell = Dropout(cell, config.dropout) if config.dropout else cell
     if context:
         cell = BahdanauCell(cell, Additive(cell.output_size, context, units), config.readout)

@@ -9,14 +9,15 @@ import numpy as np
 
 from experiments.baselines.nearest_image import nearest
 from experiments.captioning import scenes
-from experiments.captioning.scenes import KINDS, Data, Sentence, Split
+from experiments.captioning.scenes import Data, Split
 from experiments.common import fitting
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
 from rnn_jax import significance, training
 from rnn_jax.applications import ImageCaptioner
-from rnn_jax.data import Examples, Vocabulary
+from rnn_jax.data import Examples, Vocabulary, digit_scenes
+from rnn_jax.data.digit_scenes import KINDS, Sentence
 from rnn_jax.models import Captioner
 
 EVALUATED = 200  # scenes at a time
@@ -40,13 +41,13 @@ def loss(model: Captioner, params: Any, batch: Examples, key: jax.Array) -> jax.
     key_scenes, key_noise = jax.random.split(key)
     whole = batch.whole
     keys = jax.random.split(key_scenes, len(whole["kind"]))
-    composed = jax.vmap(scenes.compose)(keys, whole["images"], whole["kind"])
+    composed = jax.vmap(digit_scenes.compose)(keys, whole["images"], whole["kind"])
     return model.loss(params, composed, batch.steps["target"], whole["length"], key_noise)
 
 
 def captioner(model: Captioner, words: Vocabulary) -> ImageCaptioner:
     """Returns a model as one that writes captions."""
-    return ImageCaptioner(model, words, scenes.MAX_TOKENS)
+    return ImageCaptioner(model, words, digit_scenes.MAX_TOKENS)
 
 
 def evaluate(model: Captioner, params: Any, split: Split) -> Test:
@@ -70,8 +71,8 @@ def scores(split: Split, per_seed: list[list[Sentence]]) -> dict[str, np.ndarray
     `exact`: the scene's sentence, word for word; `exact/KIND`: likewise among the scenes of a kind, NaN if there are
     none; `form`: exact apart from articles and numbers.
     """
-    exact, forms = _exact(split, per_seed), [scenes.form(sentence) for sentence in split.sentences]
-    form = [[scenes.form(a) == b for a, b in zip(each, forms, strict=True)] for each in per_seed]
+    exact, forms = _exact(split, per_seed), [digit_scenes.form(sentence) for sentence in split.sentences]
+    form = [[digit_scenes.form(a) == b for a, b in zip(each, forms, strict=True)] for each in per_seed]
     members = {f"exact/{name}": split.kinds == kind for kind, name in enumerate(KINDS)}
     with np.errstate(invalid="ignore"):  # 0 / 0 if no scene is of this kind
         by_kind = {name: (exact & group).sum(axis=1) / group.sum() for name, group in members.items()}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from experiments.captioning.measurement import Baseline, Outcome
-from experiments.captioning.scenes import KINDS, Data
+from experiments.captioning.scenes import Data
 from experiments.common import figures, fitting, margins
 from experiments.common.run_folder import Report, Table
 from rnn_jax import plotting, report
+from rnn_jax.data.digit_scenes import KINDS
 
 
 def records(row: Baseline | Outcome) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ encode each frame, a recurrent cell reads them in order (Donahue et al. 2015). B
 cell, and the mean of the frames for the clip. Training, validation and test clips show different images.
 
     python -m experiments.video --data=FOLDER     # MNIST's four IDX files
+    python -m experiments.video --train=TRAIN.csv --test=TEST.csv      # the same for an official split
     python -m experiments.video                   # scikit-learn's 8 x 8 digits; nothing to download
     python -m experiments.video --data=FOLDER     # labels.csv (clip,label or clip,frame,label) beside folders of frames
     python -m experiments.video --quick           # half a minute; too short to learn the task

@@ -58,7 +58,7 @@ def _directions_and_path(keys: jax.Array, images: jax.Array) -> dict[str, jax.Ar
 
 
 def note(data: Data) -> str:
-    """Returns the first line of output: what was read."""
+    """Returns the first line of output: source and sizes of the data."""
     side = data.training.whole["image"].shape[-1]
     return (
         f"{data.source}: clips of moving digits, {side} x {side} pixels each; {data.training.size:,} training clips in "

@@ -47,9 +47,10 @@ class LabelledClips:
 
     def take(self, indices: Sequence[int]) -> "LabelledClips":
         """Returns the clips at `indices`."""
-        kept = {name: tuple(getattr(self, name)[i] for i in indices) for name in ("frames", "labels", "places")}
+        frames, labels = tuple(self.frames[i] for i in indices), tuple(self.labels[i] for i in indices)
+        places = tuple(self.places[i] for i in indices)
         parts = None if self.parts is None else tuple(self.parts[i] for i in indices)
-        return dataclasses.replace(self, **kept, parts=parts)
+        return LabelledClips(frames, labels, self.by_frame, parts, places, self.left_out)
 
 
 def is_clip_folder(path: str | Path) -> bool:
@@ -89,19 +90,19 @@ def read_labelled_clips(path: str | Path, size: int) -> LabelledClips:
     """
     path = files.expanded(path)
     table = path / TABLE if path.is_dir() else path
-    found: dict[str, _Clip] = {}
+    by_name: dict[str, _Clip] = {}
     by_frame: bool | None = None
     for line, (clip, label, frame, part) in read_columns(table, ("clip", "label"), ("frame", "split")):
         place, name, label = f"{table}, line {line}", clip.strip(), tidy(label)
         by_frame = bool(frame.strip()) if by_frame is None else by_frame
         if not label:
             raise ValueError(f"{place}: must name a class, got an empty label")
-        if name not in found:
-            found[name] = _Clip.of(table.parent, name, place, split_name(part, place))
-        found[name].add(frame.strip(), label, split_name(part, place), place, by_frame)
+        if name not in by_name:
+            by_name[name] = _Clip.of(table.parent, name, place, split_name(part, place))
+        by_name[name].add(frame.strip(), label, split_name(part, place), place, by_frame)
     if by_frame is None:
         raise ValueError(f"{table}: must name a clip below its header, got the header only")
-    clips = list(found.values())
+    clips = list(by_name.values())
     parts = tuple(clip.part for clip in clips)
     if "" in parts and any(parts):
         raise ValueError(f"{clips[parts.index('')].place}: must name a split as the others do, got none")
@@ -115,7 +116,7 @@ def read_labelled_clips(path: str | Path, size: int) -> LabelledClips:
         by_frame,
         parts if any(parts) else None,
         tuple(clip.place for clip in clips),
-        len(folders - {Path(name).parts[0] for name in found}),
+        len(folders - {Path(name).parts[0] for name in by_name}),
     )
 
 
