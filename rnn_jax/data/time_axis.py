@@ -151,7 +151,7 @@ def _mode(distances: np.ndarray) -> int:
 
 
 def _time(cell: str, years: bool) -> datetime.datetime | None:
-    text = cell.strip()
+    text = re.sub(r"^(\d{4})/(\d{2})(?=$|/)", r"\1-\2", cell.strip()).replace("/", "-", 1)  # 2024/01/31
     if years:
         text += "-01-01"
     elif re.fullmatch(r"\d{4}-\d{2}", text):
