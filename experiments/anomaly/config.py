@@ -16,6 +16,13 @@ from rnn_jax.models import Forecaster
 class Config(SeriesConfig):
     """Config of a run; every field is a flag."""
 
+    label: str | None = setting(
+        None,
+        "Column that labels each row: the file is then a table of events, such as network traffic or a log, whose rows "
+        "are scored by their --categories and --covariates (numbers) together. Flags for series have no effect.",
+    )
+    categories: tuple[str, ...] = setting((), "Comma list of the columns of categories, with --label.", checked=False)
+    normal: str | None = setting(None, "Label of normal rows; by default the most frequent of the training set.")
     split: tuple[str, ...] = setting(("50", "20", "30"), checked=False)
     length: int | None = setting(None, "Points of an anomaly (a spike has one); by default a season.", least=2)
     size: float = setting(1.0, "Size of spikes and level shifts, in standard deviations from the moving mean.")
@@ -52,6 +59,9 @@ def plan(config: Config) -> Plan:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
+    for name in ("categories", "normal"):
+        if getattr(config, name):
+            raise UserError(f"--{name} needs --label=COLUMN, which tells normal rows from anomalies")
     if config.false_alarms >= 1000:
         raise UserError(f"--false_alarms must be below 1000, got {config.false_alarms}")
     data = series.load(config, 1)

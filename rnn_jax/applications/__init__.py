@@ -9,6 +9,7 @@ from rnn_jax.applications.classified import Classified
 from rnn_jax.applications.clip_classifier import ClipClasses, ClipClassifier
 from rnn_jax.applications.image_captioner import ImageCaptioner
 from rnn_jax.applications.improviser import Improviser
+from rnn_jax.applications.row_detector import RowAnomalies, RowDetector, TableRows
 from rnn_jax.applications.sentence_tagger import SentenceTagger
 from rnn_jax.applications.series_classifier import SeriesClassifier
 from rnn_jax.applications.series_forecaster import Forecasts, SeriesForecaster
@@ -28,11 +29,14 @@ __all__ = [
     "Forecasts",
     "ImageCaptioner",
     "Improviser",
+    "RowAnomalies",
+    "RowDetector",
     "SentenceTagger",
     "SeriesClassifier",
     "SeriesForecaster",
     "SpeechRecognizer",
     "StoryAnswerer",
+    "TableRows",
     "TextApplication",
     "TextClassifier",
     "TextGenerator",

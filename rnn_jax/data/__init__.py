@@ -38,6 +38,7 @@ from rnn_jax.data.story_corpus import StoryCorpus, StorySplit, story_words
 from rnn_jax.data.story_world import babi_stories
 from rnn_jax.data.stratified import best_possible, distinct, split_labelled
 from rnn_jax.data.stream import Segment, Streams
+from rnn_jax.data.table_rows import RowTokens, read_rows
 from rnn_jax.data.tag_corpus import TagCorpus, TagSplit
 from rnn_jax.data.text import Corpus, read_text, split, standard_library
 from rnn_jax.data.transforms import Level, Log, Root, Scale, Transform
@@ -65,6 +66,7 @@ __all__ = [
     "PairSplits",
     "Referenced",
     "Root",
+    "RowTokens",
     "Scale",
     "Segment",
     "Sentence",
@@ -101,6 +103,7 @@ __all__ = [
     "read_pairs",
     "read_piano_rolls",
     "read_pixels",
+    "read_rows",
     "read_series",
     "read_spoken_digits",
     "read_tagged",
