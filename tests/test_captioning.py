@@ -140,6 +140,11 @@ def test_every_epoch_composes_new_training_scenes_and_the_others_are_fixed():
     assert not np.array_equal(data.test.examples.whole["scene"], data.validation.examples.whole["scene"])
 
 
+def test_the_first_line_states_what_was_read(data):
+    expected = "scenes of digits, 8 x 8 pixels each; 64 training scenes in an epoch, 20 validation, 20 test"
+    assert scenes.note(data).startswith(f"scikit-learn's digits: {expected}, of other images")
+
+
 def test_scores_count_exact_captions_by_kind_and_by_form(data):
     truth = data.test.sentences
     assert set(measurement.scores(data.test, [truth])["exact"]) == {1}

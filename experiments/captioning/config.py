@@ -10,6 +10,7 @@ from experiments.captioning.scenes import Data
 from experiments.common import digit_images, flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
+from experiments.common.splits import SplitFiles
 from rnn_jax import Dropout
 from rnn_jax.data import Embedding, digit_scenes
 from rnn_jax.models import Additive, BahdanauCell, Captioner, Decoder, ImageEncoder
@@ -19,10 +20,14 @@ WIDTHS, STRIDES = (24, 48, 64, 64), (2, 2, 2, 1)  # of the convolutions; an outp
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(FitConfig):
+class Config(SplitFiles, FitConfig):
     """Config of a run; every field is a flag."""
 
-    data: str | None = setting(None, digit_images.FOLDER_HELP)
+    data: str | None = setting(
+        None, f"{digit_images.FOLDER_HELP[:-1]}; or images and captions.csv or .txt (image, caption, maybe split)."
+    )
+    train: str | None = setting(None, "Captions of the training set; with --test, in place of --data.")
+    size: int = setting(64, "Height and width that captioned images of files are resized to.")
     models: tuple[str, ...] = setting(
         tuple(LABELS),
         "Comma list: attention (Bahdanau's decoder on the feature map), none (image as initial state only).",
@@ -62,14 +67,20 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
 
 def _model(config: Config, name: str, data: Data) -> Captioner:
     scene = data.test.examples.take(np.arange(1))
-    images = ImageEncoder(scene.whole["scene"].shape[1:], WIDTHS, STRIDES)
-    units, context = config.hidden_size, WIDTHS[-1] if name == "attention" else 0
-    cell = networks.make_cell(config.cell, config.embedding + context, units, digit_scenes.MAX_TOKENS)
-    cell = Dropout(cell, config.dropout) if config.dropout else cell
-    if context:
-        cell = BahdanauCell(cell, Additive(cell.output_size, context, units), config.readout)
-    model = Captioner(images, Decoder(Embedding(len(data.training.words), config.embedding), cell))
-    searched = captioner(model, data.training.words).search
+    shape, words = scene.whole["scene"].shape[1:], data.training.words
+    model = make_model(config, name, shape, len(words), digit_scenes.MAX_TOKENS)
+    searched = captioner(model, words).search
     networks.probe_loss(f"--cell={config.cell}", model, loss, [data.training.examples])
     networks.probe(f"--cell={config.cell}", lambda key: searched(model.init(key), scene))
     return model
+
+
+def make_model(config: Config, name: str, shape: tuple[int, int, int], words: int, longest: int) -> Captioner:
+    """Returns the network called `name` for images of a shape, and sentences of at most `longest` tokens."""
+    images = ImageEncoder(shape, WIDTHS, STRIDES)
+    units, context = config.hidden_size, WIDTHS[-1] if name == "attention" else 0
+    cell = networks.make_cell(config.cell, config.embedding + context, units, longest)
+    cell = Dropout(cell, config.dropout) if config.dropout else cell
+    if context:
+        cell = BahdanauCell(cell, Additive(cell.output_size, context, units), config.readout)
+    return Captioner(images, Decoder(Embedding(words, config.embedding), cell))

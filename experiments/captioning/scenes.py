@@ -39,6 +39,16 @@ def load(folder: str | None, count: int, tested: int, seed: int) -> Data:
     return Data(digits.source, training, validation, split(digits.test, tested, rng, training.words, seed + 1))
 
 
+def note(data: Data) -> str:
+    """Returns the first line of output: source and sizes of the data."""
+    side = data.training.examples.whole["images"].shape[-1]
+    sizes = [len(split.kinds) for split in (data.training, data.validation, data.test)]
+    return (
+        f"{data.source}: scenes of digits, {side} x {side} pixels each; {sizes[0]:,} training scenes in an epoch, "
+        f"{sizes[1]:,} validation, {sizes[2]:,} test, of other images; {len(data.training.words)} words"
+    )
+
+
 def split(
     digits: Digits, count: int, rng: np.random.Generator, words: Vocabulary | None = None, seed: int | None = None
 ) -> Split:

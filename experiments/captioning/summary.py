@@ -54,7 +54,9 @@ def summarize(data: Data, baseline: Baseline, outcomes: Sequence[Outcome]) -> Re
         if outcome.network.trainer.model.decoder.attends:
             pngs["attention.png"] = (
                 "Attention weights of each word",
-                functools.partial(_attention_figure, data, outcome),
+                functools.partial(
+                    attention_figure, _shown(data, outcome), outcome.network.trainer.model.images.map_shape[:2]
+                ),
             )
     columns = [*COLUMNS, margins.column((outcomes, baseline))]
     table = Table(columns, {title: [baseline, *outcomes]}, f"{CAPTION} {margins.NOTE}")
@@ -72,22 +74,32 @@ def findings(baseline: Baseline, outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _attention_figure(data: Data, outcome: Outcome) -> bytes:
-    """Draws the first test scene of each kind with the attention weights of each word; returns a PNG."""
-    split, grid = data.test, outcome.network.trainer.model.images.map_shape[:2]
+def _shown(data: Data, outcome: Outcome) -> list[tuple[Any, ...]]:
+    """Returns what `attention_figure` draws of the first test scene of each kind."""
+    split, test = data.test, outcome.test
     places = [int(np.flatnonzero(split.kinds == kind)[0]) for kind in np.unique(split.kinds)]
-    captions = [(*outcome.test.captions[place], "END") for place in places]
+    scenes = [np.asarray(split.examples.whole["scene"][place])[..., 0] for place in places]
+    right = [test.captions[place] == split.sentences[place] for place in places]
+    return [(s, test.captions[p], r, test.weights[p]) for s, p, r in zip(scenes, places, right, strict=True)]
+
+
+def attention_figure(shown: Sequence[tuple[Any, ...]], grid: tuple[int, int]) -> bytes:
+    """Draws images with the attention weights of each word; returns a PNG.
+
+    Args:
+      shown: image [height, width] or [height, width, 3], caption, whether it is right, and its weights [T, h * w].
+      grid: h, w.
+    """
+    captions = [(*caption, "END") for _, caption, _, _ in shown]
     columns = 1 + max(map(len, captions))
-    figure = plotting.figure((1.15 * columns + 0.4, 1.45 * len(places) + 0.5))
+    figure = plotting.figure((1.15 * columns + 0.4, 1.45 * len(shown) + 0.5))
     bare: dict[str, Any] = {"frame_on": False, "xticks": (), "yticks": ()}
-    axes = figure.subplots(len(places), columns, squeeze=False, subplot_kw=bare)
-    for line, place, caption in zip(axes, places, captions, strict=True):
-        scene = np.asarray(split.examples.whole["scene"][place])[..., 0]
-        right = outcome.test.captions[place] == split.sentences[place]
+    axes = figure.subplots(len(shown), columns, squeeze=False, subplot_kw=bare)
+    for line, caption, (scene, _, right, every) in zip(axes, captions, shown, strict=True):
         line[0].imshow(scene, cmap="gray_r", vmin=0, vmax=1)
         line[0].set_title("right" if right else "wrong", fontsize=9, color="black" if right else "C3")
         extent = (-0.5, scene.shape[1] - 0.5, scene.shape[0] - 0.5, -0.5)
-        for axis, word, weights in zip(line[1:], caption, outcome.test.weights[place], strict=False):
+        for axis, word, weights in zip(line[1:], caption, every, strict=False):
             axis.imshow(scene, cmap="gray_r", vmin=0, vmax=2)
             style: dict[str, Any] = {"cmap": "Reds", "alpha": 0.6, "vmin": 0, "interpolation": "bilinear"}
             axis.imshow(weights.reshape(grid), extent=extent, vmax=weights.max(), **style)

@@ -7,8 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import files
 from rnn_jax.applications.application import Application, evaluate
-from rnn_jax.data import Examples, Vocabulary, read_pixels
+from rnn_jax.data import Examples, Vocabulary, read_image, read_pixels
+from rnn_jax.data.pixels import image_paths
 from rnn_jax.models import Captioner, SearchResult, greedy
 
 BATCH = 200  # images at a time
@@ -19,7 +21,7 @@ class ImageCaptioner(Application):
     """Returns a sentence about each image.
 
     Args:
-      model: captioner of images with one channel.
+      model: captioner of images with one channel, or of square ones with three, to which files are resized.
       vocabulary: words.
       max_length: tokens of a sentence at most, END included.
     """
@@ -29,11 +31,11 @@ class ImageCaptioner(Application):
     max_length: int
 
     def predict(self, params: Any, inputs: Any, seed: int = 0) -> list[str]:
-        """Returns the sentences about images [N, height, width], floats in [0, 1]."""
-        images = np.asarray(inputs)[..., None]
+        """Returns the sentences about images [N, height, width] or [N, size, size, 3], floats in [0, 1]."""
+        images = np.asarray(inputs) if self._coloured else np.asarray(inputs)[..., None]
         if images.shape[1:] != self.model.images.shape:
-            expected = ", ".join(map(str, self.model.images.shape[:2]))
-            raise ValueError(f"images must be [N, {expected}], as in training, got shape {[*images.shape[:-1]]}")
+            got, shape = (list(np.shape(inputs)), self.model.images.shape[: 3 if self._coloured else 2])
+            raise ValueError(f"images must be [N, {', '.join(map(str, shape))}], as in training, got shape {got}")
         result = evaluate(self, ImageCaptioner.search, params, Examples({}, {"scene": jnp.asarray(images)}), BATCH)
         rows = zip(result.tokens, result.lengths, strict=True)
         return [" ".join(self.vocabulary.decode(row[:length])) for row, length in rows]
@@ -43,8 +45,20 @@ class ImageCaptioner(Application):
         start = self.model.encode(params, batch.whole["scene"])
         return greedy(self.model.decoder, start.params, start.state, max_length=self.max_length)
 
+    @property
+    def _coloured(self) -> bool:
+        return self.model.images.shape[-1] == 3
+
     def read(self, path: Any) -> np.ndarray:
-        """Returns the image in a PNG file, or the images [N, height, width] in a `.npy` file."""
+        """Returns the image in a PNG file, or the images [N, height, width] in a `.npy` file.
+
+        With colours: the image in a PNG or JPEG file, or those in a folder, in the natural order of their names.
+        """
+        if self._coloured:
+            paths = image_paths(files.expanded(path)) if files.expanded(path).is_dir() else [path]
+            if not paths:
+                raise ValueError(f"{path}: must hold PNG or JPEG images, got none")
+            return np.stack([read_image(each, self.model.images.shape[0]) for each in paths]) / np.float32(255)
         pixels = read_pixels(path)
         return pixels[None] if pixels.ndim == 2 else pixels
 

@@ -4,6 +4,7 @@ from rnn_jax.data.audio import LogMel, read_wav, spec_augment
 from rnn_jax.data.babi import StoryQuestion, read_babi, read_babi_task
 from rnn_jax.data.bucketing import BucketBatch, Buckets, bucket_lengths, bucketed
 from rnn_jax.data.calendar_dates import written_dates
+from rnn_jax.data.caption_folder import CaptionedImages, read_captioned_images
 from rnn_jax.data.clip_folder import LabelledClips, read_labelled_clips
 from rnn_jax.data.conll import Entity, TaggedFile, entities, read_tagged
 from rnn_jax.data.conllu import Sentence, read_conllu, read_treebank
@@ -47,6 +48,7 @@ from rnn_jax.data.vocabulary import Vocabulary
 __all__ = [
     "BucketBatch",
     "Buckets",
+    "CaptionedImages",
     "Corpus",
     "Embedding",
     "Encoder",
@@ -94,6 +96,7 @@ __all__ = [
     "pad",
     "read_babi",
     "read_babi_task",
+    "read_captioned_images",
     "read_conllu",
     "read_image",
     "read_labelled",
