@@ -93,40 +93,20 @@ def read_series(
         unique, a cell is not a finite number, a gap is longer, or the dates are of different forms, repeat or are not
         in order.
     """
-    (series,) = read_series_by_group(path, column, longest_gap, delimiter, decimal, covariates).values()
-    return series
-
-
-def read_series_by_group(
-    path: str | Path,
-    column: str | None = None,
-    longest_gap: int = 0,
-    delimiter: str | None = None,
-    decimal: str | None = None,
-    covariates: Sequence[str] = (),
-    group: str | None = None,
-) -> dict[str, Series]:
-    """Reads the series of a file by their name in the column `group`; the rest as `read_series`."""
     checks.integer_at_least(0, longest_gap, "read_series: longest_gap")
     table = read_table(path, column, delimiter, decimal)
     columns = [table.index, *(index_of(path, table.names, name) for name in covariates)]
-    place = None if group is None else index_of(path, table.names, group)
-    if len({*columns, place}) < len(columns) + 1:
+    if len(set(columns)) < len(columns):
         names = ", ".join(table.names[i] for i in columns)
-        raise ValueError(f"{path}: column, covariates and group must be different columns, got {names}, {group}")
-    others = [i for i in range(len(table.names)) if i not in (*columns, place)]
+        raise ValueError(f"{path}: column and covariates must be different columns, got {names}")
+    others = [i for i in range(len(table.names)) if i not in columns]
     label = next((i for i in others if is_date(table.rows[0][i])), others[0] if others else None)
-    rows: dict[str, list[int]] = {}
-    for row, cells in enumerate(table.rows):
-        rows.setdefault("" if place is None else cells[place].strip(), []).append(row)
-    return {name: _series(path, table, columns, label, chosen, longest_gap) for name, chosen in rows.items()}
+    return _series(path, table, columns, label, longest_gap)
 
 
-def _series(
-    path: str | Path, table: Table, columns: list[int], label: int | None, chosen: list[int], longest_gap: int
-) -> Series:
-    """Returns the series in the chosen rows; the first of its columns is the target."""
-    names, rows, lines = table.names, [table.rows[i] for i in chosen], [table.lines[i] for i in chosen]
+def _series(path: str | Path, table: Table, columns: list[int], label: int | None, longest_gap: int) -> Series:
+    """Returns the series of a table; the first of its columns is the target."""
+    names, rows, lines = table.names, table.rows, table.lines
     values = np.array([[number(row[i], table.decimal) for i in columns] for row in rows])
     for row, column in np.argwhere(~np.isfinite(values)):
         if (cell := rows[row][columns[column]]).strip().lower() not in MISSING:

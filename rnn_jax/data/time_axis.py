@@ -94,12 +94,12 @@ def find_step(times: np.ndarray) -> Step:
     """Returns the most frequent distance of times [N], in months or business days if all of them allow it."""
     days = times.astype("datetime64[D]")
     clock = times - days
-    of_month = days - days.astype("datetime64[M]")
+    month_day = days - days.astype("datetime64[M]")
     last_days = np.all((days + 1).astype("datetime64[M]") > days.astype("datetime64[M]"))
     if len(times) < 2:
         return Step("second", 1)
     monthly = np.all(clock == clock[0]) and np.min(np.diff(days)).astype(int) >= 28
-    if monthly and (np.all(of_month == of_month[0]) or last_days):
+    if monthly and (np.all(month_day == month_day[0]) or last_days):
         return Step("month", _mode(np.diff(days.astype("datetime64[M]")).astype(int)))
     seconds = _mode(np.diff(times).astype(int))
     if seconds == 86400 and len(times) > 10 and np.all(clock == clock[0]) and np.all(np.is_busday(days)):
