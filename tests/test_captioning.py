@@ -15,8 +15,8 @@ import pytest
 from matplotlib import image
 
 from experiments import captioning
-from experiments.captioning import measurement, scenes
-from experiments.common import digit_images, evidence
+from experiments.captioning import measurement
+from experiments.common import digit_images, evidence, scenes
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from rnn_jax import models

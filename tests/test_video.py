@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from experiments import video
-from experiments.common import evidence
+from experiments.common import clips, evidence
 from experiments.common.fitting import Network, Outcome
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
-from experiments.video import clips, measurement, summary
+from experiments.video import measurement, summary
 from rnn_jax import models
 from rnn_jax.data import moving_images
 from rnn_jax.models.video import NO_LABEL

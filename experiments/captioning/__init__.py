@@ -15,9 +15,9 @@ Expected on MNIST, one seed, 15 minutes on two cores: 95.2 % of 2,000 test scene
 (validation 96.3), 4.5 % without, 9.3 % by the nearest scene.
 """
 
-from experiments.captioning import described, measurement, scenes, summary
+from experiments.captioning import described, measurement, summary
 from experiments.captioning.config import QUICK, Config, plan
-from experiments.common import captioned_images, fitting, flags, text_scores
+from experiments.common import captioned_images, fitting, flags, scenes, text_scores
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import run_jobs
 from experiments.common.settings import Settings, with_precision

@@ -4,12 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from experiments.captioning import scenes
 from experiments.captioning.measurement import captioner, loss
-from experiments.captioning.scenes import Data
-from experiments.common import digit_images, flags, networks
+from experiments.common import digit_images, flags, networks, scenes
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
+from experiments.common.scenes import Data
 from experiments.common.splits import SplitFiles
 from rnn_jax import Dropout
 from rnn_jax.data import Embedding, digit_scenes

@@ -11,7 +11,6 @@ import numpy as np
 
 from experiments.baselines.nearest_image import nearest
 from experiments.captioning.config import LABELS, Config, make_model
-from experiments.captioning.summary import attention_figure
 from experiments.common import figures, fitting, margins, networks
 from experiments.common.captioned_images import Data, Test, scores
 from experiments.common.fitting import Network
@@ -102,7 +101,7 @@ def summarize(data: Data, baseline: Baseline, outcomes: Sequence[Outcome]) -> Re
         if outcome.network.trainer.model.decoder.attends:
             test = zip(data.images("test"), outcome.test.captions, part.captions, outcome.test.weights, strict=True)
             shown = [(image, caption, caption in references, each) for image, caption, references, each in test][:DRAWN]
-            drawing = functools.partial(attention_figure, shown, images.map_shape[:2])
+            drawing = functools.partial(figures.attention_figure, shown, images.map_shape[:2])
             pngs["attention.png"] = ("Attention weights of each word", drawing)
     columns = [
         report.Column("captions by", lambda row: row.title, right=False),

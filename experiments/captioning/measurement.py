@@ -8,12 +8,11 @@ import jax
 import numpy as np
 
 from experiments.baselines.nearest_image import nearest
-from experiments.captioning import scenes
-from experiments.captioning.scenes import Data, Split
-from experiments.common import fitting
+from experiments.common import fitting, scenes
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
+from experiments.common.scenes import Data, Split
 from rnn_jax import significance, training
 from rnn_jax.applications import ImageCaptioner
 from rnn_jax.data import Examples, Vocabulary, digit_scenes

@@ -206,3 +206,28 @@ def confusion_figure(
     axes[0].set_ylabel(ylabel)
     figure.colorbar(image, ax=list(axes), label="share of the row (%)", shrink=0.8)
     return plotting.png(figure)
+
+
+def attention_figure(shown: Sequence[tuple[Any, ...]], grid: tuple[int, int]) -> bytes:
+    """Draws images with the attention weights of each word; returns a PNG.
+
+    Args:
+      shown: image [height, width] or [height, width, 3], caption, whether it is right, and its weights [T, h * w].
+      grid: h, w.
+    """
+    captions = [(*caption, "END") for _, caption, _, _ in shown]
+    columns = 1 + max(map(len, captions))
+    figure = plotting.figure((1.15 * columns + 0.4, 1.45 * len(shown) + 0.5))
+    bare: dict[str, Any] = {"frame_on": False, "xticks": (), "yticks": ()}
+    axes = figure.subplots(len(shown), columns, squeeze=False, subplot_kw=bare)
+    for line, caption, (scene, _, right, every) in zip(axes, captions, shown, strict=True):
+        line[0].imshow(scene, cmap="gray_r", vmin=0, vmax=1)
+        line[0].set_title("right" if right else "wrong", fontsize=9, color="black" if right else "C3")
+        extent = (-0.5, scene.shape[1] - 0.5, scene.shape[0] - 0.5, -0.5)
+        for axis, word, weights in zip(line[1:], caption, every, strict=False):
+            axis.imshow(scene, cmap="gray_r", vmin=0, vmax=2)
+            style: dict[str, Any] = {"cmap": "Reds", "alpha": 0.6, "vmin": 0, "interpolation": "bilinear"}
+            axis.imshow(weights.reshape(grid), extent=extent, vmax=weights.max(), **style)
+            axis.set_title(word, fontsize=9)
+    figure.suptitle("Attention weights for each word (red; each word has its own scale)", fontsize=10)
+    return plotting.png(figure)

@@ -16,11 +16,11 @@ path of 95.5 % of the clips with a GRU; 29.0 and 18.6 % by convolutions alone, w
 """
 
 from experiments.baselines import pixels
-from experiments.common import classification, fitting, flags, labelled_clips
+from experiments.common import classification, clips, fitting, flags, labelled_clips
 from experiments.common.run_folder import RunFolder
 from experiments.common.runner import run_jobs
 from experiments.common.settings import Settings, with_precision
-from experiments.video import clips, labelled, measurement, summary
+from experiments.video import labelled, measurement, summary
 from experiments.video.config import QUICK, Config, plan
 from rnn_jax.data.clip_folder import is_clip_folder
 

@@ -2,12 +2,11 @@
 
 import dataclasses
 
-from experiments.common import digit_images, flags, networks
+from experiments.common import clips, digit_images, flags, networks
+from experiments.common.clips import Data
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
 from experiments.common.splits import SplitFiles
-from experiments.video import clips
-from experiments.video.clips import Data
 from experiments.video.measurement import loss
 from rnn_jax.data import moving_images
 from rnn_jax.models import ImageEncoder, VideoClassifier

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.common import fitting
+from experiments.common import clips, fitting
+from experiments.common.clips import Classes, Data
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
-from experiments.video import clips
-from experiments.video.clips import Classes, Data
 from rnn_jax import training
 from rnn_jax.applications.clip_classifier import ClipClassifier, most_probable
 from rnn_jax.data import Examples, moving_images

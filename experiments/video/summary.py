@@ -7,10 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.common import figures, fitting, margins
+from experiments.common import clips, figures, fitting, margins
+from experiments.common.clips import Data
 from experiments.common.run_folder import Report, Table
-from experiments.video import clips
-from experiments.video.clips import Data
 from experiments.video.config import ALONE
 from experiments.video.measurement import Outcome
 from rnn_jax import plotting, report, significance

@@ -6,7 +6,7 @@
 from rnn_jax.applications.anomaly_detector import Anomalies, AnomalyDetector
 from rnn_jax.applications.application import Application, TextApplication
 from rnn_jax.applications.classified import Classified
-from rnn_jax.applications.clip_classifier import ClipClasses, ClipClassifier
+from rnn_jax.applications.clip_classifier import ClipClasses, ClipClassifier, FrameFolderClassifier
 from rnn_jax.applications.image_captioner import ImageCaptioner
 from rnn_jax.applications.improviser import Improviser
 from rnn_jax.applications.row_detector import RowAnomalies, RowDetector, TableRows
@@ -27,6 +27,7 @@ __all__ = [
     "ClipClasses",
     "ClipClassifier",
     "Forecasts",
+    "FrameFolderClassifier",
     "ImageCaptioner",
     "Improviser",
     "RowAnomalies",
