@@ -75,6 +75,8 @@ def summarize(data: Data, rows: Sequence[Baseline], outcomes: Sequence[Outcome])
         **classification.accuracy_figures(rows, outcomes, data.nouns),
     }
     note = "Logistic regression reads the principal components of a frame's pixels, or of the mean frame of a clip."
+    if data.nouns == "frames":
+        note += " Intervals take frames for independent; those of one clip are not."
     table = classification.table(data, rows, outcomes, data.source, data.nouns, note)
     findings = [classification.finding(rows, outcomes), *fitting.diverged(outcomes)]
     return Report(f"The class of {data.nouns}", findings, [table], pngs)
