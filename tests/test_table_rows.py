@@ -141,6 +141,7 @@ BAD = [
     ({"categories": ("port",)}, "'port' comes 0 times"),
     ({"categories": ("service", "service")}, "columns must be different"),
     ({"normal": "benign"}, "label=benign; --normal"),
+    ({"false_alarms": 1000.0}, "--false_alarms must be below 1000, got 1000.0"),
     ({"cells": ("lstmm",)}, "unknown cell 'lstmm'"),
 ]
 

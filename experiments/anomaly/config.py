@@ -52,6 +52,12 @@ class Plan:
     width: int  # residuals judged jointly
 
 
+def check_false_alarms(config: Config) -> None:
+    """Raises a UserError if more false alarms are asked for than there are points."""
+    if config.false_alarms >= 1000:
+        raise UserError(f"--false_alarms must be below 1000, got {config.false_alarms}")
+
+
 def plan(config: Config) -> Plan:
     """Returns what a config asks for.
 
@@ -62,8 +68,7 @@ def plan(config: Config) -> Plan:
     for name in ("categories", "normal"):
         if getattr(config, name):
             raise UserError(f"--{name} needs --label=COLUMN, which tells normal rows from anomalies")
-    if config.false_alarms >= 1000:
-        raise UserError(f"--false_alarms must be below 1000, got {config.false_alarms}")
+    check_false_alarms(config)
     data = series.load(config, 1)
     models = {name: make_forecaster(config, data, name) for name in config.cells}
     length = config.length or max(2, data.season)

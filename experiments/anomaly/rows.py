@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from experiments.anomaly.config import Config
+from experiments.anomaly.config import Config, check_false_alarms
 from experiments.baselines import table_rows
 from experiments.common import fitting, flags, networks, splits
 from experiments.common.flags import UserError, user_errors
@@ -59,6 +59,7 @@ def load(config: Config) -> Data:
       UserError: if flags do not fit, or the file cannot be read or has too few rows or no anomalies.
     """
     flags.check(config)
+    check_false_alarms(config)
     if config.data is None or not (config.categories or config.covariates):
         raise UserError("--label needs --data=FILE, and columns by --categories or --covariates")
     for name in ("target", "calendar", "delimiter", "decimal"):
