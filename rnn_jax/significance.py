@@ -116,7 +116,7 @@ def diebold_mariano(first: np.ndarray, second: np.ndarray, horizon: int) -> Diff
 
     Errors of forecasts h steps ahead overlap for h - 1 steps, so the losses of neighbouring origins are correlated, and
     a test that takes them as independent is too sure. Should V not be positive, autocovariances are weighted by
-    1 - k/h (Bartlett), with which it is. With no more than h origins the interval is unbounded.
+    1 - k/h (Bartlett), with which it is. With no more than h origins, or an infinite loss, the interval is unbounded.
 
     Args:
       first: loss at each origin [T], in order of time, such as the absolute error; NaN if there is none.
@@ -125,11 +125,11 @@ def diebold_mariano(first: np.ndarray, second: np.ndarray, horizon: int) -> Diff
     """
     from scipy import stats
 
-    difference = first - second
-    known = np.isfinite(difference)
-    n = int(known.sum())
-    mean = float(difference[known].mean()) if n else np.nan
-    if n <= horizon:
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        difference, known = first - second, ~(np.isnan(first) | np.isnan(second))
+        n = int(known.sum())
+        mean = float(difference[known].mean()) if n else np.nan
+    if n <= horizon or not np.isfinite(mean):
         return Difference(mean, -np.inf, np.inf)
     correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     centred = np.where(known, difference - mean, 0)

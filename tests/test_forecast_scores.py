@@ -11,6 +11,7 @@ from experiments.baselines.autoregression import Autoregression
 from experiments.common.series import Origins
 from experiments.forecasting.measurement import Forecasts, score
 from rnn_jax.data import Series
+from rnn_jax.significance import Difference
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -86,3 +87,17 @@ def test_autoregression_is_not_fitted_to_gaps():
     assert got.deviation[0] < 1e-6
     with pytest.raises(ValueError, match="order 2 needs at least 6 points"):
         Autoregression.fit(values[:7, None], usable[:7], 2, np.zeros((7, 0)))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_network_that_diverges_at_some_origins_is_not_better_at_the_others(wrong):
+    values = np.arange(9.0)
+    origins = Origins.between(make_series(values, np.ones(9, bool)), 3, 9, 1)
+    diverged, reference = values[None, 3:].copy(), values[None, 3:] + np.array([1.0, 2, 1, 2, 1, 2])
+    assert (
+        Difference(*score(Forecasts(diverged), origins, 1.0, Forecasts(reference)).margins[0]).verdict(True) == "better"
+    )
+    diverged[0, 2] = wrong
+    margin = Difference(*score(Forecasts(diverged), origins, 1.0, Forecasts(reference)).margins[0])
+    assert margin == (np.inf, -np.inf, np.inf)
+    assert margin.verdict(lower_is_better=True) == "unknown"

@@ -48,7 +48,9 @@ def score(forecasts: Forecasts, origins: Origins, unit: float, reference: Foreca
     errors = forecasts.center - origins.actual
     mae, rmse = mean(np.abs(errors)), np.sqrt(mean(errors**2))
     losses, others = (
-        np.where(origins.scored, np.abs(each.center - origins.actual), np.nan) for each in (forecasts, reference)
+        # NaN is a missing loss: a forecast that is NaN has an infinite one.
+        np.where(origins.scored, np.nan_to_num(np.abs(each.center - origins.actual), nan=np.inf, posinf=np.inf), np.nan)
+        for each in (forecasts, reference)
     )
     margins = np.array([diebold_mariano(losses[h - 1], others[h - 1], h) for h in (1, len(mae))])
     if forecasts.lower is None or forecasts.upper is None:
