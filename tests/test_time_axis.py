@@ -42,7 +42,8 @@ def test_the_step_is_found_and_continues_the_dates(dates, step, tmp_path):
 
 
 def test_labels_that_are_no_dates_remain_labels(tmp_path):
-    for labels in (["a", "b", "c"], ["1000", "1500", "1400"], ["2000-040", "2000-041", "2000-042"]):
+    fractions = [f"2024-01-01 00:00:00.{tenth}" for tenth in range(3)]  # of a second, finer than steps are
+    for labels in (["a", "b", "c"], ["1000", "1500", "1400"], ["2000-040", "2000-041", "2000-042"], fractions):
         series = read_series(write(tmp_path, labels, "row"))
         assert series.times is series.step is None
         assert series.labels == tuple(labels)
@@ -53,6 +54,8 @@ BAD = [
     (["2024-01-01T00:00", "2024-01-01T01:00", "2024-01-01T02:00Z"], "line 4: 'date' must be a date of the form"),
     (["2024-01-01", "2024-01-03", "2024-01-02"], "line 4: rows must be in the order of time"),
     (["2024-01-01", "2024-01-02", "2024-01-02"], "line 4: 'date' '2024-01-02' is there twice"),
+    (["", "2024-01-02", "2024-01-03"], "line 2: 'date' must be a date of the form of the others, as '2024-01-02'"),
+    (["2024-01-01 00:00:00.2", "2024-01-01 00:00:00.1"], "line 3: rows must be in the order of time"),
     (["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-06"], "line 5: 2 rows between 'date' '2024-01-03' and"),
     (["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00", "2024-01-01 03:10"], "line 5: 'date' must be whole"),
 ]

@@ -65,6 +65,8 @@ def is_date(cell: str) -> bool:
 def read_times(path: str | Path, name: str, lines: Sequence[int], cells: Sequence[str]) -> np.ndarray | None:
     """Returns the times of a column, datetime64[s] [N] in UTC if they have offsets; None if most are no dates.
 
+    Dates with fractions of a second remain labels, None as well; only their order is checked.
+
     Raises:
       ValueError: with file and line, if some are no dates of the same form, or a date is not after the one before.
     """
@@ -72,22 +74,24 @@ def read_times(path: str | Path, name: str, lines: Sequence[int], cells: Sequenc
     times = [_time(cell, years) for cell in cells]
     if sum(time is not None for time in times) <= len(times) / 2:
         return None
-    zoned = next(time for time in times if time is not None).tzinfo is not None
+    form, first = next((cell, time) for cell, time in zip(cells, times, strict=True) if time is not None)
+    zoned = first.tzinfo is not None
     for line, cell, time in zip(lines, cells, times, strict=True):
         if time is None or (time.tzinfo is not None) != zoned:
             raise ValueError(
-                f"{path}, line {line}: {name!r} must be a date of the form of the others, as {cells[0]!r}, got {cell!r}"
+                f"{path}, line {line}: {name!r} must be a date of the form of the others, as {form!r}, got {cell!r}"
             )
     naive = [t.astimezone(datetime.UTC).replace(tzinfo=None) if zoned else t for t in times if t is not None]
-    array = np.array(naive, "datetime64[s]")
-    for i in (np.flatnonzero(np.diff(array) <= np.timedelta64(0, "s")) + 1).tolist():
+    array = np.array(naive, "datetime64[us]")
+    for i in (np.flatnonzero(np.diff(array) <= np.timedelta64(0, "us")) + 1).tolist():
         if array[i] == array[i - 1]:
             raise ValueError(f"{path}, line {lines[i]}: {name!r} {cells[i]!r} is there twice; keep one row a date")
         raise ValueError(
             f"{path}, line {lines[i]}: rows must be in the order of time, the earliest first, got {name!r} {cells[i]!r}"
             f" after {cells[i - 1]!r}; sort the rows"
         )
-    return array
+    whole = array.astype("datetime64[s]")
+    return whole if np.all(whole == array) else None
 
 
 def find_step(times: np.ndarray) -> Step:
