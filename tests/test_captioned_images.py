@@ -98,6 +98,11 @@ def test_splits_are_by_image_and_repetitions_are_reported(folder):
     assert "split as given, validation drawn from training: 10 training (20 captions), 2 validation" in data.note
     with pytest.raises(UserError, match="replace --data"):
         load(dataclasses.replace(TINY, **paths, data=str(folder)))
+    paths["train"] = table(folder, rows(names), "image,caption,split", "train.csv")  # test images among them
+    with pytest.raises(
+        UserError, match=r"--train: .*train.csv, line 22: split must be training, as .*got 'validation'"
+    ):
+        load(dataclasses.replace(TINY, **paths))
 
 
 SLICES = {"train": slice(24), "test": slice(24, 36)}

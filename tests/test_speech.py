@@ -328,6 +328,7 @@ def test_a_tiny_run_writes_its_records_and_files(tmp_path: Path, capsys: pytest.
         pytest.param({"cell": "gruu"}, "gruu", marks=pytest.mark.extended),
         ({"data": "/nowhere"}, "--data: /nowhere: no such folder"),
         ({"recordings": 8}, "no recording for the training set"),
+        ({"test": "/nowhere"}, "--train and --test must be two files, got no --train"),
     ],
 )
 def test_bad_flags_are_rejected_before_anything_is_written(changes: dict, message: str, tmp_path: Path) -> None:

@@ -107,11 +107,14 @@ def read_folder(
       seed: seed of a random split.
 
     Raises:
-      UserError: if a folder cannot be read or split, training or test set are missing, or another split has a class
-        that the training set lacks.
+      UserError: if a folder cannot be read or split, training or test set are missing, a given one states another
+        split, or another split has a class that the training set lacks.
     """
     given, how = config.read_splits(read, drawn=("validation",)), "split as given"
     source, flag = (data, "--data") if given is None else (config.train, "--train")
+    for name, each in (given or {}).items():
+        with user_errors("--train" if name == "training" else f"--{name}"):
+            _check_stated(each, name)
     with user_errors(flag):
         if given is None:
             everything = read(data)
@@ -130,6 +133,16 @@ def read_folder(
                 if name not in known:
                     raise ValueError(f"{place}: class {name!r} must be in the training set: {', '.join(known):.100}")
     return {name: given[name] for name in SPLITS}, how
+
+
+def _check_stated(read: Folder, split: str) -> None:
+    """Raises a ValueError if a file given as one split states another one for an example."""
+    for stated, place in zip(read.parts or (), read.places, strict=False):
+        if stated != split:
+            raise ValueError(
+                f"{place}: split must be {split}, as its file is given for that, got {stated!r}; give a file of all "
+                "splits by --data"
+            )
 
 
 def _drawn(
