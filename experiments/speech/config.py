@@ -85,8 +85,8 @@ def plan(config: Config) -> tuple[list[str], list[Problem]]:
 
 def _read(config: Config) -> tuple[str, int, list[Task]]:
     """Returns a description of the recordings, their rate, and the tasks."""
-    path = config.train or config.data
-    if config.files or (path and has_class_folders(path)):
+    if config.files or (config.data and has_class_folders(config.data)):
+        path = str(config.train or config.data)
         parts, how = splits.read_folder(config, path, read_labelled_sounds, "recordings", config.seed)
         count, rate = sum(len(each.samples) for each in parts.values()), parts["training"].rate
         with user_errors(path):
