@@ -63,6 +63,8 @@ def test_frames_are_in_natural_order_resized_and_in_colour(tmp_path):
     assert clips.frames[0].shape == (2, 8, 8, 3)
     assert clips.labels == (("light", "dark"),)
     assert (clips.by_frame, clips.parts, clips.left_out) == (True, ("validation",), 1)
+    Image.new("RGB", (20, 30)).save(tmp_path / "0.png")
+    assert read_labelled_clips(table(tmp_path, [".,dark", "a,light"]), 8).left_out == 1  # images beside the table
 
 
 REFUSED = [

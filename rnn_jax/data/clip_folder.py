@@ -116,7 +116,7 @@ def read_labelled_clips(path: str | Path, size: int) -> LabelledClips:
         by_frame,
         parts if any(parts) else None,
         tuple(clip.place for clip in clips),
-        len(folders - {Path(name).parts[0] for name in by_name}),
+        len(folders - {part for name in by_name for part in Path(name).parts[:1]}),
     )
 
 
