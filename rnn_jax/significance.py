@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnn_jax import checks
+
 LEVEL = 0.95
 
 
@@ -61,7 +63,14 @@ def means(values: np.ndarray, groups: np.ndarray | None = None) -> Scored:
     Args:
       values: value of each prediction.
       groups: number of the item that each prediction belongs to [N], from 0 and without gaps; None: each is an item.
+
+    Raises:
+      ValueError: if values have another number of dimensions.
     """
+    if np.ndim(values) != 2:
+        raise ValueError(
+            f"means: values must be [seeds, N], got shape {np.shape(values)}; give one seed as values[None]"
+        )
     if groups is None:
         return Scored(lambda items: np.mean(values[:, items], axis=1), values.shape[1])
     sums, counts = np.array([np.bincount(groups, each) for each in values]), np.bincount(groups)
@@ -122,9 +131,17 @@ def diebold_mariano(first: np.ndarray, second: np.ndarray, horizon: int) -> Diff
       first: loss at each origin [T], in order of time, such as the absolute error; NaN if there is none.
       second: likewise, of the other model.
       horizon: steps ahead h.
+
+    Raises:
+      ValueError: if the losses have different shapes or not one dimension, or the horizon is not a positive integer.
     """
     from scipy import stats
 
+    checks.integer_at_least(1, horizon, "diebold_mariano: horizon")
+    if np.ndim(first) != 1 or np.shape(first) != np.shape(second):
+        raise ValueError(
+            f"diebold_mariano: losses must be [T] of the same T, got shapes {np.shape(first)} and {np.shape(second)}"
+        )
     with np.errstate(invalid="ignore"):  # infinity less infinity
         difference, known = first - second, ~(np.isnan(first) | np.isnan(second))
         n = int(known.sum())

@@ -113,3 +113,17 @@ def test_the_size_of_diebold_mariano_is_near_five_percent():
     rejected = [np.mean([diebold_mariano(d, np.zeros(64), h).verdict() != "a tie" for d in losses]) for h in (1, 3)]
     assert rejected[0] > 0.2
     assert 0.03 < rejected[1] < 0.08
+
+
+WRONG = [
+    (lambda: means(np.ones(10)), r"means: values must be \[seeds, N\], got shape \(10,\)"),
+    (lambda: diebold_mariano(np.arange(5.0), np.ones(5), 0), "diebold_mariano: horizon must be"),
+    (lambda: diebold_mariano(np.ones(5), np.ones(4), 1), r"losses must be \[T\] of the same T, got shapes \(5,\) and"),
+    (lambda: diebold_mariano(np.ones((5, 2)), np.ones((5, 2)), 1), r"losses must be \[T\] of the same T, got shapes"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG)
+def test_wrong_shapes_and_horizons_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
