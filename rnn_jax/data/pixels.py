@@ -60,7 +60,7 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
     Raises:
       ValueError: with the path, if it cannot be read, or has more bits.
     """
-    from PIL import Image, ImageOps  # comes with matplotlib; imported here to keep `import rnn_jax` fast
+    from PIL import Image, ImageOps  # here, to keep `import rnn_jax` fast
 
     try:
         with Image.open(io.BytesIO(files.read_bytes(path)), formats=("PNG", "JPEG")) as image:
