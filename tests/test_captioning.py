@@ -228,7 +228,10 @@ BAD = [
     ({"epochs": 0}, "--epochs must be positive, got 0"),
     ({"learning_rate": float("nan")}, "--learning_rate must be a positive number, got nan"),
     ({"dropout": 1.0}, "--dropout must be from 0 to below 1, got 1.0"),
-    ({"data": "nowhere"}, "--data: nowhere/train-images-idx3-ubyte: no such file, plain or with .gz"),
+    (
+        {"data": "nowhere"},
+        "--data: nowhere must hold captions.csv beside images of your own, or MNIST's four IDX files",
+    ),
 ]
 
 

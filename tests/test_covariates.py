@@ -64,6 +64,14 @@ def plan(data):
     return forecasting.plan(dataclasses.replace(TINY, data=data))
 
 
+def test_labels_that_are_no_dates_are_said_to_be_none(tmp_path):
+    path = tmp_path / "load.csv"
+    values = np.random.default_rng(0).normal(size=200)
+    path.write_text("\n".join(["day,load", *(f"31/12/{1800 + i},{value:.3f}" for i, value in enumerate(values))]))
+    read, _ = forecasting.plan(dataclasses.replace(TINY, data=str(path), covariates=(), calendar=False))
+    assert "'load', rows 31/12/1800 to 31/12/1999, no dates: gaps are not checked, 0 numbers" in read.note
+
+
 def test_the_autoregression_reads_covariates_and_the_calendar_of_the_step_to_come(plan, data):
     read, _ = plan
     assert "covariates 'temperature', calendar weekday, 2021-01-01 to 2022-02-04 at steps of 1 day" in read.note

@@ -196,7 +196,7 @@ BAD = [
     ({"cells": ("grru",)}, "unknown cell 'grru': known are"),
     ({"clips": 0}, "--clips must be positive, got 0"),
     ({"clip_norm": float("inf")}, "--clip_norm must be a positive number, got inf"),
-    ({"data": "nowhere"}, "--data: nowhere/train-images-idx3-ubyte: no such file, plain or with .gz"),
+    ({"data": "nowhere"}, "--data: nowhere must hold labels.csv beside images of your own, or MNIST's four IDX files"),
 ]
 
 

@@ -34,7 +34,7 @@ def load(folder: str | None, count: int, tested: int, seed: int) -> Data:
     Raises:
       UserError: if the folder's files cannot be used.
     """
-    digits, rng = digit_images.read(folder), np.random.default_rng(seed)
+    digits, rng = digit_images.read(folder, "labels.csv"), np.random.default_rng(seed)
     training = Examples({}, _images(digits.training, count, rng))
     validation = _fixed(digits.validation, tested, rng, seed)
     return Data(digits.source, training, validation, _fixed(digits.test, tested, rng, seed + 1))

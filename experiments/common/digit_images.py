@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -45,8 +46,12 @@ class Splits(Generic[Split]):
     test: Split
 
 
-def read(folder: str | None) -> Splits[Digits]:
+def read(folder: str | None, table: str) -> Splits[Digits]:
     """Reads MNIST's four files in a folder; None means scikit-learn's 8 x 8 digits, which need no file.
+
+    Args:
+      folder: folder with the files.
+      table: name of the file that a folder of the user's own images would have, for the message.
 
     Raises:
       UserError: if a file is missing or corrupt, its images are not square, or its labels are not digits.
@@ -57,6 +62,11 @@ def read(folder: str | None) -> Splits[Digits]:
             train = np.asarray(task.train_images), np.asarray(task.train_labels)
             test = np.asarray(task.test_images), np.asarray(task.test_labels)
             return _split("scikit-learn's digits", train, test, 16)
+        if not any(Path(folder).expanduser().glob("*-ubyte*")):
+            raise ValueError(
+                f"{folder} must hold {table} beside images of your own, or MNIST's four IDX files such as "
+                "train-images-idx3-ubyte, plain or with .gz; got neither"
+            )
         train, test = (idx.read_labelled_images(folder, split) for split in ("train", "t10k"))
         return _split(folder, train, test, 255)
 

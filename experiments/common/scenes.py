@@ -33,7 +33,7 @@ def load(folder: str | None, count: int, tested: int, seed: int) -> Data:
     Raises:
       UserError: if the folder's files cannot be used.
     """
-    digits, rng = digit_images.read(folder), np.random.default_rng(seed)
+    digits, rng = digit_images.read(folder, "captions.csv"), np.random.default_rng(seed)
     training = split(digits.training, count, rng)
     validation = split(digits.validation, tested, rng, training.words, seed)
     return Data(digits.source, training, validation, split(digits.test, tested, rng, training.words, seed + 1))

@@ -153,7 +153,11 @@ class Data:
         layout = f" (UTF-8, delimiter {series.delimiter or 'none'}, decimal {series.decimal})" if series.decimal else ""
         others = f", covariates {', '.join(map(repr, series.covariates))}" if series.covariates else ""
         calendar = f", calendar {', '.join(self.columns.cycles)}" if self.columns.cycles else ""
-        dates = f", {series.labels[0]} to {series.labels[-1]} at steps of {series.step}" if series.step else ""
+        dates = ""
+        if series.step:
+            dates = f", {series.labels[0]} to {series.labels[-1]} at steps of {series.step}"
+        elif series.labels != tuple(str(number) for number in range(1, len(series.labels) + 1)):
+            dates = f", rows {series.labels[0]} to {series.labels[-1]}, no dates: gaps are not checked"
         return (
             f"{self.source}{layout}: column {series.name!r}{others}{calendar}{dates}, {np.sum(~series.observed):,} "
             f"numbers interpolated; in time order {training:,} rows for training, {validation:,} for validation, "
