@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from experiments.anomaly.config import Config, check_false_alarms
 from experiments.baselines import table_rows
@@ -43,6 +42,8 @@ class Data:
 
     def measured(self, validation: np.ndarray, test: np.ndarray) -> dict[str, float]:
         """Returns the metrics of scores of the validation and the test set."""
+        from sklearn.metrics import average_precision_score, roc_auc_score
+
         alarms = test > self.threshold(validation)
         return {
             "auc": float(roc_auc_score(self.anomalous, test)),
