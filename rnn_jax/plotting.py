@@ -4,13 +4,12 @@ import dataclasses
 import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.ticker import LogFormatter
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMULA = "formula"  # gid of a text that matplotlib is to typeset; every other text is drawn as it is
 Drawing = Callable[[], bytes]  # draws a figure and returns a PNG: once all numbers have been written
@@ -18,15 +17,21 @@ Drawings = Mapping[str, tuple[str, Drawing]]  # caption and drawing of each figu
 FLOOR = 1e-20  # smallest value on a logarithmic axis
 
 
-def figure(size: tuple[float, float]) -> Figure:
+def figure(size: tuple[float, float]) -> "Figure":
     """Returns an empty figure of (width, height) inches, which matplotlib's `pyplot` does not know."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     empty = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(empty)
     return empty
 
 
-def png(drawn: Figure) -> bytes:
+def png(drawn: "Figure") -> bytes:
     """Returns a figure as the content of a PNG file; a `$` in a user's text starts no formula."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter
+
     axes = itertools.chain(*((each.xaxis, each.yaxis) for each in drawn.axes))
     logarithmic = [axis for axis in axes if isinstance(axis.get_major_formatter(), LogFormatter)]
     powers = {label for axis in logarithmic for label in axis.get_ticklabels(which="both")}

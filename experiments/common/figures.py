@@ -1,15 +1,16 @@
 """Figures that several experiments draw, as PNG contents: scores over epochs beside baselines, confusion matrices."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from experiments.common.fitting import Baseline, Outcome
 from rnn_jax import plotting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLES = (":", "--", "-.", (0, (1, 4)), (0, (4, 4)))  # of the baselines' lines
 SHOWN_FROM = 0.5  # percent of a row from which a confusion is written into its square
@@ -31,6 +32,8 @@ def validation_figure(
       curve: function that turns scores into the metric.
       ylim: limits of the vertical axis.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = plotting.figure((8, 5))
     axis = figure.subplots()
     for place, outcome in enumerate(outcomes):
@@ -50,7 +53,7 @@ def validation_figure(
 
 
 def grouped_bars(
-    axis: Axes, groups: Sequence[str], bars: Mapping[str, Sequence[float]], colors: Sequence[Any] | None = None
+    axis: "Axes", groups: Sequence[str], bars: Mapping[str, Sequence[float]], colors: Sequence[Any] | None = None
 ) -> None:
     """Draws one bar of each series in every group.
 
@@ -77,7 +80,7 @@ def bar_panels(
     height: Callable[[Any], float],
     title: str,
     columns: int = 1,
-) -> Figure:
+) -> "Figure":
     """Draws panels with groups of bars.
 
     Args:
@@ -105,7 +108,7 @@ def bar_panels(
 
 
 def lines(
-    axis: Axes, records: Sequence[Mapping[str, Any]], by: str, x: str, y: str, scale: float = 1, log: bool = True
+    axis: "Axes", records: Sequence[Mapping[str, Any]], by: str, x: str, y: str, scale: float = 1, log: bool = True
 ) -> None:
     """Draws field `y` times `scale` over field `x`, which has a logarithmic scale, with a line for each value of `by`.
 
@@ -131,13 +134,13 @@ def lines(
 
 def curves(
     by: str, x: Sequence[str], y: str, title: str, ylabel: str, scale: float = 1, log: bool = True
-) -> Callable[[Sequence[Mapping[str, Any]]], Figure]:
+) -> Callable[[Sequence[Mapping[str, Any]]], "Figure"]:
     """Returns a drawing of records: a panel with `lines` for each field of `x`.
 
     Records of several sweeps have a field `over`, which names the `x` of theirs.
     """
 
-    def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
+    def draw(records: Sequence[Mapping[str, Any]]) -> "Figure":
         figure = plotting.figure((1 + 6.5 * len(x), 4.8))
         axes = figure.subplots(1, len(x), squeeze=False)[0]
         for axis, field in zip(axes, x, strict=True):
@@ -150,7 +153,7 @@ def curves(
     return draw
 
 
-def band(axis: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
+def band(axis: "Axes", x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
     """Draws the median of values [seeds, points] as a line, and their range as a band."""
     axis.plot(x, np.median(values, axis=0), color=color, label=label, marker="o" if len(x) < 20 else None, ms=4)
     axis.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.15, lw=0)

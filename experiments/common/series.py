@@ -3,11 +3,10 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import threadpoolctl
-from matplotlib.axes import Axes
 
 from experiments.baselines.autoregression import Autoregression, candidate_orders
 from experiments.common import networks, splits
@@ -16,6 +15,9 @@ from rnn_jax import training
 from rnn_jax.applications.columns import Columns, known_features
 from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
 from rnn_jax.data.number_table import DECIMALS, DELIMITERS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DEFAULT_LENGTH, DEFAULT_SPACING = 3000, 6.0  # points of the Mackey-Glass series, and time units between them
 DEFAULT_SEASON, DEFAULT_HORIZON = 8, 14  # its cycles take about 50 units; x(t + 84) is the classic forecast
@@ -213,7 +215,7 @@ class Data:
         columns = f"columns separated by a {series.delimiter}" if series.delimiter else "one column"
         return f" Read as {columns}, with decimal {series.decimal}s." if series.decimal else ""
 
-    def label_time(self, axis: Axes, points: np.ndarray, ticks: int) -> None:
+    def label_time(self, axis: "Axes", points: np.ndarray, ticks: int) -> None:
         """Labels an axis over `points` of the series."""
         shown = points[:: max(1, len(points) // ticks)]
         axis.set_xticks(shown, [self.series.labels[i] for i in shown])

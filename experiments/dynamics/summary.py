@@ -2,14 +2,9 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.ticker import FixedLocator
 
 from experiments.common.figures import band, windows
 from experiments.common.records import divergence_fields, task_fields, training_arrays
@@ -18,6 +13,9 @@ from experiments.dynamics.config import Run
 from experiments.dynamics.measurement import DYNAMICS, Outcome, Snapshot, measured_lags
 from rnn_jax import plotting, report
 from rnn_jax.diagnostics import fit_decay
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PANELS = 3  # in a row
 LINEAR = 0.1  # exponents up to which an axis is linear
@@ -159,6 +157,10 @@ def figures(pairs: Sequence[Pair]) -> plotting.Drawings:
 
 def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
     """Draws sorted exponents, a panel for each cell, a line for each checkpoint (median over seeds). Returns a PNG."""
+    import matplotlib
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     rows = -(-len(pairs) // PANELS)
     figure = plotting.figure((11, 0.8 + 3.4 * rows))
     axes = figure.subplots(rows, min(PANELS, len(pairs)), sharey=True, squeeze=False)
@@ -215,8 +217,10 @@ def training_figure(pairs: Sequence[Pair]) -> bytes:
     return plotting.png(figure)
 
 
-def _near_zero(axis: Axes) -> None:
+def _near_zero(axis: "Axes") -> None:
     """Sets a scale that is linear near zero, the exponents that decide about memory, and logarithmic beyond."""
+    from matplotlib.ticker import FixedLocator
+
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.yaxis.set_major_locator(FixedLocator(TICKS))
     axis.yaxis.set_major_formatter("{x:g}")

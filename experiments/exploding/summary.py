@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.patches import Patch
 
 from experiments.common.figures import band
 from experiments.common.numbers import number
@@ -162,6 +160,9 @@ def _boundary_figure(plan: Plan, boundaries: dict[str, Rows]) -> bytes:
 
 def _training_figure(plan: Plan, trainings: dict[str, Rows]) -> bytes:
     """Draws finite seeds, and step of divergence or loss, by clipping and gain; a panel for each activation."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
     figure, names = plotting.figure((12, 1.2 + 2.6 * len(trainings))), plan.config.clippings
     axes = figure.subplots(len(trainings), 1, squeeze=False)[:, 0]
     colors = ListedColormap([color for color, _ in FATES.values()])

@@ -3,13 +3,15 @@
 import functools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import ticker
-from matplotlib.axes import Axes
 
 from experiments.long_dependency.result import Result, by_length, by_task
 from rnn_jax import plotting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLUMNS = 4  # panels a row at the most
 
@@ -27,6 +29,8 @@ def draw(results: Sequence[Result]) -> plotting.Drawings:
 
 def losses(results: Sequence[Result], colors: dict[str, str]) -> bytes:
     """Draws test loss over training sequences, one panel for each T: median and range over seeds. Returns a PNG."""
+    from matplotlib import ticker
+
     lengths = by_length(results)
     columns = min(COLUMNS, len(lengths))
     lines = -(-len(lengths) // columns)
@@ -90,7 +94,9 @@ def reach(results: Sequence[Result], colors: dict[str, str]) -> bytes:
     return plotting.png(figure)
 
 
-def _sequences_over_length(axis: Axes, results: Sequence[Result], colors: dict[str, str]) -> None:
+def _sequences_over_length(axis: "Axes", results: Sequence[Result], colors: dict[str, str]) -> None:
+    from matplotlib import ticker
+
     cells = list(dict.fromkeys(r.cell for r in results))
     for place, cell in enumerate(cells):
         shift = 1.02 ** (place - (len(cells) - 1) / 2)  # equal budgets would hide each other

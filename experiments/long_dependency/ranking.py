@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import ticker
 
 from experiments.common import networks, numbers
 from experiments.long_dependency.result import Result, by_task, quality, ranked
@@ -160,6 +159,8 @@ def draw(results: Sequence[Result]) -> plotting.Drawings:
 
 def heat_map(results: Sequence[Result]) -> bytes:
     """Draws cells x tasks: the share of the baseline's loss removed, and sequences until solved. Returns a PNG."""
+    from matplotlib import ticker
+
     board, tasks = rows(results), by_task(results)
     shares = np.array([[math.nan if r is None else learned(r) for r in row.results] for row in board])
     figure = plotting.figure((1.35 * len(tasks) + 4, 0.26 * len(board) + 2))

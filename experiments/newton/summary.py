@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import SymLogNorm
-from matplotlib.ticker import MaxNLocator
 
 from experiments.common.figures import lines
 from experiments.common.networks import short_name
@@ -16,7 +13,6 @@ from experiments.newton.config import ENGINES, Plan
 from experiments.newton.measurement import Outcome
 from rnn_jax import plotting, targets
 
-COLORS = ScalarMappable(SymLogNorm(0.03, vmin=-0.5, vmax=0.5), "coolwarm")  # of exponents
 TICKS = [-3, -1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3]
 EXPONENT = "largest Lyapunov exponent (nats per step)"
 FLOOR = 1e-9  # smallest error in figures, of those that are zero
@@ -115,19 +111,23 @@ def _cost_table(costs: Sequence[Record]) -> Table:
 
 def _exponents(plan: Plan, counts: Sequence[Record]) -> bytes:
     """Draws what runs one after the other: over T, colored by the exponent; at the largest T, over the exponent."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import SymLogNorm
+
+    colors = ScalarMappable(SymLogNorm(0.03, vmin=-0.5, vmax=0.5), "coolwarm")
     figure, longest = plotting.figure((12.5, 5)), plan.lengths[-1]
     left, right = figure.subplots(1, 2)
     for cell, network, seed in dict.fromkeys((r["cell"], r["network"], r["seed"]) for r in counts):
         line = select(counts, cell=cell, network=network, seed=seed)
-        color = COLORS.to_rgba(line[-1]["exponent"])
+        color = colors.to_rgba(line[-1]["exponent"])
         left.plot([r["length"] for r in line], list(map(rounds, line)), color=color, lw=1.5, marker="o", ms=4)
     left.plot(plan.lengths, plan.lengths, "--", color="black", lw=1, label="T: the loop")
     left.set(xlabel="T (steps)", xscale="log", title="a line for each network")
-    bar = figure.colorbar(COLORS, ax=left, location="bottom", label=EXPONENT, aspect=40)
+    bar = figure.colorbar(colors, ax=left, location="bottom", label=EXPONENT, aspect=40)
     bar.set_ticks(TICKS[2:], labels=[f"{x:g}" for x in TICKS[2:]])
     for marker, cell in zip("osD^vP*X", values(counts, "cell"), strict=False):
         for r in select(counts, cell=cell, length=longest):
-            face = "none" if r["looped"] else COLORS.to_rgba(r["exponent"])
+            face = "none" if r["looped"] else colors.to_rgba(r["exponent"])
             right.plot(max(r["exponent"], TICKS[0]), rounds(r), marker, ms=8, mfc=face, mec="black", mew=0.8)
         right.plot([], [], marker, ms=8, mfc="0.8", mec="black", mew=0.8, label=short_name(cell))
     right.plot([], [], "o", ms=8, mfc="none", mec="black", mew=0.8, label="the loop had to help")
@@ -160,6 +160,8 @@ def _costs(costs: Sequence[Record]) -> bytes:
 
 def _accuracy(outcomes: Outcomes) -> bytes:
     """Draws errors by iteration, and losses by Scan and by Newton with their difference."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = plotting.figure((14, 4.6))
     errors, losses, differences = axes = figure.subplots(1, 3)
     for (network, engine), (records, _) in outcomes.items():

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from experiments.teaching.measurement import REFERENCE, differences
 from experiments.teaching.programs import Setup
@@ -80,6 +79,8 @@ def findings(records: Sequence[Record]) -> list[str]:
 
 def loss_figure(setup: Setup, curves: Mapping[str, np.ndarray]) -> bytes:
     """Draws the loss of every step by form, and below the relative difference from rnn_jax; returns a PNG."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = plotting.figure((9, 7))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.2, 1))
     steps = 1 + np.arange(setup.steps)

@@ -9,10 +9,10 @@ import functools
 import importlib.metadata
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 import rnn_jax
 from experiments import peers
@@ -23,6 +23,9 @@ from experiments.peers.programs import Layer
 from experiments.throughput import part
 from experiments.throughput.problem import Problem
 from rnn_jax import bundles, engines, targets
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PEERS = ("linen", "nnx", "haiku")
 
@@ -144,7 +147,7 @@ def _findings(records: Records) -> list[str]:
     return [f"{name} does not compile, {', '.join(where)}: {reason}" for (name, reason), where in reasons.items()]
 
 
-def _figure(records: Records) -> Figure:
+def _figure(records: Records) -> "Figure":
     """Draws bars of what a time step costs: a row for each cell, a column for each target, a group for each shape."""
     names = tables.values([record for record in records if not record["reason"]], "contestant")
 

@@ -9,11 +9,10 @@ import functools
 import math
 import statistics
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 import rnn_jax
 from experiments.common import figures, timing
@@ -21,6 +20,9 @@ from experiments.common.tables import Record, Records, digits, select, values
 from experiments.throughput import part
 from rnn_jax import plotting, targets
 from rnn_jax.seeds import over_seeds, place
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MULTIPLES = (1, 2, 4, 8, 16)
 COMPILATIONS = 3  # at most, of each program
@@ -104,7 +106,7 @@ def _slope(record: Record, records: Records) -> str:
     return digits(slope(select(records, over=record["over"], quantity=record["quantity"])))
 
 
-def _figure(records: Records) -> Figure:
+def _figure(records: Records) -> "Figure":
     """Draws a panel for each quantity, a line for what grows."""
     quantities = values(records, "quantity")
     figure = plotting.figure((1 + 5 * len(quantities), 4.8))

@@ -9,9 +9,9 @@ timed.
 import functools
 import itertools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
-from matplotlib.figure import Figure
 
 from experiments.common import timing
 from experiments.common.figures import bar_panels, curves
@@ -21,6 +21,9 @@ from experiments.throughput import contestants, part
 from experiments.throughput.contestants import DEFAULT, ENGINES, JAX_LIBRARIES, REFERENCE, SCAN
 from experiments.throughput.problem import Problem
 from rnn_jax import Cell, Checkpointed, Scan, mesh
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MODES = ("forward", "forward_backward")
 ONE, ALL = "one device", "all cores"
@@ -103,7 +106,7 @@ def _findings(records: Records) -> list[str]:
     return sentences
 
 
-def _figure(records: Records) -> Figure:
+def _figure(records: Records) -> "Figure":
     """Draws bars of forward and backward time over the reference's: a panel for each cell, a group for each shape."""
     reference = _reference(records)
     figure = bar_panels(

@@ -5,9 +5,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from experiments.common import tables
 from experiments.common.flags import ComputeConfig, UserError, setting
@@ -17,6 +15,9 @@ from experiments.peers.programs import Prepare
 from experiments.throughput.contestants import DEFAULT
 from experiments.throughput.problem import CELLS, DTYPES, SHAPES, TASKS, Problem
 from rnn_jax import engines, targets
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Contestants = Mapping[str, Prepare]
 
@@ -79,7 +80,7 @@ class Part:
     columns: Mapping[str, Any]  # each combination of the text columns is a row
     caption: str = ""  # template of the text below the table, filled with each field's largest value
     by: str = ""
-    figure: Callable[[Records], Figure] | None = None
+    figure: Callable[[Records], "Figure"] | None = None
     findings: Callable[[Records], list[str]] = lambda _: []  # sentences
 
     def table(self, records: Records) -> Table:
