@@ -116,7 +116,6 @@ def _figure(records: Records) -> "Figure":
         "contestant",
         lambda record: _ratio(record, records),
         f"Forward and backward: median time as a multiple of {reference}'s (line), less is faster",
-        columns=len(values(records, "cores")),
     )
     for axis in figure.axes:
         axis.axhline(1, color="black", lw=1)
