@@ -67,7 +67,9 @@ def plan(data):
 def test_labels_that_are_no_dates_are_said_to_be_none(tmp_path):
     path = tmp_path / "load.csv"
     values = np.random.default_rng(0).normal(size=200)
-    path.write_text("\n".join(["day,load", *(f"31/12/{1800 + i},{value:.3f}" for i, value in enumerate(values))]))
+    path.write_text(
+        "\n".join(["day,load", *(f"31/12/{1800 + i},{value:.3f}" for i, value in enumerate(values))]), encoding="utf-8"
+    )
     read, _ = forecasting.plan(dataclasses.replace(TINY, data=str(path), covariates=(), calendar=False))
     assert "'load', rows 31/12/1800 to 31/12/1999, no dates: gaps are not checked, 0 numbers" in read.note
 
