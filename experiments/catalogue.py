@@ -20,7 +20,7 @@ CATALOGUE = (
     Entry("doctor", "Why does a run not learn?", 1),
     Entry("check", "Does a cell, layer, task, engine or estimator keep its contract?", 1),
     Entry("long_dependency", "Which network learns a dependency of length T, and after how many sequences?", 60),
-    Entry("throughput", "How fast is it, and how do time and memory grow, beside other libraries?", 17),
+    Entry("throughput", "How fast is it, and how do time and memory grow, beside other libraries?", 40),
     Entry("teaching", "Do two course programs compute the same here as in Keras and PyTorch?", 1),
     Entry("char_lm", "How well does a network predict the next character of a text?", 1),
     Entry("sentiment", "Sentiment of a sentence: recurrent networks against counting words", 11),

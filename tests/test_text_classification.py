@@ -19,12 +19,11 @@ from experiments.common.flags import UserError
 from experiments.common.numbers import mean_sd
 from experiments.common.settings import ModelSettings
 from experiments.common.texts import load
-from experiments.common.word_dropout import WordDropout
 from experiments.sentiment.grammar import BAD as BLAME
 from experiments.sentiment.grammar import GOOD as PRAISE
 from experiments.sentiment.grammar import NEGATIONS, reviews
 from rnn_jax import GRU, Bidirectional, models, training
-from rnn_jax.data import Embedding, Examples, Labelled, Vocabulary
+from rnn_jax.data import Embedding, Labelled
 from rnn_jax.data import folded_words as words
 from rnn_jax.models import Classifier
 
@@ -144,24 +143,6 @@ def test_buckets_hold_every_text_and_label_in_order(texts):
                 ids = np.asarray(examples.steps)[:length, column]
                 np.testing.assert_array_equal(ids, texts.vocabulary.encode(words(split.labelled.texts[index])))
                 assert labels[column] == split.labelled.labels[index]
-
-
-def test_word_dropout_replaces_a_share_of_the_words_by_unknown():
-    @dataclasses.dataclass(frozen=True)
-    class Spy:
-        def loss(self, params, ids, labels, lengths, key):
-            del params, labels, lengths, key
-            seen.append(np.asarray(ids))
-            return 0.0
-
-    seen: list[np.ndarray] = []
-    ids = jnp.full((50, 40), 7)
-    batch = Examples(ids, (jnp.full(40, 50), jnp.zeros(40, int)))
-    for rate in (0.0, 0.3):
-        WordDropout(rate)(Spy(), None, batch, jax.random.key(0))
-    assert np.all(seen[0] == 7)
-    assert set(np.unique(seen[1])) == {Vocabulary.UNKNOWN, 7}
-    assert np.mean(seen[1] == Vocabulary.UNKNOWN) == pytest.approx(0.3, abs=0.03)
 
 
 def test_predictions_are_in_the_order_of_the_texts(texts):

@@ -4,7 +4,7 @@ The claim tested: the same cell and the same call take no more time than in PyTo
 libraries, and memory, compile time and time per seed grow as slowly as each engine's documentation says. Everything
 that is compared runs interleaved, on the same weights and inputs; outputs and gradients are compared first.
 
-    python -m experiments.throughput                                      # 20 minutes on two cores
+    python -m experiments.throughput                                      # 40 minutes on two cores, estimated
     python -m experiments.throughput --quick                              # under a minute
     python -m experiments.throughput --parts=layers --cells=lstm --shapes=32x100x128x128
     pip install ".[peers]"                                                # PyTorch, Keras, Haiku to compare with
