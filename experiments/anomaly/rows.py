@@ -182,7 +182,8 @@ def run(config: Config, workdir: str, settings: Settings) -> None:
     best = max(known, key=lambda row: row.test["auc"][0])
     margins = [f"{o.title} {np.mean(o.test['auc']) - best.test['auc'][0]:+.3f}" for o in outcomes]
     findings = [
-        f"Best baseline: {best.title}, AUC {best.test['auc'][0]:.3f}; networks against it: {'; '.join(margins)}.",
+        f"Best baseline on the test set: {best.title}, AUC {best.test['auc'][0]:.3f}; networks against it: "
+        f"{'; '.join(margins)}.",
         *fitting.diverged(outcomes),
     ]
     figures = {"detectors.png": ("Every detector, with the range over seeds", functools.partial(_bars, rows))}
