@@ -108,7 +108,7 @@ def test_a_single_digit_reaches_every_position(drawn):
 
 
 def test_a_split_uses_all_images_equally_often():
-    digits = digit_images.read(None).validation
+    digits = digit_images.read(None, "captions.csv").validation
     split = scenes.split(digits, 100, np.random.default_rng(0))
     places = digits.draw(300, np.random.default_rng(0))
     counts = np.bincount(places, minlength=len(digits.labels))
@@ -119,7 +119,7 @@ def test_a_split_uses_all_images_equally_often():
 
 
 def test_no_image_is_in_two_splits():
-    digits = digit_images.read(None)
+    digits = digit_images.read(None, "captions.csv")
     splits = digits.training, digits.validation, digits.test
     images = [{image.tobytes() for image in split.images} for split in splits]
     assert sum(len(split.labels) for split in splits) == 1797
@@ -253,7 +253,7 @@ def test_larger_images_are_reduced(tmp_path):
     images, labels = rng.integers(256, size=(24, 28, 28)), np.arange(24) % 10
     for split in ("train", "t10k"):
         write_idx(tmp_path, split, images, labels)
-    digits = digit_images.read(str(tmp_path))
+    digits = digit_images.read(str(tmp_path), "captions.csv")
     assert (len(digits.training.labels), len(digits.validation.labels), len(digits.test.labels)) == (22, 2, 24)
     np.testing.assert_allclose(digits.test.images[3, 0, 1], images[3, :2, 2:4].mean() / 255, rtol=1e-6)
     np.testing.assert_array_equal(digits.validation.labels, labels[[11, 23]])
