@@ -35,4 +35,5 @@ CATALOGUE = (
     Entry("series", "Which class is a time series of: a heartbeat, a movement, a speaker?", 5),
     Entry("forecasting", "Do networks forecast a series better than a linear autoregression?", 4),
     Entry("anomaly", "Do networks detect anomalies in a series better than simpler detectors?", 4),
+    Entry("table_anomaly", "Which rows of a table are anomalies, as in network traffic or a log?", 1),
 )

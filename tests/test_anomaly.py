@@ -19,6 +19,7 @@ from experiments.anomaly import measurement
 from experiments.anomaly.injection import KINDS, Copies, Event, inject, moving_mean
 from experiments.baselines import naive_series
 from experiments.common import forecasters
+from experiments.common.detection import find_threshold
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from rnn_jax import models, training
@@ -135,7 +136,7 @@ def test_scores_by_hand():
     assert missed.kinds["flat line"].detected == 0
     assert np.isnan(missed.kinds["flat line"].delay)
     scores = np.arange(1000.0).reshape(500, 2)
-    threshold = measurement.find_threshold(scores, np.ones((500, 2), bool), 20)
+    threshold = find_threshold(scores, 20)
     assert np.mean(scores > threshold) == pytest.approx(0.02)
 
 
@@ -259,7 +260,7 @@ def test_records_are_probabilities_and_counts(finished, plan):
     # The threshold is that of the validation set.
     _, normal = plan.validation.masks()
     points = naive_series.z_score(plan.validation.values, plan.data.training)
-    expected = measurement.find_threshold(points, normal, TINY.false_alarms)
+    expected = find_threshold(points[normal], TINY.false_alarms)
     assert records[0]["threshold"] == pytest.approx(expected)
     linear = next(r for r in records if r["run"] == "autoregression")
     naive = next(r for r in records if r["run"] == "z-score")

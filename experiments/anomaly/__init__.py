@@ -7,17 +7,11 @@ of the last few jointly, which may be too small, as with a stuck sensor. Other b
 residuals of seasonal naive forecasts, isolation forest on windows. Anomalies of six kinds are injected into copies of
 the validation and the test set. Each detector's threshold leaves the same share of normal validation points above it.
 
-With `--label` the file is a table of events, such as network traffic or a log. Networks read a row's categories and
-numbers (in bins) one after the other, and then the next row; the score of a row is -log p of its cells. A category not
-seen in training is improbable by itself. Trained on normal rows. Baselines: isolation forest, frequencies of cells, and
-of cells given the one before.
-
     python -m experiments.anomaly                                # Mackey-Glass; 4 minutes on two cores
     python -m experiments.anomaly --quick                        # under 30 seconds
     python -m experiments.anomaly --data=sunspots.csv --season=132 --length=24 --epochs=40
     python -m experiments.anomaly --data=co2.csv --season=52 --length=26 --fill=20 --epochs=40
     python -m experiments.anomaly --data=passengers.csv --season=12 --length=4
-    python -m experiments.anomaly --data=traffic.csv --label=label --categories=protocol,service --covariates=bytes
 
 Expected on Mackey-Glass: ROC AUC by event 1.00 for networks, 0.99 for the autoregression. On real series both are close
 to each other, between 0.7 and 0.9 (experiments/README.md).
@@ -26,7 +20,7 @@ to each other, between 0.7 and 0.9 (experiments/README.md).
 import jax
 import jax.numpy as jnp
 
-from experiments.anomaly import measurement, rows, summary
+from experiments.anomaly import measurement, summary
 from experiments.anomaly.config import QUICK, Config, plan
 from experiments.common import fitting
 from experiments.common.forecasters import measure
@@ -39,9 +33,6 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 @with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, two figures and summary.html."""
-    if config.label is not None:
-        rows.run(config, workdir, settings)
-        return
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
     folder.print(ready.data.note)

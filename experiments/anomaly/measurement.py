@@ -10,6 +10,7 @@ from experiments.anomaly.config import Config, Plan
 from experiments.anomaly.injection import KINDS, Copies, Event
 from experiments.baselines import naive_series
 from experiments.baselines.isolation_forest import isolation_scores
+from experiments.common.detection import find_threshold
 from experiments.common.forecasters import Evaluation, Result
 from experiments.common.series import AUTOREGRESSION, Data, file_fields
 from rnn_jax.applications import AnomalyDetector
@@ -47,11 +48,6 @@ def flat(scores: Scores) -> dict[str, float]:
     return fields
 
 
-def find_threshold(points: np.ndarray, normal: np.ndarray, false_alarms: float) -> float:
-    """Returns the threshold that `false_alarms` in 1,000 normal points exceed."""
-    return float(np.quantile(points[normal], 1 - false_alarms / 1000))
-
-
 def evaluate(points: np.ndarray, copies: Copies, threshold: float) -> Scores:
     """Returns the scores of a detector that gives the points of all copies the anomaly scores [N, copies + 1]."""
     from sklearn.metrics import roc_auc_score
@@ -84,7 +80,7 @@ def evaluation(config: Config, plan: Plan) -> Evaluation[Scores]:
         return list(zip(*(network_scores(data, model, params, copies, width) for copies in splits), strict=True))
 
     def score(points: tuple[np.ndarray, np.ndarray]) -> Scores:
-        return evaluate(points[1], plan.test, find_threshold(points[0], normal, config.false_alarms))
+        return evaluate(points[1], plan.test, find_threshold(points[0][normal], config.false_alarms))
 
     validation, test = (baseline_scores(data, copies, width, config.seed) for copies in splits)
     baselines = {name: (validation[name], test[name]) for name in test}

@@ -9,49 +9,34 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import anomaly
-from experiments.anomaly import rows
+from experiments import table_anomaly
 from experiments.baselines import table_rows
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
+from experiments.table_anomaly.config import load
+from experiments.table_anomaly.connections import COLUMNS, SERVICES, connections
 from rnn_jax import models
 from rnn_jax.data import RowTokens, read_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SERVICES = {"tcp": ("http", "ftp", "smtp"), "udp": ("dns", "ntp", "snmp")}
-SIZES = {"http": 8, "ftp": 11, "smtp": 6, "dns": 4, "ntp": 2, "snmp": 3}
 
-
-def traffic(path, count=600, seed=0):
-    """Normal connections, and ones with a wrong protocol or size: each cell is usual, their combination is not."""
-    rng, lines = np.random.default_rng(seed), ["duration,protocol,service,bytes,label"]
-    for i in range(count):
-        protocol = str(rng.choice(["tcp", "udp"]))
-        service = str(rng.choice(SERVICES[protocol]))
-        label = "normal" if rng.random() > 0.1 else "attack"
-        cells = protocol, service
-        size = SIZES[service]
-        if label == "attack" and i % 2:
-            size = 13 - size
-        elif label == "attack":
-            cells = ("udp" if protocol == "tcp" else "tcp"), service
-        if i == count - 1:
-            cells, label = ("icmp", service), "attack"
-        lines.append(f"{rng.exponential():.3f},{','.join(cells)},{np.exp(size + 0.3 * rng.normal()):.0f},{label}")
-    path.write_text("\n".join(lines), encoding="utf-8")
+def written(path, count=600, seed=0):
+    """Writes generated connections as a CSV file."""
+    rows = [COLUMNS, *connections(count, seed)]
+    path.write_text("\n".join(map(",".join, rows)), encoding="utf-8")
     return str(path)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return traffic(tmp_path_factory.mktemp("data") / "traffic.csv")
+    return written(tmp_path_factory.mktemp("data") / "traffic.csv")
 
 
-TINY = anomaly.Config(
+TINY = table_anomaly.Config(
     label="label",
     categories=("protocol", "service"),
-    covariates=("bytes",),
+    numbers=("bytes",),
     cells=("gru",),
     hidden_size=16,
     window=8,
@@ -62,7 +47,7 @@ TINY = anomaly.Config(
 
 
 def test_training_rows_are_normal_and_the_first_line_says_what_was_read(data):
-    read = rows.load(dataclasses.replace(TINY, data=data))
+    read = load(dataclasses.replace(TINY, data=data))
     assert read.note.startswith(
         f"{data} (UTF-8): categories protocol, service, numbers bytes, normal is label=normal; "
     )
@@ -95,8 +80,8 @@ def test_baselines_by_their_formulas():
 
 def test_a_score_is_the_probability_of_the_cells_given_those_before(data):
     """Of every scored row, from any window; a change of a row changes no score before it."""
-    read = rows.load(dataclasses.replace(TINY, data=data))
-    made = rows.detector(TINY, read, "gru")
+    read, detectors = table_anomaly.plan(dataclasses.replace(TINY, data=data))
+    made = detectors["gru"]
     params = made.model.init(jax.random.key(0))
     ids = read.tokens.encode(read.test[:20])
     scores = made.predict(params, read.test[:20]).columns
@@ -117,10 +102,13 @@ def test_a_score_is_the_probability_of_the_cells_given_those_before(data):
 def test_unusual_combinations_are_found_and_the_saved_model_scores_a_file(data, tmp_path):
     config = dataclasses.replace(TINY, data=data)
     with contextlib.redirect_stdout(io.StringIO()):
-        anomaly.run(config, str(tmp_path / "run"), ModelSettings(save_model=True))
+        table_anomaly.run(config, str(tmp_path / "run"), ModelSettings(save_model=True))
     records = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["results"]
     aucs = {record["run"]: record["test/auc"] for record in records}
     assert list(aucs) == ["isolation forest", "frequencies", "neighbours", "gru"]
+    assert records[-1]["reference"] == "neighbours"
+    assert records[-1]["test/auc_margin"] == pytest.approx(aucs["gru"] - aucs["neighbours"])
+    assert records[-1]["test/auc_margin_low"] < records[-1]["test/auc_margin"]
     assert aucs["gru"] > 0.9 > aucs["isolation forest"] > 0.7 > aucs["frequencies"]
     loaded = models.load(tmp_path / "run" / "models" / "gru")
     read = loaded.definition.read(data)
@@ -133,11 +121,11 @@ def test_unusual_combinations_are_found_and_the_saved_model_scores_a_file(data, 
 
 
 BAD = [
-    ({"label": None}, "--categories needs --label=COLUMN"),
-    ({"data": None}, "--label needs --data=FILE"),
-    ({"categories": (), "covariates": ()}, "columns by --categories or --covariates"),
-    ({"target": "bytes"}, "--target is for series"),
-    ({"covariates": ("protocol",), "categories": ()}, "line 2: 'protocol' must be a finite number, got '"),
+    ({"data": None}, "--label names what a file holds: give --data=FILE, too"),
+    ({"label": None}, "--data needs --label=COLUMN"),
+    ({"categories": (), "numbers": ()}, "columns by --categories or --numbers"),
+    ({"window": 1}, "--window must be at least 2, got 1"),
+    ({"numbers": ("protocol",), "categories": ()}, "line 2: 'protocol' must be a finite number, got '"),
     ({"categories": ("port",)}, "'port' comes 0 times"),
     ({"categories": ("service", "service")}, "columns must be different"),
     ({"normal": "benign"}, "label=benign; --normal"),
@@ -149,8 +137,14 @@ BAD = [
 @pytest.mark.parametrize(("fields", "message"), BAD)
 def test_bad_settings_are_refused_before_anything_is_written(fields, message, data, tmp_path):
     with pytest.raises(UserError, match=message):
-        anomaly.run(dataclasses.replace(TINY, **{"data": data, **fields}), str(tmp_path / "run"))
+        table_anomaly.run(dataclasses.replace(TINY, **{"data": data, **fields}), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_file_the_rows_are_generated():
+    read = load(table_anomaly.Config())
+    assert read.note.startswith("Generated connections: categories protocol, service, numbers duration, bytes, normal")
+    assert (len(read.training), len(read.test), read.anomalous.sum()) == (2667, 1800, 199)
 
 
 def test_rows_are_read_with_their_lines(tmp_path):
