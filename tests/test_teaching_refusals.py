@@ -22,7 +22,7 @@ BAD = [
     ({"cell": "nope"}, "unknown cell 'nope'"),
     ({"cell": "nope:Cell"}, "cannot import module 'nope'"),
     ({"text": "nowhere.txt"}, "--text: nowhere.txt: cannot be read"),
-    ({"text": "nowhere.txt", "programs": ("classifier",)}, "--text is read by the generator, which is not among"),
+    ({"text": "nowhere.txt", "programs": ("classifier",)}, "--text has no effect without --programs=generator"),
 ]
 
 

@@ -29,7 +29,7 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 @with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, figures and summary.html."""
-    if config.files or (config.data and is_caption_folder(config.data)):
+    if config.reads(is_caption_folder):
         return _run_described(config, workdir, settings)
     data, networks = plan(config)
     folder = RunFolder(config, workdir, settings)

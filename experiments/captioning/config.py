@@ -7,15 +7,17 @@ import numpy as np
 from experiments.captioning.measurement import captioner, loss
 from experiments.common import digit_images, flags, networks, scenes
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, setting
+from experiments.common.flags import FitConfig, chosen, setting
 from experiments.common.scenes import Data
-from experiments.common.splits import SplitFiles
+from experiments.common.splits import SplitFiles, kinds
 from rnn_jax import Dropout
 from rnn_jax.data import Embedding, digit_scenes
+from rnn_jax.data.caption_folder import is_caption_folder
 from rnn_jax.models import Additive, BahdanauCell, Captioner, Decoder, ImageEncoder
 
 LABELS = {"attention": "attention", "none": "no attention"}
 WIDTHS, STRIDES = (24, 48, 64, 64), (2, 2, 2, 1)  # of the convolutions; an output of the last sees 31 x 31 pixels
+DESCRIBED, COMPOSED = kinds("captioned images", is_caption_folder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Config(SplitFiles, FitConfig):
         None, f"{digit_images.FOLDER_HELP[:-1]}; or images and captions.csv or .txt (image, caption, maybe split)."
     )
     train: str | None = setting(None, "Captions of the training set; with --test, in place of --data.")
-    size: int = setting(64, "Height and width that captioned images of files are resized to.")
+    size: int = setting(64, "Height and width that captioned images of files are resized to.", needs=DESCRIBED)
     models: tuple[str, ...] = setting(
         tuple(LABELS),
         "Comma list: attention (Bahdanau's decoder on the feature map), none (image as initial state only).",
@@ -35,10 +37,10 @@ class Config(SplitFiles, FitConfig):
     cell: str = setting("gru", networks.CELL_HELP)
     embedding: int = setting(32, "Features of a word's embedding.")
     hidden_size: int = setting(128, "Units of the decoder.")
-    readout: int = setting(96, "Features that words are read from with attention; without, they are the units.")
+    readout: int = setting(96, "Features that attention has words read from.", needs=chosen("models", "attention"))
     dropout: float = setting(0.0, "Share of the decoder's inputs dropped in training.", share=True)
-    scenes: int = setting(18_000, "Scenes of an epoch; every epoch composes new ones.")
-    tested: int = setting(2000, "Scenes in the validation set, and in the test set.")
+    scenes: int = setting(18_000, "Scenes of an epoch; every epoch composes new ones.", needs=COMPOSED)
+    tested: int = setting(2000, "Scenes in the validation set, and in the test set.", needs=COMPOSED)
     batch_size: int = setting(64)
     epochs: int = setting(30)
     learning_rate: float = setting(3e-3)

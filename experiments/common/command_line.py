@@ -114,9 +114,10 @@ def launch(
         resumable = settings_class is not None
         with _errors_in_one_line(resumable):
             arguments = [_with_given_flags(quick if small else config_class()), os.path.expanduser(folder)]
+            if settings_class is not None:
+                arguments.append(_with_given_flags(settings_class()))
         environment: Any = contextlib.nullcontext()
         if settings_class is not None:
-            arguments.append(_with_given_flags(settings_class()))
             environment = arguments[-1].environment(arguments[0])
         signal.signal(signal.SIGTERM, _terminate)
         sys.unraisablehook = _interrupt_again
@@ -166,16 +167,19 @@ def _with_given_flags(config: Any) -> Any:
     """Returns the config with the values given on the command line.
 
     Raises:
-      UserError: if one of the flags replaces another.
+      UserError: if one of the flags replaces another, or has no effect.
     """
     fields = dataclasses.fields(config)
     values = {f.name: absl_flags.FLAGS[f.name].value for f in fields if absl_flags.FLAGS[f.name].present}
+    given = frozenset(values)
     for field in fields:
         if replaced := [name for name in field.metadata.get("replaces", ()) if name in values]:
             if field.name in values:
                 raise UserError(f"--{field.name} replaces --{replaced[0]}: give one of them")
             values[field.name] = None  # what --quick sets
-    return dataclasses.replace(config, **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+    made = dataclasses.replace(config, **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+    flags.check_given(made, given)
+    return made
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import importlib.util
 import math
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from experiments.common.precision import PRODUCTS
@@ -42,6 +42,32 @@ def require(requirement: str, use: str) -> None:
         raise UserError(f'{use} needs {package}: pip install "{requirement}"')
 
 
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """A condition without which a flag has no effect.
+
+    Args:
+      met: function from a config to whether it is met.
+      otherwise: what stands in a message after "has no effect", as in "without --data".
+    """
+
+    met: Callable[[Any], bool]
+    otherwise: str
+
+
+def given(*names: str) -> Need:
+    """Returns the need of a value for one of some flags that have none by default."""
+    flags = " or ".join(f"--{name}" for name in names)
+    return Need(lambda config: any(getattr(config, name) for name in names), f"without {flags}")
+
+
+def chosen(name: str, *values: str) -> Need:
+    """Returns the need of one of some values in a comma list."""
+    return Need(
+        lambda config: not {*values}.isdisjoint(getattr(config, name)), f"without --{name}={' or '.join(values)}"
+    )
+
+
 def setting(
     default: Any,
     help_text: str | None = None,
@@ -52,6 +78,7 @@ def setting(
     choices: Sequence[str] | None = None,
     checked: bool = True,
     replaces: Sequence[str] = (),
+    needs: Need | None = None,
 ) -> Any:
     """Returns a dataclass field that is also a flag.
 
@@ -66,9 +93,11 @@ def setting(
       choices: names that a string or a comma list may hold; None allows any.
       checked: False leaves the value to the experiment (lists that may be empty).
       replaces: names of fields that have no effect if this one is not None; they and this one may not both be given.
+      needs: condition without which the flag has no effect and may not be given.
     """
     numbers = {"share": share, "least": least, "most": most}
-    metadata = {"help": help_text, "choices": choices, "checked": checked, "replaces": replaces, **numbers}
+    related = {"replaces": replaces, "needs": needs}
+    metadata = {"help": help_text, "choices": choices, "checked": checked, **related, **numbers}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -79,6 +108,18 @@ def help_text(config_class: type, name: str) -> str:
         if field is not None and field.metadata.get("help"):
             return field.metadata["help"]
     raise TypeError(f"{config_class.__name__}.{name} has no help text")
+
+
+def check_given(config: Any, names: Collection[str]) -> None:
+    """Checks that the flags that the user has given have an effect; one without a value is not given.
+
+    Raises:
+      UserError: if one has none; the message names it and the flag that decides this.
+    """
+    for field in dataclasses.fields(config):
+        need = field.metadata.get("needs")
+        if need is not None and field.name in names and getattr(config, field.name) and not need.met(config):
+            raise UserError(f"--{field.name} has no effect {need.otherwise}")
 
 
 def plain_type(annotation: Any) -> type:
@@ -92,8 +133,9 @@ def check(config: Any) -> None:
     """Checks every field of a config against what its `setting` allows.
 
     Raises:
-      UserError: if a value is not allowed; the message names its flag.
+      UserError: if a value is not allowed, or one that is none by default has no effect; the message names its flag.
     """
+    check_given(config, [field.name for field in dataclasses.fields(config) if not field.default])
     for field in dataclasses.fields(config):
         value, rule = getattr(config, field.name), field.metadata
         if value is None or isinstance(value, bool) or not rule.get("checked", False):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common.flags import UserError
+from experiments.common.flags import Need, UserError
 from rnn_jax import Cell, Dropout, ReadoutModel, Stack, cells, diagnostics, initializers, tasks
 from rnn_jax.data import Examples
 from rnn_jax.engines import Engine, Hoisted
@@ -67,6 +67,20 @@ MNIST_HELP = "Folder with MNIST's four IDX files, gzip or not, for the MNIST tas
 _SIZES = (8, 16, 32)  # units from which `hidden_size_for` starts
 
 CIFAR_HELP = "Folder with the six .bin files of CIFAR-10's binary version, for cifar_noise_padded."
+
+
+def _task_chosen(*names: str) -> Need:
+    def met(config: Any) -> bool:
+        return getattr(config, "preset", None) is not None or bool({*names} & {*(config.tasks or ())})
+
+    return Need(met, f"without --tasks={' or '.join(names)}")
+
+
+MNIST, CIFAR = _task_chosen("mnist", "mnist_permuted"), _task_chosen("cifar_noise_padded")
+SYNTHETIC = Need(
+    lambda config: config.tasks is None or not {*config.tasks} <= {*tasks.IMAGES},
+    "with --tasks whose lengths are those of images",
+)
 
 
 def make_model(name: str, task: tasks.Task, hidden_size: int, layers: int = 1) -> ReadoutModel:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from experiments.common import splits, text_scores
-from experiments.common.flags import FitConfig, UserError, setting, user_errors
+from experiments.common.flags import FitConfig, UserError, given, setting, user_errors
 from experiments.common.splits import SplitFiles
 from rnn_jax import data, significance
 from rnn_jax.data.pairs import Words, bare
 
 EXAMPLES = 10  # test sources whose texts are shown
+FILE = given("data", "train")  # generated dates are read by characters
 
 WordPairs = list[tuple[Words, Words]]
 
@@ -26,15 +27,17 @@ class PairConfig(SplitFiles, FitConfig):
         None, "UTF-8 file with a pair of sentences on each line, tab-separated; by default dates are generated."
     )
     columns: tuple[str, ...] = setting(
-        ("2", "1"), "Columns of source and target; tatoeba.org's files have English first.", checked=False
+        ("2", "1"), "Columns of source and target; tatoeba.org's files have English first.", checked=False, needs=FILE
     )
     max_words: int = setting(
-        10, "Words of the longest sentences kept, on either side, punctuation included; of given splits, for training."
+        10,
+        "Words of the longest sentences kept, on either side, punctuation included; of given splits, for training.",
+        needs=FILE,
     )
     pairs: int | None = setting(
         None, "Number of pairs drawn, of given splits for training; by default all (of dates, 24,000)."
     )
-    min_count: int = setting(5, "Occurrences in the training set from which a word has an id.")
+    min_count: int = setting(5, "Occurrences in the training set from which a word has an id.", needs=FILE)
     validation_sources: int = setting(1000, "Different sources drawn into the validation set from --data.")
     test_sources: int = setting(2000, "Different sources drawn into the test set from --data.")
     buckets: int = setting(3, "Lengths that the training pairs are padded to.")

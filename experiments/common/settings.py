@@ -18,6 +18,7 @@ from rnn_jax import distributed, machine, mesh, seeds
 # on each, 0.81 (jaxlib 0.10.2).
 WIDE = 512  # units
 LEAST_PART = 8  # sequences on a device
+RESUME = flags.Need(lambda settings: settings.resume, "with --noresume")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Settings:
         "Policy if the code of a user-defined cell or task has changed since its training: refuse to resume, rerun "
         "the training, or keep its results and continue them with the new code.",
         choices=user_code.STALE,
+        needs=RESUME,
     )
     checkpoint_seconds: float = setting(30.0, "Seconds between two checkpoints of a training.")
     keep: int = setting(3, "Number of most recent checkpoints to keep for each training, in addition to the best one.")
@@ -109,7 +111,9 @@ class ModelSettings(Settings):
         "Write each network, with the parameters of its best seed, config and vocabulary, into --workdir/models/NAME.",
     )
     load: str | None = setting(
-        None, "Folder of such a model, applied to --predict or --predict_text; nothing is trained."
+        None,
+        "Folder of such a model, applied to --predict or --predict_text; nothing is trained.",
+        replaces=("save_model", *(f.name for f in dataclasses.fields(Settings) if f.name != "compilation_cache")),
     )
     predict: str | None = setting(None, "File that the model of --load reads; its answers are printed.")
     predict_text: str | None = setting(None, "Text in place of a file, for models that read texts.")

@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from experiments.common.flags import UserError, setting, user_errors
+from experiments.common.flags import Need, UserError, setting, user_errors
 from rnn_jax.data.stratified import split_indices
 from rnn_jax.data.text import SPLITS, check_shares
 
@@ -52,7 +52,9 @@ class SplitFiles:
     and reports with `repeats` what comes again in a later split.
     """
 
-    train: str | None = setting(None, "File of the training set; with --validation and --test in place of --data.")
+    train: str | None = setting(
+        None, "File of the training set; with --validation and --test in place of --data.", replaces=("tasks",)
+    )
     validation: str | None = setting(
         None, "File of the validation set, which chooses the epoch.", replaces=("split", "validation_sources")
     )
@@ -63,6 +65,11 @@ class SplitFiles:
         """Paths by flag, of those that are given."""
         flags = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: path for name, path in flags.items() if path}
+
+    def reads(self, is_folder: Callable[[str], bool]) -> bool:
+        """Returns whether there are files of given splits, or `--data` has a form that `is_folder` knows."""
+        data = getattr(self, "data", None)
+        return bool(self.files) or (data is not None and is_folder(data))
 
     def read_splits(self, read: Callable[[str], Read], drawn: Sequence[str] = ()) -> dict[str, Read] | None:
         """Returns what a reader makes of the file of each split, or None if no file is given.
@@ -89,6 +96,21 @@ class SplitFiles:
                 with user_errors(f"--{name}"):
                     splits[split] = read(self.files[name])
         return splits
+
+
+MADE = Need(lambda config: not config.reads(bool), "with --data or --train")  # examples that are made if none are given
+
+
+def kinds(nouns: str, is_folder: Callable[[str], bool]) -> tuple[Need, Need]:
+    """Returns what flags need that are for examples of the user's own, and those for examples that are made instead.
+
+    Args:
+      nouns: name of the user's examples.
+      is_folder: function from a path to whether it holds such examples.
+    """
+    source = f"{nouns} from --data or --train"
+    own = Need(lambda config: config.reads(is_folder), f"without {source}")
+    return own, Need(lambda config: not config.reads(is_folder), f"with {source}")
 
 
 def read_folder(

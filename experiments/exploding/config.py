@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import flags
-from experiments.common.flags import TrainConfig, UserError, setting
+from experiments.common.flags import TrainConfig, UserError, chosen, setting
 from rnn_jax import ReadoutModel, cells, initializers, tasks, training
 from rnn_jax.models.readout import identity
 
@@ -31,9 +31,17 @@ class Config(TrainConfig):
     hidden_size: int = setting(32, "Units of the hidden state.")
     steps: int = setting(500, "Optimization steps.")
     learning_rate: float = setting(0.01, "SGD's learning rate.")
-    clip_norm: float = setting(1.0, "Global gradient norm of clipping by norm.")
-    clip_value: float = setting(0.1, "Largest absolute value of a gradient's component in clipping by value.")
-    clip_ratio: float = setting(0.1, "Ratio of a unit's gradient norm to its weights' norm in adaptive clipping.")
+    clip_norm: float = setting(1.0, "Global gradient norm of clipping by norm.", needs=chosen("clippings", "norm"))
+    clip_value: float = setting(
+        0.1,
+        "Largest absolute value of a gradient's component in clipping by value.",
+        needs=chosen("clippings", "value"),
+    )
+    clip_ratio: float = setting(
+        0.1,
+        "Ratio of a unit's gradient norm to its weights' norm in adaptive clipping.",
+        needs=chosen("clippings", "adaptive"),
+    )
     seeds: int = setting(5, "Networks of each gain; all gains and seeds are one compiled program.")
 
 

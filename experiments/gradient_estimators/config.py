@@ -6,7 +6,7 @@ import inspect
 from typing import NamedTuple
 
 from experiments.common import flags, networks
-from experiments.common.flags import TrainConfig, UserError, setting
+from experiments.common.flags import TrainConfig, UserError, chosen, setting
 from experiments.gradient_estimators.characters import Characters
 from rnn_jax import BPTT, RTRL, TBPTT, UORO, EProp, SnAp, data, gradients, tasks, training
 
@@ -26,7 +26,11 @@ class Config(TrainConfig):
     steps: int = setting(300, "Optimization steps.")
     lengths: tuple[str, ...] = setting(("64", "512"), "Comma list of T at which a gradient is timed.", checked=False)
     draws: int = setting(64, "Keys over which the mean and the spread of random estimates are taken.")
-    text: str | None = setting(None, "UTF-8 file of the characters; by default the source of Python's argparse.")
+    text: str | None = setting(
+        None,
+        "UTF-8 file of the characters; by default the source of Python's argparse.",
+        needs=chosen("tasks", "characters"),
+    )
 
 
 QUICK = Config(tasks=("adding",), cells=("gru",), hidden_size=8, steps=100, lengths=("32",), draws=16, seeds=2)

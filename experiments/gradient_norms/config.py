@@ -43,13 +43,13 @@ class Config(EngineConfig, TrainConfig):
     tasks: tuple[str, ...] = setting(("adding", "temporal_order_6a", "copying", "digits"), f"{networks.TASKS_HELP}.")
     cells: tuple[str, ...] = setting(("rnn", "lstm", "gru"), networks.CELLS_HELP)
     inits: str = setting("all", "Initialisations of each cell: all, or default.", choices=("all", "default"))
-    length: int = setting(100, "T of the synthetic tasks, in steps.")
+    length: int = setting(100, "T of the synthetic tasks, in steps.", needs=networks.SYNTHETIC)
     hidden_size: int = setting(32, "Units of the hidden state.")
     steps: int | None = setting(None, "Optimization steps; by default each task's own number.")
     not_finite: str = setting("stop", not_finite.HELP, choices=tuple(not_finite.POLICIES))
     seeds: int = setting(5)
-    mnist: str | None = setting(None, networks.MNIST_HELP)
-    cifar: str | None = setting(None, networks.CIFAR_HELP)
+    mnist: str | None = setting(None, networks.MNIST_HELP, needs=networks.MNIST)
+    cifar: str | None = setting(None, networks.CIFAR_HELP, needs=networks.CIFAR)
 
 
 QUICK = Config(tasks=("adding",), inits="default", length=20, hidden_size=16, steps=300, seeds=2)

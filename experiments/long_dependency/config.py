@@ -24,7 +24,9 @@ class Config(EngineConfig):
         "user-defined ones with its recipes; --cells and --lengths alike.",
     )
     cells: tuple[str, ...] | None = setting(None, f"{networks.CELLS_HELP} By default rnn, lstm, gru.")
-    lengths: tuple[str, ...] | None = setting(None, "Comma list of T of the synthetic tasks, in steps; 100 by default.")
+    lengths: tuple[str, ...] | None = setting(
+        None, "Comma list of T of the synthetic tasks, in steps; 100 by default.", needs=networks.SYNTHETIC
+    )
     recipe: str | None = setting(
         None, "Cell of --preset whose recipe user-defined cells take; by default the last one for each task and T."
     )
@@ -38,8 +40,8 @@ class Config(EngineConfig):
     clip_norm: float | None = setting(None, "Global gradient norm to which gradients are clipped; 1 by default.")
     share: float = setting(1.0, "Share of a preset's optimization steps to run: 0.05 is a twentieth.", checked=False)
     seeds: int = setting(3, "Runs of each network, all in one compiled program.")
-    mnist: str | None = setting(None, networks.MNIST_HELP)
-    cifar: str | None = setting(None, networks.CIFAR_HELP)
+    mnist: str | None = setting(None, networks.MNIST_HELP, needs=networks.MNIST)
+    cifar: str | None = setting(None, networks.CIFAR_HELP, needs=networks.CIFAR)
 
 
 SELECTIONS = {"tasks": "task", "cells": "cell", "lengths": "length"}  # fields of a preset's recipes, by flag

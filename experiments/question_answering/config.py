@@ -5,7 +5,7 @@ import dataclasses
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, UserError, setting, user_errors
-from experiments.common.splits import SplitFiles
+from experiments.common.splits import MADE, SplitFiles
 from experiments.question_answering import task_questions
 from experiments.question_answering.measurement import loss
 from experiments.question_answering.task_questions import TaskQuestions
@@ -28,8 +28,8 @@ class Config(SplitFiles, FitConfig):
         "NAME_*test.txt; *valid.txt, if there is one, is the validation set. By default stories are generated.",
     )
     tasks: tuple[str, ...] = setting(("1", "2", "3", "6", "15"), "Comma list of tasks; each has networks of its own.")
-    questions: int = setting(10_000, "Generated questions of each task, a tenth of them for validation.", least=20)
-    tested: int = setting(1000, "Generated questions in the test set of each task.")
+    questions: int = setting(10_000, "Generated questions of each task, a tenth for validation.", least=20, needs=MADE)
+    tested: int = setting(1000, "Generated questions in the test set of each task.", needs=MADE)
     sentences: int = setting(50, "Most recent sentences of a story that are read.")
     models: tuple[str, ...] = setting(
         tuple(LABELS),

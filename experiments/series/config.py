@@ -9,8 +9,8 @@ import numpy as np
 from experiments.common import flags
 from experiments.common.classification import POOLING_HELP, POOLINGS, ClassifierConfig, make_networks
 from experiments.common.fitting import Network
-from experiments.common.flags import setting, user_errors
-from experiments.common.splits import SplitFiles, shares
+from experiments.common.flags import Need, given, setting, user_errors
+from experiments.common.splits import MADE, SplitFiles, shares
 from experiments.series.sets import Data, divide, prepare, with_validation
 from rnn_jax.applications import SeriesClassifier
 from rnn_jax.data import Examples, LabelledSeries, heartbeats, read_labelled_series
@@ -23,6 +23,14 @@ FORMS = (
 )
 
 
+def _reads_csv(config: "Config") -> bool:
+    paths = [*config.files.values(), *([config.data] if config.data else [])]
+    return any(not path.lower().endswith(".ts") for path in paths)
+
+
+CSV = Need(_reads_csv, "without CSV files from --data or --train")
+
+
 @dataclasses.dataclass(frozen=True)
 class Config(SplitFiles, ClassifierConfig):
     """Config of a run; every field is a flag."""
@@ -31,15 +39,21 @@ class Config(SplitFiles, ClassifierConfig):
     train: str | None = setting(
         None, "Training set in one of these forms; with --test, and --validation if there is one, in place of --data."
     )
-    series: int = setting(2000, "Generated heartbeats.", least=100)
-    fill: int = setting(0, "Longest gap, in steps, that is filled by interpolation; a longer one is refused.", least=0)
+    series: int = setting(2000, "Generated heartbeats.", least=100, needs=MADE)
+    fill: int = setting(
+        0,
+        "Longest gap, in steps, that is filled by interpolation; a longer one is refused.",
+        least=0,
+        needs=given("data", "train"),
+    )
     delimiter: str | None = setting(
         None,
         "What separates columns of CSV files: semicolon, tab or comma; by default found.",
         choices=tuple(DELIMITERS),
+        needs=CSV,
     )
     decimal: str | None = setting(
-        None, "Decimal sign of CSV files, point or comma; by default found.", choices=tuple(DECIMALS)
+        None, "Decimal sign of CSV files, point or comma; by default found.", choices=tuple(DECIMALS), needs=CSV
     )
     split: tuple[str, ...] = setting(
         ("70", "15", "15"),

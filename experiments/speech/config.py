@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.common import flags, networks, splits
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, setting, user_errors
+from experiments.common.flags import FitConfig, Need, setting, user_errors
 from experiments.common.splits import SplitFiles
 from experiments.common.transcripts import Split
 from experiments.speech import recordings
@@ -20,6 +20,9 @@ from rnn_jax.data.sound_folder import has_class_folders
 from rnn_jax.models import CTC, Classifier, MeanPool
 
 LAG = 40  # frames of a digit, about, for chrono initialisation
+JOINED = Need(
+    lambda c: "joined" in c.questions and not c.reads(has_class_folders), "without --questions=joined of digits"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Config(SplitFiles, FitConfig):
     hidden_size: int = setting(64, "Units of each layer in each direction.")
     layers: int = setting(2, "Number of bidirectional layers.")
     bands: int = setting(40, "Mel bands of a frame.")
-    recordings: int = setting(20, "Synthetic recordings of each digit by each speaker.")
-    joined: int = setting(2000, "Joined recordings of the training set.")
+    recordings: int = setting(20, "Synthetic recordings of each digit by each speaker.", needs=splits.MADE)
+    joined: int = setting(2000, "Joined recordings of the training set.", needs=JOINED)
     buckets: int = setting(3, "Lengths that recordings are padded to; each is compiled.")
     epochs: int = setting(12)
     learning_rate: float = setting(5e-3)
@@ -85,7 +88,7 @@ def plan(config: Config) -> tuple[list[str], list[Problem]]:
 
 def _read(config: Config) -> tuple[str, int, list[Task]]:
     """Returns a description of the recordings, their rate, and the tasks."""
-    if config.files or (config.data and has_class_folders(config.data)):
+    if config.reads(has_class_folders):
         path = str(config.train or config.data)
         parts, how = splits.read_folder(config, path, read_labelled_sounds, "recordings", config.seed)
         count, rate = sum(len(each.samples) for each in parts.values()), parts["training"].rate
@@ -115,8 +118,7 @@ def _problem(config: Config, task: Task, mel: LogMel) -> Problem:
     model = _model(config, task)
     networks.probe_loss(f"--cell={config.cell}", model, loss, splits["training"].buckets)
     title = f"{task.name.removeprefix('speaker ')}, {'CTC' if task.question == 'joined' else 'classifier'}"
-    scale = {"mean": tuple(map(float, mean)), "deviation": tuple(map(float, deviation))}
-    application = SpeechRecognizer(model, mel, **scale, labels=task.labels)
+    application = SpeechRecognizer(model, mel, tuple(map(float, mean)), tuple(map(float, deviation)), task.labels)
     network = Network(task.name, config.trainer(model, splits["training"].buckets), title, application)
     seeds = 1 if task.question == "speakers" else config.seeds
     return Problem(task.question, task.labels, network, seeds, splits, singles)

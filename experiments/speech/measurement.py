@@ -47,10 +47,9 @@ def baseline(problem: Problem) -> Baseline:
 
 def job(config: FitConfig, problem: Problem, key: jax.Array, records: Callable[..., Any]) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and tests it."""
-    trainer = problem.network.trainer
 
     def transcripts(split: Split, params: Any) -> Transcripts:
-        return Transcripts(split.labels, predict(trainer.model, params, split.buckets))
+        return Transcripts(split.labels, predict(problem.network.trainer.model, params, split.buckets))
 
     return fitting.fit_job(
         problem.network,
@@ -60,7 +59,7 @@ def job(config: FitConfig, problem: Problem, key: jax.Array, records: Callable[.
         score=lambda params: transcripts(problem.splits["validation"], params).label_error_rate,
         test=functools.partial(transcripts, problem.splits["test"]),
         records=functools.partial(records, problem),
-        init=lambda: init_state(trainer, jax.random.split(key, problem.seeds)),
+        init=lambda: init_state(problem.network.trainer, jax.random.split(key, problem.seeds)),
     )
 
 

@@ -42,9 +42,8 @@ def summarize(
     source: str, problems: Sequence[Problem], baselines: Sequence[Baseline], outcomes: Sequence[Outcome]
 ) -> Report:
     """Returns findings, table and figures."""
-    top = max(1.0, *(110 * float(np.max(outcome.validation)) for outcome in outcomes))
-    label, axis = "labels wrong, validation set (%)", {"ylim": (0, top)}
-    errors = functools.partial(figures.validation_figure, [], outcomes, label, lambda e: 100 * e, **axis)
+    label, top = "labels wrong, validation set (%)", max(1.0, *(110 * float(np.max(o.validation)) for o in outcomes))
+    errors = functools.partial(figures.validation_figure, [], outcomes, label, lambda e: 100 * e, ylim=(0, top))
     pngs = {"errors.png": ("Validation errors during training", errors)}
     sections: dict[str, list[Baseline | Outcome]] = {}
     confusions: dict[tuple[str, ...], dict[str, np.ndarray]] = {}

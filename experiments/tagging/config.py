@@ -4,7 +4,7 @@ import dataclasses
 
 from experiments.common import flags, networks
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, setting
+from experiments.common.flags import FitConfig, chosen, setting
 from experiments.common.splits import SplitFiles
 from experiments.tagging.corpus import Corpus, load
 from experiments.tagging.measurement import loss
@@ -19,6 +19,7 @@ LABELS = {
     "forward": "words + characters, forward",
     "crf": "words + characters, CRF",
 }
+SPELLED = chosen("taggers", *(name for name in LABELS if name != "words"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Config(SplitFiles, FitConfig):
     )
     cell: str = setting("lstm", networks.CELL_HELP)
     word_features: int = setting(100, "Features of a word's embedding.")
-    character_features: int = setting(24, "Features of a character's embedding.")
-    character_units: int = setting(32, "Units that read a word's characters, in each direction.")
+    character_features: int = setting(24, "Features of a character's embedding.", needs=SPELLED)
+    character_units: int = setting(32, "Units that read a word's characters, in each direction.", needs=SPELLED)
     hidden_size: int = setting(128, "Units of each layer in each direction; twice as many if there is only one.")
     layers: int = setting(1, "Number of layers.")
     dropout: float = setting(0.3, "Share of a layer's inputs dropped in training.", share=True)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common import flags, networks
-from experiments.common.flags import ComputeConfig, UserError, setting
+from experiments.common.flags import ComputeConfig, chosen, setting
 from experiments.common.runner import init_state
 from experiments.teaching.programs import TEXT, Program, Setup, classifier, epoch_batches, generator
 from rnn_jax import Cell, VanillaRNN, training
@@ -22,7 +22,11 @@ class Config(ComputeConfig):
     """What to run; every field is a flag."""
 
     programs: tuple[str, ...] = setting(PROGRAMS, f"Comma list of {', '.join(PROGRAMS)}.", choices=PROGRAMS)
-    text: str | None = setting(None, "UTF-8 text file for the generator; by default the original's sentence.")
+    text: str | None = setting(
+        None,
+        "UTF-8 text file for the generator; by default the original's sentence.",
+        needs=chosen("programs", "generator"),
+    )
     cell: str | None = setting(
         None,
         f"{networks.CELL_HELP} By default the originals': a ReLU network and an LSTM. Libraries without the cell are "
@@ -41,8 +45,6 @@ def plan(config: Config) -> list[Setup]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    if config.text is not None and "generator" not in config.programs:
-        raise UserError("--text is read by the generator, which is not among --programs")
     with flags.user_errors("--text"):
         text = TEXT if config.text is None else read_text(config.text)
         programs = [generator(text) if name == "generator" else classifier(config.seed) for name in config.programs]

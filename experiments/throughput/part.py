@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.common import tables
-from experiments.common.flags import ComputeConfig, UserError, setting
+from experiments.common.flags import ComputeConfig, Need, UserError, given, setting
 from experiments.common.run_folder import Table
 from experiments.common.tables import Record, Records, digits, select
 from experiments.peers.programs import Prepare
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 Contestants = Mapping[str, Prepare]
 
 
+def _part(*names: str) -> Need:
+    reason = f"without --parts={' or '.join(names)}"
+    return Need(lambda options: bool(options.compile_for or {*names} & {*options.parts}), reason)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options(ComputeConfig):
     """Flags that parts read."""
@@ -29,27 +34,39 @@ class Options(ComputeConfig):
     cells: tuple[str, ...] = setting(
         CELLS,
         f"Comma list of {', '.join(CELLS)}; for those in layers, compilation, recipes, floor; any for --compile_for.",
+        needs=_part("layers", "compilation", "recipes", "floor"),
     )
-    shapes: tuple[str, ...] = setting(SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.")
-    tasks: tuple[str, ...] = setting(tuple(TASKS), f"Comma list of {', '.join(TASKS)}; for recipes.", choices=[*TASKS])
+    shapes: tuple[str, ...] = setting(
+        SHAPES, "Comma list of BATCHxSTEPSxINPUTSxHIDDEN; for layers and floor.", needs=_part("layers", "floor")
+    )
+    tasks: tuple[str, ...] = setting(
+        tuple(TASKS), f"Comma list of {', '.join(TASKS)}; for recipes.", choices=[*TASKS], needs=_part("recipes")
+    )
     longest: int = setting(
         10_000,
         "Steps of the longest sequence, where T varies: from 100.",
         least=100,
+        needs=_part("lengths", "training", "recipes", "memory", "growth"),
     )
-    dtype: str = setting("float32", f"One of {', '.join(DTYPES)}; for layers and lengths.", choices=DTYPES)
+    dtype: str = setting(
+        "float32",
+        f"One of {', '.join(DTYPES)}; for layers and lengths.",
+        choices=DTYPES,
+        needs=_part("layers", "lengths"),
+    )
     repeats: int = setting(5, "Rounds of a comparison, at least.")
     seconds: float = setting(8.0, "Time in which a comparison may make more rounds.", least=0)
     compile_for: tuple[str, ...] | None = setting(
         None,
         f"Comma list of {', '.join(targets.TARGETS)}: compiles for devices that are not here; times nothing.",
         choices=tuple(targets.TARGETS),
-        replaces=("parts",),
+        replaces=("parts", "tasks", "longest", "repeats", "seconds"),
     )
     engines: tuple[str, ...] | None = setting(
         None,
         f"Comma list of {', '.join(engines.ENGINES)}, for --compile_for; by default all that take the cell.",
         choices=tuple(engines.ENGINES),
+        needs=given("compile_for"),
     )
 
     def problems(self, dtype: str = "float32") -> dict[str, Problem]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.common import flags, networks, text_scores
 from experiments.common.fitting import Network
-from experiments.common.flags import UserError, setting
+from experiments.common.flags import UserError, chosen, setting
 from experiments.common.pair_texts import Corpus, PairConfig, WordPairs, load
 from experiments.translation.measurement import loss, translator
 from rnn_jax.data import written_dates
@@ -32,7 +32,9 @@ class Config(PairConfig):
     cell: str = setting("gru", networks.CELL_HELP)
     embedding: int = setting(128, "Features of a word.")
     hidden_size: int = setting(256, "Units of the decoder, and of both directions of the encoder in total.")
-    readout: int = setting(256, "Features from which words are read with attention; without it, the units are.")
+    readout: int = setting(
+        256, "Features that attention has words read from.", needs=chosen("attention", *ATTENTIONS[:-1])
+    )
     dropout: float = setting(0.0, "Share of the words' features dropped, in encoder and decoder.", share=True)
     own_words: float = setting(
         0.0, "Probability that in training a decoder reads its own prediction (Bengio 2015).", least=0, most=1

@@ -6,13 +6,15 @@ from experiments.common import clips, digit_images, flags, networks
 from experiments.common.clips import Data
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig, setting
-from experiments.common.splits import SplitFiles
+from experiments.common.splits import SplitFiles, kinds
 from experiments.video.measurement import loss
 from rnn_jax.data import moving_images
+from rnn_jax.data.clip_folder import is_clip_folder
 from rnn_jax.models import ImageEncoder, VideoClassifier
 
 ALONE = "none"  # name among the cells of convolutions without a recurrence
 WIDTHS = (16, 32, 64)  # features of the convolutions
+LABELLED, MOVING = kinds("labelled clips", is_clip_folder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +25,12 @@ class Config(SplitFiles, FitConfig):
         None, f"{digit_images.FOLDER_HELP[:-1]}; or labels.csv (clip, label, maybe frame, split) and folders of images."
     )
     train: str | None = setting(None, "Clips of the training set; with --test, in place of --data.")
-    size: int = setting(32, "Height and width that images of clips are resized to.")
+    size: int = setting(32, "Height and width that images of clips are resized to.", needs=LABELLED)
     cells: tuple[str, ...] = setting((ALONE, "gru"), f"{networks.CELLS_HELP[:-1]}; {ALONE}: convolutions alone.")
     features: int = setting(96, "Features of a frame, which the cell reads.")
     hidden_size: int = setting(96, "Units of the cell.")
-    clips: int = setting(16_000, "Clips of an epoch; every epoch draws new paths.")
-    tested: int = setting(2000, "Clips in the validation set, and in the test set.")
+    clips: int = setting(16_000, "Clips of an epoch; every epoch draws new paths.", needs=MOVING)
+    tested: int = setting(2000, "Clips in the validation set, and in the test set.", needs=MOVING)
     epochs: int = setting(8)
     learning_rate: float = setting(2e-3)
 
