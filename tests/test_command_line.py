@@ -109,6 +109,7 @@ def test_jaxs_own_variables_come_before_ours():
 
 def test_help_lists_the_flags() -> None:
     done = script("--help")
+    assert (done.returncode, done.stderr) == (0, "")
     for text in ("--names: Names.", "--size: A size.", "--[no]quick", "--workdir"):
         assert text in done.stdout
 

@@ -6,6 +6,7 @@ import sys
 from absl import app, flags
 
 from experiments import check
+from experiments.common import command_line
 from experiments.common.flags import ComputeConfig, UserError, help_text
 from experiments.common.precision import PRODUCTS
 
@@ -25,4 +26,4 @@ def main(argv: list[str]) -> int:
         return 2
 
 
-app.run(main)
+app.run(main, flags_parser=command_line.parse)

@@ -127,7 +127,17 @@ def launch(
             run(*arguments)
         return _output_status(arguments[1])
 
-    app.run(run_program)
+    app.run(run_program, flags_parser=parse)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the flags as absl does, but ends with status 0 after `--help`, which is no error; returns the rest."""
+    try:
+        return absl_flags.FLAGS(argv)
+    except absl_flags.Error:
+        return app.parse_flags_with_usage(argv)  # prints the error and ends with status 1
+    except SystemExit:
+        sys.exit(0)
 
 
 def _define(config_class: type) -> list[str]:
