@@ -135,7 +135,6 @@ def check(config: Any) -> None:
     Raises:
       UserError: if a value is not allowed, or one that is none by default has no effect; the message names its flag.
     """
-    check_given(config, [field.name for field in dataclasses.fields(config) if not field.default])
     for field in dataclasses.fields(config):
         value, rule = getattr(config, field.name), field.metadata
         if value is None or isinstance(value, bool) or not rule.get("checked", False):
@@ -156,6 +155,7 @@ def check(config: Any) -> None:
             _check_names(field.name, value, rule["choices"])
         elif rule["choices"] is not None and value not in rule["choices"]:
             raise UserError(f"--{field.name} must be one of {', '.join(rule['choices'])}, got {value!r}")
+    check_given(config, [field.name for field in dataclasses.fields(config) if not field.default])
 
 
 def _check_names(name: str, values: tuple[str, ...], choices: Sequence[str] | None) -> None:
