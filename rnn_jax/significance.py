@@ -11,6 +11,7 @@ import numpy as np
 from rnn_jax import checks
 
 LEVEL = 0.95
+LEAST_ITEMS = 5  # fewer tell nothing about the spread between them
 
 
 class Difference(NamedTuple):
@@ -73,7 +74,16 @@ def means(values: np.ndarray, groups: np.ndarray | None = None) -> Scored:
         )
     if groups is None:
         return Scored(lambda items: np.mean(values[:, items], axis=1), values.shape[1])
-    sums, counts = np.array([np.bincount(groups, each) for each in values]), np.bincount(groups)
+    return ratios(np.array([np.bincount(groups, each) for each in values]), np.bincount(groups))
+
+
+def ratios(sums: np.ndarray, counts: np.ndarray) -> Scored:
+    """Returns the mean over the parts of all items, such as the loss per step of pieces, as a score of items.
+
+    Args:
+      sums: sum of the values of each item's parts [seeds, items].
+      counts: number of parts of each item [items].
+    """
     return Scored(lambda items: sums[:, items].sum(axis=1) / counts[items].sum(), len(counts))
 
 
@@ -84,7 +94,7 @@ def bootstrap(first: Scored, second: Scored, samples: int = 2000) -> Difference:
     Efron & Tibshirani 1993). To each sample a model with S > 1 seeds adds s / √S times a number drawn from Student's t
     with S - 1 degrees of freedom, s being the standard deviation over its seeds. Three seeds are few, so their part of
     the interval is wide: 4.3 standard errors. A model with one seed stands for that seed only. The interval is that of
-    percentiles, and the same in each call.
+    percentiles, and the same in each call; with fewer than 5 items it is unbounded.
 
     >>> first, second = np.array([[True] * 80 + [False] * 20]), np.array([[True] * 70 + [False] * 30])  # [seeds, items]
     >>> difference = bootstrap(means(first), means(second)).scaled(100)
@@ -97,13 +107,17 @@ def bootstrap(first: Scored, second: Scored, samples: int = 2000) -> Difference:
       samples: number of samples.
 
     Raises:
-      ValueError: if there is no item, or the models are scored on different numbers of them.
+      ValueError: if there is no item or sample, or the models are scored on different numbers of items.
     """
+    checks.integer_at_least(1, samples, "bootstrap: samples")
     if not first.items == second.items > 0:
         raise ValueError(
             f"both models must be scored on the same items, at least 1, got {first.items} and {second.items}; give "
             "both the whole test set"
         )
+    value = float(np.mean(first.values) - np.mean(second.values))
+    if first.items < LEAST_ITEMS:
+        return Difference(value, -np.inf, np.inf)
     generator = np.random.default_rng(0)
     draws = (generator.integers(first.items, size=first.items) for _ in range(samples))
     resampled = np.array([np.mean(first.score(items)) - np.mean(second.score(items)) for items in draws])
@@ -111,8 +125,23 @@ def bootstrap(first: Scored, second: Scored, samples: int = 2000) -> Difference:
         if (seeds := len(values)) > 1:
             resampled += generator.standard_t(seeds - 1, samples) * np.std(values, ddof=1) / np.sqrt(seeds)
     tail = 50 * (1 - LEVEL)
-    value = float(np.mean(first.values) - np.mean(second.values))
     return Difference(value, *map(float, np.percentile(resampled, [tail, 100 - tail])))
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> Difference:
+    """Returns the mean of paired differences, as over seeds, with Student's interval; unbounded for a single one.
+
+    >>> print(paired(np.array([3.0, 4.0, 3.5]), np.array([1.0, 1.5, 1.0])))
+    +2.3 (1.6 to 3.1)
+
+    Args:
+      first: scores of a model [N], independent of each other.
+      second: scores of another model [N], each beside one of the first.
+
+    Raises:
+      ValueError: if the scores have different shapes or not one dimension.
+    """
+    return diebold_mariano(first, second, 1)
 
 
 def diebold_mariano(first: np.ndarray, second: np.ndarray, horizon: int) -> Difference:

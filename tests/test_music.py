@@ -141,7 +141,7 @@ def test_baselines_by_hand():
     x, y = chords.pairs([piece])
     np.testing.assert_array_equal(x, piece[:-1])
     np.testing.assert_array_equal(y, piece[1:])
-    losses = {row.title: float(row.test["nats_per_step"][0]) for row in chords.baselines(pieces)}
+    losses = {row.title: float(row.test.nats_per_step[0]) for row in chords.baselines(pieces)}
     frequencies = np.array([2.5 / 5, 4.5 / 5])
     assert losses["note frequencies"] == pytest.approx(nats(frequencies[None], y), rel=1e-5)
     after_on, after_off = (0 + 0.5) / 3, (2 + 0.5) / 3
@@ -196,9 +196,10 @@ def test_the_loss_is_per_step_over_all_pieces_together_and_padding_changes_nothi
     # The same over a whole split, for any buckets.
     seeds = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
     buckets = [padded(pieces[:1]), padded(pieces[1:])]
-    nats = measurement.nats_per_step(MODEL, seeds, buckets)
-    assert nats.shape == (2,)
-    assert nats[0] == pytest.approx(np.mean(losses), rel=1e-5)
+    whole = measurement.losses(MODEL, seeds, buckets)
+    assert whole.steps.tolist() == [len(piece) - 1 for piece in pieces]
+    assert whole.nats_per_step.shape == (2,)
+    assert whole.nats_per_step[0] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_a_drawn_piece_follows_the_probabilities_of_the_network():
@@ -245,7 +246,7 @@ def test_the_saved_model_is_the_trained_one(name, finished, data, tmp_path):
     record = next(r for r in records if (r["run"], r["seed"]) == (name, loaded.notes["seed"]))
     examples = music.plan(with_(data, buckets=1))[0].examples["test"]
     params = jax.tree.map(lambda leaf: leaf[None], loaded.params)
-    assert float(measurement.nats_per_step(loaded.model, params, examples)[0]) == record["test/nats_per_step"]
+    assert float(measurement.losses(loaded.model, params, examples).nats_per_step[0]) == record["test/nats_per_step"]
     application, text = loaded.definition, "60 64 67 / / 62 65"
     (tmp_path / "chords.txt").write_text(text.replace(" / ", "\n").replace("/ ", "\n"), encoding="utf-8")
     piece = application.read(tmp_path / "chords.txt")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rnn_jax.significance import Difference, Scored, bootstrap, diebold_mariano, means
+from rnn_jax.significance import Difference, Scored, bootstrap, diebold_mariano, means, paired, ratios
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -47,6 +47,26 @@ def test_grouped_predictions_are_one_item():
     alone, copied = means(np.eye(20)[:1] > 0), means(np.repeat(np.eye(20)[:1] > 0, 9, axis=1), np.repeat(range(20), 9))
     nothing = means(np.zeros((1, 20)))
     np.testing.assert_allclose(bootstrap(copied, nothing), bootstrap(alone, nothing))  # copies add no evidence
+
+
+def test_the_ratio_of_sums_is_the_mean_over_the_parts_of_the_drawn_items():
+    scored = ratios(np.array([[6.0, 2, 9], [3, 3, 3]]), np.array([3, 1, 2]))
+    np.testing.assert_allclose(scored.values, [17 / 6, 9 / 6])
+    np.testing.assert_allclose(scored.score(np.array([1, 1, 2])), [13 / 4, 9 / 4])
+
+
+def test_fewer_than_five_items_allow_no_statement():
+    one, other = np.ones((1, 5)), np.zeros((1, 5))
+    assert bootstrap(means(one), means(other)).verdict() == "better"
+    few = bootstrap(means(one[:, :4]), means(other[:, :4]))
+    assert (few, few.verdict()) == ((1, -np.inf, np.inf), "unknown")
+
+
+def test_the_interval_of_paired_scores_is_students():
+    first, second = np.array([3.0, 4, 3.2]), np.array([1.0, 1.5, 2])
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    np.testing.assert_allclose(paired(first, second), [np.mean(first - second), *expected])
+    assert paired(first[:1], second[:1]).verdict() == "unknown"
 
 
 def test_verdicts_and_text():
@@ -116,6 +136,7 @@ def test_the_size_of_diebold_mariano_is_near_five_percent():
 
 
 WRONG = [
+    (lambda: bootstrap(means(np.ones((1, 9))), means(np.ones((1, 9))), samples=0), "bootstrap: samples must be a pos"),
     (lambda: means(np.ones(10)), r"means: values must be \[seeds, N\], got shape \(10,\)"),
     (lambda: diebold_mariano(np.arange(5.0), np.ones(5), 0), "diebold_mariano: horizon must be"),
     (lambda: diebold_mariano(np.ones(5), np.ones(4), 1), r"losses must be \[T\] of the same T, got shapes \(5,\) and"),

@@ -118,6 +118,18 @@ def test_evaluation_is_the_mean_over_every_target():
         assert float(got[seed]) == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_the_losses_of_the_targets_are_in_the_order_of_the_sequence():
+    params, ids = initial(seeds=2).training.params, IDS[:30]
+    streams = Streams.of(ids, B, SEGMENT)  # the last stream has 9 targets
+    losses = stream_source.target_losses(MODEL.network, streams, params)
+    assert losses.shape == (2, 29)
+    np.testing.assert_allclose(losses.mean(1), training.evaluate(MODEL.network, streams, params)["loss"], rtol=1e-6)
+    for stream in np.split(np.arange(29), (10, 20)):
+        _, logits = MODEL.apply(one_seed(params, 1), ids[stream][:, None])
+        expected = -jax.nn.log_softmax(logits[:, 0])[np.arange(len(stream)), ids[stream + 1]]
+        np.testing.assert_allclose(losses[1, stream], expected, rtol=1e-5)
+
+
 @pytest.mark.extended
 def test_seeds_in_one_program_equal_seeds_run_alone():
     all_seeds, metrics = run(initial(seeds=2), 6)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments import long_dependency
 from experiments.common import moments, networks, rate_search, step_times
@@ -163,12 +164,30 @@ def test_the_board_shows_ranks_and_says_who_solves_and_whether_reach_predicts_it
     ((title, rows),) = sections.items()
     assert title == "Rank by task: 1 adding, 2 copying"
     texts = [[column.text(row) for column in columns] for row in rows]
-    assert texts[1] == ["late", "1.5", "2*", "1*", "2/2", "2", "0.65 0.65", "-0.1 -0.1"]
-    assert texts[2] == ["past", "3.0", "3", "-", "0/1", "2", "0.7 0.7", "-0.1 -0.1"]
-    best, solvers, correlation = ranking.findings(RESULTS)
+    assert texts[0][:3] == ["early", "1.5", ""]
+    assert texts[1] == ["late", "1.5", "+0.0 (0.0 to 0.0)", "2*", "1*", "2/2", "2", "0.65 0.65", "-0.1 -0.1"]
+    assert texts[2] == ["past", "3.0", "+2.0 (2.0 to 2.0)", "3", "-", "0/1", "2", "0.7 0.7", "-0.1 -0.1"]
+    best, ties, solvers, correlation = ranking.findings(RESULTS)
     assert best == "Best mean ranks of 5 cells: early 1.5, late 1.5, past 3.0."
+    assert ties == "Over seeds, the first is better than 3 of them; ties with it: late."
     assert "adding by early, late; copying by late" in solvers
     assert "adding 0.90 (0.90), copying nan (nan)" in correlation
+
+
+def with_losses(cell: str, *losses: float) -> Result:
+    result = a_result("adding", cell, 0.1, None)
+    return dataclasses.replace(result, curves={"loss": [[1.0, loss] for loss in losses]})
+
+
+def test_three_seeds_that_disagree_are_a_tie_and_one_allows_no_statement() -> None:
+    results = [with_losses("first", 0.1, 0.1, 0.3), with_losses("second", 0.2, 0.2, 0.2)]
+    (margin,) = ranking.beside_best(results).values()
+    expected = stats.ttest_1samp([1, 1, -1], 0).confidence_interval(0.95)
+    np.testing.assert_allclose(margin, [1 / 3, *expected])
+    assert margin.verdict(lower_is_better=True) == "a tie"
+    assert ranking.findings(results)[1] == "Over seeds, the first is better than 0 of them; ties with it: second."
+    (alone,) = ranking.beside_best([result.of_seed(0) for result in results]).values()
+    assert (alone.value, alone.verdict()) == (1, "unknown")
 
 
 def test_figures_are_drawn_of_boards_with_gaps() -> None:

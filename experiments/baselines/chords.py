@@ -5,18 +5,37 @@ over all steps of all pieces but each piece's first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
 
 from experiments.common.fitting import Baseline
+from rnn_jax import significance
 
 PENALTIES = (3e-5, 1e-4, 3e-4)  # of the logistic regression; the validation set chooses
 
 Model = Callable[[np.ndarray], np.ndarray]  # from the last chords [N, K] to logits [N, K]
 
 
-def baselines(pieces: Mapping[str, Sequence[np.ndarray]]) -> list[Baseline[dict[str, np.ndarray]]]:
+class Losses(NamedTuple):
+    """The loss of each piece of a split, in nats, summed over its steps."""
+
+    sums: np.ndarray  # [seeds, pieces]
+    steps: np.ndarray  # [pieces], of each piece all but the first
+
+    @property
+    def nats_per_step(self) -> np.ndarray:
+        """Mean over all steps of all pieces [seeds]."""
+        return self.scored.values
+
+    @property
+    def scored(self) -> significance.Scored:
+        """Nats per step, as the main score; items are pieces."""
+        return significance.ratios(self.sums, self.steps)
+
+
+def baselines(pieces: Mapping[str, Sequence[np.ndarray]]) -> list[Baseline[Losses]]:
     """Returns note frequencies, note frequencies given the last chord, and a logistic regression on it.
 
     Args:
@@ -39,23 +58,22 @@ def pairs(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def nats_per_step(logits: np.ndarray, y: np.ndarray) -> float:
-    """Returns -log p(y), summed over keys, mean over steps."""
+def nats(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Returns -log p(y), summed over keys [N]."""
     # log(1 + exp(logits)), by one exponential that cannot overflow.
     softplus = np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits)))
-    return float(np.sum(softplus - y * logits, dtype=np.float64) / len(y))
+    return (softplus - y * logits).sum(axis=1, dtype=np.float64)
 
 
-def _best(
-    title: str, pieces: Mapping[str, Sequence[np.ndarray]], models: Mapping[str, Model]
-) -> Baseline[dict[str, np.ndarray]]:
-    losses: dict[str, dict[str, float]] = {}
-    for split in ("validation", "test"):
-        x, y = pairs(pieces[split])
-        losses[split] = {setting: nats_per_step(model(x), y) for setting, model in models.items()}
-    chosen = min(models, key=lambda setting: losses["validation"][setting])
-    validation, test = (np.array([losses[split][chosen]]) for split in ("validation", "test"))
-    return Baseline(title, validation, {"nats_per_step": test}, {"chosen": chosen or None})
+def _losses(pieces: Sequence[np.ndarray], model: Model) -> Losses:
+    (x, y), steps = pairs(pieces), np.array([len(piece) - 1 for piece in pieces])
+    return Losses(np.bincount(np.repeat(np.arange(len(steps)), steps), nats(model(x), y), len(steps))[None], steps)
+
+
+def _best(title: str, pieces: Mapping[str, Sequence[np.ndarray]], models: Mapping[str, Model]) -> Baseline[Losses]:
+    validation = {setting: _losses(pieces["validation"], model).nats_per_step for setting, model in models.items()}
+    chosen = min(models, key=lambda setting: float(validation[setting][0]))
+    return Baseline(title, validation[chosen], _losses(pieces["test"], models[chosen]), {"chosen": chosen or None})
 
 
 def _logit(on: np.ndarray, steps: np.ndarray | int, prior: np.ndarray | float) -> np.ndarray:
@@ -88,7 +106,7 @@ def _regression(x: np.ndarray, y: np.ndarray, penalty: float) -> Model:
         logits = x @ w + b
         error = ((1 + np.tanh(logits / 2)) / 2 - y) / len(y)
         gradient = np.concatenate([(x.T @ error + penalty * w).ravel(), error.sum(0)])
-        return nats_per_step(logits, y) + penalty / 2 * float(np.sum(w**2)), gradient.astype(np.float64)
+        return float(np.mean(nats(logits, y))) + penalty / 2 * float(np.sum(w**2)), gradient.astype(np.float64)
 
     start = np.concatenate([np.zeros(keys * keys), _logit(y.sum(0), len(y), 0.5)])
     fitted = optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x

@@ -87,9 +87,13 @@ class NGram:
             result[n - 1 :] = np.where(totals > 0, (kept + order.discount * distinct * lower) / seen, lower)
         return result[1:]
 
+    def losses(self, ids: np.ndarray) -> np.ndarray:
+        """Returns -log p of ids[1:], in nats, [N - 1]."""
+        return -np.log(self.probabilities(ids))
+
     def loss(self, ids: np.ndarray) -> float:
-        """Returns -mean log p over ids[1:], in nats."""
-        return float(-np.mean(np.log(self.probabilities(ids))))
+        """Returns their mean."""
+        return float(np.mean(self.losses(ids)))
 
 
 def _keys(ids: Any, size: int, n: int) -> np.ndarray:

@@ -37,8 +37,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     ready = plan(config)
     folder = RunFolder(config, workdir, settings)
     folder.print(ready.note)
-    baselines = measurement.baselines(ready)
-    status = Status()
+    baselines, status = measurement.baselines(ready), Status()
     status[NGRAM] = f"validation {baselines[NGRAM]['validation']:.4f} nats/character"
 
     def on_evaluation(evaluations: Evaluations) -> None:
@@ -56,8 +55,8 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     job = Job(config.cell, ready.steps, measure, records, model=ready.model, trained=trained)
     (outcome,) = run_jobs(folder, [job], below=status)
     folder.arrays(summary.arrays(config, outcome))
-    png = functools.partial(summary.loss_figure, ready, baselines, outcome, config.dropout > 0)
     sample = f"Sample by {STRATEGY} after {ready.prompt!r}: {outcome.sample}"
     findings, table = summary.findings(ready, outcome), summary.table(ready, config, baselines, outcome)
+    png = functools.partial(summary.loss_figure, ready, baselines, outcome, config.dropout > 0)
     pngs = {"loss.png": ("Loss over the training", png)}
     folder.show(Report("Character language model", [*findings, sample], [table], pngs))

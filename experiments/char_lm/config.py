@@ -1,6 +1,7 @@
 """Config, flags, and everything that follows from them, checked before anything is run."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 
 from experiments.common import flags, networks, not_finite, splits
 from experiments.common.flags import EngineConfig, UserError, setting
-from rnn_jax import Cell, RecurrentDropout, training
+from rnn_jax import RecurrentDropout, training
 from rnn_jax.data import Corpus, OneHot, Streams, Vocabulary, read_text, split, standard_library
 from rnn_jax.models import LanguageModel
 
@@ -63,8 +64,8 @@ class Plan:
     def note(self) -> str:
         """First line of output: what was read."""
         sizes = ", ".join(f"{len(getattr(self.corpus, name)):,} {name}" for name in ("training", *EVALUATED))
-        different = len(self.corpus.vocabulary.tokens)
-        return f"{self.source}: UTF-8, {different} characters in the vocabulary; in this order {sizes}"
+        tokens = self.corpus.vocabulary.tokens
+        return f"{self.source}: UTF-8, {len(tokens)} characters in the vocabulary; in this order {sizes}"
 
 
 def plan(config: Config) -> Plan:
@@ -78,11 +79,13 @@ def plan(config: Config) -> Plan:
         raise UserError(f"--steps must be a multiple of --checkpoints {config.checkpoints}, got {config.steps}")
     source, texts = _texts(config)
     corpus = Corpus.of(*texts)
-    counts = {"training": config.batch_size} | dict.fromkeys(EVALUATED, EVALUATED_STREAMS)
-    streams = {name: _streams(source, name, corpus, count, config.segment) for name, count in counts.items()}
+    streams = {}
+    for name, count in ({"training": config.batch_size} | dict.fromkeys(EVALUATED, EVALUATED_STREAMS)).items():
+        with flags.user_errors(f"{source}, {name} set with --segment={config.segment}"):
+            streams[name] = Streams.of(getattr(corpus, name), count, config.segment)
     model = _model(config, len(corpus.vocabulary))
     rounded = math.ceil(config.epochs * streams["training"].segments / config.checkpoints) * config.checkpoints
-    steps = rounded if config.steps is None else config.steps
+    steps = config.steps or rounded
     optimizer = training.CosineDecay(training.Adam(config.learning_rate), steps)
     clip, policy = training.ClipByNorm(config.clip_norm), not_finite.POLICIES[config.not_finite]
     trainer = training.Trainer(model.network, config.batch_size, optimizer, clip, config.estimator, not_finite=policy)
@@ -91,33 +94,20 @@ def plan(config: Config) -> Plan:
 
 def _texts(config: Config) -> tuple[str, tuple[str, str, str]]:
     """Returns a description of the text, and the texts of its three splits."""
-    shares = splits.shares(config.split)
     source = "Python's standard library" if config.data is None else config.data
     with flags.user_errors("--data"):
         text = standard_library(DEFAULT_CORPUS) if config.data is None else read_text(config.data)
     with flags.user_errors(f"--split={','.join(config.split)}, {source}"):
-        return source, split(text, shares)
-
-
-def _streams(source: str, split: str, corpus: Corpus, count: int, segment: int) -> Streams:
-    ids = getattr(corpus, split)
-    if len(ids) <= count * segment:
-        raise UserError(
-            f"{source}: too short: {count} streams of --segment={segment} steps need {count * segment + 1:,} "
-            f"characters in its {split} set, which has {len(ids):,}; a smaller --segment or --batch_size needs less"
-        )
-    return Streams.of(ids, count, segment)
+        return source, split(text, splits.shares(config.split))
 
 
 def _model(config: Config, size: int) -> LanguageModel:
     """Returns the model; with one-hot characters, the lowest layer's input matrix is their embedding."""
 
-    def wrap(cell: Cell) -> Cell:
-        return RecurrentDropout(cell, config.dropout) if config.dropout else cell
-
     def make() -> LanguageModel:
         shape = (size, config.hidden_size, config.segment, config.layers)
-        return LanguageModel(OneHot(size), networks.make_stack(config.cell, *shape, wrap, config.dropout))
+        dropped = (functools.partial(RecurrentDropout, rate=config.dropout), config.dropout) if config.dropout else ()
+        return LanguageModel(OneHot(size), networks.make_stack(config.cell, *shape, *dropped))
 
     def use(key: jax.Array) -> Any:
         model, ids = make(), jnp.zeros((2, 1), int)
@@ -132,8 +122,6 @@ def _model(config: Config, size: int) -> LanguageModel:
 def _prompt(config: Config, test: str, vocabulary: Vocabulary) -> str:
     if config.prompt is None:
         return test[:PROMPT]
-    if not config.prompt:
-        raise UserError("--prompt must hold at least one character, got an empty one")
-    if unknown := [c for c in config.prompt if c not in vocabulary.tokens]:
-        raise UserError(f"--prompt holds {unknown[0]!r}, which does not occur in the training set")
+    if not config.prompt or not {*config.prompt} <= {*vocabulary.tokens}:
+        raise UserError(f"--prompt must be of characters that occur in the training set, got {config.prompt!r:.99}")
     return config.prompt

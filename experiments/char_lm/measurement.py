@@ -1,6 +1,8 @@
 """Training with evaluations on the validation set; at its end the test loss and a sample, by the best parameters."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +11,13 @@ import numpy as np
 
 from experiments.baselines.ngram import NGram
 from experiments.char_lm.config import EVALUATED, Config, Plan
+from experiments.common import margins
 from experiments.common.moments import split_seeds
-from rnn_jax import models, training
+from rnn_jax import models, significance, training
 from rnn_jax.applications import TextGenerator
 from rnn_jax.models import Nucleus
 from rnn_jax.seeds import fetch
+from rnn_jax.training.stream_source import target_losses
 
 ORDER = 5  # of the n-gram model
 NGRAM = f"{ORDER}-gram"
@@ -41,10 +45,6 @@ class Evaluations:
     def best_index(self) -> int:
         return int(np.argmin(self.validation))
 
-    @property
-    def finite(self) -> bool:
-        return bool(np.isfinite(self.validation).any())
-
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -53,17 +53,27 @@ class Outcome:
     evaluations: Evaluations
     history: training.StepMetrics  # of NumPy arrays, [1, steps]
     test: float  # nats per character, by the best parameters
+    margin: significance.Difference  # of these less those of the 5-gram model
     sample: str  # the prompt and its continuation; empty if no evaluation was finite
     seconds: float  # of training, including compilation and evaluations
     diverged: str | None  # message
     characters_per_second: float
 
 
+@functools.lru_cache(maxsize=2)
+def _ngram(plan: Plan, n: int) -> NGram:
+    return NGram.fit(plan.corpus.training, len(plan.corpus.vocabulary), n)
+
+
 def baselines(plan: Plan) -> dict[str, dict[str, float]]:
     """Returns nats per character, by model and split, of n-gram models fitted to the training set."""
-    corpus, size = plan.corpus, len(plan.corpus.vocabulary)
-    models = {name: NGram.fit(corpus.training, size, n) for name, n in ((NGRAM, ORDER), ("unigram", 1))}
-    return {name: {s: model.loss(getattr(corpus, s)) for s in EVALUATED} for name, model in models.items()}
+    models = {NGRAM: _ngram(plan, ORDER), "unigram": _ngram(plan, 1)}
+    return {name: {s: model.loss(getattr(plan.corpus, s)) for s in EVALUATED} for name, model in models.items()}
+
+
+def _margin(plan: Plan, params: Any) -> significance.Difference:
+    network = target_losses(plan.trainer.model, plan.streams["test"], params)
+    return margins.over_parts(network[0], _ngram(plan, ORDER).losses(plan.corpus.test))
 
 
 def measure(
@@ -99,12 +109,14 @@ def measure(
         return None
     evaluations = Evaluations.of(progress)
     test = float(training.evaluate(trainer.model, streams["test"], evaluations.best)["loss"][0])
+    margin = _margin(plan, evaluations.best)
     sample = ""
-    if evaluations.finite:
+    if math.isfinite(min(evaluations.validation)):
         (sample,) = application(plan).write(split_seeds(evaluations.best)[0], [plan.prompt], key_sample)
     diverged = training.divergence(progress.history, 0)
-    read = (len(plan.corpus.training) - 1) * evaluations.steps[-1] / streams["training"].segments
-    return Outcome(evaluations, progress.history, test, sample, progress.seconds, diverged, read / progress.seconds)
+    epochs = evaluations.steps[-1] / streams["training"].segments
+    speed = epochs * (len(plan.corpus.training) - 1) / progress.seconds
+    return Outcome(evaluations, progress.history, test, margin, sample, progress.seconds, diverged, speed)
 
 
 def application(plan: Plan) -> TextGenerator:
@@ -114,6 +126,6 @@ def application(plan: Plan) -> TextGenerator:
 
 def trained(plan: Plan, outcome: Outcome) -> models.Trained | None:
     """Returns the model with its best parameters; None if no evaluation was finite."""
-    found = outcome.evaluations
-    fields = {"seed": 0, "validation": min(found.validation)}
-    return models.Trained(application(plan), split_seeds(found.best)[0], fields) if found.finite else None
+    found, lowest = outcome.evaluations, min(outcome.evaluations.validation)
+    made = models.Trained(application(plan), split_seeds(found.best)[0], {"seed": 0, "validation": lowest})
+    return made if math.isfinite(lowest) else None

@@ -1,14 +1,15 @@
 """Record, arrays, table, sentences and figure of a run."""
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from experiments.char_lm.config import Config, Plan
 from experiments.char_lm.measurement import NGRAM, Evaluations, Outcome
-from experiments.common import records
-from experiments.common.figures import windows
+from experiments.common import margins, records
+from experiments.common.figures import second_axis, windows
 from experiments.common.run_folder import Table
 from rnn_jax import plotting, report
 
@@ -44,6 +45,7 @@ def record(
         nats["test"] = outcome.test
         fields |= {
             "after/loss": outcome.test,
+            **margins.NATS.fields(outcome.margin, NGRAM),
             "seconds": outcome.seconds,
             "characters_per_second": outcome.characters_per_second,
             **records.divergence_fields(outcome.history, 0),
@@ -61,32 +63,35 @@ def arrays(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:
 
 
 def table(plan: Plan, config: Config, baselines: Losses, outcome: Outcome) -> Table:
-    """Returns the table of the network and the baselines; rows are (model, validation and test loss)."""
+    """Returns the table of the network and the baselines."""
 
-    def column(header: str, place: int, unit: str) -> report.Column:
-        return report.Column(header, lambda row: f"{row[place] / UNITS[unit]:.4f}")
+    def row(title: str, *losses: float, beside: str = "") -> tuple[str, ...]:
+        return (title, *(f"{loss / unit:.4f}" for loss in losses for unit in UNITS.values()), beside)
 
     best, unknown = outcome.evaluations.validation[outcome.evaluations.best_index], plan.corpus.unknown
+    network = f"{config.cell}, {config.layers} x {config.hidden_size}"
     rows = [
-        (f"{config.cell}, {config.layers} x {config.hidden_size}", best, outcome.test),
-        (f"{NGRAM} (interpolated Kneser-Ney)", *baselines[NGRAM].values()),
-        ("unigram", *baselines["unigram"].values()),
+        row(network, best, outcome.test, beside=outcome.margin.text(".3f")),
+        row(f"{NGRAM} (interpolated Kneser-Ney)", *baselines[NGRAM].values()),
+        row("unigram", *baselines["unigram"].values()),
     ]
-    shown = [("validation: nats", 1, "nats"), ("bits", 1, "bits"), ("test: nats", 2, "nats"), ("bits", 2, "bits")]
-    columns = [report.Column("model", lambda row: row[0], right=False), *(column(*each) for each in shown)]
+    headers = ("model", "validation: nats", "bits", "test: nats", "bits", f"test: nats beside {NGRAM}")
+    columns = [report.Column(header, operator.itemgetter(i), right=i > 0) for i, header in enumerate(headers)]
     caption = (
-        f"Nats and bits per character. {len(plan.corpus.vocabulary)} tokens from the training set; unknown are "
-        f"{unknown['validation']} characters of the validation set and {unknown['test']} of the test set."
+        f"{len(plan.corpus.vocabulary)} tokens of the training set; unknown: {unknown['validation']} characters of the "
+        f"validation set, {unknown['test']} of the test set. In brackets: 95 % interval over {margins.PARTS} "
+        "parts of the test text; if it holds 0, it is a tie."
     )
     title = f"Next character of {plan.source}: {len(plan.corpus.training):,} training characters"
     return Table(columns, {title: rows}, caption)
 
 
 def findings(plan: Plan, outcome: Outcome) -> list[str]:
-    """Returns when the validation loss was lowest, the speed, and the divergence if there was any."""
+    """Returns the test loss beside the n-gram model's, when validation was best, the speed, and a divergence."""
     evaluations, epoch = outcome.evaluations, plan.streams["training"].segments
     step = evaluations.steps[evaluations.best_index]
     sentences = [
+        f"Test set: {outcome.test:.3f} nats per character, {margins.NATS.words(outcome.margin, NGRAM)}.",
         f"Lowest validation loss at step {step:,} of {plan.steps:,}, epoch {step / epoch:.1f}; "
         f"{evaluations.validation[-1]:.4f} nats at the last evaluation, after a training loss of "
         f"{np.mean(outcome.history.loss[0, -epoch:]):.4f} over the last epoch.",
@@ -109,14 +114,10 @@ def loss_figure(plan: Plan, baselines: dict[str, dict[str, float]], outcome: Out
     for split, color in (("validation", "C1"), ("test", "C2")):
         axis.axhline(baselines[NGRAM][split], color=color, lw=1.2, ls="--", label=f"{NGRAM} (Kneser-Ney), {split}")
     shown = [*evaluations.validation, outcome.test, *baselines[NGRAM].values()]
-    # The first training losses, of an untrained network, are left out.
-    axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)
+    axis.set_ylim(min(*shown, *losses[0]) - 0.05, max(shown) + 0.25)  # without the first training losses
     axis.set(xlabel="optimization step", ylabel="loss (nats/character)", xlim=(0, 1.02 * plan.steps))
     axis.grid(alpha=0.3)
-    bit = UNITS["bits"]
-    bits = axis.secondary_yaxis("right", functions=(lambda n: np.divide(n, bit), lambda n: np.multiply(n, bit)))
-    bits.set_ylabel("bits/character")
-    epochs = axis.secondary_xaxis("top", functions=(lambda n: np.divide(n, epoch), lambda n: np.multiply(n, epoch)))
-    epochs.set_xlabel(f"epochs of {len(plan.corpus.training) - 1:,} characters")
+    second_axis(axis, "right", UNITS["bits"], "bits/character")
+    second_axis(axis, "top", epoch, f"epochs of {len(plan.corpus.training) - 1:,} characters")
     axis.legend(frameon=False)
     return plotting.png(figure)

@@ -16,6 +16,15 @@ STYLES = (":", "--", "-.", (0, (1, 4)), (0, (4, 4)))  # of the baselines' lines
 SHOWN_FROM = 0.5  # percent of a row from which a confusion is written into its square
 
 
+def second_axis(axis: "Axes", side: str, unit: float, label: str) -> None:
+    """Adds an axis at the "right" or the "top" whose numbers are multiples of a unit of the opposite one."""
+    functions = (lambda n: np.divide(n, unit), lambda n: np.multiply(n, unit))
+    if side == "right":
+        axis.secondary_yaxis("right", functions=functions).set_ylabel(label)
+    else:
+        axis.secondary_xaxis("top", functions=functions).set_xlabel(label)
+
+
 def validation_figure(
     baselines: Sequence[Baseline[Any]],
     outcomes: Sequence[Outcome[Any]],

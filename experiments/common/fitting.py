@@ -37,7 +37,7 @@ class Network:
         return self.label or self.name
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Outcome(Generic[Test]):
     """A trained network; its parameters are those of each seed's best epoch on the validation set."""
 
@@ -65,7 +65,7 @@ class Outcome(Generic[Test]):
         return self.fit.seconds / 60 / len(self.fit.scores)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Baseline(Generic[Test]):
     """A model that networks are compared with; in a table it is a row like an `Outcome` with one seed.
 

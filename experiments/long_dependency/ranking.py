@@ -9,7 +9,8 @@ import numpy as np
 
 from experiments.common import networks, numbers
 from experiments.long_dependency.result import Result, by_task, quality, ranked
-from rnn_jax import plotting, report
+from rnn_jax import plotting, report, significance
+from rnn_jax.significance import Difference
 
 SHORTEST = 1e-12  # kept share of a gradient below which all are drawn alike
 NAMED = 3  # cells that a sentence names
@@ -68,9 +69,28 @@ def _ranks(results: Sequence[Result]) -> np.ndarray:
     return stats.rankdata([places[key] for key in learned])
 
 
+def beside_best(results: Sequence[Result]) -> dict[str, Difference]:
+    """Returns by cell, over seeds, its mean rank less that of the first cell, on the tasks that both have.
+
+    Ranks are those among the runs of one seed.
+    """
+    finished = [result for result in results if result.finished]
+    seeds = range(min(result.seeds for result in finished))
+    boards = [{row.cell: np.array(row.ranks) for row in rows([r.of_seed(s) for r in finished])} for s in seeds]
+    best, *others = rows(finished)
+
+    def difference(cell: str) -> Difference:
+        pairs = np.array([(board[cell], board[best.cell]) for board in boards])  # [seeds, 2, tasks]
+        both = ~np.isnan(pairs).any(axis=(0, 1))
+        means = pairs[..., both].mean(axis=-1) if both.any() else np.full(pairs.shape[:2], np.nan)
+        return significance.paired(*means.T)
+
+    return {row.cell: difference(row.cell) for row in others}
+
+
 def table(results: Sequence[Result]) -> tuple[list[report.Column], dict[str, list[Row]]]:
     """Returns the columns and sections of the table of ranks."""
-    tasks = list(by_task(results))
+    tasks, more = list(by_task(results)), beside_best(results)
 
     def rank(index: int, row: Row) -> str:
         result = row.results[index]
@@ -81,6 +101,7 @@ def table(results: Sequence[Result]) -> tuple[list[report.Column], dict[str, lis
     columns = [
         report.Column("cell", lambda row: networks.short_name(row.cell), right=False),
         report.Column("mean", lambda row: f"{row.mean_rank:.1f}"),
+        report.Column("beside best", lambda row: str(more.get(row.cell, ""))),
         *(report.Column(str(n + 1), functools.partial(rank, n)) for n in range(len(tasks))),
         report.Column("solved", lambda row: f"{row.solved}/{len(row.finished)}"),
         report.Column("time", lambda row: numbers.number(row.step_time)),
@@ -92,10 +113,11 @@ def table(results: Sequence[Result]) -> tuple[list[report.Column], dict[str, lis
 
 
 CAPTION = (
-    "mean: of the ranks on the tasks; equal losses at the baseline share a rank. *: solved by most seeds. time: of an "
-    "optimization step over an LSTM's, measured in turn with it. kept: gradient at the longest lag over that at the "
-    "shortest, before and after training; exponent: largest Lyapunov exponent, nats a step, likewise; medians over "
-    "tasks and seeds.\n"
+    "mean: of the ranks on the tasks; equal losses at the baseline share a rank. beside best: mean rank within a seed "
+    "less that of the first cell, and its 95 % interval over seeds (Student's); if it holds 0, it is a tie. *: solved "
+    "by most seeds. time: of an optimization step over an LSTM's, measured in turn with it. kept: gradient at the "
+    "longest lag over that at the shortest, before and after training; exponent: largest Lyapunov exponent, nats a "
+    "step, likewise; medians over tasks and seeds.\n"
 )
 
 
@@ -129,7 +151,8 @@ def correlation(results: Sequence[Result], moment: str) -> float:
 
 def findings(results: Sequence[Result]) -> list[str]:
     """Returns what the board says in words: the best, who solves what, and whether reach predicts learning."""
-    board = rows(results)
+    board, more = rows(results), beside_best(results)
+    ties = [networks.short_name(cell) for cell, difference in more.items() if difference.verdict(True) != "worse"]
     best = ", ".join(f"{networks.short_name(row.cell)} {row.mean_rank:.1f}" for row in board[:NAMED])
     solvers = []
     for task, each in by_task(results).items():
@@ -143,6 +166,8 @@ def findings(results: Sequence[Result]) -> list[str]:
     ]
     return [
         f"Best mean ranks of {len(board)} cells: {best}.",
+        f"Over seeds, the first is better than {len(more) - len(ties)} of them; ties with it: "
+        f"{', '.join(ties[:NAMED]) or 'none'}{f' and {len(ties) - NAMED} more' * (len(ties) > NAMED)}.",
         f"Solved by most seeds, in the order of sequences needed: {'; '.join(solvers)}.",
         "Spearman's correlation over cells between the gradient kept at the longest lag at initialisation (after "
         f"training) and the share of the baseline's loss removed: {', '.join(values)}.",

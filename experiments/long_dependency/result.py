@@ -77,6 +77,11 @@ class Result:
         }
         return cls(**known | numbers | memory | {"curves": curves, "published": published})
 
+    def of_seed(self, seed: int) -> "Result":
+        """Returns the result of one seed alone."""
+        curves = {metric: [seeds[seed]] for metric, seeds in self.curves.items()}
+        return dataclasses.replace(self, solved=[self.solved[seed]], diverged=[self.diverged[seed]], curves=curves)
+
     @property
     def name(self) -> str:
         return f"{self.task}/{self.length}/{self.cell}"

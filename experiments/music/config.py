@@ -49,11 +49,11 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
     with flags.user_errors("--data"):
         read = composed.pieces() if config.data is None else read_piano_rolls(config.data)
     pieces, removed = splits.without_repeats(read, lambda piece: (len(piece), piece.tobytes()), "piece")
-    examples = {}
+    examples, order = {}, np.empty(0)
     for name, rolls in pieces.items():
         lengths = bucket_lengths([len(roll) for roll in rolls], config.buckets)
-        examples[name], _ = bucketed({"roll": [np.asarray(r, jnp.result_type(float)) for r in rolls]}, lengths)
-    data = Data(source, pieces, removed, examples)
+        examples[name], order = bucketed({"roll": [np.asarray(r, jnp.result_type(float)) for r in rolls]}, lengths)
+    data = Data(source, pieces, removed, examples, order)  # the test set is the last one
     trainers = {name: config.trainer(_model(config, name, data), examples["training"]) for name in config.cells}
     return data, [Network(name, trainer) for name, trainer in trainers.items()]
 

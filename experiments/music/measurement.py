@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.baselines.chords import Losses
 from experiments.common import fitting, splits
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
@@ -25,7 +26,6 @@ EVALUATED = 16  # pieces at a time
 PREFIX = 8  # steps of a real piece that a drawn piece starts with, at most
 DRAWN = 64  # steps that a saved model continues a piece by
 
-Losses = dict[str, np.ndarray]  # nats per step [seeds]
 Outcome = fitting.Outcome[Losses]
 Baseline = fitting.Baseline[Losses]
 
@@ -38,6 +38,7 @@ class Data:
     pieces: dict[str, list[np.ndarray]]  # [T, 88] each, by split
     removed: dict[str, int]  # pieces removed because a later split repeats them, by split
     examples: dict[str, list[Examples]]  # by split; steps: roll [T, N, 88]; whole: lengths [N]
+    order: np.ndarray  # index of each test piece, bucket after bucket
 
     @property
     def note(self) -> str:
@@ -52,14 +53,14 @@ class Data:
 
 def job(data: Data, config: FitConfig, network: Network, records: Callable[[Outcome], Any]) -> Job[Outcome]:
     """Returns the job that trains all seeds of a network and computes its loss on the test set."""
-    evaluate = functools.partial(nats_per_step, network.trainer.model)
+    evaluate, place = functools.partial(losses, network.trainer.model), np.argsort(data.order)
     return fitting.fit_job(
         dataclasses.replace(network, application=Improviser(network.trainer.model, DRAWN)),
         config,
         loss,
         data.examples["training"],
-        score=lambda params: evaluate(params, data.examples["validation"]),
-        test=lambda params: {"nats_per_step": evaluate(params, data.examples["test"])},
+        score=lambda params: evaluate(params, data.examples["validation"]).nats_per_step,
+        test=lambda params: Losses(*(each[..., place] for each in evaluate(params, data.examples["test"]))),
         records=records,
     )
 
@@ -70,10 +71,10 @@ def loss(model: ReadoutModel, params: Any, batch: Examples, key: jax.Array) -> j
     return weighted_mean(losses, weights)
 
 
-def nats_per_step(model: ReadoutModel, params: Any, buckets: Sequence[Examples]) -> np.ndarray:
-    """Returns the same mean over all buckets together [seeds]."""
-    sums = [training.predict(model, _sums, params, examples, EVALUATED).sum(axis=1) for examples in buckets]
-    return np.sum(sums, axis=0) / sum(int(jnp.sum(examples.whole - 1)) for examples in buckets)
+def losses(model: ReadoutModel, params: Any, buckets: Sequence[Examples]) -> Losses:
+    """Returns the same loss of each piece, bucket after bucket."""
+    sums = [training.predict(model, _sums, params, examples, EVALUATED) for examples in buckets]
+    return Losses(np.concatenate(sums, axis=1), np.concatenate([np.asarray(each.whole) - 1 for each in buckets]))
 
 
 def _sums(model: ReadoutModel, params: Any, batch: Examples) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.common import figures, fitting, splits
+from experiments.common import figures, fitting, margins, splits
 from experiments.common.numbers import mean_sd, seeds_note
 from experiments.common.run_folder import Report, Table
 from experiments.music.measurement import Baseline, Data, Outcome, prefix_length
@@ -18,10 +18,15 @@ def records(data: Data, baselines: Sequence[Baseline], row: Baseline | Outcome) 
     """Returns one flat record for each seed of a network, or the one of a baseline."""
     fields: dict[str, Any] = splits.sizes(data.pieces, data.removed, "pieces")
     fields |= {f"{name}/steps": sum(len(piece) - 1 for piece in pieces) for name, pieces in data.pieces.items()}
+    reference = margins.reference(baselines)
+    fields |= margins.fields(row, reference, margins.NATS)
+    if isinstance(row, fitting.Outcome):
+        fields["baseline"] = float(reference.test.nats_per_step[0])
+    rows = fitting.fit_records(
+        row, {"nats_per_step": row.validation}, {"nats_per_step": row.test.nats_per_step}, **fields
+    )
     if isinstance(row, fitting.Baseline):
-        return fitting.fit_records(row, {"nats_per_step": row.validation}, row.test, **fields)
-    fields["baseline"] = min(float(baseline.test["nats_per_step"][0]) for baseline in baselines)
-    rows = fitting.fit_records(row, {"nats_per_step": row.validation}, row.test, **fields)
+        return rows
     return [{**record, "after/loss": record["test/nats_per_step"]} for record in rows]
 
 
@@ -29,8 +34,7 @@ COLUMNS = [
     report.Column("model", lambda row: row.title, right=False),
     fitting.PARAMETERS,
     report.Column("validation, nats", lambda row: mean_sd(row.validation, 3)),
-    report.Column("test, nats", lambda row: mean_sd(row.test["nats_per_step"], 3)),
-    fitting.MINUTES,
+    report.Column("test, nats", lambda row: mean_sd(row.test.nats_per_step, 3)),
 ]
 
 
@@ -41,11 +45,13 @@ def summarize(
     caption = (
         "Nats per step: binary cross-entropy, summed over 88 keys, mean over all steps of all pieces but each piece's "
         f"first{seeds_note(len(outcomes[0].validation))}. min: minutes of training for each seed. "
-        f"{splits.removed_note(data.removed, 'pieces')}"
+        f"{margins.NOTE} Items are pieces. {splits.removed_note(data.removed, 'pieces')}"
     )
+    rows: list[Baseline | Outcome] = [*baselines, *outcomes]
+    columns = [*COLUMNS, margins.column((rows, margins.reference(baselines)), metric=margins.NATS), fitting.MINUTES]
     title = f"{data.source}: {len(data.pieces['training'])} training pieces"
-    table = Table(COLUMNS, {title: [*baselines, *outcomes]}, caption)
-    scores = np.concatenate([*(each.validation for each in baselines), *(each.validation for each in outcomes)])
+    table = Table(columns, {title: rows}, caption)
+    scores = np.concatenate([row.validation for row in rows])
     finite = scores[np.isfinite(scores)]
     limits = float(finite.min()) - 0.2, float(finite.max()) + 0.3  # without the first epochs
     losses = functools.partial(
@@ -59,12 +65,12 @@ def summarize(
 
 
 def findings(baselines: Sequence[Baseline], outcomes: Sequence[Outcome]) -> list[str]:
-    """Returns the best network beside the best baseline."""
-    best, baseline = fitting.best_outcome(outcomes), min(baselines, key=lambda each: each.test["nats_per_step"][0])
-    loss, reference = (float(np.mean(row.test["nats_per_step"])) for row in (best, baseline))
+    """Returns the network and the baseline that validation chooses, compared on the test set."""
+    best, baseline = fitting.best_outcome(outcomes), margins.reference(baselines)
+    loss, reference = (float(np.mean(row.test.nats_per_step)) for row in (best, baseline))
     return [
-        f"Validation chooses {best.title}: {loss:.3f} nats/step on the test set, {abs(reference - loss):.3f} "
-        f"{'below' if loss < reference else 'above'} {baseline.title} ({reference:.3f}).",
+        f"Validation chooses {best.title}: {loss:.3f} nats/step on the test set, "
+        f"{margins.words(best, baseline, margins.NATS)} ({reference:.3f}).",
         *fitting.diverged(outcomes),
     ]
 

@@ -7,11 +7,13 @@ start (Williams & Peng 1990; Mikolov et al. 2010). At the end of the streams bot
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from rnn_jax import mesh
 from rnn_jax.data import OneHot
@@ -87,17 +89,43 @@ def stream_metrics(model: ReadoutModel, streams: Streams, params: Any) -> dict[s
 
 @functools.partial(jax.jit, static_argnames="model")
 def _mean_loss(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
-    def seed_loss(params: ReadoutParams, streams: Streams) -> jax.Array:
-        def read(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
-            segment = mesh.split_batch(streams.segment(index))
-            state, logits = model.apply(params, _one_hot(model, segment), state, key=None)
-            return state, nats_per_token(logits, segment.targets, segment.weights) * jnp.sum(segment.weights)
+    def total(logits: jax.Array, segment: Segment) -> jax.Array:
+        return nats_per_token(logits, segment.targets, segment.weights) * jnp.sum(segment.weights)
 
-        state = model.cell.initial_state(params.cell, (streams.batch_size,))
-        _, sums = jax.lax.scan(read, state, jnp.arange(streams.segments))
-        return jnp.sum(sums) / jnp.sum(streams.counts)
+    def seed_loss(params: ReadoutParams, streams: Streams) -> jax.Array:
+        return jnp.sum(_read(model, streams, params, total)) / jnp.sum(streams.counts)
 
     return over_seeds(seed_loss, params, streams)
+
+
+def target_losses(model: ReadoutModel, streams: Streams, params: Any) -> np.ndarray:
+    """Returns the loss of every target, whose mean `evaluate` returns, in the order of the sequence [seeds, N - 1]."""
+    losses = fetch(_losses(model, streams, place(params))).reshape(-1, len(streams.columns) - 1, streams.batch_size)
+    return np.concatenate([losses[:, :count, b] for b, count in enumerate(fetch(streams.counts))], axis=1)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _losses(model: ReadoutModel, streams: Streams, params: Any) -> jax.Array:
+    """Returns the loss at every step [seeds, segments, segment_length, B]."""
+
+    def each(logits: jax.Array, segment: Segment) -> jax.Array:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, segment.targets)
+
+    return over_seeds(lambda params, streams: _read(model, streams, params, each), params, streams)
+
+
+def _read(
+    model: ReadoutModel, streams: Streams, params: ReadoutParams, measure: Callable[[jax.Array, Segment], jax.Array]
+) -> jax.Array:
+    """Reads the streams from their start, and returns what `measure` makes of each segment [segments, ...]."""
+
+    def read(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
+        segment = mesh.split_batch(streams.segment(index))
+        state, logits = model.apply(params, _one_hot(model, segment), state, key=None)
+        return state, measure(logits, segment)
+
+    state = model.cell.initial_state(params.cell, (streams.batch_size,))
+    return jax.lax.scan(read, state, jnp.arange(streams.segments))[1]
 
 
 def _initial_carry(trainer: Trainer[ReadoutModel], streams: Streams, state: TrainState, key: jax.Array) -> Any:
