@@ -64,6 +64,7 @@ def test_flickr8k_layout_is_read(folder):
 
 
 REFUSED = [
+    (["0.png,x", "twice.png,x"], "image,caption", "line 3: must name one image, got "),
     (["0.png,x", "99.png,x"], "image,caption", "line 3: must name a PNG or JPEG image in"),
     (["0.png, "], "image,caption", "line 2: must hold a caption, got an empty one"),
     (["0.png,x,train", "0.png,y,test"], "image,caption,split", "line 3: an image must be in one split, got 'test' aft"),
@@ -78,6 +79,8 @@ REFUSED = [
 @pytest.mark.parametrize(("lines", "header", "message"), REFUSED, ids=[message for *_, message in REFUSED])
 def test_a_row_that_cannot_be_used_is_refused_by_file_and_line(lines, header, message, folder):
     path = table(folder, lines, header)
+    for place in (folder, folder / "Images"):
+        (place / "twice.png").write_bytes((folder / "Images" / "2.png").read_bytes())
     with pytest.raises(ValueError, match=re.escape(f"{path}{', ' if message.startswith('line') else ': '}{message}")):
         read_captioned_images(folder, 8)
 
@@ -92,7 +95,7 @@ def test_splits_are_by_image_and_repetitions_are_reported(folder):
     table(folder, rows(names), "image,caption,split")
     data = load(dataclasses.replace(TINY, data=str(folder)))
     assert "split by its column: 10 training (20 captions), 4 validation (8 captions), 4 test (8 cap" in data.note
-    assert "kept as the files have them: 1 images of the training set, 0 of the validation set" in data.note
+    assert "Images in a later split, too, and kept as the files have them: 1 of the training set, 0 of the" in data.note
     paths = {name: table(folder, rows()[part], name=f"{name}.csv") for name, part in SLICES.items()}
     data = load(dataclasses.replace(TINY, **paths))
     assert "split as given, validation drawn from training: 10 training (20 captions), 2 validation" in data.note

@@ -35,6 +35,6 @@ def test_a_run_with_another_seed_and_folder_compiles_nothing(name: str, tmp_path
     first = _run(name, tmp_path / "first", 0)
     line = f"{name}: results in {tmp_path / 'first'}, compiled programs in {tmp_path / 'rnn_jax'}"
     assert "".join(first.split()).startswith("".join(line.split()))
-    compiled, cached = map(int, re.findall(r"\n(\d+) programs compiled, (\d+) from the cache", first)[0])
+    compiled, cached = map(int, re.findall(r"\nprograms compiled: (\d+), from the cache: (\d+)", first)[0])
     assert compiled > 10  # some come from the cache: equal programs of different functions
-    assert f"\n0 programs compiled, {compiled + cached} from the cache" in _run(name, tmp_path / "second", 7)
+    assert f"\nprograms compiled: 0, from the cache: {compiled + cached}" in _run(name, tmp_path / "second", 7)

@@ -53,7 +53,7 @@ def test_entities_of_iob1_become_those_of_iob2(tmp_path):
     read = read_tagged(write(tmp_path, text))
     assert read.sentences[0].tags == ("O", "B-A", "I-A", "B-A", "I-A", "B-B", "O", "B-B")
     assert read.sentences[1].tags == ("B-B", "B-B")
-    assert read.form.endswith("token 1, IOB2 tag 2 (4 entities that begin with I, as in IOB1, now begin with B)")
+    assert read.form.endswith("token 1, IOB2 tag 2 (entities that began with I, as in IOB1, and now begin with B: 4)")
     again = "\n\n".join("\n".join(f"w {tag}" for tag in s.tags) for s in read.sentences)
     assert read_tagged(write(tmp_path, again)) == (read.sentences, FORM.format("blanks", 2, 2), True)
 

@@ -62,7 +62,7 @@ def test_a_users_own_split_is_kept_and_repeats_are_counted(files):
     corpus = load(config(files))
     assert {name: len(each) for name, each in corpus.sentences.items()} == {"training": 3, "validation": 2, "test": 3}
     assert corpus.repeated == {"training": 1, "validation": 0}
-    assert corpus.note.startswith("In a later split, too, and kept as the files have them: 1 sentences of the training")
+    assert corpus.note.startswith("Sentences in a later split, too, and kept as the files have them: 1 of the training")
     assert corpus.source.lines == [
         f"--{name}={files[name]}: CoNLL, UTF-8, tabs between 2 columns: token 1, IOB2 tag 2; {count} sentences"
         for name, count in {"train": 3, "validation": 2, "test": 3}.items()

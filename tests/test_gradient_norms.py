@@ -188,7 +188,7 @@ def test_a_diverged_seed_is_reported_and_the_run_completes(tmp_path: Path, capsy
     assert re.search(r"adding/rnn/orthogonal: seed 0 diverged at step \d: loss (inf|nan), gradient norm", printed)
     assert re.search(r"the step before [\d.]+; gradient not finite in cell\.b, cell\.w_h, cell\.w_i;", printed)
     # Both seeds diverge at the same step here: none remains.
-    assert printed.count("0 seeds continue") == 2
+    assert printed.count("seeds that continue: 0") == 2
     records = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
     assert all(record["diverged"] is True and 1 <= record["diverged_at"] <= 6 for record in records)
 

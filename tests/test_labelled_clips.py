@@ -71,6 +71,7 @@ REFUSED = [
     (["clip0,up", "clip99,up"], "clip,label", "line 3: must name a folder of PNG or JPEG images in"),
     ([",up"], "clip,label", "line 2: must name a folder of PNG or JPEG images in"),
     (["clip0,up", "clip0,up"], "clip,label", "line 3: must name each clip or frame once"),
+    (["clip0,up", "./clip0/,up"], "clip,label", "line 3: must name each clip or frame once"),
     (["clip0, "], "clip,label", "line 2: must name a class, got an empty label"),
     (["clip0,up,holdout"], "clip,label,split", "line 2: split must be training, validation or test, got 'holdout'"),
     (["clip0,up,test", "clip1,up,"], "clip,label,split", "line 3: must name a split as the others do, got none"),
@@ -129,7 +130,7 @@ def test_the_column_split_is_kept_and_repetitions_are_reported(folder):
     start = f"{folder}: UTF-8, a class of each clip; images resized to 8 x 8 in colour; 18 clips of 2 to 4 frames, "
     assert data.note.startswith(f"{start}split by its column: 10 training, 4 validation, 4 test.")
     assert "2 classes (down, up), 18 labels" in data.note
-    assert "kept as the files have them: 1 clips of the training set, 0 of the validation set" in data.note
+    assert "kept as the files have them: 1 of the training set, 0 of the validation set" in data.note
     table(folder, [*rows[:-1], "clip17,sideways,test"], "clip,label,split")
     message = "labels.csv, line 19: class 'sideways' must be in the training set: down, up"
     with pytest.raises(UserError, match=re.escape(message)):

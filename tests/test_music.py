@@ -126,7 +126,7 @@ def test_the_first_line_states_what_was_read(data):
     note = music.plan(music.Config(data=data, hidden_size=2, cells=("rnn",)))[0].note
     assert note == (
         f"{data}: piano rolls of 88 keys; 4 training, 2 validation, 2 test pieces, 42 steps. "
-        "Removed because a later split repeats them: 0 pieces of the training set, 0 of the validation set."
+        "Pieces removed because a later split repeats them: 0 of the training set, 0 of the validation set."
     )
 
 

@@ -174,7 +174,7 @@ def test_a_name_of_several_languages_stays_in_each_and_in_one_split(plan):
     splits = [s.labelled.texts for s in plan.texts.splits.values() if "same" in s.labelled.texts]
     assert len(splits) == 1
     assert splits[0].count("same") == 3
-    assert plan.texts.changed == "3 duplicates removed."  # the first name of each language, in capitals
+    assert plan.texts.changed == "Duplicates removed: 3."  # the first name of each language, in capitals
 
 
 @pytest.mark.extended

@@ -50,7 +50,7 @@ def test_stop_keeps_a_seeds_last_finite_parameters() -> None:
     assert progress.training.step.tolist() == first.tolist()
     assert progress.training.skipped.tolist() == [1, 1]
     assert sorted(messages) == sorted(
-        f"{training.divergence(progress.history, seed)}; {left} seeds continue"
+        f"{training.divergence(progress.history, seed)}; seeds that continue: {left}"
         for seed, left in (
             (seed, int(np.sum(first // trainings.LOG_EVERY > first[seed] // trainings.LOG_EVERY))) for seed in range(2)
         )

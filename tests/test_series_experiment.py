@@ -252,7 +252,7 @@ def test_a_tiny_run_writes_its_records_and_files(data, tmp_path, capsys):
     for name in ("series", "confusion", "validation", "test"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    assert "2 channels (1, 2), 3 to 7 steps." in " ".join(printed.split())
+    assert "channels (2): 1, 2; 3 to 7 steps." in " ".join(printed.split())
     assert max(len(line) for line in printed.splitlines()) <= 100
     _compare_saved_model(data, tmp_path, records)
     doctor.run(doctor.Config(), str(tmp_path))

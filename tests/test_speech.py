@@ -71,7 +71,7 @@ def test_a_speaker_who_is_not_in_each_split_is_refused(synthetic: list[SpokenDig
 def test_a_recording_that_comes_again_in_a_later_split_is_counted(synthetic: list[SpokenDigit]) -> None:
     copy = synthetic[0]._replace(number=11)  # number 0 is tested
     (task,) = recordings.digit_tasks([*synthetic, copy], 8000, ("digits",), 10, 0)
-    assert "1 recordings of the training set, 0 of the validation set" in task.note
+    assert "1 of the training set, 0 of the validation set" in task.note
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_folders_of_a_given_split_are_kept(folder: Path, tmp_path: Path) -> None
     notes, (problem,) = speech.plan(given)
     assert notes[0] == f"{parts['train']}: 26 recordings in folders, split as given, 8,000 Hz"
     assert "12 training, 6 validation, 8 test" in notes[1]
-    assert "kept as the files have them: 0 recordings of the training set, 2 of the validation set" in notes[1]
+    assert "kept as the files have them: 0 of the training set, 2 of the validation set" in notes[1]
     assert {name: len(split.labels) for name, split in problem.splits.items()} == {
         "training": 12,
         "validation": 6,

@@ -84,7 +84,7 @@ def test_words():
 def test_the_vocabulary_holds_the_training_set_only(texts):
     training_words = {word for text in texts.splits["training"].labelled.texts for word in words(text)}
     assert set(texts.vocabulary.tokens) == training_words
-    assert texts.changed == "1 duplicates removed."
+    assert texts.changed == "Duplicates removed: 1."
     assert texts.lines[0].endswith("texts.csv: UTF-8, columns label and text, separated by commas")
     assert texts.lines[1].startswith("2 classes (bad, good); 36 training, 12 validation, 12 test texts. ")
     assert texts.fields == {}
@@ -113,7 +113,7 @@ def test_files_of_a_split_are_kept_as_they_are(parts):
     }
     assert [texts.classes[label] for label in texts.splits["test"].labels] == ["bad", "good"]
     assert texts.fields == {"training/repeated": 1, "validation/repeated": 1}
-    assert "1 texts of the training set, 1 of the validation set" in texts.changed
+    assert "1 of the training set, 1 of the validation set" in texts.changed
     assert texts.lines[2] == f"--test={parts['test']}: UTF-8, columns label and text, separated by commas"
 
 

@@ -272,7 +272,7 @@ def test_a_given_split_is_kept_and_its_repeated_sources_are_reported(headlines):
         f"--train={headlines['train']}: {form}",
         f"--validation={headlines['validation']}: {form}",
         f"--test={headlines['test']}: {form}",
-        "By source without punctuation. In a later split, too, and kept as the files have them: 1 pairs of the "
+        "By source without punctuation. Pairs in a later split, too, and kept as the files have them: 1 of the "
         "training set, 1 of the validation set.",
         "64 pairs read, 63 used: 41 training, 9 validation, 13 test",
     ]

@@ -13,7 +13,7 @@ from experiments.common.fitting import Network, Outcome
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from experiments.video import measurement, summary
-from rnn_jax import models
+from rnn_jax import models, significance
 from rnn_jax.data import moving_images
 from rnn_jax.models.video import NO_LABEL
 
@@ -103,7 +103,7 @@ def test_scores_compare_with_the_classes_of_the_clips(data):
     np.testing.assert_allclose(scores["digits"], [1, 0.25])
     np.testing.assert_allclose(scores["paths"], [1, 0.8])
     np.testing.assert_allclose(scores["clips"], [1, 0.05])
-    np.testing.assert_allclose(measurement.errors(measurement.Test(scores, predicted)), [0, 1 - 0.05 / 2])
+    np.testing.assert_allclose(measurement.errors(measurement.Test(scores, predicted, None)), [0, 1 - 0.05 / 2])
 
 
 @pytest.mark.slow
@@ -173,21 +173,22 @@ def test_the_first_line_states_what_was_read(data):
 def test_findings_compare_with_convolutions_alone(data):
     true = clips.classes(data.test)
     right = clips.Classes(*(values[None] for values in true))
-    wrong = right._replace(directions=(right.directions + 1) % 4)
+    wrong = right._replace(directions=(right.directions + 1) % 4, paths=right.paths + 1)
 
     def outcome(name, label, predicted, error):
         fit = type("Fit", (), {"scores": np.array([[error]]), "best": np.array([1]), "diverged": []})()
+        scored = significance.means((predicted.digits == true.digits) & (predicted.paths == true.paths))
         return Outcome(
-            Network(name, None, label), fit, measurement.Test(measurement.scores(predicted, true), predicted)
+            Network(name, None, label), fit, measurement.Test(measurement.scores(predicted, true), predicted, scored)
         )
 
     alone, gru = outcome("none", "CNN alone", wrong, 0.5), outcome("gru", "CNN + gru", right, 0.0)
     assert summary.findings([alone, gru]) == [
-        "Validation chooses CNN + gru: 100.0 % of the frames and 100.0 % of the clips are correct, +100.0 and +0.0 "
-        "points beside CNN alone."
+        "Validation chooses CNN + gru: 100.0 % of the frames and 100.0 % of the clips are correct; clips: +100.0 "
+        "points (95 % interval 100.0 to 100.0) beside CNN alone: better."
     ]
     assert summary.findings([alone]) == [
-        "Validation chooses CNN alone: 0.0 % of the frames and 100.0 % of the clips are correct."
+        "Validation chooses CNN alone: 0.0 % of the frames and 0.0 % of the clips are correct."
     ]
 
 

@@ -60,7 +60,7 @@ def findings(baseline: Baseline, outcomes: Sequence[Outcome]) -> list[str]:
     exact, form = (100 * float(np.mean(best.test.scores[name])) for name in ("exact", "form"))
     return [
         f"Validation chooses {best.title}: {exact:.1f} % of the test captions are exact, {form:.1f} % have the right "
-        f"form; by {baseline.title} {100 * baseline.test.scores['exact'][0]:.1f} % are exact.",
+        f"form; exact: {margins.words(best, baseline)} ({100 * baseline.test.scores['exact'][0]:.1f} %).",
         *fitting.diverged(outcomes),
     ]
 

@@ -78,8 +78,8 @@ def table(plan: Plan, config: Config, baselines: Losses, outcome: Outcome) -> Ta
     headers = ("model", "validation: nats", "bits", "test: nats", "bits", f"test: nats beside {NGRAM}")
     columns = [report.Column(header, operator.itemgetter(i), right=i > 0) for i, header in enumerate(headers)]
     caption = (
-        f"{len(plan.corpus.vocabulary)} tokens of the training set; unknown: {unknown['validation']} characters of the "
-        f"validation set, {unknown['test']} of the test set. In brackets: 95 % interval over {margins.PARTS} "
+        f"{len(plan.corpus.vocabulary)} tokens of the training set; unknown characters: {unknown['validation']} in the "
+        f"validation set, {unknown['test']} in the test set. In brackets: 95 % interval over {margins.PARTS} "
         "parts of the test text; if it holds 0, it is a tie."
     )
     title = f"Next character of {plan.source}: {len(plan.corpus.training):,} training characters"

@@ -31,7 +31,9 @@ class Programs:
 
     def __str__(self) -> str:
         count, cached = len(self.seconds), len(self.cached)
-        return f"{count - cached} programs compiled, {cached} from the cache: {sum(self.seconds):.1f} s of all threads"
+        return (
+            f"programs compiled: {count - cached}, from the cache: {cached}; {sum(self.seconds):.1f} s of all threads"
+        )
 
     def _add_seconds(self, event: str, duration_secs: float, **_: Any) -> None:
         if event == _COMPILED:

@@ -79,8 +79,8 @@ def load(config: splits.SplitFiles, data: str | None, size: int, seed: int) -> D
     note = (
         f"{source}: UTF-8, a class of each {nouns}; images resized to {size} x {size} in colour; "
         f"{len(every):,} clips of {shortest} to {longest} frames, {how}: {sizes}.\n"
-        f"{len(classes)} classes ({', '.join(classes):.80}), {np.sum(labels != NO_LABEL):,} labels; {unlabelled:,} "
-        f"frames without one; folders without a row: {left_out}. "
+        f"{len(classes)} classes ({', '.join(classes):.80}), {np.sum(labels != NO_LABEL):,} labels; frames "
+        f"without one: {unlabelled:,}; folders without a row: {left_out}. "
         f"{splits.repeats_note(repeated, 'clips')}"
     )
     return Data(source, note, classes, made, longest)

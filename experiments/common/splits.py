@@ -258,15 +258,13 @@ def sizes(
 
 def removed_note(removed: Mapping[str, int], nouns: str) -> str:
     """Returns the sentence of a table's caption about the examples that `without_repeats` removed."""
-    return (
-        f"Removed because a later split repeats them: {removed['training']} {nouns} of the training set, "
-        f"{removed['validation']} of the validation set."
-    )
+    return f"{nouns.capitalize()} removed because a later split repeats them: {_counts(removed)}."
 
 
 def repeats_note(repeated: Mapping[str, int], nouns: str) -> str:
     """Returns the sentence about the examples that `repeats` has counted, in files that are used as they are."""
-    return (
-        f"In a later split, too, and kept as the files have them: {repeated['training']} {nouns} of the training set, "
-        f"{repeated['validation']} of the validation set."
-    )
+    return f"{nouns.capitalize()} in a later split, too, and kept as the files have them: {_counts(repeated)}."
+
+
+def _counts(numbers: Mapping[str, int]) -> str:
+    return f"{numbers['training']:,} of the training set, {numbers['validation']:,} of the validation set"

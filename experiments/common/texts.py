@@ -128,7 +128,7 @@ def load(
         texts = distinct(everything)
         with user_errors(f"--split={','.join(config.split)}, {source}"):
             by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.seed), strict=True))
-        changed = f"{len(everything.texts) - len(texts.texts):,} duplicates removed."
+        changed = f"Duplicates removed: {len(everything.texts) - len(texts.texts):,}."
     try:
         vocabulary = Vocabulary.of([tokenizer(text) for text in by_split["training"].texts], min_count)
     except ValueError as error:

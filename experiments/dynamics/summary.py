@@ -184,8 +184,8 @@ def spectrum_figure(pairs: Sequence[Pair]) -> bytes:
     figure.colorbar(ScalarMappable(scale, colors), ax=axes, label="optimization step")
     run, outcome = pairs[0]
     figure.suptitle(
-        f"Lyapunov spectrum over the training: {type(run.task).__name__}, T = {run.task.length}, median of "
-        f"{len(outcome.history.loss)} seeds\n"
+        f"Lyapunov spectrum over the training: {type(run.task).__name__}, T = {run.task.length}; median, seeds: "
+        f"{len(outcome.history.loss)}\n"
         f"(a direction above the dashed line, -1/{run.task.dependency}, is remembered over {run.task.dependency} "
         "steps; -inf, of a ReLU that is off, is not drawn)"
     )

@@ -101,7 +101,7 @@ def figures(pairs: Sequence[Pair]) -> plotting.Drawings:
                 )
             )
         title = task_title(task_pairs[0][0])
-        drawn = f"{title}: gradient of the loss at the last step, {len(outcome.solved)} seeds"
+        drawn = f"{title}: gradient of the loss at the last step; seeds: {len(outcome.solved)}"
         pngs[f"{task_name}.png"] = (title, functools.partial(plotting.lag_figure, lines, drawn))
     return pngs
 

@@ -60,10 +60,10 @@ class Data:
     def note(self) -> str:
         """Sentences about channels, lengths, interpolated values and repetitions."""
         filled = sum(int(split.labelled.filled.sum()) for split in self.splits.values())
-        names = f"{len(self.channels)} channels ({', '.join(self.channels):.60})"
-        interpolated = f"; {filled:,} missing values interpolated" * (filled > 0)
+        names = f"channels ({len(self.channels)}): {', '.join(self.channels):.60}"
+        interpolated = f"; missing values interpolated: {filled:,}" * (filled > 0)
         repeated = f" {splits.repeats_note(self.repeated, 'series')}" * any(self.repeated.values())
-        return f"{names}, {min(map(len, self._values))} to {self.longest} steps{interpolated}.{repeated}"
+        return f"{names}; {min(map(len, self._values))} to {self.longest} steps{interpolated}.{repeated}"
 
 
 def divide(everything: LabelledSeries, shares: list[float], seed: int) -> dict[str, LabelledSeries]:

@@ -12,7 +12,7 @@ from experiments.common.clips import Classes, Data
 from experiments.common.fitting import Network
 from experiments.common.flags import FitConfig
 from experiments.common.runner import Job
-from rnn_jax import training
+from rnn_jax import significance, training
 from rnn_jax.applications.clip_classifier import ClipClassifier, most_probable
 from rnn_jax.data import Examples, moving_images
 from rnn_jax.models import VideoClassifier
@@ -26,6 +26,7 @@ class Test(NamedTuple):
 
     scores: dict[str, np.ndarray]  # [seeds] by name, see `scores`
     predicted: Classes  # [seeds, N, ...]
+    scored: significance.Scored  # share of clips with digit and path correct
 
 
 Outcome = fitting.Outcome[Test]
@@ -46,8 +47,9 @@ def _predict(model: VideoClassifier, params: Any, batch: Examples) -> list[jax.A
 
 def evaluate(model: VideoClassifier, params: Any, split: Examples) -> Test:
     """Classifies a split with the parameters of all seeds."""
-    predicted = Classes(*training.predict(model, _predict, params, split, EVALUATED))
-    return Test(scores(predicted, clips.classes(split)), predicted)
+    predicted, true = Classes(*training.predict(model, _predict, params, split, EVALUATED)), clips.classes(split)
+    both = (predicted.digits == true.digits) & (predicted.paths == true.paths)
+    return Test(scores(predicted, true), predicted, significance.means(both))
 
 
 def scores(predicted: Classes, true: Classes) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from experiments.common.clips import Data
 from experiments.common.run_folder import Report, Table
 from experiments.video.config import ALONE
 from experiments.video.measurement import Outcome
-from rnn_jax import plotting, report, significance
+from rnn_jax import plotting, report
 from rnn_jax.data import moving_images
 
 ARROWS = ("\u2191", "\u2192", "\u2193", "\u2190")  # of moving_images.DIRECTIONS
@@ -61,33 +61,22 @@ def summarize(data: Data, outcomes: Sequence[Outcome]) -> Report:
         ),
         "validation.png": ("Errors during training", wrong),
     }
-    table = Table([*COLUMNS, *_margins(true, outcomes)], {title: outcomes}, f"{CAPTION} {margins.NOTE}")
+    columns = [*COLUMNS, *(margins.column((outcomes, alone)) for alone in _alone(outcomes))]
+    table = Table(columns, {title: outcomes}, f"{CAPTION} Points are of clips. {margins.NOTE}")
     return Report("Video", findings(outcomes), [table], pngs)
 
 
-def _margins(true: clips.Classes, outcomes: Sequence[Outcome]) -> list[report.Column]:
-    """Returns the column of the clips' margins over convolutions alone, if these are among the networks."""
-
-    def right(outcome: Outcome) -> significance.Scored:
-        digits, paths = outcome.test.predicted.digits, outcome.test.predicted.paths
-        return significance.means((digits == true.digits) & (paths == true.paths))
-
-    alone = next((outcome for outcome in outcomes if outcome.network.name == ALONE), None)
-    if alone is None:
-        return []
-    others = [outcome for outcome in outcomes if outcome is not alone]
-    texts = {each.title: str(significance.bootstrap(right(each), right(alone)).scaled(100)) for each in others}
-    return [report.Column("clips, points beside CNN alone", lambda row: texts.get(row.title, ""))]
+def _alone(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Returns the convolutions alone, if they are among the networks."""
+    return [outcome for outcome in outcomes if outcome.network.name == ALONE]
 
 
 def findings(outcomes: Sequence[Outcome]) -> list[str]:
     """Returns the best network beside convolutions alone."""
     best = fitting.best_outcome(outcomes)
-    means = {o.network.name: [100 * np.mean(o.test.scores[name]) for name in ("frames", "clips")] for o in outcomes}
-    frames, whole = means[best.network.name]
-    correct = f"{frames:.1f} % of the frames and {whole:.1f} % of the clips are correct"
-    if ALONE in means and best.network.name != ALONE:
-        correct += f", {frames - means[ALONE][0]:+.1f} and {whole - means[ALONE][1]:+.1f} points beside CNN alone"
+    frames, whole = (100 * np.mean(best.test.scores[name]) for name in ("frames", "clips"))
+    beside = [f"; clips: {margins.words(best, alone)}" for alone in _alone(outcomes) if alone is not best]
+    correct = f"{frames:.1f} % of the frames and {whole:.1f} % of the clips are correct{''.join(beside)}"
     return [f"Validation chooses {best.title}: {correct}.", *fitting.diverged(outcomes)]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rnn_jax import files
 from rnn_jax.data.labelled import read_columns, tidy
 from rnn_jax.data.pairs import Words, words
 from rnn_jax.data.pixels import image_paths, read_image
-from rnn_jax.data.text import split_name
+from rnn_jax.data.text import split_name, stated_splits
 
 TABLES = ("captions.csv", "captions.txt")
 FOLDERS = ("", "Images", "images")  # beside the table, where images may be
@@ -79,19 +80,25 @@ def read_captioned_images(path: str | Path, size: int) -> CaptionedImages:
       size: height and width that images are resized to.
 
     Raises:
-      ValueError: with the path, and the line if there is one, if the table cannot be read, a row names no image, a
-        caption is empty, an image is in two splits or in some rows only, or an image cannot be read.
+      ValueError: with the path, and the line if there is one, if the table cannot be read, a row names no image or one
+        that is in two folders, a caption is empty, an image is in two splits or in some rows only, or an image cannot
+        be read.
     """
     path = files.expanded(path)
     tables = [path / name for name in TABLES if (path / name).exists()] if path.is_dir() else [path]
     table = tables[0] if tables else path / TABLES[0]
     folders = [table.parent / name for name in FOLDERS if (table.parent / name).is_dir()]
-    present = {image.name: image for folder in reversed(folders) for image in image_paths(folder)}
+    present: dict[str, list[Path]] = {}
+    for folder in {os.stat(each).st_ino: each for each in folders}.values():  # Images may be images
+        for each in image_paths(folder):
+            present.setdefault(each.name, []).append(each)
     captions, parts, places = dict[str, list[Words]](), dict[str, str](), dict[str, str]()
     for line, (image, caption, part) in read_columns(table, ("image", "caption"), ("split",)):
         place, name = f"{table}, line {line}", image.strip()
         if name not in present:
             raise ValueError(f"{place}: must name a PNG or JPEG image in {table.parent}, got {name!r:.80}")
+        if len(present[name]) > 1:
+            raise ValueError(f"{place}: must name one image, got {' and '.join(map(str, present[name]))}; remove one")
         if not tidy(caption):
             raise ValueError(f"{place}: must hold a caption, got an empty one")
         split = split_name(part, place)
@@ -101,12 +108,10 @@ def read_captioned_images(path: str | Path, size: int) -> CaptionedImages:
         places.setdefault(name, place)
     if not captions:
         raise ValueError(f"{table}: must hold a caption below its header, got the header only")
-    if unnamed := [places[name] for name, part in parts.items() if not part and any(parts.values())]:
-        raise ValueError(f"{unnamed[0]}: must name a split as the others do, got none")
     return CaptionedImages(
-        tuple(read_image(present[name], size) for name in captions),
+        tuple(read_image(present[name][0], size) for name in captions),
         tuple(map(tuple, captions.values())),
-        tuple(parts.values()) if any(parts.values()) else None,
+        stated_splits([*parts.values()], [*places.values()]),
         tuple(places.values()),
         len(present) - len(captions),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from rnn_jax import files
 from rnn_jax.data.labelled import read_columns, tidy
 from rnn_jax.data.pixels import image_paths, read_image
-from rnn_jax.data.text import split_name
+from rnn_jax.data.text import split_name, stated_splits
 
 TABLE = "labels.csv"
 
@@ -93,7 +94,8 @@ def read_labelled_clips(path: str | Path, size: int) -> LabelledClips:
     by_name: dict[str, _Clip] = {}
     by_frame: bool | None = None
     for line, (clip, label, frame, part) in read_columns(table, ("clip", "label"), ("frame", "split")):
-        place, name, label = f"{table}, line {line}", clip.strip(), tidy(label)
+        # clip1, ./clip1 and clip1/ are one folder.
+        place, name, label = f"{table}, line {line}", clip.strip() and os.path.normpath(clip.strip()), tidy(label)
         by_frame = bool(frame.strip()) if by_frame is None else by_frame
         if not label:
             raise ValueError(f"{place}: must name a class, got an empty label")
@@ -102,10 +104,7 @@ def read_labelled_clips(path: str | Path, size: int) -> LabelledClips:
         by_name[name].add(frame.strip(), label, split_name(part, place), place, by_frame)
     if by_frame is None:
         raise ValueError(f"{table}: must name a clip below its header, got the header only")
-    clips = list(by_name.values())
-    parts = tuple(clip.part for clip in clips)
-    if "" in parts and any(parts):
-        raise ValueError(f"{clips[parts.index('')].place}: must name a split as the others do, got none")
+    clips, places = list(by_name.values()), tuple(clip.place for clip in by_name.values())
     folders = {each.name for each in table.parent.iterdir() if each.is_dir() and not each.name.startswith(".")}
     return LabelledClips(
         tuple(np.stack([read_image(image, size) for image in clip.images]) for clip in clips),
@@ -114,8 +113,8 @@ def read_labelled_clips(path: str | Path, size: int) -> LabelledClips:
             for clip in clips
         ),
         by_frame,
-        parts if any(parts) else None,
-        tuple(clip.place for clip in clips),
+        stated_splits([clip.part for clip in clips], places),
+        places,
         len(folders - {part for name in by_name for part in Path(name).parts[:1]}),
     )
 

@@ -61,7 +61,7 @@ def read_tagged(path: str | Path) -> TaggedFile:
         raise ValueError(f"{path}: must hold at least one sentence, got none")
     form = f"CoNLL, UTF-8, {_between(separator)} between {width} columns: token 1, IOB2 tag {width}"
     if converted:
-        form += f" ({converted:,} entities that begin with I, as in IOB1, now begin with B)"
+        form += f" (entities that began with I, as in IOB1, and now begin with B: {converted:,})"
     return TaggedFile(sentences, form, True)
 
 

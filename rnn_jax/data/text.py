@@ -72,6 +72,20 @@ def split_name(text: str, place: str) -> str:
     return split
 
 
+def stated_splits(parts: Sequence[str], places: Sequence[str]) -> tuple[str, ...] | None:
+    """Returns the split that each example's row names, or None if none of them names one.
+
+    Raises:
+      ValueError: with its place, if an example names none, but others do.
+    """
+    if not any(parts):
+        return None
+    for part, place in zip(parts, places, strict=True):
+        if not part:
+            raise ValueError(f"{place}: must name a split as the others do, got none")
+    return tuple(parts)
+
+
 def _line(content: bytes, position: int) -> int:
     """Returns the number of the line of a position, from 1; lines end with a newline, or with returns only."""
     before = content[:position]

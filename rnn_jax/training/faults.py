@@ -40,7 +40,7 @@ class Faults(NamedTuple):
         messages = []
         for seed in np.flatnonzero(self.skipped > earlier.skipped):
             if self.diverged[seed]:
-                messages.append(f"{divergence(join(chunks), int(seed))}; {np.sum(~self.diverged)} seeds continue")
+                messages.append(f"{divergence(join(chunks), int(seed))}; seeds that continue: {np.sum(~self.diverged)}")
             elif self.rolled_back[seed] > earlier.rolled_back[seed]:
                 messages.append(
                     f"seed {seed}: NaN or infinity before step {steps:,}, rolled back to a loss of "
