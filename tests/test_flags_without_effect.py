@@ -31,6 +31,7 @@ REFUSED = [
     ("video", {"data": "clips"}, "clips", "with labelled clips from --data or --train"),
     ("video", {"train": "a.csv", "test": "b.csv"}, "tested", "with labelled clips from --data or --train"),
     ("video", {"data": "digits"}, "size", "without labelled clips from --data or --train"),
+    ("video", {"cells": ("none",)}, "hidden_size", "with --cells=none"),
     ("captioning", {"data": "captions"}, "scenes", "with captioned images from --data or --train"),
     ("captioning", {}, "size", "without captioned images from --data or --train"),
     ("captioning", {"models": ("none",)}, "readout", "without --models=attention"),

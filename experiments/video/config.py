@@ -5,7 +5,7 @@ import dataclasses
 from experiments.common import clips, digit_images, flags, networks
 from experiments.common.clips import Data
 from experiments.common.fitting import Network
-from experiments.common.flags import FitConfig, setting
+from experiments.common.flags import FitConfig, Need, setting
 from experiments.common.splits import SplitFiles, kinds
 from experiments.video.measurement import loss
 from rnn_jax.data import moving_images
@@ -14,6 +14,7 @@ from rnn_jax.models import ImageEncoder, VideoClassifier
 
 ALONE = "none"  # name among the cells of convolutions without a recurrence
 WIDTHS = (16, 32, 64)  # features of the convolutions
+RECURRENT = Need(lambda config: config.cells != (ALONE,), f"with --cells={ALONE}")
 LABELLED, MOVING = kinds("labelled clips", is_clip_folder)
 
 
@@ -28,7 +29,7 @@ class Config(SplitFiles, FitConfig):
     size: int = setting(32, "Height and width that images of clips are resized to.", needs=LABELLED)
     cells: tuple[str, ...] = setting((ALONE, "gru"), f"{networks.CELLS_HELP[:-1]}; {ALONE}: convolutions alone.")
     features: int = setting(96, "Features of a frame, which the cell reads.")
-    hidden_size: int = setting(96, "Units of the cell.")
+    hidden_size: int = setting(96, "Units of the cell.", needs=RECURRENT)
     clips: int = setting(16_000, "Clips of an epoch; every epoch draws new paths.", needs=MOVING)
     tested: int = setting(2000, "Clips in the validation set, and in the test set.", needs=MOVING)
     epochs: int = setting(8)
