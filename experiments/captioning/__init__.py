@@ -45,7 +45,7 @@ def _run_described(config: Config, workdir: str, settings: Settings) -> None:
     """Likewise for a user's own images."""
     flags.check(config)
     text_scores.check_installed()
-    data = captioned_images.load(config, config.data, config.size, config.seed)
+    data = captioned_images.load(config, config.data, config.size, config.data_seed)
     networks, folder = described.make_networks(config, data), RunFolder(config, workdir, settings)
     folder.print(data.note)
     baseline = described.baseline(data)

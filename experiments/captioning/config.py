@@ -61,7 +61,7 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    data = scenes.load(config.data, config.scenes, config.tested, config.seed)
+    data = scenes.load(config.data, config.scenes, config.tested, config.data_seed)
     trainers = {name: config.trainer(_model(config, name, data), [data.training.examples]) for name in config.models}
     return data, [Network(name, trainer, LABELS[name]) for name, trainer in trainers.items()]
 

@@ -42,6 +42,9 @@ def require(requirement: str, use: str) -> None:
         raise UserError(f'{use} needs {package}: pip install "{requirement}"')
 
 
+MOST_SEED = 2**31 - 1  # JAX reads 32 bits of a seed: beyond them, another number would be the same seed
+
+
 @dataclasses.dataclass(frozen=True)
 class Need:
     """A condition without which a flag has no effect.
@@ -187,8 +190,7 @@ def numbers(config: Any, name: str, least: int | None = None) -> list[float]:
 class ComputeConfig:
     """Flags of every experiment that computes."""
 
-    # JAX reads 32 bits of a seed: beyond them, another number would be the same seed.
-    seed: int = setting(0, "Seed from which every random number follows.", least=0, most=2**31 - 1)
+    seed: int = setting(0, "Seed of parameters, batches and noise.", least=0, most=MOST_SEED)
     matmul_precision: str = setting(
         "highest",
         f"Products of float32 matrices: {'; '.join(f'{name}: {meaning}' for name, meaning in PRODUCTS.items())}.",

@@ -141,7 +141,7 @@ def load(config: PairConfig, default: Callable[[np.random.Generator], WordPairs]
     Raises:
       UserError: if a file cannot be read or has too few pairs.
     """
-    rng, columns = np.random.default_rng(config.seed), _columns(config)
+    rng, columns = np.random.default_rng(config.data_seed), _columns(config)
     form = "UTF-8, tab-separated, source in column {}, target in column {}".format(*columns)
     name, repeated = config.train or config.data or source, {}
     given = config.read_splits(lambda path: _sentences(path, columns))

@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from experiments.common.flags import Need, UserError, setting, user_errors
+from experiments.common.flags import MOST_SEED, Need, UserError, setting, user_errors
 from rnn_jax.data.stratified import split_indices
 from rnn_jax.data.text import SPLITS, check_shares
 
@@ -59,6 +59,12 @@ class SplitFiles:
         None, "File of the validation set, which chooses the epoch.", replaces=("split", "validation_sources")
     )
     test: str | None = setting(None, "File of the test set.", replaces=("test_sources",))
+    data_seed: int = setting(
+        0,
+        "Seed of generated data and random splits; with another --seed the data stays, and nothing is compiled anew.",
+        least=0,
+        most=MOST_SEED,
+    )
 
     @property
     def files(self) -> dict[str, str]:

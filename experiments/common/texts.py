@@ -103,7 +103,7 @@ def load(
     """Reads labelled texts, removes duplicates and splits, or reads a user's splits, and only then counts tokens.
 
     Args:
-      config: path, split and seed.
+      config: path, split and its seed.
       default: function that makes the texts if no path is given.
       source: description of those.
       tokenizer: function that cuts a text into tokens.
@@ -118,7 +118,7 @@ def load(
     if given is not None:
         forms = [f"--{name}={path}: {_form(path)}" for name, path in config.files.items()]
         with user_errors(f"--split={','.join(config.split)}"):
-            by_split = _given(given, shares, config.seed)
+            by_split = _given(given, shares, config.data_seed)
         repeated = splits.repeats({name: each.texts for name, each in by_split.items()}, same)
         changed = splits.repeats_note(repeated, "texts")
     else:
@@ -127,7 +127,7 @@ def load(
             everything = default() if config.data is None else read_labelled(config.data)
         texts = distinct(everything)
         with user_errors(f"--split={','.join(config.split)}, {source}"):
-            by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.seed), strict=True))
+            by_split = dict(zip(SPLITS, split_labelled(texts, shares, config.data_seed), strict=True))
         changed = f"Duplicates removed: {len(everything.texts) - len(texts.texts):,}."
     try:
         vocabulary = Vocabulary.of([tokenizer(text) for text in by_split["training"].texts], min_count)

@@ -19,6 +19,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from experiments.common.records import task_fields
@@ -33,7 +34,9 @@ from experiments.long_dependency.store import Store
 
 # Fields of a result that its records repeat.
 RECORDED = ("task", "variant", "length", "sequence_length", "cell", "parameters", "batch_size", "sequences_per_second")
-
+# Items after which compiled programs are dropped: those of 30 cells, some 60,000 memory maps, reach the
+# system's limit for a process, and XLA aborts.
+CLEARED_EVERY = 8
 
 __all__ = ["QUICK", "Config", "plan", "run"]
 
@@ -69,13 +72,18 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
             summary=lambda outcome: board.item_line(outcome.result),
         )
 
+    def finish(n: int, outcome: Outcome) -> None:
+        store.write(items[missing[n]], outcome)
+        if n % CLEARED_EVERY == CLEARED_EVERY - 1:
+            jax.clear_caches()
+
     finished = [record for item, r in zip(items, results, strict=True) if r.finished for record in _records(item, r)]
     jobs = [job(index) for index in missing]
     run_jobs(
         folder,
         jobs,
         finished,
-        finished=lambda n, outcome: store.write(items[missing[n]], outcome),
+        finished=finish,
         below=lambda: board.live(list(results)),
     )
     folder.results([record for pair in zip(items, results, strict=True) for record in _records(*pair)])

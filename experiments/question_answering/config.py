@@ -89,7 +89,7 @@ def _tasks(config: Config) -> list[TaskQuestions]:
     tasks = []
     for name in config.tasks:
         with user_errors("--tasks" if config.data is None else "--data"):
-            read = task_questions.read(name, config.data, config.questions, config.tested, config.seed)
+            read = task_questions.read(name, config.data, config.questions, config.tested, config.data_seed)
         tasks.append(task_questions.encode(f"task_{name}", config.data or "generated stories", read, *sizes))
     return tasks
 

@@ -117,12 +117,14 @@ def _load(config: Config) -> Data:
         if given is not None:
             drawn = "" if "validation" in given else ", which gives the validation set, too"
             return prepare(
-                f"{config.train}{drawn}; {config.test}", with_validation(given, percents, config.seed), config.buckets
+                f"{config.train}{drawn}; {config.test}",
+                with_validation(given, percents, config.data_seed),
+                config.buckets,
             )
     if config.data is None:
-        source, everything = "Generated heartbeats", heartbeats(config.series, np.random.default_rng(config.seed))
+        source, everything = "Generated heartbeats", heartbeats(config.series, np.random.default_rng(config.data_seed))
     else:
         with user_errors("--data"):
             source, everything = config.data, read(config.data)
     with user_errors(f"--split={','.join(config.split)}, {source}"):
-        return prepare(source, divide(everything, percents, config.seed), config.buckets)
+        return prepare(source, divide(everything, percents, config.data_seed), config.buckets)

@@ -90,16 +90,16 @@ def _read(config: Config) -> tuple[str, int, list[Task]]:
     """Returns a description of the recordings, their rate, and the tasks."""
     if config.reads(has_class_folders):
         path = str(config.train or config.data)
-        parts, how = splits.read_folder(config, path, read_labelled_sounds, "recordings", config.seed)
+        parts, how = splits.read_folder(config, path, read_labelled_sounds, "recordings", config.data_seed)
         count, rate = sum(len(each.samples) for each in parts.values()), parts["training"].rate
         with user_errors(path):
             tasks = recordings.class_tasks(parts, config.questions)
         return f"{path}: {count:,} recordings in folders, {how}", rate, tasks
-    origin, rng = config.data or "Two gliding formants", np.random.default_rng(config.seed)
+    origin, rng = config.data or "Two gliding formants", np.random.default_rng(config.data_seed)
     with user_errors("--data"):
         every, rate = read_spoken_digits(config.data) if config.data else synthetic_digits(config.recordings, rng)
     with user_errors(origin):
-        tasks = recordings.digit_tasks(every, rate, config.questions, config.joined, config.seed)
+        tasks = recordings.digit_tasks(every, rate, config.questions, config.joined, config.data_seed)
     return f"{origin}: {len(every):,} recordings of spoken digits", rate, tasks
 
 

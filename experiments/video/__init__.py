@@ -43,7 +43,7 @@ def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
 def _run_labelled(config: Config, workdir: str, settings: Settings) -> None:
     """Likewise for a user's own clips."""
     flags.check(config)
-    data = labelled_clips.load(config, config.data, config.size, config.seed)
+    data = labelled_clips.load(config, config.data, config.size, config.data_seed)
     networks, folder = labelled.make_networks(config, data), RunFolder(config, workdir, settings)
     folder.print(data.note)
     baselines = pixels.baselines({name: split.pixels for name, split in data.splits.items()}, data)

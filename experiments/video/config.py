@@ -46,7 +46,7 @@ def plan(config: Config) -> tuple[Data, list[Network]]:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
-    data = clips.load(config.data, config.clips, config.tested, config.seed)
+    data = clips.load(config.data, config.clips, config.tested, config.data_seed)
     trainers = {name: config.trainer(_model(config, name, data), [data.training]) for name in config.cells}
     labels = {name: "CNN alone" if name == ALONE else f"CNN + {name}" for name in config.cells}
     return data, [Network(name, trainer, labels[name]) for name, trainer in trainers.items()]
