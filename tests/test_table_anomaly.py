@@ -14,7 +14,7 @@ from experiments.baselines import table_rows
 from experiments.common.flags import UserError
 from experiments.common.settings import ModelSettings
 from experiments.table_anomaly.config import load
-from experiments.table_anomaly.connections import COLUMNS, SERVICES, connections
+from experiments.table_anomaly.connections import COLUMNS, SERVICES, generate_connections
 from rnn_jax import models
 from rnn_jax.data import RowTokens, read_rows
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def written(path, count=600, seed=0):
     """Writes generated connections as a CSV file."""
-    rows = [COLUMNS, *connections(count, seed)]
+    rows = [COLUMNS, *generate_connections(count, seed)]
     path.write_text("\n".join(map(",".join, rows)), encoding="utf-8")
     return str(path)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.common import detection, flags, networks, splits
 from experiments.common.flags import FitConfig, UserError, setting, user_errors
-from experiments.table_anomaly.connections import COLUMNS, connections
+from experiments.table_anomaly.connections import COLUMNS, generate_connections
 from rnn_jax.applications import RowDetector
 from rnn_jax.data import Embedding, Examples, RowTokens, read_rows, split_ends
 from rnn_jax.models import LanguageModel
@@ -110,7 +110,7 @@ def _read(config: Config) -> tuple[str, list[list[str]], list[str]]:
         for name in (*GENERATED, "normal"):
             if getattr(config, name):
                 raise UserError(f"--{name} names what a file holds: give --data=FILE, too")
-        columns = dict(zip(COLUMNS, zip(*connections(ROWS, SEED), strict=True), strict=True))
+        columns = dict(zip(COLUMNS, zip(*generate_connections(ROWS, SEED), strict=True), strict=True))
         rows = [columns[name] for name in (*GENERATED["categories"], *GENERATED["numbers"])]
         return "Generated connections", list(map(list, zip(*rows, strict=True))), list(columns["label"])
     if config.label is None or not (config.categories or config.numbers):

@@ -7,7 +7,7 @@ SIZES = {"http": 8, "ftp": 11, "smtp": 6, "dns": 4, "ntp": 2, "snmp": 3}  # mean
 COLUMNS = ("duration", "protocol", "service", "bytes", "label")
 
 
-def connections(count: int, seed: int) -> list[tuple[str, ...]]:
+def generate_connections(count: int, seed: int) -> list[tuple[str, ...]]:
     """Returns rows of cells by `COLUMNS`, a tenth labelled `attack` and the others `normal`.
 
     An attack has a protocol, or a number of bytes, that does not fit its service; each cell by itself is usual. The
