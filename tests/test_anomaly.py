@@ -46,13 +46,19 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(data):
-    return anomaly.plan(dataclasses.replace(TINY, data=data))
+    """The only series with its anomalies."""
+    (injected,) = anomaly.plan(dataclasses.replace(TINY, data=data))[2]
+    return injected
 
 
 @pytest.fixture(scope="module")
-def params(plan):
+def model(data):
+    return anomaly.plan(dataclasses.replace(TINY, data=data))[1]["rnn"]
+
+
+@pytest.fixture(scope="module")
+def params(plan, model):
     """Initial parameters [2, ...] of the network."""
-    model = plan.models["rnn"]
     trainer = TINY.trainer(model, [forecasters.examples(plan.data, model, 0, 60, 1)])
     return training.init(trainer, jax.random.split(jax.random.key(0), 2)).params
 
@@ -168,9 +174,9 @@ def test_baselines_by_their_formulas(plan):
     np.testing.assert_allclose(scores["autoregression"][t], single, rtol=1e-6)
 
 
-def test_network_scores_follow_from_the_distribution_of_the_next_value(plan, params):
+def test_network_scores_follow_from_the_distribution_of_the_next_value(plan, model, params):
     """The ensemble's is the mean of the seeds' distributions."""
-    data, copies, model = plan.data, plan.test, plan.models["rnn"]
+    data, copies = plan.data, plan.test
     ensemble, *seeds = measurement.network_scores(data, model, params, copies, 1)
     t, z = copies.stop - 3, data.transformed(copies.values)
     start = max(data.transform.lost, copies.start - data.window)
@@ -187,14 +193,14 @@ def test_network_scores_follow_from_the_distribution_of_the_next_value(plan, par
     np.testing.assert_allclose(ensemble[t], -np.log(2 * np.minimum(mean, 1 - mean)), rtol=1e-3, atol=1e-4)
 
 
-def test_scores_do_not_depend_on_later_points(plan, params):
+def test_scores_do_not_depend_on_later_points(plan, model, params):
     data, copies = plan.data, plan.test
     later = dataclasses.replace(copies, values=copies.values.copy())
     cut = copies.start + 40
     later.values[cut:] += 5
 
     def all_scores(copies):
-        ensemble, *_ = measurement.network_scores(data, plan.models["rnn"], params, copies, 3)
+        ensemble, *_ = measurement.network_scores(data, model, params, copies, 3)
         return measurement.baseline_scores(data, copies, 3, 0) | {"network": ensemble}
 
     before, after = all_scores(copies), all_scores(later)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from experiments import anomaly, forecasting
+from experiments.baselines import series_forecasts
 from experiments.common import forecasters
 from experiments.common.flags import UserError
+from experiments.common.panel import Panel
 from experiments.common.settings import ModelSettings
 from experiments.forecasting import measurement
 from rnn_jax import GRU, models
@@ -61,7 +63,13 @@ TINY = forecasting.Config(
 
 @pytest.fixture(scope="module")
 def plan(data):
-    return forecasting.plan(dataclasses.replace(TINY, data=data))
+    return first_of(dataclasses.replace(TINY, data=data))
+
+
+def first_of(config):
+    """The only series, and the networks."""
+    panel, networks = forecasting.plan(config)
+    return panel.first, networks
 
 
 def test_labels_that_are_no_dates_are_said_to_be_none(tmp_path):
@@ -70,14 +78,14 @@ def test_labels_that_are_no_dates_are_said_to_be_none(tmp_path):
     path.write_text(
         "\n".join(["day,load", *(f"31/12/{1800 + i},{value:.3f}" for i, value in enumerate(values))]), encoding="utf-8"
     )
-    read, _ = forecasting.plan(dataclasses.replace(TINY, data=str(path), covariates=(), calendar=False))
+    read, _ = first_of(dataclasses.replace(TINY, data=str(path), covariates=(), calendar=False))
     assert "'load', rows 31/12/1800 to 31/12/1999, no dates: gaps are not checked, 0 numbers" in read.note
 
 
 def test_the_autoregression_reads_covariates_and_the_calendar_of_the_step_to_come(plan, data):
     read, _ = plan
     assert "covariates 'temperature', calendar weekday, 2021-01-01 to 2022-02-04 at steps of 1 day" in read.note
-    alone, _ = forecasting.plan(dataclasses.replace(TINY, data=data, covariates=(), calendar=False))
+    alone, _ = first_of(dataclasses.replace(TINY, data=data, covariates=(), calendar=False))
     maes = []
     for each in (read, alone):
         config = dataclasses.replace(TINY, data=data)
@@ -92,11 +100,11 @@ def test_nothing_of_the_future_enters_a_forecast(plan, data, tmp_path):
     dates, temperature, load = rows()
     origin = read.ends.validation + 5
     temperature[origin + 1 :] = 9.0
-    other, _ = forecasting.plan(dataclasses.replace(TINY, data=write(tmp_path / "x.csv", dates, temperature, load)))
+    other, _ = first_of(dataclasses.replace(TINY, data=write(tmp_path / "x.csv", dates, temperature, load)))
     place = int(np.flatnonzero(read.origins().points == origin)[0])
     centers = []
     for each in (read, other):
-        linear = measurement.baselines(TINY, each)["autoregression"].center[:, place]
+        linear = series_forecasts.baselines(each, 5, 0)["autoregression"].center[:, place]
         params = jax.tree.map(lambda leaf: leaf[None], networks["rnn"].init(jax.random.key(0)))
         drawn, *_ = measurement.forecast(each, networks["rnn"], params, each.origins(), jax.random.key(1), 5)
         centers.append([linear, drawn.center[:, place]])
@@ -124,7 +132,7 @@ def test_inputs_are_the_series_its_covariates_and_the_calendar_of_the_next_step(
 def test_readouts_are_initialised_as_the_regression_with_covariates(name, plan):
     read, networks = plan
     model = networks[name]
-    kernel, bias = forecasters._regression(read, model, model.cell)
+    kernel, bias = forecasters._regression(Panel([read]), model, model.cell)
     width = read.inputs.shape[1]
     tapped = kernel[-2 * width :].reshape(2, width, -1)
     assert np.all(kernel[: -2 * width] == 0)
@@ -209,13 +217,13 @@ def test_anomalies_of_a_series_are_judged_with_its_covariates(data):
     )
     plans = [anomaly.plan(each) for each in (config, dataclasses.replace(config, covariates=(), calendar=False))]
     aucs = []
-    for plan in plans:
-        evaluation = anomaly.measurement.evaluation(config, plan)
+    for _, networks, (injected,) in plans:
+        evaluation = anomaly.measurement.evaluation(config, injected)
         aucs.append({name: evaluation.score(output).point_auc for name, output in evaluation.baselines.items()})
-        model = plan.models["rnn"]
+        model = networks["rnn"]
         params = jax.tree.map(lambda leaf: leaf[None], model.init(jax.random.key(0)))
-        scores = anomaly.measurement.network_scores(plan.data, model, params, plan.test, 1)
-        assert scores[0].shape == plan.test.values.shape
+        scores = anomaly.measurement.network_scores(injected.data, model, params, injected.test, 1)
+        assert scores[0].shape == injected.test.values.shape
     assert aucs[0]["autoregression"] > aucs[1]["autoregression"] + 0.1
 
 

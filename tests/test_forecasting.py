@@ -17,8 +17,9 @@ from experiments import forecasting
 from experiments.baselines.autoregression import Autoregression
 from experiments.common import evidence, forecasters
 from experiments.common import series as common_series
+from experiments.common.evaluations import Evaluation, Evaluations
 from experiments.common.flags import UserError
-from experiments.common.forecasters import Evaluation
+from experiments.common.panel import Panel
 from experiments.common.settings import ModelSettings
 from experiments.forecasting import measurement
 from experiments.forecasting.measurement import INTERVALS
@@ -64,23 +65,27 @@ TINY = forecasting.Config(
 )
 
 
+def first_of(config):
+    """The only series, and the networks."""
+    panel, networks = forecasting.plan(config)
+    return panel.first, networks
+
+
 def with_(data, **fields):
     return dataclasses.replace(TINY, data=data, **fields)
 
 
 @pytest.fixture(scope="module")
 def plan(data):
-    return forecasting.plan(with_(data))
+    return first_of(with_(data))
 
 
 def trained_params(config, data, model):
     """Parameters [seeds, ...] of a trained network."""
-    evaluation = Evaluation(
-        {}, lambda model, params, key: [params], lambda params: 0.0, lambda score: {}, {}, SeriesForecaster
-    )
-    key = jax.random.key(0)
-    job = forecasters._job(config, data, "network", model, key, key, evaluation)
-    return job.measure(training.Session()).test.output
+    evaluation = Evaluation({}, lambda model, params, key: [params], lambda params: 0.0, lambda score: {}, {})
+    key, evaluations = jax.random.key(0), Evaluations([evaluation], max, SeriesForecaster)
+    job = forecasters._job(config, Panel([data]), "network", model, key, key, evaluations)
+    return job.measure(training.Session()).test.outputs[0]
 
 
 def test_nothing_is_fitted_to_the_test_set(plan, data, tmp_path):
@@ -92,7 +97,7 @@ def test_nothing_is_fitted_to_the_test_set(plan, data, tmp_path):
     changed.write_text(
         "\n".join([*lines[:cut], *(f"2001-{i:03d},{i % 7}" for i in range(len(lines) - cut))]), encoding="utf-8"
     )
-    other, _ = forecasting.plan(with_(str(changed)))
+    other, _ = first_of(with_(str(changed)))
     assert other.transform == series.transform
     np.testing.assert_array_equal(other.autoregression.weights, series.autoregression.weights)
     evaluations = [measurement.evaluation(TINY, each) for each in (series, other)]
@@ -152,7 +157,7 @@ def test_targets_of_direct_models_are_invertible(plan):
 def test_networks_are_initialised_as_the_autoregression(data):
     """After steps of no size, the forecasts of both heads are those of least squares."""
     config = with_(data, learning_rate=1e-12, transform="level-1", paths=400, taps=5)
-    series, models = forecasting.plan(config)
+    series, models = first_of(config)
     assert isinstance(models["rnn"].cell, DelayLine)
     origins = series.origins()
     linear = Autoregression.fit(series.x[:105], series.usable[:105], 5, np.zeros((105, 0)))
@@ -307,7 +312,7 @@ def test_baselines_and_the_default_rate_for_a_file(plan):
 
 
 def test_the_default_series_needs_no_flags():
-    data, models = forecasting.plan(dataclasses.replace(forecasting.QUICK, direct=("gru",)))
+    data, models = first_of(dataclasses.replace(forecasting.QUICK, direct=("gru",)))
     assert data.source == "Mackey-Glass, tau 17"
     assert (data.ends, data.horizon) == ((2100, 2550, 3000), 14)
     buckets = [forecasters.examples(data, models["gru"], 0, 200, 100)]
@@ -351,7 +356,7 @@ def test_column_without_file_and_log_of_zero_are_refused(tmp_path):
     path.write_text("\n".join(f"{i % 7}" for i in range(200)), encoding="utf-8")
     with pytest.raises(UserError, match="--transform=log: log cannot take its least value, 0"):
         forecasting.plan(with_(str(path), transform="log"))
-    assert forecasting.plan(with_(str(path)))[0].transform.scale.name != "log"
+    assert first_of(with_(str(path)))[0].transform.scale.name != "log"
     path.write_text("\n".join("5" for _ in range(200)), encoding="utf-8")
     with pytest.raises(UserError, match="the training set cannot be standardised"):
         forecasting.plan(with_(str(path)))
@@ -362,9 +367,9 @@ def test_the_layout_of_the_file_is_chosen_by_flags_and_reported(tmp_path):
     path.write_text("\n".join(f"{x:.4f}".replace(".", ",") for x in seasonal_series()), encoding="utf-8")
     with pytest.raises(UserError, match=r"can be read as .*; as flags --delimiter, --decimal"):
         forecasting.plan(with_(str(path)))
-    data, _ = forecasting.plan(with_(str(path), decimal="comma"))
+    data, _ = first_of(with_(str(path), decimal="comma"))
     assert (data.record()["delimiter"], data.record()["decimal"]) == (None, "comma")
-    assert "Read as one column, with decimal commas." in forecasting.summary.caption(data)
+    assert "Read as one column, with decimal commas." in forecasting.summary.caption(Panel([data]))
     with pytest.raises(UserError, match="--decimal must be one of point, comma, got ';'"):
         forecasting.plan(with_(str(path), decimal=";"))
 

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 
 from experiments.anomaly.injection import Copies, inject, moving_mean
-from experiments.common import detection, flags, series
+from experiments.common import detection, flags
 from experiments.common.flags import UserError, setting
 from experiments.common.forecasters import make_forecaster
+from experiments.common.panel import Panel, load
 from experiments.common.series import Data, SeriesConfig
 from rnn_jax.models import Forecaster
 
@@ -33,11 +34,10 @@ QUICK = Config(cells=("gru",), hidden_size=16, epochs=10, seeds=2, copies=12)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Plan:
-    """Series, networks and anomalies of a run."""
+class Injected:
+    """A series and its anomalies."""
 
     data: Data
-    models: dict[str, Forecaster]  # by name
     validation: Copies
     test: Copies
     length: int  # points of an anomaly
@@ -45,25 +45,29 @@ class Plan:
     width: int  # residuals judged jointly
 
 
-def plan(config: Config) -> Plan:
-    """Returns what a config asks for.
+def plan(config: Config) -> tuple[Panel, dict[str, Forecaster], list[Injected]]:
+    """Returns the series, the networks by name, and the anomalies of each series.
 
     Raises:
       UserError: if a flag's value cannot be run.
     """
     flags.check(config)
     detection.check_false_alarms(config.false_alarms)
-    data = series.load(config, 1)
-    models = {name: make_forecaster(config, data, name) for name in config.cells}
+    panel, rng = load(config, 1), np.random.default_rng(config.seed)
+    models = {name: make_forecaster(config, panel, name) for name in config.cells}
+    return panel, models, [_inject(config, data, rng) for data in panel.each]
+
+
+def _inject(config: Config, data: Data, rng: np.random.Generator) -> Injected:
     length = config.length or max(2, data.season)
     scale = config.size * float(np.std(data.training - moving_mean(data.training, data.season)))
     memory = max(data.window, data.autoregression.order) + data.transform.lost
     grace = memory if config.grace is None else config.grace
-    width, rng = config.width or max(1, length // 2), np.random.default_rng(config.seed)
     copies = {}
     for split, ends in {"validation": data.ends[:2], "test": data.ends[1:]}.items():
         try:
             copies[split] = inject(data.series, *ends, config.copies, data.season, length, scale, grace, rng)
         except ValueError as error:
-            raise UserError(f"{data.source}, {split} set: {error}; a smaller --length needs less") from error
-    return Plan(data, models, **copies, length=length, scale=scale, width=width)
+            series = "" if data.name is None else f", series {data.name!r}"
+            raise UserError(f"{data.source}{series}, {split} set: {error}; a smaller --length needs less") from error
+    return Injected(data, **copies, length=length, scale=scale, width=config.width or max(1, length // 2))

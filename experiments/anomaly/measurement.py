@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.anomaly.config import Config, Plan
+from experiments.anomaly.config import Config, Injected
 from experiments.anomaly.injection import KINDS, Copies, Event
 from experiments.baselines import naive_series
 from experiments.baselines.isolation_forest import isolation_scores
 from experiments.common.detection import find_threshold
-from experiments.common.forecasters import Evaluation, Result
-from experiments.common.series import AUTOREGRESSION, Data, file_fields
+from experiments.common.evaluations import Evaluation, Evaluations, Result, mean_over_series
+from experiments.common.panel import Panel
+from experiments.common.series import AUTOREGRESSION, Data
 from rnn_jax.applications import AnomalyDetector
 from rnn_jax.applications.residuals import standardised_residuals, surprise
 from rnn_jax.models import Forecaster
@@ -71,26 +72,41 @@ def _evaluate_events(points: np.ndarray, events: Sequence[Event], threshold: flo
     return EventScores(float(auc), len(delays) / len(pairs), float(np.median(delays)) if delays else float("nan"))
 
 
-def evaluation(config: Config, plan: Plan) -> Evaluation[Scores]:
-    """Returns the evaluation of anomaly scores on the validation set, for thresholds, and on the test set."""
-    data, splits, width = plan.data, (plan.validation, plan.test), plan.width
-    _, normal = plan.validation.masks()
+def evaluations(config: Config, panel: Panel, injected: Sequence[Injected]) -> Evaluations[Scores]:
+    """Returns the evaluations of anomaly scores on each validation set, for thresholds, and test set."""
+    reads = [copies.stop - _start(each.data, copies) for each in injected for copies in (each.validation, each.test)]
+    longest = max(reads) if len(injected) > 1 else 0
+
+    def application(model: Forecaster, each: Sequence[Scores]) -> AnomalyDetector:
+        thresholds = tuple(scores.threshold for scores in each)
+        return AnomalyDetector(
+            **panel.file_fields(config, model),
+            width=injected[0].width,
+            threshold=float(np.mean(thresholds)),
+            thresholds=thresholds if panel.group else (),
+        )
+
+    each = [evaluation(config, one, longest) for one in injected]
+    return Evaluations(each, mean_over_series, application)
+
+
+def evaluation(config: Config, injected: Injected, longest: int = 0) -> Evaluation[Scores]:
+    """Returns the evaluation of anomaly scores on one series; `longest` as `network_scores`."""
+    data, splits, width = injected.data, (injected.validation, injected.test), injected.width
+    _, normal = injected.validation.masks()
 
     def predict(model: Forecaster, params: Any, _: jax.Array) -> list[Any]:
-        return list(zip(*(network_scores(data, model, params, copies, width) for copies in splits), strict=True))
+        each = (network_scores(data, model, params, copies, width, longest) for copies in splits)
+        return list(zip(*each, strict=True))
 
     def score(points: tuple[np.ndarray, np.ndarray]) -> Scores:
-        return evaluate(points[1], plan.test, find_threshold(points[0][normal], config.false_alarms))
+        return evaluate(points[1], injected.test, find_threshold(points[0][normal], config.false_alarms))
 
     validation, test = (baseline_scores(data, copies, width, config.seed) for copies in splits)
     baselines = {name: (validation[name], test[name]) for name in test}
-    fields = {"length": plan.length, "scale": plan.scale, "grace": plan.test.grace, "width": width}
-    fields |= {"test/events": len(plan.test.events)}
-
-    def application(model: Forecaster, scores: Scores) -> AnomalyDetector:
-        return AnomalyDetector(**file_fields(config, data, model), width=width, threshold=scores.threshold)
-
-    return Evaluation(baselines, predict, score, flat, fields, application)
+    fields = {"length": injected.length, "scale": injected.scale, "grace": injected.test.grace, "width": width}
+    fields |= {"test/events": len(injected.test.events)}
+    return Evaluation(baselines, predict, score, flat, fields)
 
 
 def baseline_scores(data: Data, copies: Copies, width: int, seed: int) -> dict[str, np.ndarray]:
@@ -107,14 +123,22 @@ def baseline_scores(data: Data, copies: Copies, width: int, seed: int) -> dict[s
     }
 
 
-def network_scores(data: Data, model: Forecaster, params: Any, copies: Copies, width: int) -> list[np.ndarray]:
+def _start(data: Data, copies: Copies) -> int:
+    """Returns the point from which a network reads a split: a window before it."""
+    return max(data.transform.lost, copies.start - data.window)
+
+
+def network_scores(
+    data: Data, model: Forecaster, params: Any, copies: Copies, width: int, longest: int = 0
+) -> list[np.ndarray]:
     """Returns the anomaly scores [N, copies + 1] of the ensemble, then of each seed of params [seeds, ...].
 
-    The network reads the split once, from a window before it on, and carries its state.
+    The network reads the split once and carries its state. Fewer than `longest` points are filled up behind.
     """
-    start = max(data.transform.lost, copies.start - data.window)
-    read = _in_place(data.transformed(copies.values), data.inputs)
-    residuals = standardised_residuals(model, params, read[start : copies.stop])
+    start = _start(data, copies)
+    read = _in_place(data.transformed(copies.values), data.inputs)[start : copies.stop]
+    filled = np.pad(read, ((0, max(0, longest - len(read))), (0, 0), (0, 0)), "edge")
+    residuals = standardised_residuals(model, params, filled)[:, : len(read) - 1]
     aligned = np.zeros((len(residuals), *copies.values.shape))
     aligned[:, start + 1 : copies.stop] = residuals
     return [surprise(each, width) for each in aligned]

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.anomaly.config import Config, Plan
+from experiments.anomaly.config import Config, Injected
 from experiments.anomaly.injection import KINDS
 from experiments.anomaly.measurement import Results
 from experiments.common import fitting
+from experiments.common.evaluations import rows, series_table
 from experiments.common.figures import grouped_bars
-from experiments.common.forecasters import rows
+from experiments.common.panel import Panel
 from experiments.common.run_folder import Table
 from experiments.common.series import AUTOREGRESSION
 from rnn_jax import plotting, report
@@ -26,26 +27,39 @@ COLUMNS = [
 ]
 
 
-def tables(config: Config, plan: Plan, results: Results) -> list[Table]:
-    """Returns the table of all anomalies and the table of each kind."""
+def tables(
+    config: Config,
+    panel: Panel,
+    injected: Sequence[Injected],
+    results: Results,
+    outcomes: Sequence[fitting.Outcome[Any]],
+) -> list[Table]:
+    """Returns the table of all anomalies, that of each kind, and of several series that of each."""
 
     def kind_column(kind: str) -> report.Column:
         header = kind.replace("level ", "").replace("missing", "no")  # the table fits 80 columns
         cell = "{0.event_auc:.2f} {0.detected:>4.0%}".format
         return report.Column(header, lambda row: cell(row.scores.kinds[kind]))
 
-    data = plan.data
+    data, first = panel.first, injected[0]
+    points = sum(each.test.stop - each.test.start for each in injected)
+    sizes = f"{first.scale:.4g}" if len(injected) == 1 else f"{config.size:g} standard deviations of each series"
     caption = (
-        f"{len(plan.test.events)} anomalies of {plan.length} points (a spike: 1) in {config.copies} copies of "
-        f"{data.ends.test - data.ends.validation} points; spikes and level shifts of {plan.scale:.4g}; the "
-        f"{plan.test.grace} points after each do not count. {config.false_alarms:g} in 1,000 normal validation points "
-        "exceed the threshold; detected events, their median delay, and false alarms in 1,000 points follow from it. "
-        f"Transform: {data.transform.name}; order of the autoregression: {data.autoregression.order}."
-        f"{data.layout()} A network's first row is the mean over its seeds.\n"
+        f"{sum(len(each.test.events) for each in injected)} anomalies of {first.length} points (a spike: 1) in "
+        f"{config.copies} copies of {points} points; spikes and level shifts of {sizes}; the {first.test.grace} points "
+        f"after each do not count. {config.false_alarms:g} in 1,000 normal validation points exceed the threshold; "
+        "detected events, their median delay, and false alarms in 1,000 points follow from it. "
+        f"Transform: {data.transform.name}; order of the autoregression: {panel.orders}.{data.layout()}{panel.means} A "
+        "network's first row is the mean over its seeds.\n"
     )
     title, by_kind = f"Anomalies in {data.series.name} of {data.source}", "AUC by event, and events detected, by kind"
     kind_columns = [COLUMNS[0], *map(kind_column, KINDS)]
-    return [Table(COLUMNS, {title: rows(results)}, caption), Table(kind_columns, {by_kind: rows(results)}, "")]
+    shown = [Table(COLUMNS, {title: rows(results)}, caption), Table(kind_columns, {by_kind: rows(results)}, "")]
+    if panel.group:
+        best = fitting.best_outcome(outcomes).network.name
+        title = "AUC by event, by series"
+        shown.append(series_table(panel, results, best, title, lambda scores: scores.all.event_auc))
+    return shown
 
 
 def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list[str]:
@@ -66,31 +80,31 @@ def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list
     ]
 
 
-def figures(plan: Plan, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
+def figures(first: Injected, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
     """Returns the caption and drawing of each figure, by file name."""
     best = fitting.best_outcome(outcomes).network.name
     return {
         "examples.png": (
             "An anomaly of each kind (dotted: without it), alarms in red",
-            functools.partial(_examples, plan, results, best),
+            functools.partial(_examples, first, results, best),
         ),
         "kinds.png": ("Every detector by kind of anomaly", functools.partial(_kinds, results)),
     }
 
 
-def _examples(plan: Plan, results: Results, network: str) -> bytes:
+def _examples(first: Injected, results: Results, network: str) -> bytes:
     """Draws the series around the first anomaly of each kind, and its scores by a network and the autoregression."""
     figure = plotting.figure((13.2, 9.2))
     for kind, block in zip(KINDS, figure.subfigures(2, 3, squeeze=False).ravel(), strict=True):
-        copy, _, span = next(event for event in plan.test.events if event.kind == kind)
-        margin = 3 * plan.length  # drawn before and after the anomaly
-        points = np.arange(max(plan.test.start, span.start - margin), min(plan.test.stop, span.stop + margin))
+        copy, _, span = next(event for event in first.test.events if event.kind == kind)
+        margin = 3 * first.length  # drawn before and after the anomaly
+        points = np.arange(max(first.test.start, span.start - margin), min(first.test.stop, span.stop + margin))
         axes = block.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1))
-        axes[0].plot(points, plan.test.values[points, -1], color="grey", lw=0.8, ls=":")
-        axes[0].plot(points, plan.test.values[points, copy], color="black", lw=1.1)
-        axes[0].set(title=kind, ylabel=plan.data.series.name)
+        axes[0].plot(points, first.test.values[points, -1], color="grey", lw=0.8, ls=":")
+        axes[0].plot(points, first.test.values[points, copy], color="black", lw=1.1)
+        axes[0].set(title=kind, ylabel=first.data.series.name)
         for axis, name, color in zip(axes[1:], (network, AUTOREGRESSION), ("C0", "C1"), strict=True):
-            scores, threshold = results[name].output[1][points, copy], results[name].scores.threshold
+            scores, threshold = results[name].outputs[0][1][points, copy], results[name].by_series[0][0].threshold
             axis.plot(points, scores, color=color, lw=1)
             axis.axhline(threshold, color="black", lw=0.8, ls="--")
             axis.plot(points[scores > threshold], scores[scores > threshold], "o", ms=3, color="C3")
@@ -100,7 +114,7 @@ def _examples(plan: Plan, results: Results, network: str) -> bytes:
         for axis in axes:
             axis.axvspan(span.start - 0.5, span.stop - 0.5, color="C3", alpha=0.12, lw=0)
             axis.grid(alpha=0.3)
-        plan.data.label_time(axes[-1], points, 3)
+        first.data.label_time(axes[-1], points, 3)
     return plotting.png(figure)
 
 

@@ -1,19 +1,17 @@
-"""A series for forecasting: its flags, splits, the transform and autoregression that suit it best, forecast origins."""
+"""A series for forecasting: the flags that describe it, what is known of it, forecast origins; `panel` reads it."""
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import threadpoolctl
 
-from experiments.baselines.autoregression import Autoregression, candidate_orders
-from experiments.common import networks, splits
-from experiments.common.flags import FitConfig, UserError, setting, user_errors
+from experiments.baselines.autoregression import Autoregression
+from experiments.common import networks
+from experiments.common.flags import FitConfig, setting
 from rnn_jax import training
-from rnn_jax.applications.columns import Columns, known_features
-from rnn_jax.data import Examples, Level, Log, Root, Series, SplitEnds, Transform, mackey_glass, read_series, split_ends
+from rnn_jax.applications.columns import Columns
+from rnn_jax.data import Examples, Series, SplitEnds, Transform
 from rnn_jax.data.number_table import DECIMALS, DELIMITERS
 
 if TYPE_CHECKING:
@@ -34,6 +32,12 @@ class SeriesConfig(FitConfig):
         None,
         f"CSV file; by default {DEFAULT_LENGTH:,} points of the Mackey-Glass equation, {DEFAULT_SPACING:g} time units "
         "apart.",
+    )
+    group: tuple[str, ...] = setting(
+        (),
+        "Column of --data that names the series of each row, such as a store or a sensor; several as a comma list. One "
+        "network is trained on all series; each has scale, dates, split and baselines of its own.",
+        checked=False,
     )
     target: str | None = setting(None, "Name of the column to forecast; by default the last that holds numbers.")
     covariates: tuple[str, ...] = setting(
@@ -133,6 +137,7 @@ class Origins:
 class Data:
     """A series with its splits, and with the transform and the autoregression that are best on the validation set."""
 
+    name: str | None  # of the series, if the file holds several
     source: str  # file, or name of the equation
     series: Series
     ends: SplitEnds
@@ -196,6 +201,7 @@ class Data:
         points = zip(("training", "validation", "test"), np.diff([0, *self.ends]).tolist(), strict=True)
         return {
             "source": self.source,
+            **({} if self.name is None else {"series": self.name}),
             "column": self.series.name,
             **({"covariates": ",".join(self.series.covariates)} if self.series.covariates else {}),
             **({"calendar": ",".join(self.columns.cycles)} if self.columns.cycles else {}),
@@ -222,51 +228,6 @@ class Data:
         axis.set_xlabel("time (units)" if self.source.startswith("Mackey") else "row, by its label")
 
 
-def load(config: SeriesConfig, horizon: int | None) -> Data:
-    """Reads the series of a config, splits it, and chooses transform, autoregression and window.
-
-    Args:
-      config: config of the experiment.
-      horizon: steps to forecast; None means the default of the series.
-
-    Raises:
-      UserError: if the series cannot be read, is too short, or the transform does not suit it.
-    """
-    source, series = _read(config)
-    default = config.data is None
-    season = config.season or (DEFAULT_SEASON if default else 12)
-    horizon = horizon or (DEFAULT_HORIZON if default else season)
-    window = config.window or max(32, 2 * season)
-    ends = _split(config, source, len(series.values), season, horizon)
-    room = ends.training - window - horizon
-    transforms = _transforms(config.transform, season, series.values, ends.training)
-    candidates = [transform for transform in transforms if transform.lost <= room]
-    if not candidates:
-        raise UserError(
-            f"{source}: too short: its training set has {ends.training} points, and windows of {window} with "
-            f"--horizon={horizon} need more; a smaller --window, --season or --horizon needs less"
-        )
-    # OpenBLAS's threads spin while they wait: if cores are shared, this takes twenty times as long with them.
-    cycles = _cycles(config, source, series, ends)
-    known = known_features(series, cycles, horizon + 1)
-    with threadpoolctl.threadpool_limits(1):
-        choices = _fits(series, candidates, ends, season, horizon, known)
-    if not choices:
-        raise UserError(f"{source}: no autoregression could be fitted to the training set; it is too short")
-    mae, transform, autoregression = min(choices, key=lambda choice: choice[0])
-    if config.window is None:  # so that the readout can see as far back as the autoregression
-        window = max(window, min(2 * autoregression.order, ends.training - horizon - transform.lost))
-    aligned = align(transform, series)
-    columns = Columns.fitted(series, transform, ends.training, cycles)
-    return Data(source, series, ends, season, horizon, window, transform, *aligned, columns, known, autoregression, mae)
-
-
-def file_fields(config: SeriesConfig, data: Data, model: Any) -> dict[str, Any]:
-    """Returns the fields of an application that reads such a series, `ReadsSeries`."""
-    layout = {"column": config.target, "fill": config.fill, "delimiter": config.delimiter, "decimal": config.decimal}
-    return {"model": model, "transform": data.transform, "window": data.window, "columns": data.columns, **layout}
-
-
 def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]:
     """Returns `Data.z` and `Data.usable`, [N] each, of a fitted transform."""
     usable = series.observed.copy()
@@ -274,110 +235,3 @@ def align(transform: Transform, series: Series) -> tuple[np.ndarray, np.ndarray]
         usable[lag:] &= usable[:-lag].copy()
     usable[: transform.lost] = False
     return np.concatenate([np.zeros(transform.lost), transform.forward(series.values)]), usable
-
-
-def _read(config: SeriesConfig) -> tuple[str, Series]:
-    if config.data is not None:
-        try:
-            layout = config.target, config.fill, config.delimiter, config.decimal
-            series = read_series(config.data, *layout, config.covariates)
-            return config.data, series
-        except ValueError as error:
-            hints = {
-                "rows are filled": "--fill=N fills gaps of up to N rows",
-                "choose ": "as flags --delimiter, --decimal",
-            }
-            hint = "".join(f"; {hint}" for words, hint in hints.items() if words in str(error))
-            raise UserError(f"--data: {error}{hint}") from error
-    for name in ("target", "covariates", "calendar", "delimiter", "decimal"):
-        if value := getattr(config, name):
-            text = ",".join(value) if isinstance(value, tuple) else value
-            raise UserError(f"--{name}={text} needs a file: --data=FILE")
-    labels = tuple(f"{i * DEFAULT_SPACING:g}" for i in range(DEFAULT_LENGTH))
-    values = mackey_glass(DEFAULT_LENGTH, spacing=DEFAULT_SPACING)
-    return "Mackey-Glass, tau 17", Series("x", labels, values, np.ones(DEFAULT_LENGTH, bool))
-
-
-def _cycles(config: SeriesConfig, source: str, series: Series, ends: SplitEnds) -> tuple[str, ...]:
-    """Returns the calendar features that the config asks for and the training set can teach."""
-    if not config.calendar:
-        return ()
-    if series.times is None or series.step is None:
-        raise UserError(f"--calendar needs dates as 2024-01-31 or 2024-01-31 13:00, {source} has {series.labels[0]!r}")
-    cycles = series.step.cycles(series.times[: ends.training])
-    if not cycles:
-        raise UserError(
-            f"--calendar: {source} has steps of {series.step} and a training set up to "
-            f"{series.labels[ends.training - 1]}, which resolve and span no hour of day, day of week or month twice"
-        )
-    return cycles
-
-
-def _split(config: SeriesConfig, source: str, length: int, season: int, horizon: int) -> SplitEnds:
-    shares = splits.shares(config.split)
-    with user_errors(f"--split={','.join(config.split)}, {source}"):
-        ends = split_ends(length, shares, least=2)
-    for split, points in zip(("validation", "test"), np.diff(ends), strict=True):
-        if points < horizon:
-            raise UserError(
-                f"{source}: too short: --horizon={horizon} needs as many points in its {split} set, which has {points}"
-            )
-    if ends.training <= season:
-        raise UserError(f"--season={season} must be shorter than the training set, {ends.training} points")
-    return ends
-
-
-def _transforms(name: str, season: int, values: np.ndarray, end: int) -> list[Transform]:
-    """Returns the transforms to choose from, fitted to the training set values[:end]."""
-    scales = {scale.name or "level": scale for scale in (Level(), Log(), Root())}
-    if name == AUTO:
-        all_lags = [(), (1,), *([(season,), (1, season)] if season > 1 else [])]
-        transforms = [Transform(scale, lags) for scale, lags in itertools.product(scales.values(), all_lags)]
-    else:
-        first, *rest = name.split("-")
-        if first not in scales or not all(lag.isdecimal() and int(lag) for lag in rest):
-            raise UserError(
-                f"--transform must be {AUTO}, or {', '.join(scales)} with lags of differences, as level-1 or "
-                f"log-1-12, got {name!r}"
-            )
-        transforms = [Transform(scales[first], tuple(map(int, rest)))]
-    fitted, reasons = [], []
-    for transform in transforms:
-        if not transform.scale.accepts(values):  # the whole series must be accepted, to forecast the test set
-            reasons.append(f"{transform.name} cannot take its least value, {values.min():g}")
-            continue
-        try:
-            fitted.append(transform.fitted(values[:end]))
-        except ValueError as error:
-            reasons.append(str(error))
-    if not fitted:
-        detail = "the training set cannot be standardised: " if name == AUTO else ""
-        raise UserError(f"--transform={name}: {detail}{reasons[-1]}")
-    return fitted
-
-
-def _fits(
-    series: Series, transforms: list[Transform], ends: SplitEnds, season: int, horizon: int, known: np.ndarray
-) -> list[tuple[float, Transform, Autoregression]]:
-    """Returns autoregressions fitted to the training set, with their mean absolute error on the validation set."""
-    validation = Origins.between(series, *ends[:2], horizon)
-    fits = []
-    for transform in transforms:
-        z, usable = align(transform, series)
-        x = np.column_stack([z, Columns.fitted(series, transform, ends.training).forward(series)])
-        base = validation.base(series.values, transform)
-        future = validation.future(known, horizon)
-        for order in candidate_orders(season, int(usable[: ends.training].sum()), x.shape[1]):
-            if validation.points[0] - order - transform.lost < 0:  # the first origin has too short a history
-                continue
-            try:
-                model = Autoregression.fit(x[: ends.training], usable[: ends.training], order, known[: ends.training])
-            except ValueError:  # too few points
-                continue
-            with np.errstate(over="ignore", invalid="ignore"):  # some are unstable
-                ahead = model.forecast(validation.histories(x, order).transpose(0, 2, 1), future)
-                errors = np.abs(transform.inverse(transform.accumulate(ahead), base) - validation.actual)
-            mae = float(np.mean(errors[validation.scored]))
-            if np.isfinite(mae):
-                fits.append((mae, transform, model))
-    return fits

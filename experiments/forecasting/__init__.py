@@ -8,12 +8,16 @@ reading what it drew; or it outputs quantiles of all steps at once (`--direct`).
 Transform, order of the autoregression and epoch are chosen on the validation set. Then the next steps are forecast
 from every point of the test set; the seeds of a network form an ensemble.
 
+A file in long form, with rows of several series (`--group=COLUMN`, such as a store), trains one network on all of them:
+each series has its own scale, dates, split, autoregression and scores, and pooled scores are means over the series.
+
     python -m experiments.forecasting                                # Mackey-Glass; 4 minutes on two cores
     python -m experiments.forecasting --quick                        # under 30 seconds
     python -m experiments.forecasting --data=sunspots.csv --season=132 --horizon=12 --epochs=40
     python -m experiments.forecasting --data=co2.csv --season=52 --horizon=26 --fill=20 --epochs=40
     python -m experiments.forecasting --data=passengers.csv --season=12
     python -m experiments.forecasting --data=load.csv --target=load --covariates=temperature,wind --calendar --season=24
+    python -m experiments.forecasting --data=sales.csv --group=store --target=sales --season=7 --calendar
 
 Expected on Mackey-Glass, up to 14 steps of 6 time units ahead: at most a third of the autoregression's mean absolute
 error. Real series are short, noisy and nearly linear: there the difference is a few percent (experiments/README.md).
@@ -21,8 +25,8 @@ error. Real series are short, noisy and nearly linear: there the difference is a
 
 import jax
 
-from experiments.common.forecasters import measure, rows
-from experiments.common.run_folder import Report, RunFolder, Table
+from experiments.common.forecasters import measure
+from experiments.common.run_folder import Report, RunFolder
 from experiments.common.settings import Settings, with_precision
 from experiments.forecasting import measurement, summary
 from experiments.forecasting.config import QUICK, Config, plan
@@ -33,13 +37,13 @@ __all__ = ["QUICK", "Config", "plan", "run"]
 @with_precision
 def run(config: Config, workdir: str, settings: Settings = Settings()) -> None:
     """Runs the experiment and writes config.json, results.json, arrays.npz, three figures and summary.html."""
-    data, models = plan(config)
+    panel, models = plan(config)
     folder = RunFolder(config, workdir, settings)
-    folder.print(data.note)
+    for line in panel.lines:
+        folder.print(line)
     keys = jax.vmap(jax.random.split)(jax.random.split(jax.random.key(config.seed), len(models)))
-    results, outcomes = measure(folder, config, data, models, keys, measurement.evaluation(config, data))
-    folder.arrays(summary.arrays(data, results, outcomes))
-    title = f"{data.series.name} of {data.source}: 1 to {data.horizon} steps ahead"
-    table = Table(summary.columns(data), {title: rows(results)}, summary.caption(data))
-    tables, findings = [table, summary.margins(data, results)], summary.findings(results, outcomes)
-    folder.show(Report("Forecasting a series", findings, tables, summary.figures(data, results, outcomes)))
+    results, outcomes = measure(folder, config, panel, models, keys, measurement.evaluations(config, panel))
+    folder.arrays(summary.arrays(panel, results, outcomes))
+    findings = summary.findings(results, outcomes)
+    figures = summary.figures(panel, results, outcomes)
+    folder.show(Report("Forecasting a series", findings, summary.tables(panel, results, outcomes), figures))

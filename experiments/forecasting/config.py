@@ -2,10 +2,11 @@
 
 import dataclasses
 
-from experiments.common import flags, networks, series
+from experiments.common import flags, networks
 from experiments.common.flags import UserError, setting
 from experiments.common.forecasters import make_forecaster
-from experiments.common.series import Data, SeriesConfig
+from experiments.common.panel import Panel, load
+from experiments.common.series import DEFAULT_HORIZON, SeriesConfig
 from rnn_jax.models import Forecaster
 
 
@@ -14,7 +15,7 @@ class Config(SeriesConfig):
     """Config of a run; every field is a flag."""
 
     horizon: int | None = setting(
-        None, f"Steps ahead to forecast; by default a season, for Mackey-Glass {series.DEFAULT_HORIZON}."
+        None, f"Steps ahead to forecast; by default a season, for Mackey-Glass {DEFAULT_HORIZON}."
     )
     cells: tuple[str, ...] = setting(("rnn", "lstm", "gru"), checked=False)
     direct: tuple[str, ...] = setting(
@@ -26,7 +27,7 @@ class Config(SeriesConfig):
 QUICK = Config(cells=("rnn", "gru"), direct=(), hidden_size=16, epochs=12, paths=50, seeds=2)
 
 
-def plan(config: Config) -> tuple[Data, dict[str, Forecaster]]:
+def plan(config: Config) -> tuple[Panel, dict[str, Forecaster]]:
     """Returns the series and the networks, by name, of a config.
 
     Raises:
@@ -35,8 +36,8 @@ def plan(config: Config) -> tuple[Data, dict[str, Forecaster]]:
     flags.check(config)
     if not (config.cells or config.direct):
         raise UserError("--cells and --direct must name at least one network between them, got none")
-    data = series.load(config, config.horizon)
-    models = {name: make_forecaster(config, data, name) for name in config.cells}
+    panel = load(config, config.horizon)
+    models = {name: make_forecaster(config, panel, name) for name in config.cells}
     for name in config.direct:
-        models[f"direct {name}"] = make_forecaster(config, data, name, data.horizon)
-    return data, models
+        models[f"direct {name}"] = make_forecaster(config, panel, name, panel.first.horizon)
+    return panel, models

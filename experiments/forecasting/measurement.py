@@ -1,14 +1,16 @@
 """Forecasts of the test set by baselines and networks, and their scores for each step ahead."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from experiments.baselines import naive_series
-from experiments.common.forecasters import Evaluation, Result
-from experiments.common.series import AUTOREGRESSION, Data, Origins, file_fields
+from experiments.baselines import naive_series, series_forecasts
+from experiments.common.evaluations import Evaluation, Evaluations, Result, mean_over_series
+from experiments.common.panel import Panel
+from experiments.common.series import AUTOREGRESSION, Data, Origins
 from experiments.forecasting.config import Config
 from rnn_jax.applications import Forecasts, SeriesForecaster
 from rnn_jax.applications.series_forecaster import INTERVALS
@@ -24,7 +26,9 @@ class Scores(NamedTuple):
     mase: np.ndarray  # [H], MAE divided by that of seasonal naive forecasts within the training set
     coverage: np.ndarray  # [INTERVALS, H], share of the observations inside
     width: np.ndarray  # [INTERVALS, H], mean width in the units of the series
-    margins: np.ndarray  # [2, 3], MAE less the autoregression's at the first and last step: a `Difference` each
+    margins: np.ndarray  # [2, 3], MAE less the autoregression's at the first and last step: a `Difference` each;
+    # pooled over several series: likewise of the MASE
+    unit: float  # of the MASE
 
 
 Results = Mapping[str, Result[Scores]]  # by model
@@ -55,11 +59,18 @@ def score(forecasts: Forecasts, origins: Origins, unit: float, reference: Foreca
     margins = np.array([diebold_mariano(losses[h - 1], others[h - 1], h) for h in (1, len(mae))])
     if forecasts.lower is None or forecasts.upper is None:
         unknown = np.full((len(INTERVALS), len(mae)), np.nan)
-        return Scores(mae, rmse, mae / unit, unknown, unknown, margins)
+        return Scores(mae, rmse, mae / unit, unknown, unknown, margins, unit)
     inside = (forecasts.lower <= origins.actual) & (origins.actual <= forecasts.upper)
     coverage = np.stack([mean(each) for each in inside])
     width = np.stack([mean(each) for each in forecasts.upper - forecasts.lower])
-    return Scores(mae, rmse, mae / unit, coverage, width, margins)
+    return Scores(mae, rmse, mae / unit, coverage, width, margins, unit)
+
+
+def pool(each: Sequence[Scores]) -> Scores:
+    """Returns the mean scores of several series; margins are those of MASE, tested over the series (paired t-test)."""
+    scaled = np.array([scores.margins[:, 0] / scores.unit for scores in each]).T  # [2, series]
+    margins = np.array([diebold_mariano(of_step, np.zeros(len(each)), 1) for of_step in scaled])
+    return mean_over_series(each)._replace(margins=margins)
 
 
 def flat(scores: Scores) -> dict[str, float]:
@@ -83,48 +94,41 @@ def flat(scores: Scores) -> dict[str, float]:
     }
 
 
-def evaluation(config: Config, data: Data) -> Evaluation[Scores]:
-    """Returns the evaluation of forecasts of the test set."""
+def evaluations(config: Config, panel: Panel) -> Evaluations[Scores]:
+    """Returns the evaluations of forecasts of the test sets."""
+    longest = max(len(data.origins().points) for data in panel.each)
+
+    def application(model: Forecaster, _: Sequence[Scores]) -> SeriesForecaster:
+        return SeriesForecaster(**panel.file_fields(config, model), horizon=panel.first.horizon, paths=config.paths)
+
+    return Evaluations([evaluation(config, data, longest) for data in panel.each], pool, application)
+
+
+def evaluation(config: Config, data: Data, longest: int = 0) -> Evaluation[Scores]:
+    """Returns the evaluation of forecasts of a test set; `longest` as `forecast`."""
     origins = data.origins()
     unit = naive_series.seasonal_error(data.training, data.series.observed[: data.ends.training], data.season)
 
     def predict(model: Forecaster, params: Any, key: jax.Array) -> list[Forecasts]:
-        return forecast(data, model, params, origins, key, config.paths)
+        return forecast(data, model, params, origins, key, config.paths, longest)
 
-    def application(model: Forecaster, _: Scores) -> SeriesForecaster:
-        return SeriesForecaster(**file_fields(config, data, model), horizon=data.horizon, paths=config.paths)
-
-    known = baselines(config, data)
+    known = series_forecasts.baselines(data, config.paths * config.seeds, config.seed)
     reference = known[AUTOREGRESSION]
-    return Evaluation(known, predict, lambda each: score(each, origins, unit, reference), flat, {}, application)
-
-
-def baselines(config: Config, data: Data) -> dict[str, Forecasts]:
-    """Returns the forecasts of persistence, of the last season, and of the autoregression with as many paths."""
-    origins, values, horizon, model = data.origins(), data.series.values, data.horizon, data.autoregression
-    history, future = origins.histories(data.x, model.order).transpose(0, 2, 1), origins.future(data.known, horizon)
-    noise = np.random.default_rng(config.seed).standard_normal(
-        (horizon, history.shape[1], config.paths * config.seeds, len(origins.points))
-    )
-
-    def from_z(z: np.ndarray) -> np.ndarray:
-        base = origins.base(values, data.transform)
-        return data.transform.inverse(data.transform.accumulate(z), base[:, None])
-
-    paths = from_z(model.extrapolate(history, model.deviation[:, None, None] * noise, future)[:, 0])
-    center = from_z(model.forecast(history, future)[:, None])[:, 0]
-    return {
-        "persistence": Forecasts(naive_series.persistence(values, origins.points, horizon)),
-        "seasonal naive": Forecasts(naive_series.seasonal_naive(values, origins.points, horizon, data.season)),
-        AUTOREGRESSION: Forecasts.from_paths(np.moveaxis(paths, 1, 0), center),
-    }
+    return Evaluation(known, predict, lambda each: score(each, origins, unit, reference), flat, {})
 
 
 def forecast(
-    data: Data, model: Forecaster, params: Any, origins: Origins, key: jax.Array, paths: int
+    data: Data, model: Forecaster, params: Any, origins: Origins, key: jax.Array, paths: int, longest: int = 0
 ) -> list[Forecasts]:
-    """Returns the forecasts of the ensemble, followed by those of each seed of params [seeds, ...]."""
+    """Returns the forecasts of the ensemble, followed by those of each seed of params [seeds, ...].
+
+    Fewer than `longest` origins are filled up with the last one, so that one program serves series of all lengths.
+    """
+    count = len(origins.points)
+    some = dataclasses.replace(origins, points=np.pad(origins.points, (0, max(0, longest - count)), "edge"))
     application = SeriesForecaster(model, data.transform, data.window, horizon=data.horizon, paths=paths)
-    histories, base = origins.histories(data.inputs, data.window), origins.base(data.series.values, data.transform)
-    known = origins.future(data.known, data.horizon, first=2).transpose(0, 2, 1)
-    return application.forecasts(params, histories, base, key, known)
+    histories = some.histories(data.inputs, data.window)
+    known = some.future(data.known, data.horizon, first=2).transpose(0, 2, 1)
+    base = some.base(data.series.values, data.transform)
+    forecasts = application.forecasts(params, histories, base, key, known)
+    return [jax.tree.map(lambda array: array[..., :count], each) for each in forecasts]

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.common import fitting
-from experiments.common.forecasters import Result, Row
+from experiments.common.evaluations import Result, Row, rows, series_table
+from experiments.common.panel import Panel
 from experiments.common.run_folder import Table
 from experiments.common.series import AUTOREGRESSION, Data
 from experiments.forecasting.measurement import Results, Scores
@@ -19,23 +20,38 @@ MAX_POINTS = 240  # points of the test set that are drawn
 SHADES = (0.35, 0.18)  # opacity of each interval
 
 
-def arrays(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, np.ndarray]:
+def arrays(panel: Panel, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> dict[str, np.ndarray]:
     """Returns the series, every forecast of the test set, scores for every step ahead, and training curves.
 
-    A network's forecasts and scores are those of its ensemble.
+    A network's forecasts and scores are those of its ensemble. Names of several series' own arrays begin with theirs.
     """
-    origins = data.origins()
-    named = {
-        "series/values": data.series.values,
-        "series/observed": data.series.observed,
-        "origins": origins.points,
-        "actual": origins.actual,
-        "scored": origins.scored,
-    }
+    named: dict[str, np.ndarray] = {}
+    for index, data in enumerate(panel.each):
+        origins, prefix = data.origins(), f"{data.name}/" if panel.group else ""
+        named |= {
+            f"{prefix}series/values": data.series.values,
+            f"{prefix}series/observed": data.series.observed,
+            f"{prefix}origins": origins.points,
+            f"{prefix}actual": origins.actual,
+            f"{prefix}scored": origins.scored,
+        }
+        for name, result in results.items():
+            forecasts = result.outputs[index]._asdict().items()
+            named |= {f"{prefix}{name}/{key}": array for key, array in forecasts if array is not None}
     for name, result in results.items():
-        named |= {f"{name}/{key}": array for key, array in result.output._asdict().items() if array is not None}
-        named |= {f"{name}/test/{key}": array for key, array in result.scores._asdict().items()}
+        named |= {f"{name}/test/{key}": np.asarray(array) for key, array in result.scores._asdict().items()}
     return named | fitting.training_arrays(outcomes, "loss")
+
+
+def tables(panel: Panel, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list[Table]:
+    """Returns the table of scores, that of margins, and of several series that of each."""
+    data = panel.first
+    title = f"{data.series.name} of {data.source}: 1 to {data.horizon} steps ahead"
+    shown = [Table(columns(data), {title: rows(results)}, caption(panel)), margins(panel, results)]
+    if panel.group:
+        best = fitting.best_outcome(outcomes).network.name
+        shown.append(series_table(panel, results, best, "MASE by series", lambda scores: float(np.mean(scores.mase))))
+    return shown
 
 
 def columns(data: Data) -> list[report.Column]:
@@ -61,59 +77,70 @@ def columns(data: Data) -> list[report.Column]:
     ]
 
 
-def caption(data: Data) -> str:
+def caption(panel: Panel) -> str:
     """Returns the explanation of the columns."""
-    fields = data.record()
+    fields, data = panel.record(), panel.first
     gaps = f", {fields['filled']} of them filled and not scored" if fields["filled"] else ""
     return (
         f"Errors 1 and {data.horizon} steps ahead and width in the units of the series; MASE, share of observations "
         f"inside the intervals, and width are means over the steps. {fields['training/points']} points to train on, "
         f"{fields['validation/points']} to validate, {fields['test/points']} to test{gaps}. Forecast quantity: "
-        f"{data.transform.name}; order of the autoregression: {data.autoregression.order}.{data.layout()} "
+        f"{data.transform.name}; order of the autoregression: {panel.orders}.{data.layout()}{panel.means} "
         "A network's first row is the mean over its seeds.\n"
     )
 
 
-def margins(data: Data, results: Results) -> Table:
+def margins(panel: Panel, results: Results) -> Table:
     """Returns the table of each model's MAE less that of the autoregression; of a network, that of its ensemble."""
 
     def text(place: int, row: Row) -> str:
         margin = Difference(*row.scores.margins[place])
         return f"{margin.text('.3g')}, {margin.verdict(lower_is_better=True)}"
 
-    steps = [report.Column(f"{h} ahead", functools.partial(text, i)) for i, h in enumerate((1, data.horizon))]
+    horizon, several = panel.first.horizon, len(panel.each) > 1
+    steps = [report.Column(f"{h} ahead", functools.partial(text, i)) for i, h in enumerate((1, horizon))]
     others = [Row(name, result.scores) for name, result in results.items() if name != AUTOREGRESSION]
     caption = (
         "In brackets: 95 % interval by Diebold and Mariano's test, corrected as in Harvey et al. (1997), of each "
         "comparison alone; if it holds 0, it is a tie. It has no bounds if there are no more points than steps ahead.\n"
     )
+    if several:
+        caption = (
+            "In brackets: 95 % interval by a paired t-test over the series, taken for independent, of each comparison "
+            "alone; if it holds 0, it is a tie.\n"
+        )
     model = report.Column("model", lambda row: row.name, right=False)
-    return Table([model, *steps], {"MAE less the autoregression's": others}, caption)
+    title = f"{'MASE' if several else 'MAE'} less the autoregression's"
+    return Table([model, *steps], {title: others}, caption)
 
 
 def findings(results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> list[str]:
     """Returns how each network compares with the autoregression, and which networks beat each baseline throughout."""
-    linear = results[AUTOREGRESSION].scores.mae
-    networks = {name: result.scores.mae for name, result in results.items() if result.is_network}
+    error = "mae" if len(results[AUTOREGRESSION].by_series) == 1 else "mase"
+    errors = {name: getattr(result.scores, error) for name, result in results.items()}
+    networks = {name: errors[name] for name, result in results.items() if result.is_network}
+    linear = errors[AUTOREGRESSION]
     changes = [
-        f"{name} {mae[0] / linear[0] - 1:+.0%} and {np.mean(mae) / np.mean(linear) - 1:+.0%}"
-        for name, mae in networks.items()
+        f"{name} {each[0] / linear[0] - 1:+.0%} and {np.mean(each) / np.mean(linear) - 1:+.0%}"
+        for name, each in networks.items()
     ]
 
-    def better(mae: np.ndarray) -> str:
-        return ", ".join(name for name, other in networks.items() if np.all(other < mae)) or "none"
+    def better(than: np.ndarray) -> str:
+        return ", ".join(name for name, other in networks.items() if np.all(other < than)) or "none"
 
-    beaten = [f"{name}: {better(result.scores.mae)}" for name, result in results.items() if not result.is_network]
+    beaten = [f"{name}: {better(each)}" for name, each in errors.items() if name not in networks]
     return [
-        f"MAE of each network, pooled over its seeds, against the autoregression's, 1 step ahead and mean over "
-        f"{len(linear)}: {'; '.join(changes)}.",
-        f"Networks with a lower MAE at every step than {'; than '.join(beaten)}.",
+        f"{error.upper()} of each network, pooled over its seeds, against the autoregression's, 1 step ahead and mean "
+        f"over {len(linear)}: {'; '.join(changes)}.",
+        f"Networks with a lower {error.upper()} at every step than {'; than '.join(beaten)}.",
         *fitting.diverged(outcomes),
     ]
 
 
-def figures(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
+def figures(panel: Panel, results: Results, outcomes: Sequence[fitting.Outcome[Any]]) -> plotting.Drawings:
     """Returns the caption and drawing of each figure, by file name."""
+    data = panel.first
+    of = f" of {data.name}" if panel.group else ""
     fed_back = [outcome for outcome in outcomes if outcome.network.trainer.model.horizon == 1]
     best = fitting.best_outcome(fed_back or outcomes)
     units = f"(units of {data.series.name})"
@@ -124,7 +151,7 @@ def figures(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any
         _Panel(f"width of the 95% interval {units}", lambda s: s.width[1]),
     ]
     return {
-        "forecasts.png": ("Forecasts of the test set", functools.partial(_forecasts, data, best)),
+        "forecasts.png": (f"Forecasts of the test set{of}", functools.partial(_forecasts, data, best)),
         "errors.png": (
             "Error by steps ahead, with the range over seeds",
             functools.partial(_by_step, data, results, errors),
@@ -135,7 +162,7 @@ def figures(data: Data, results: Results, outcomes: Sequence[fitting.Outcome[Any
 
 def _forecasts(data: Data, outcome: fitting.Outcome[Result[Scores]]) -> bytes:
     """Draws a network's forecasts one step ahead, and all steps ahead from a few origins."""
-    origins, (center, lower, upper) = data.origins(), outcome.test.output
+    origins, (center, lower, upper) = data.origins(), outcome.test.outputs[0]
     count = min(MAX_POINTS, len(origins.points))
     points, observed = origins.points[:count] + 1, origins.actual[0, :count]
     figure = plotting.figure((11, 7.4))

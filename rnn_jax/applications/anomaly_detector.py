@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from rnn_jax.applications.residuals import standardised_residuals, surprise
 from rnn_jax.applications.series_forecaster import ReadsSeries
+from rnn_jax.data import Series
 
 
 class Anomalies(NamedTuple):
@@ -26,18 +27,25 @@ class AnomalyDetector(ReadsSeries):
     Args:
       width: number of last residuals that are also judged jointly; 1: none.
       threshold: score above which a point is an alarm.
+      thresholds: that of each of `scales`, in place of it.
     """
 
     width: int = 1
     threshold: float = 0.0
+    thresholds: tuple[float, ...] = ()
 
     @property
     def warm_up(self) -> int:
         """Number of first points that are read and not scored."""
         return self.transform.lost + self.window
 
-    def predict(self, params: Any, inputs: Any, seed: int = 0) -> Anomalies:
-        """Returns the scores of a `Series`, or of an array [N] if no further column is read."""
+    def alone(self, name: str, series: Series) -> Self:
+        names = (scale.name for scale in self.scales)
+        own = dict(zip(names, self.thresholds, strict=True)).get(name, self.threshold)
+        return dataclasses.replace(super().alone(name, series), threshold=own, thresholds=())
+
+    def predict_one(self, params: Any, inputs: Any, seed: int) -> Anomalies:
+        """Returns the scores of a series."""
         per_seed = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
         read, _ = self.inputs(inputs)
         residuals = standardised_residuals(self.model, per_seed, read[:, None])[1, :, 0]  # from the second z on
@@ -45,8 +53,8 @@ class AnomalyDetector(ReadsSeries):
         scores[self.warm_up :] = surprise(residuals, self.width)[self.window - 1 :]
         return Anomalies(scores, scores > self.threshold)
 
-    def lines(self, inputs: Any, answers: Any) -> Sequence[str]:
-        rows = zip(inputs.labels, inputs.values, *answers, strict=True)
+    def lines_of_one(self, inputs: Any, answer: Any) -> Sequence[str]:
+        rows = zip(inputs.labels, inputs.values, *answer, strict=True)
         scored = [row for row in rows if not np.isnan(row[2])]
         return [
             f"time\t{inputs.name}\tscore\tabove {self.threshold:.3g}",

@@ -31,7 +31,7 @@ from rnn_jax.data.pairs import (
 from rnn_jax.data.piano_roll import read_piano_rolls
 from rnn_jax.data.pixels import read_image, read_pixels
 from rnn_jax.data.python_roles import source_code
-from rnn_jax.data.series import Series, SplitEnds, read_series, split_ends, windows
+from rnn_jax.data.series import Series, SplitEnds, read_series, read_series_by, split_ends, windows
 from rnn_jax.data.sound_folder import LabelledSounds, read_labelled_sounds
 from rnn_jax.data.spelling import spell
 from rnn_jax.data.spoken_digits import SpokenDigit, read_spoken_digits
@@ -108,6 +108,7 @@ __all__ = [
     "read_pixels",
     "read_rows",
     "read_series",
+    "read_series_by",
     "read_spoken_digits",
     "read_tagged",
     "read_text",

@@ -48,7 +48,11 @@ class Table:
 
 
 def read_table(
-    path: str | Path, column: str | None = None, delimiter: str | None = None, decimal: str | None = None
+    path: str | Path,
+    column: str | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    others: Sequence[str] = (),
 ) -> Table:
     """Reads a CSV file and finds a column in which most cells that are not missing are numbers.
 
@@ -60,6 +64,7 @@ def read_table(
       column: name of the column; None means the last one in which most cells are numbers.
       delimiter: semicolon, tab or comma; None tries them all.
       decimal: decimal sign, point or comma; None tries both.
+      others: names of columns that are not the one of numbers.
 
     Raises:
       ValueError: with the path, and the line if there is one, if no reading fits, if readings with different numbers
@@ -70,7 +75,7 @@ def read_table(
     tables, errors = [], []
     for tried, sign in _layouts(text, delimiter, decimal):
         try:
-            table = _table(path, text, tried, sign, column)
+            table = _table(path, text, tried, sign, column, others)
             if delimiter is None:
                 _check_delimiter(path, text, table)
             tables.append(table)
@@ -115,7 +120,9 @@ def _layouts(text: str, delimiter: str | None, decimal: str | None) -> list[tupl
     return [(tried, sign) for tried, sign in itertools.product(delimiters, decimals) if tried != sign]
 
 
-def _table(path: str | Path, text: str, delimiter: str, decimal: str, column: str | None) -> Table:
+def _table(
+    path: str | Path, text: str, delimiter: str, decimal: str, column: str | None, others: Sequence[str]
+) -> Table:
     lines, rows = _rows(path, text, DELIMITERS[delimiter])
     header = all(np.isnan(number(cell, decimal)) for cell in rows[0])
     names = [cell.strip() for cell in rows[0]] if header else [str(i) for i in range(1, len(rows[0]) + 1)]
@@ -126,7 +133,7 @@ def _table(path: str | Path, text: str, delimiter: str, decimal: str, column: st
     if column is not None:
         indices: Sequence[int] = [index_of(path, names, column)]
     else:
-        indices = range(len(names) - 1, -1, -1)
+        indices = [i for i in range(len(names) - 1, -1, -1) if names[i] not in others]
     for index in indices:
         cells = [row[index] for row in rows]
         numbers = np.array([number(cell, decimal) for cell in cells])

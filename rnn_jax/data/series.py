@@ -1,5 +1,6 @@
 """A series of numbers from a CSV file, its gaps, and its splits in time."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,13 +96,80 @@ def read_series(
     """
     checks.integer_at_least(0, longest_gap, "read_series: longest_gap")
     table = read_table(path, column, delimiter, decimal)
-    columns = [table.index, *(index_of(path, table.names, name) for name in covariates)]
-    if len(set(columns)) < len(columns):
-        names = ", ".join(table.names[i] for i in columns)
-        raise ValueError(f"{path}: column and covariates must be different columns, got {names}")
-    others = [i for i in range(len(table.names)) if i not in columns]
-    label = next((i for i in others if is_date(table.rows[0][i])), others[0] if others else None)
+    columns, label = _columns(path, table, covariates, ())
     return _series(path, table, columns, label, longest_gap)
+
+
+def read_series_by(
+    path: str | Path,
+    group: Sequence[str],
+    column: str | None = None,
+    longest_gap: int = 0,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    covariates: Sequence[str] = (),
+) -> dict[str, Series]:
+    r"""Reads all series of a CSV file in long form: a row for each step of each series, which some columns name.
+
+    Each series is read as by `read_series`, with a time axis of its own. Rows of different series may alternate.
+
+    >>> import pathlib, tempfile
+    >>> from rnn_jax import data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sales.csv"
+    >>> _ = path.write_text("day,store,sales\n2024-01-01,A,1\n2024-01-01,B,7\n2024-01-02,A,2\n2024-01-02,B,8\n")
+    >>> {name: series.values.tolist() for name, series in data.read_series_by(path, ["store"]).items()}
+    {'A': [1.0, 2.0], 'B': [7.0, 8.0]}
+
+    Args:
+      path: file in UTF-8.
+      group: names of the columns whose cells name a row's series.
+      column: name of the column; None means the last other one with more numbers than other cells.
+      longest_gap: largest number of consecutive missing numbers to interpolate linearly.
+      delimiter: semicolon, tab or comma; None finds it.
+      decimal: decimal sign, point or comma; None finds it.
+      covariates: names of further columns of numbers.
+
+    Returns:
+      Series by name, in the order of their first rows; the cells of several columns are joined by a comma.
+
+    Raises:
+      ValueError: as `read_series`, with the name of the series; also if a row's cell in `group` is empty.
+    """
+    checks.integer_at_least(0, longest_gap, "read_series_by: longest_gap")
+    table = read_table(path, column, delimiter, decimal, group)
+    columns, label = _columns(path, table, covariates, group)
+    naming = [index_of(path, table.names, name) for name in group]
+    places: dict[str, list[int]] = {}
+    for place, (line, row) in enumerate(zip(table.lines, table.rows, strict=True)):
+        cells = [row[i].strip() for i in naming]
+        if not all(cells):
+            empty = group[cells.index("")]
+            raise ValueError(f"{path}, line {line}: {empty!r} must name a series, got an empty cell")
+        places.setdefault(", ".join(cells), []).append(place)
+    series = {}
+    for name, some in places.items():
+        rows, lines = [table.rows[i] for i in some], [table.lines[i] for i in some]
+        try:
+            series[name] = _series(
+                path, dataclasses.replace(table, rows=rows, lines=lines), columns, label, longest_gap
+            )
+        except ValueError as error:
+            raise ValueError(f"{error} (series {name!r})") from error
+    return series
+
+
+def _columns(
+    path: str | Path, table: Table, covariates: Sequence[str], group: Sequence[str]
+) -> tuple[list[int], int | None]:
+    """Returns the indices of the target and its covariates, and that of the labels."""
+    columns = [table.index, *(index_of(path, table.names, name) for name in covariates)]
+    used = [*columns, *(index_of(path, table.names, name) for name in group)]
+    if len(set(used)) < len(used):
+        names = ", ".join(table.names[i] for i in used)
+        role = "column, covariates and group" if group else "column and covariates"
+        raise ValueError(f"{path}: {role} must be different columns, got {names}")
+    others = [i for i in range(len(table.names)) if i not in used]
+    return columns, next((i for i in others if is_date(table.rows[0][i])), others[0] if others else None)
 
 
 def _series(path: str | Path, table: Table, columns: list[int], label: int | None, longest_gap: int) -> Series:
